@@ -1,0 +1,70 @@
+# Every target sets up what it needs and can be run again; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TEST_TOOLS := .tools
+PYTEST := PATH="$(CURDIR)/$(TEST_TOOLS)/bin:$$PATH" $(BIN)/pytest
+SOURCES := operator cluster demo sample-app benchmarks tools tests
+
+.PHONY: help venv check format test test-unit demo lock crds clean \
+        cluster-up cluster-status cluster-load cluster-down
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+demo: venv ## Show an app that scales under real load (brings the cluster up first)
+	@$(BIN)/python -m demo
+
+test: venv $(TEST_TOOLS)/ready ## Run every test that can run here, on the real cluster too
+	@PATH="$(CURDIR)/$(TEST_TOOLS)/bin:$$PATH" $(BIN)/python tools/run_tests.py
+
+test-unit: venv $(TEST_TOOLS)/ready ## Run the tests that need no cluster
+	@$(PYTEST) -m "not cluster and not e2e"
+
+check: venv ## Lint, types, layers, size limits
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python tools/check_size.py $(SOURCES)
+	@$(BIN)/python tools/generate_crd.py --check
+
+format: venv ## Format the code
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+cluster-up: ## Bring the kind cluster up (ARGS=--existing: use the current kubeconfig's)
+	@$(PYTHON) -m cluster up $(ARGS)
+
+cluster-status: ## Say what runs
+	@$(PYTHON) -m cluster status
+
+cluster-load: ## Build this repository's images and load them into the cluster
+	@$(PYTHON) -m cluster load
+
+cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
+	@$(PYTHON) -m cluster down $(ARGS)
+
+crds: venv ## Write crds/ anew from the spec's models
+	@$(BIN)/python tools/generate_crd.py
+
+lock: venv ## Pin every dependency anew, with hashes
+	@tools/lock.sh
+
+venv: $(STAMP) ## Make the virtual environment
+
+$(STAMP): requirements/dev.txt
+	@tools/make_venv.sh $(PYTHON) $(VENV) requirements/dev.txt
+	@touch $@
+
+$(TEST_TOOLS)/ready: tools/fetch_test_tools.sh
+	@tools/fetch_test_tools.sh $(TEST_TOOLS)
+
+clean: ## Remove what the targets made here (not the cluster, not its cache)
+	rm -rf $(VENV) $(TEST_TOOLS) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

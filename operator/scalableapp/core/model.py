@@ -1,0 +1,144 @@
+"""What travels between the stages: observe -> recommend -> decide -> apply -> report.
+
+Units: CPU in cores, memory in bytes, time stamps aware datetimes in UTC, durations in seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class AppKey(NamedTuple):
+    """Names one ScalableApp in the cluster."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class DataProblem(StrEnum):
+    """Why a metric cannot be decided on. Each is a state of its own, never a zero."""
+
+    UNREACHABLE = "PrometheusUnreachable"
+    QUERY_FAILED = "QueryFailed"
+    EMPTY = "NoData"
+    NOT_A_NUMBER = "NotANumber"
+    INFINITE = "Infinite"
+    STALE = "StaleData"
+    PARTIAL = "PartialData"
+    WARNINGS = "PrometheusWarnings"
+    WRONG_TYPE = "WrongResultType"
+    CLOCK_SKEW = "ClockSkew"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric of one app as measured, or why it could not be.
+
+    `total` is the sum over the app; `per_pod` maps pod names to values for metrics that are measured
+    per pod (requests/s, CPU cores) and is empty for a user's own query.
+    """
+
+    total: float | None = None
+    per_pod: Mapping[str, float] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """What a decision needs to know of a pod."""
+
+    name: str
+    phase: str
+    ready: bool
+    deleting: bool
+    started_at: datetime
+    readiness_changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One app at one moment. `replicas` is what its Deployment asks for, not what runs."""
+
+    now: datetime
+    replicas: int
+    pods: tuple[PodState, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    rollout: bool = False
+    conflict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What the metrics asked for at a moment, before stabilisation."""
+
+    at: datetime
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleEvent:
+    """A change of replicas that was carried out; `change` is signed."""
+
+    at: datetime
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a decision remembers: oldest first."""
+
+    recommendations: tuple[Recommendation, ...] = ()
+    scale_events: tuple[ScaleEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule's say in a decision: its name, the number after it, and why in words."""
+
+    rule: str
+    value: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetricReport:
+    """One metric as the user sees it in status: numbers as text, in the target's unit."""
+
+    name: str
+    current: str
+    target: str
+    proposed_replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The number, and the chain that led to it (last rule last).
+
+    `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
+    the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
+    `limited` whether a bound, a window or a policy cut what they asked for.
+    """
+
+    at: datetime
+    replicas_from: int
+    replicas_to: int
+    reason: str
+    message: str
+    steps: tuple[Step, ...]
+    metrics: tuple[MetricReport, ...] = ()
+    recommendation: Recommendation | None = None
+    active: bool = True
+    limited: bool = False
+    data_problem: DataProblem | None = None
+    data_message: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the decision asks for another number than there is."""
+        return self.replicas_to != self.replicas_from

@@ -1,0 +1,49 @@
+"""Kubernetes quantities: CPU in cores (float), memory in bytes (int), durations in seconds."""
+
+import math
+import re
+from decimal import Decimal
+
+_QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,3})|(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei))?$")
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)$")
+_SUFFIX = {
+    **{suffix: Decimal(10) ** power for suffix, power in zip("num", (-9, -6, -3), strict=True)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_quantity(text: str | int | float) -> float:
+    """Number that a Kubernetes quantity stands for ("250m" -> 0.25, "1Gi" -> 2**30).
+
+    Raises ValueError when `text` is not a quantity.
+    """
+    match = _QUANTITY.match(str(text).strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a quantity such as 250m, 1.5 or 512Mi")
+    number, exponent, suffix = match.groups()
+    return float(Decimal(number + (exponent or "")) * _SUFFIX.get(suffix or "", Decimal(1)))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in "250ms", "1.5s", "2m" or "1h". Raises ValueError otherwise."""
+    match = _DURATION.match(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 250ms, 1.5s or 2m")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def format_cpu(cores: float) -> str:
+    """Cores as the API server writes them back: "250m", "2"."""
+    millis = math.ceil(round(cores * 1000, 6))
+    return str(millis // 1000) if millis % 1000 == 0 else f"{millis}m"
+
+
+def format_number(value: float) -> str:
+    """A measured number as people read it: at most three significant decimals, no exponent."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) < 100 else 0
+    text = f"{value:.{min(digits, 6)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

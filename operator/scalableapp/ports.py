@@ -1,0 +1,98 @@
+"""The doors to the outside, one Protocol each: what the loop needs, not what the clients offer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.spec import MetricType
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PodAnswer:
+    """Answer to one grouped query of the whole cluster: a value per (namespace, pod), or why there is none."""
+
+    values: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """Answer to one user's query: one number, or why there is none."""
+
+    value: float | None = None
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one tick asks Prometheus for.
+
+    `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
+    variables already filled in, each asked once however many apps share it.
+    """
+
+    kinds: frozenset[MetricType]
+    namespaces: frozenset[str]
+    queries: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All answers of one tick. `at` is our clock when the answers were in."""
+
+    at: datetime
+    kinds: Mapping[MetricType, PodAnswer] = field(default_factory=dict)
+    queries: Mapping[str, QueryAnswer] = field(default_factory=dict)
+
+
+class Metrics(Protocol):
+    """Prometheus, as the loop sees it. Never raises for bad data: a problem is part of the answer."""
+
+    async def collect(self, wanted: Wanted) -> Snapshot:
+        """Answers to everything wanted, within the configured time-out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on a ScalableApp."""
+
+    key: AppKey
+    uid: str
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+class Cluster(Protocol):
+    """The Kubernetes API, as the loop sees it. Raises only ClusterError and its kinds."""
+
+    async def read(self, manifest: Manifest) -> Manifest | None:
+        """The live object that `manifest` names (apiVersion, kind, metadata), None when there is none."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply as scalableapp-operator; the object as it stands afterwards."""
+        ...
+
+    async def delete(self, manifest: Manifest) -> None:
+        """Delete the named object; done when it is gone already."""
+        ...
+
+    async def scale(self, key: AppKey, replicas: int) -> None:
+        """Set the Deployment's replicas through its scale subresource."""
+        ...
+
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
+        """Merge-patch the ScalableApp's status subresource; None removes a field."""
+        ...
+
+    async def emit(self, event: Event) -> None:
+        """Post an Event. A failure is logged, never raised: an Event is a courtesy."""
+        ...
