@@ -14,6 +14,7 @@ FUNCTION_LINES = 50
 
 
 def main(folders: list[str]) -> int:
+    """Print each problem; 1 when there is any."""
     problems = [problem for folder in folders for path in _modules(Path(folder)) for problem in _problems(path)]
     if Path("operator/__init__.py").exists():
         problems.append("operator/__init__.py: remove it; it shadows the standard library's operator module")

@@ -14,16 +14,40 @@ _SUFFIX = {
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def parse_quantity(text: str | int | float) -> float:
+def parse_quantity(text: str | float) -> float:
     """Number that a Kubernetes quantity stands for ("250m" -> 0.25, "1Gi" -> 2**30).
 
     Raises ValueError when `text` is not a quantity.
     """
-    match = _QUANTITY.match(str(text).strip())
+    return float(_parse(str(text)))
+
+
+def _parse(text: str) -> Decimal:
+    match = _QUANTITY.match(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a quantity such as 250m, 1.5 or 512Mi")
     number, exponent, suffix = match.groups()
-    return float(Decimal(number + (exponent or "")) * _SUFFIX.get(suffix or "", Decimal(1)))
+    return Decimal(number + (exponent or "")) * _SUFFIX.get(suffix or "", Decimal(1))
+
+
+def canonical_quantity(text: str) -> str:
+    """The quantity as the API server writes it back in built-in objects ("0.5" -> "500m", "1024Mi" -> "1Gi").
+
+    Rounded up to a thousandth, as the server does for resources. Raises ValueError when `text` is not a quantity.
+    """
+    value = _parse(text)
+    if "i" in text and abs(value) >= 1024:
+        return _with_suffix(math.ceil(value), 1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))
+    return _with_suffix(math.ceil(value * 1000), 1000, ("m", "", "k", "M", "G", "T", "P", "E"))
+
+
+def _with_suffix(number: int, base: int, suffixes: tuple[str, ...]) -> str:
+    if number == 0:
+        return "0"
+    power = 0
+    while number % base == 0 and power < len(suffixes) - 1:
+        number, power = number // base, power + 1
+    return f"{number}{suffixes[power]}"
 
 
 def parse_duration(text: str) -> float:

@@ -47,7 +47,8 @@ class EnvVar(_Model):
     name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
     value: str | None = Field(None, max_length=32768, description="Its value as plain text.")
     value_from: dict[str, Any] | None = Field(
-        None, description="Source of the value, as in a pod: configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef."
+        None,
+        description="Source of the value, as in a pod: configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef.",
     )
 
 
@@ -69,7 +70,7 @@ class Resources(_Model):
             limit = self.limits.get(name)
             if limit is not None and parse_quantity(request) > parse_quantity(limit):
                 raise ValueError(
-                    f"requests.{name} {request} is more than limits.{name} {limit}; raise the limit or lower the request"
+                    f"requests.{name} {request} is more than limits.{name} {limit}; raise the limit or cut the request"
                 )
         return self
 
@@ -103,11 +104,13 @@ class Ingress(_Model):
         None, max_length=253, description="IngressClass that serves it; without it, the cluster's default class."
     )
     tls_secret_name: str | None = Field(
-        None, max_length=253, description="Secret of type kubernetes.io/tls in the same namespace; without it, plain HTTP."
+        None,
+        max_length=253,
+        description="TLS Secret (kubernetes.io/tls) in the same namespace; without it, plain HTTP.",
     )
     load_balancing: LoadBalancing = Field(
         LoadBalancing.LEAST_CONNECTIONS,
-        description="How requests are spread over pods. LeastConnections spares pods that are slow or still warming up.",
+        description="How requests are spread over pods. LeastConnections spares pods that are slow or warming up.",
     )
     annotations: dict[str, str] = Field(
         default_factory=dict, max_length=64, description="Further annotations of the Ingress, for your controller."
@@ -156,14 +159,14 @@ class Metric(_Model):
     """One metric and the value it shall have."""
 
     type: MetricType = Field(
-        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never a "
-        "share of the request. Prometheus: a query of your own."
+        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
+        "a share of the request. Prometheus: a query of your own."
     )
     name: str | None = Field(
         None, min_length=1, max_length=63, description="Name in status and events; without it, the type."
     )
     target: PositiveQuantity = Field(
-        description="Value per pod that scaling aims at, as a quantity (50, 300m); with targetType Value, for the whole app."
+        description="Value per pod to aim at, as a quantity (50, 300m); with targetType Value, for the whole app."
     )
     target_type: TargetType = Field(
         TargetType.AVERAGE_VALUE,
@@ -174,8 +177,8 @@ class Metric(_Model):
         None,
         min_length=1,
         max_length=2048,
-        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; the query must "
-        'select namespace="$namespace" in every selector. Only for type Prometheus.',
+        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
+        'selector must hold namespace="$namespace". Only for type Prometheus.',
     )
 
     @property
@@ -279,8 +282,8 @@ class Horizontal(_Model):
     metrics: tuple[Metric, ...] = Field(
         (),
         max_length=16,
-        description="Metrics to scale on; the largest proposal wins. Without any: CPU at 80 % of spec.resources.requests.cpu, "
-        "as an absolute amount.",
+        description="Metrics to scale on; the largest proposal wins. Without any: CPU at 80 % of "
+        "spec.resources.requests.cpu, as an absolute amount.",
     )
     behavior: Behavior = Field(default_factory=Behavior, description="Speed and calm of scaling.")
 
@@ -310,7 +313,9 @@ class Scaling(_Model):
     mode: Mode = Field(Mode.HORIZONTAL, description="Horizontal: replicas follow the metrics.")
     dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
     paused: bool = Field(False, description="Leave replicas as they are.")
-    horizontal: Horizontal = Field(default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas.")
+    horizontal: Horizontal = Field(
+        default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
+    )
 
 
 class ScalableAppSpec(_Model):
@@ -329,7 +334,7 @@ class ScalableAppSpec(_Model):
         None,
         ge=0,
         le=1000,
-        description="Pins the number of replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
+        description="Pins the replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
     )
     health: Health = Field(default_factory=Health, description="Liveness and readiness.")
     ingress: Ingress = Field(default_factory=Ingress, description="Load balancer in front of the app.")
@@ -382,7 +387,9 @@ def _problem(entry: Any) -> FieldProblem:
     problem, _, mend = message.partition("; ")
     given = "" if entry["type"] in ("missing", "value_error") else f" (it is {_short(entry['input'])})"
     return FieldProblem(
-        f"spec{location}", f"{problem}{given}", mend or _MENDS.get(entry["type"], "correct it: kubectl explain sapp.spec")
+        f"spec{location}",
+        f"{problem}{given}",
+        mend or _MENDS.get(entry["type"], "correct it: kubectl explain sapp.spec"),
     )
 
 

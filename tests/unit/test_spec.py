@@ -1,0 +1,113 @@
+"""What a ScalableApp's spec accepts, refuses and fills in."""
+
+from typing import Any
+
+import pytest
+
+from scalableapp.core.spec import MetricType, ScalableAppSpec, parse_spec
+from scalableapp.errors import SpecError
+
+
+def scaling(**horizontal: Any) -> dict[str, Any]:
+    return {"image": "shop:1", "scaling": {"horizontal": horizontal}}
+
+
+def test_an_image_alone_is_a_whole_app() -> None:
+    spec = parse_spec({"image": "shop:1"})
+
+    assert (spec.port, spec.health.readiness_path, spec.ingress.enabled) == (8000, "/readyz", True)
+    assert (spec.scaling.horizontal.min_replicas, spec.scaling.horizontal.max_replicas) == (1, 10)
+
+
+def test_without_metrics_cpu_is_kept_at_four_fifths_of_the_request_as_an_absolute_amount() -> None:
+    spec = parse_spec({"image": "shop:1", "resources": {"requests": {"cpu": "500m"}, "limits": {}}})
+
+    (metric,) = spec.metrics
+    assert (metric.type, metric.target) == (MetricType.CPU, "400m")
+
+
+@pytest.mark.parametrize("target", [50, 0.5, "50", "300m", "1.5"], ids=str)
+def test_a_target_may_be_written_as_yaml_writes_it(target: object) -> None:
+    spec = parse_spec(scaling(metrics=[{"type": "CPU", "target": target}]))
+
+    assert spec.metrics[0].target == str(target)
+
+
+REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
+    ("no image", {}, "spec.image", "add it"),
+    ("unknown field", {"image": "a", "imagee": "b"}, "spec.imagee", "remove it or correct its name"),
+    ("min over max", scaling(minReplicas=5, maxReplicas=3), "spec.scaling.horizontal", "raise maxReplicas"),
+    ("port is text", {"image": "a", "port": "web"}, "spec.port", "'web'"),
+    ("port too high", {"image": "a", "port": 70000}, "spec.port", "65535"),
+    ("mode not built", {"image": "a", "scaling": {"mode": "Vertical"}}, "spec.scaling.mode", "'Horizontal'"),
+    ("target zero", scaling(metrics=[{"type": "CPU", "target": "0"}]), "metrics[0].target", "not more than 0"),
+    ("target no number", scaling(metrics=[{"type": "CPU", "target": "lots"}]), "metrics[0].target", "not a quantity"),
+    ("query missing", scaling(metrics=[{"type": "Prometheus", "target": "1"}]), "metrics[0]", "add query"),
+    ("query not wanted", scaling(metrics=[{"type": "CPU", "target": "1", "query": "x"}]), "metrics[0]", "remove query"),
+    (
+        "value of a pod metric",
+        scaling(metrics=[{"type": "CPU", "target": "1", "targetType": "Value"}]),
+        "metrics[0]",
+        "remove targetType",
+    ),
+    (
+        "the same metric twice",
+        scaling(metrics=[{"type": "CPU", "target": "1"}, {"type": "CPU", "target": "2"}]),
+        "spec.scaling.horizontal",
+        "give each metric its own name",
+    ),
+    (
+        "tolerance as percent",
+        scaling(behavior={"scaleUp": {"tolerance": "10"}}),
+        "spec.scaling.horizontal.behavior",
+        "write 0.1 for 10 %",
+    ),
+    (
+        "request over limit",
+        {"image": "a", "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+        "spec.resources",
+        "raise the limit",
+    ),
+    (
+        "nothing to scale on",
+        {"image": "a", "resources": {"requests": {"memory": "1Gi"}, "limits": {}}},
+        "spec",
+        "add a metric",
+    ),
+    ("path without slash", {"image": "a", "health": {"livenessPath": "alive"}}, "spec.health.livenessPath", "'alive'"),
+    ("host with a scheme", {"image": "a", "ingress": {"host": "http://a"}}, "spec.ingress.host", "'http://a'"),
+]
+
+
+@pytest.mark.parametrize(("raw", "field", "mend"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_wrong_field_is_named_with_its_mend(raw: dict[str, Any], field: str, mend: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(raw)
+
+    (problem,) = caught.value.problems
+    assert field in problem.field
+    assert mend in str(problem)
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec({"port": 0, "cache": {"timeoutSeconds": -1}})
+
+    assert {problem.field for problem in caught.value.problems} == {
+        "spec.image",
+        "spec.port",
+        "spec.cache.timeoutSeconds",
+    }
+
+
+def test_every_field_is_described() -> None:
+    schema = ScalableAppSpec.model_json_schema(by_alias=True)
+    models = [schema, *schema["$defs"].values()]
+
+    bare = [
+        f"{model['title']}.{name}"
+        for model in models
+        for name, field in model.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert bare == []
