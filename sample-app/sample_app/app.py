@@ -1,0 +1,49 @@
+"""The application factory: what is put together, in which order."""
+
+import os
+from collections.abc import Callable
+
+from flask import Flask, Response, g, jsonify
+from prometheus_client import CollectorRegistry
+from werkzeug.exceptions import HTTPException
+
+from sample_app import caching, drain, observe, views
+from sample_app.metrics import Metrics
+from sample_app.settings import Settings
+
+
+def create_app(settings: Settings | None = None, draining: Callable[[], bool] = drain.draining) -> Flask:
+    """The application, ready to serve.
+
+    Args:
+        settings: from the environment when None.
+        draining: asked by /readyz.
+
+    Raises:
+        SettingsError: the environment holds a value that cannot be used.
+    """
+    settings = settings or Settings.from_env(os.environ)
+    metrics = Metrics(CollectorRegistry())
+    app = Flask(__name__, static_folder=None)
+    app.config["DRAINING"] = draining
+    app.config["POD"] = settings.pod
+    app.register_blueprint(views.site)
+    app.register_error_handler(HTTPException, _explain)
+    # after_request runs the last registered first: the cache's header is there before the answer is observed.
+    observe.init_app(app, metrics)
+    caching.init_app(app, metrics, settings)
+    return app
+
+
+def _explain(error: HTTPException) -> Response:
+    """Errors as JSON, with the headers that belong to them (Allow, Retry-After, ...)."""
+    response = jsonify(
+        error={"status": error.code, "name": error.name, "message": error.description},
+        request_id=g.get("request_id"),
+    )
+    original = error.get_response()
+    response.status_code = original.status_code
+    for name, value in original.headers:
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response

@@ -1,0 +1,72 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import sample_app.app
+from sample_app.settings import Settings
+from tests.sample_app.serving import Server
+
+APP_FOLDER = Path(sample_app.app.__file__).parents[1]
+STOP_SECONDS = 20
+
+
+@pytest.fixture
+def app() -> Flask:
+    return sample_app.app.create_app(Settings(pod="pod-a"), draining=lambda: False)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts real gunicorns on free loopback ports and ends them."""
+    servers: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        server = _start(tmp_path, environment)
+        servers.append(server)
+        server.wait_until_ready()
+        return server
+
+    yield start
+    for server in servers:
+        _end(server.process)
+
+
+def _start(folder: Path, environment: dict[str, str]) -> Server:
+    values = folder / "metrics"
+    values.mkdir(exist_ok=True)
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    ours = {"PROMETHEUS_MULTIPROC_DIR": str(values), "PYTHONPATH": str(APP_FOLDER), "POD_NAME": "pod-a"}
+    with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "log").open("ab") as log:
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:sample_app.gunicorn_conf"]
+        process = subprocess.Popen(
+            [*command, "--bind", f"fd://{listener.fileno()}", "sample_app.app:create_app()"],
+            env=inherited | ours | environment,
+            pass_fds=[listener.fileno()],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        return Server(process, listener.getsockname()[1], folder / "log")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its own session: the server and its workers
+        process.wait(STOP_SECONDS)
