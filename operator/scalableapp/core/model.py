@@ -28,6 +28,7 @@ class DataProblem(StrEnum):
     EMPTY = "NoData"
     NOT_A_NUMBER = "NotANumber"
     INFINITE = "Infinite"
+    NEGATIVE = "NegativeValue"
     STALE = "StaleData"
     PARTIAL = "PartialData"
     WARNINGS = "PrometheusWarnings"

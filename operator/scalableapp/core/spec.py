@@ -6,9 +6,19 @@ The CRD in crds/ is generated from these models (core/crd.py), so a description 
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from scalableapp.core.quantity import parse_quantity
@@ -31,8 +41,12 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Quantity = Annotated[str, BeforeValidator(_as_text), AfterValidator(_quantity)]
-PositiveQuantity = Annotated[str, BeforeValidator(_as_text), AfterValidator(_positive)]
+Quantity = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_quantity), Field(json_schema_extra={"format": "quantity"})
+]
+PositiveQuantity = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_positive), Field(json_schema_extra={"format": "positive-quantity"})
+]
 Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=256)]
 ResourceMap = Annotated[dict[str, PositiveQuantity], Field(max_length=8)]
 
@@ -50,6 +64,12 @@ class EnvVar(_Model):
         None,
         description="Source of the value, as in a pod: configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef.",
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.value is not None and self.value_from is not None:
+            raise ValueError(f"{self.name} has both value and valueFrom; keep one of them")
+        return self
 
 
 class Resources(_Model):
@@ -181,10 +201,15 @@ class Metric(_Model):
         'selector must hold namespace="$namespace". Only for type Prometheus.',
     )
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name under which status, events and readings know this metric."""
         return self.name or self.type.value
+
+    @cached_property
+    def target_value(self) -> float:
+        """The target as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.target)
 
     @model_validator(mode="after")
     def _fields_fit_the_type(self) -> Self:
@@ -241,6 +266,11 @@ class ScaleUp(_Model):
     )
     tolerance: Quantity = Field("0.1", description="Ratio over 1 that is let pass without scaling up.")
 
+    @cached_property
+    def tolerance_ratio(self) -> float:
+        """The tolerance as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.tolerance)
+
 
 class ScaleDown(_Model):
     """How fast replicas may be removed (autoscaling/v2 HPAScalingRules and its defaults)."""
@@ -258,6 +288,11 @@ class ScaleDown(_Model):
         description="Limits on the speed of scaling down.",
     )
     tolerance: Quantity = Field("0.1", description="Ratio under 1 that is let pass without scaling down.")
+
+    @cached_property
+    def tolerance_ratio(self) -> float:
+        """The tolerance as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.tolerance)
 
 
 class Behavior(_Model):
@@ -323,7 +358,12 @@ class ScalableAppSpec(_Model):
 
     image: str = Field(min_length=1, max_length=1024, pattern=r"^\S+$", description="Container image of the app.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port on which the app serves HTTP.")
-    env: tuple[EnvVar, ...] = Field((), max_length=256, description="Environment variables of the app.")
+    env: tuple[EnvVar, ...] = Field(
+        (),
+        max_length=256,
+        description="Environment variables of the app.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
     env_from: tuple[dict[str, Any], ...] = Field(
         (), max_length=64, description="ConfigMaps and Secrets whose keys become environment variables, as in a pod."
     )
@@ -342,6 +382,15 @@ class ScalableAppSpec(_Model):
     monitoring: Monitoring = Field(default_factory=Monitoring, description="The app's metrics.")
     scaling: Scaling = Field(default_factory=Scaling, description="How the app is scaled.")
 
+    @field_validator("env")
+    @classmethod
+    def _each_variable_once(cls, env: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+        names = [variable.name for variable in env]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands there twice; keep one of each name")
+        return env
+
     @model_validator(mode="after")
     def _something_to_scale_on(self) -> Self:
         if not self.scaling.horizontal.metrics and "cpu" not in self.resources.requests:
@@ -351,7 +400,7 @@ class ScalableAppSpec(_Model):
             )
         return self
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics to scale on: the user's, or HPA's default of 80 % of the CPU request.
 

@@ -1,0 +1,77 @@
+"""The `scalableapp` command: the operator's decisions without a cluster."""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from scalableapp import __version__, decide_lines
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scalableapp", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_decide(commands)
+    return parser
+
+
+def _add_decide(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "decide",
+        help="decide on situations given as JSON lines",
+        description=decide_lines.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Each line is answered by one: replicas, reason, message, steps; or error, and then exit status 2.",
+    )
+    command.add_argument("file", metavar="FILE", help="file of JSON lines, or - for standard input")
+    command.add_argument(
+        "--follow",
+        action="store_true",
+        help="the lines are successive ticks of one app: answer each at once and keep the history from one to the next",
+    )
+    command.set_defaults(run=_decide)
+
+
+def _decide(options: argparse.Namespace) -> int:
+    status = 0
+    try:
+        with _opened(options.file) as lines:
+            for answer in decide_lines.answer_lines(lines, follow=options.follow):
+                print(json.dumps(answer), flush=True)  # noqa: T201 - answers on standard output are what this command is for
+                status = EXIT_BAD_INPUT if "error" in answer else status
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"scalableapp decide: cannot read {options.file}: {error}", file=sys.stderr)  # noqa: T201 - as above
+        return EXIT_BAD_INPUT
+    return status
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[TextIO]:
+    if file == "-":
+        yield sys.stdin
+        return
+    with Path(file).open(encoding="utf-8") as lines:
+        yield lines

@@ -1,0 +1,63 @@
+"""Reasons and words: how a decision is told to the person on call."""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+
+from scalableapp.core.quantity import format_number, parse_quantity
+
+
+class Reason(StrEnum):
+    """Why a decision came to its number. Stable: conditions, Events and dashboards carry these words.
+
+    The words of autoscaling/v2 where it has one. A decision that is held by bad data carries the
+    `DataProblem` instead.
+    """
+
+    DESIRED_WITHIN_RANGE = "DesiredWithinRange"  # the metrics' number stands
+    TOO_MANY_REPLICAS = "TooManyReplicas"  # cut to maxReplicas
+    TOO_FEW_REPLICAS = "TooFewReplicas"  # raised to minReplicas
+    SCALE_UP_STABILIZED = "ScaleUpStabilized"  # held by the window of scaleUp
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # held by the window of scaleDown
+    SCALE_UP_LIMIT = "ScaleUpLimit"  # slowed by a policy of scaleUp
+    SCALE_DOWN_LIMIT = "ScaleDownLimit"  # slowed by a policy of scaleDown
+    PAUSED = "Paused"  # spec.scaling.paused
+    CONFLICTED = "Conflicted"  # somebody else scales this workload
+    PINNED = "Pinned"  # spec.replicas
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # measurements of a surge mislead
+    NO_READY_PODS = "NoReadyPods"  # nothing serves yet, so nothing can be measured
+    AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a moment ago
+    DRY_RUN = "DryRun"  # spec.scaling.dryRun kept it from being done
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, rounded up: "45 s", "3 m 20 s", "1 h 5 m"."""
+    whole = max(0, math.ceil(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    parts = ((hours, "h"), (minutes, "m"), (rest if not hours else 0, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def clock(at: datetime) -> str:
+    """Time of day of a moment, "12:03:15"."""
+    return f"{at.hour:02d}:{at.minute:02d}:{at.second:02d}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 pod", "3 pods"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def in_unit_of(value: float, quantity: str) -> str:
+    """`value` written with the suffix of `quantity`: 0.412 beside "300m" is "412m"."""
+    suffix, scale = _unit(quantity)
+    return f"{format_number(value / scale)}{suffix}"
+
+
+@lru_cache(maxsize=1024)
+def _unit(quantity: str) -> tuple[str, float]:
+    suffix = quantity.strip().lstrip("+-.0123456789")
+    if not suffix or suffix[-1].isdigit():  # none, or an exponent
+        return "", 1.0
+    return suffix, parse_quantity(f"1{suffix}")

@@ -1,0 +1,56 @@
+"""Rules that come before the metrics: who may decide at all, and bounds that hold at once."""
+
+from scalableapp.core.explain import Reason, count
+from scalableapp.core.rules import Case, Ruling
+
+
+def paused(case: Case, number: int) -> Ruling | None:
+    """spec.scaling.paused: replicas stay as they are, even outside the bounds."""
+    if not case.spec.scaling.paused:
+        return None
+    return _hold("Paused", Reason.PAUSED, number, "spec.scaling.paused is set; set it to false to scale again")
+
+
+def conflicted(case: Case, number: int) -> Ruling | None:
+    """Somebody else scales this workload: two of them would fight, so hands off."""
+    other = case.observation.conflict
+    return _hold("Conflict", Reason.CONFLICTED, number, other) if other else None
+
+
+def pinned(case: Case, number: int) -> Ruling | None:
+    """spec.replicas, as `kubectl scale sapp` sets it: exactly this number, at once, even 0 or beyond the bounds."""
+    pin = case.spec.replicas
+    if pin is None:
+        return None
+    change = "" if pin == number else f", {number} now"
+    message = f"spec.replicas pins {count(pin, 'replica')}{change}; remove spec.replicas to scale by metrics again"
+    return Ruling("Pin", pin, Reason.PINNED, message, ends=True, active=False)
+
+
+def out_of_bounds(case: Case, number: int) -> Ruling | None:
+    """Replicas outside min..max are corrected at once, as HPA does: that needs no metrics.
+
+    A Deployment that somebody scaled to 0 is out of bounds, too, and comes back to minReplicas. (HPA
+    takes 0 for "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
+    `spec.scaling.paused`; were 0 a third switch, an app would stay dead after its pin is removed.
+    """
+    least, most = case.horizontal.min_replicas, case.horizontal.max_replicas
+    if number > most:
+        message = f"{count(number, 'replica')} exceed maxReplicas {most}: cut to it at once"
+        return Ruling("Bounds", most, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
+    if number < least:
+        message = f"{count(number, 'replica')} fall short of minReplicas {least}: raised to it at once"
+        return Ruling("Bounds", least, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
+    return None
+
+
+def rollout(case: Case, number: int) -> Ruling | None:
+    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision."""
+    if not case.observation.rollout:
+        return None
+    message = "a rollout is under way and its extra pods distort the metrics; decisions go on when it is complete"
+    return _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, number, message)
+
+
+def _hold(rule: str, reason: Reason, number: int, why: str) -> Ruling:
+    return Ruling(rule, number, reason, f"held at {count(number, 'replica')}: {why}", ends=True, active=False)

@@ -1,0 +1,71 @@
+"""What a decision remembers: kept small enough to live in status, and exact.
+
+Of the recommendations only those are kept that a stabilisation window could still choose: none that a
+later one surpasses. What the windows yield is the same as from the full list.
+"""
+
+import math
+from datetime import datetime, timedelta
+
+from scalableapp.core.model import Decision, History, Observation, Recommendation, ScaleEvent
+from scalableapp.core.spec import Behavior, ScalableAppSpec
+
+# Backstop for what grows with an app: 1,800 s, the longest period, at one change per 5 s.
+MOST_ENTRIES = 360
+
+
+def first_seen(observation: Observation) -> History:
+    """History of an app nobody has decided on yet: as HPA, take what runs for recommended.
+
+    So the first scale-down waits for the stabilisation window, as after a restart without a status.
+    """
+    return History(recommendations=(Recommendation(observation.now, observation.replicas),))
+
+
+def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
+    """`history` with the decision's recommendation, less what no window or period in force reaches any more.
+
+    The same object when nothing changed.
+    """
+    behavior = spec.scaling.horizontal.behavior
+    asked = (decision.recommendation,) if decision.recommendation else ()
+    recommendations = _still_eligible((*history.recommendations, *asked), decision.at, behavior)
+    return _unless_same(history, recommendations, _recent(history.scale_events, decision.at, behavior))
+
+
+def record_scale(history: History, at: datetime, change: int, spec: ScalableAppSpec) -> History:
+    """`history` with a change of replicas that was carried out at `at`; `change` is signed."""
+    events = (*history.scale_events, ScaleEvent(at, change))
+    return History(history.recommendations, _recent(events, at, spec.scaling.horizontal.behavior))
+
+
+def _unless_same(
+    history: History, recommendations: tuple[Recommendation, ...], events: tuple[ScaleEvent, ...]
+) -> History:
+    if recommendations == history.recommendations and events == history.scale_events:
+        return history
+    return History(recommendations, events)
+
+
+def _still_eligible(
+    entries: tuple[Recommendation, ...], now: datetime, behavior: Behavior
+) -> tuple[Recommendation, ...]:
+    up_cutoff = now - timedelta(seconds=behavior.scale_up.stabilization_window_seconds)
+    down_cutoff = now - timedelta(seconds=behavior.scale_down.stabilization_window_seconds)
+    kept: list[Recommendation] = []
+    highest, lowest = -1, math.inf
+    for entry in reversed(entries):
+        eligible_down = entry.replicas > highest and entry.at > down_cutoff
+        eligible_up = entry.replicas < lowest and entry.at > up_cutoff
+        if eligible_down or eligible_up:
+            kept.append(entry)
+        highest, lowest = max(highest, entry.replicas), min(lowest, entry.replicas)
+    return tuple(reversed(kept[:MOST_ENTRIES]))
+
+
+def _recent(events: tuple[ScaleEvent, ...], now: datetime, behavior: Behavior) -> tuple[ScaleEvent, ...]:
+    if not events:
+        return events
+    policies = (*behavior.scale_up.policies, *behavior.scale_down.policies)
+    cutoff = now - timedelta(seconds=max(policy.period_seconds for policy in policies))
+    return tuple(event for event in events if event.at > cutoff)[-MOST_ENTRIES:]

@@ -1,0 +1,219 @@
+"""How many replicas one metric asks for, with the arithmetic of autoscaling/v2.
+
+Formulas are those of pkg/controller/podautoscaler/replica_calculator.go in Kubernetes 1.36
+(calcPlainMetricReplicas, GetExternalPerPodMetricReplicas, getUsageRatioReplicaCount). Different here:
+averages and ratios are not cut to integers, bad and thin data is named instead of computed with, and
+an app without any ready pod is never scaled down.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from scalableapp.core.explain import count, in_unit_of
+from scalableapp.core.model import DataProblem, MetricReport, Observation, PodState, Reading
+from scalableapp.core.quality import (
+    CPU_RATE_WINDOW_SECONDS,
+    Failure,
+    bad_reading,
+    no_ready_pods,
+    no_samples,
+    seconds_between,
+    serves,
+    too_thin,
+)
+from scalableapp.core.spec import Behavior, Metric, MetricType, TargetType
+
+# HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
+# believed only while the pod is ready, since starting up burns CPU that no load caused.
+CPU_INITIALIZATION_SECONDS = 300.0
+# HPA's --horizontal-pod-autoscaler-initial-readiness-delay: a pod that turned unready this soon after its
+# start has never been ready, so its CPU is still start-up.
+INITIAL_READINESS_SECONDS = 30.0
+
+_MOST_REPLICAS = 2**31 - 1  # replicas are an int32 in Kubernetes
+_NOT_MEASURED = Reading(problem=DataProblem.EMPTY, message="nothing was measured")
+
+
+class Proposal(NamedTuple):
+    """One metric's say: what it reports, the replicas it asks for, and why in words."""
+
+    report: MetricReport
+    message: str
+    replicas: int | None = None
+    failure: Failure | None = None
+
+
+class Tolerance(NamedTuple):
+    """Ratios of measured to target between which nothing changes."""
+
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, behavior: Behavior) -> Self:
+        """The tolerance that the user's behaviour states for each direction."""
+        return cls(_exact(1 - behavior.scale_down.tolerance_ratio), _exact(1 + behavior.scale_up.tolerance_ratio))
+
+    def holds(self, ratio: float) -> bool:
+        """Whether the ratio is near enough to 1."""
+        return self.lowest <= ratio <= self.highest
+
+
+class PodGroups(NamedTuple):
+    """The app's pods as one metric sees them: values of those that count, and how many the others are."""
+
+    samples: tuple[float, ...] = ()
+    missing: int = 0
+    unready: int = 0
+
+
+class Answer(NamedTuple):
+    """Replicas that an arithmetic came to, and the ratio it decided on."""
+
+    replicas: int
+    ratio: float
+    note: str = ""
+
+
+def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> Proposal:
+    """What `metric` asks for. Never raises: data that cannot be used is a failure in the proposal."""
+    reading = observation.readings.get(metric.label, _NOT_MEASURED)
+    failure = bad_reading(metric, reading, observation)
+    if failure:
+        return _failed(metric, failure)
+    if reading.per_pod and metric.target_type is TargetType.AVERAGE_VALUE:
+        return _from_pods(metric, reading.per_pod, observation, tolerance)
+    if reading.total is None:
+        return _failed(metric, no_samples(metric, observation))
+    if metric.target_type is TargetType.VALUE:
+        return _from_value(metric, reading.total, observation, tolerance)
+    return _from_total(metric, reading.total, observation, tolerance)
+
+
+def replicas_for_pods(groups: PodGroups, target: float, current: int, tolerance: Tolerance) -> Answer:
+    """HPA's rule for values per pod, ceil(average / target x pods); `groups.samples` must not be empty.
+
+    Pods without a sample count as on target when that means scaling down and as idle when it means
+    scaling up; pods that are not ready count as idle when scaling up. If that turns the direction, or
+    brings the ratio into tolerance, nothing changes.
+    """
+    measured, size = sum(groups.samples), len(groups.samples)
+    ratio = _exact(measured / size / target)
+    unready = groups.unready if ratio > 1 else 0
+    if not unready and not groups.missing:
+        return Answer(current if tolerance.holds(ratio) else _ceil(measured / target), ratio)
+    filled = measured + (groups.missing * target if ratio <= 1 else 0)
+    size += groups.missing + unready
+    new_ratio = _exact(filled / size / target)
+    replicas = _ceil(filled / target)
+    turned = (new_ratio > 1) != (ratio > 1) or (replicas < current if new_ratio > 1 else replicas > current)
+    note = _note(groups.missing, unready, ratio)
+    return Answer(current if turned or tolerance.holds(new_ratio) else replicas, new_ratio, note)
+
+
+def replicas_for_total(total: float, target: float, current: int, tolerance: Tolerance) -> Answer:
+    """HPA's rule for AverageValue: `target` is what one of the `current` replicas should carry of the total."""
+    ratio = _exact(total / (target * max(current, 1)))
+    return Answer(current if current and tolerance.holds(ratio) else _ceil(total / target), ratio)
+
+
+def replicas_for_value(value: float, target: float, ready: int, current: int, tolerance: Tolerance) -> Answer:
+    """HPA's rule for Value: the whole app's value follows the number of `ready` pods, which must not be 0."""
+    ratio = _exact(value / target)
+    return Answer(current if tolerance.holds(ratio) else _ceil(value / target * ready), ratio)
+
+
+def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: datetime, cpu: bool) -> PodGroups:
+    """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
+    samples: list[float] = []
+    missing = unready = 0
+    for pod in pods:
+        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+            continue
+        value = values.get(pod.name)
+        if pod.phase == "Pending":
+            unready += 1
+        elif value is None:
+            missing += 1
+        elif cpu and _is_starting(pod, now):
+            unready += 1
+        else:
+            samples.append(value)
+    return PodGroups(tuple(samples), missing, unready)
+
+
+def _is_starting(pod: PodState, now: datetime) -> bool:
+    """Whether a pod's CPU shows its start-up rather than load."""
+    changed_at = pod.readiness_changed_at or pod.started_at
+    if seconds_between(pod.started_at, now) < CPU_INITIALIZATION_SECONDS:
+        return not pod.ready or seconds_between(changed_at, now) < CPU_RATE_WINDOW_SECONDS
+    return not pod.ready and seconds_between(pod.started_at, changed_at) < INITIAL_READINESS_SECONDS
+
+
+def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observation, tolerance: Tolerance) -> Proposal:
+    groups = group_pods(observation.pods, values, observation.now, metric.type is MetricType.CPU)
+    if not groups.samples:
+        return _failed(metric, no_samples(metric, observation))
+    coverage = too_thin(metric, values, observation) if groups.missing else None
+    if coverage:
+        return _failed(metric, coverage)
+    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance)
+    average = sum(groups.samples) / len(groups.samples)
+    return _answered(metric, answer, average, f" per pod on {count(len(groups.samples), 'pod')}", observation)
+
+
+def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
+    answer = replicas_for_total(total, metric.target_value, observation.replicas, tolerance)
+    average = total / max(observation.replicas, 1)
+    return _answered(metric, answer, average, f" per pod over {count(observation.replicas, 'replica')}", observation)
+
+
+def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
+    ready = sum(map(serves, observation.pods))
+    if not ready:
+        return _failed(metric, no_ready_pods(metric))
+    answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
+    return _answered(metric, answer, value, f" in all on {count(ready, 'ready pod')}", observation)
+
+
+def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:
+    current = observation.replicas
+    if answer.replicas < current and not any(map(serves, observation.pods)):
+        return _failed(metric, no_ready_pods(metric))
+    text = in_unit_of(measured, metric.target)
+    message = (
+        f"{metric.label} is {text}{_unit(metric)}{whereof}, {round(answer.ratio * 100, 1):g} % of the "
+        f"target {metric.target}{answer.note}: "
+        f"{'asks for' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
+    )
+    return Proposal(MetricReport(metric.label, text, metric.target, answer.replicas), message, answer.replicas)
+
+
+def _unit(metric: Metric) -> str:
+    if metric.type is MetricType.PROMETHEUS:
+        return ""
+    return " cores" if metric.type is MetricType.CPU else " requests/s"
+
+
+def _note(missing: int, unready: int, ratio: float) -> str:
+    parts = []
+    if missing:
+        parts.append(f"{count(missing, 'pod')} without a sample counted {'as idle' if ratio > 1 else 'as on target'}")
+    if unready:
+        parts.append(f"{count(unready, 'pod')} not ready counted as idle")
+    return f" with {' and '.join(parts)}"
+
+
+def _failed(metric: Metric, failure: Failure) -> Proposal:
+    return Proposal(MetricReport(metric.label, "<unknown>", metric.target, None), failure.message, failure=failure)
+
+
+def _exact(ratio: float) -> float:
+    """Without the noise of binary fractions, which would turn 0.33 / 0.3 into more than 1.1."""
+    return round(ratio, 9)
+
+
+def _ceil(replicas: float) -> int:
+    return math.ceil(_exact(min(replicas, _MOST_REPLICAS)))

@@ -1,0 +1,107 @@
+"""Whether a reading can be decided on: each way in which it cannot has a name, and is never a zero."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from scalableapp.core.explain import Reason, count
+from scalableapp.core.model import DataProblem, Observation, PodState, Reading
+from scalableapp.core.spec import Metric, MetricType
+
+# The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
+# rate still contains its start-up. (HPA reads the same from its metric's Window.)
+CPU_RATE_WINDOW_SECONDS = 60.0
+# A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
+SAMPLE_DELAY_SECONDS = 30.0
+# Below this share of ready pods with samples the others are more likely unseen than idle.
+LEAST_COVERAGE = 0.5
+_LARGEST_VALUE = 1e100  # beyond anything measured, and small enough for sums and ratios to stay finite
+
+
+class Failure(NamedTuple):
+    """Why a metric has no say. `problem` is None where the data is fine and only has to be waited for."""
+
+    reason: str
+    message: str
+    problem: DataProblem | None = None
+
+
+def bad_reading(metric: Metric, reading: Reading, observation: Observation) -> Failure | None:
+    """Why the reading cannot be decided on, if so."""
+    if reading.problem is DataProblem.EMPTY:
+        return no_samples(metric, observation, reading.message)
+    if reading.problem:
+        return _data_failure(metric, reading.problem, reading.message)
+    values = reading.per_pod.values()
+    if values and not (min(values) >= 0 and sum(values) < _LARGEST_VALUE):  # the sum is NaN when any value is
+        bad = (_bad_number(metric, pod, value) for pod, value in reading.per_pod.items())
+        return next(filter(None, bad), None)
+    return _bad_number(metric, "", reading.total)
+
+
+def _bad_number(metric: Metric, pod: str, value: float | None) -> Failure | None:
+    if value is None or 0 <= value < _LARGEST_VALUE:
+        return None
+    whose = f"the value of pod {pod}" if pod else "the value"
+    if math.isnan(value):
+        return _data_failure(metric, DataProblem.NOT_A_NUMBER, f"{whose} is NaN; look for a division by zero")
+    if value > 0:
+        return _data_failure(metric, DataProblem.INFINITE, f"{whose} is infinite; look for a division by zero")
+    return _data_failure(metric, DataProblem.NEGATIVE, f"{whose} is {value:g}; load is never negative")
+
+
+def no_samples(metric: Metric, observation: Observation, message: str = "") -> Failure:
+    """Tells a metric that is lost from one that cannot be there yet."""
+    serving = [pod for pod in observation.pods if serves(pod)]
+    if not serving:
+        return no_ready_pods(metric)
+    delay = CPU_RATE_WINDOW_SECONDS if metric.type is MetricType.CPU else SAMPLE_DELAY_SECONDS
+    if all(_ready_seconds(pod, observation.now) < delay for pod in serving):
+        return Failure(
+            Reason.AWAITING_SAMPLES,
+            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago",
+        )
+    return _data_failure(
+        metric, DataProblem.EMPTY, message or "none of the ready pods has a sample; check its scraping"
+    )
+
+
+def too_thin(metric: Metric, values: Mapping[str, float], observation: Observation) -> Failure | None:
+    """Whether too few of the pods that should have a sample have one."""
+    expected = [
+        pod.name
+        for pod in observation.pods
+        if serves(pod) and _ready_seconds(pod, observation.now) >= SAMPLE_DELAY_SECONDS
+    ]
+    sampled = sum(name in values for name in expected)
+    if sampled >= LEAST_COVERAGE * len(expected):
+        return None
+    return _data_failure(
+        metric, DataProblem.PARTIAL, f"only {sampled} of {len(expected)} ready pods have a sample; check their scraping"
+    )
+
+
+def no_ready_pods(metric: Metric) -> Failure:
+    """Nothing serves, so nothing can be measured: no reason to go down."""
+    return Failure(
+        Reason.NO_READY_PODS, f"{metric.label} says nothing while no pod is ready; kubectl describe pods tells why"
+    )
+
+
+def _data_failure(metric: Metric, problem: DataProblem, message: str) -> Failure:
+    return Failure(problem.value, f"{metric.label} cannot be used: {message or problem.value}", problem)
+
+
+def serves(pod: PodState) -> bool:
+    """Whether the pod takes requests."""
+    return pod.ready and not pod.deleting and pod.phase == "Running"
+
+
+def _ready_seconds(pod: PodState, now: datetime) -> float:
+    return seconds_between(pod.readiness_changed_at or pod.started_at, now)
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """Seconds from `start` to `end`."""
+    return (end - start).total_seconds()

@@ -1,0 +1,227 @@
+"""`scalableapp decide`: JSON lines in, decisions out, through the operator's own core and without a cluster.
+
+One line is one situation of one app:
+
+    {"spec": {ScalableApp .spec}, "now": RFC 3339,
+     "observed": {"replicas": int, "rollout": bool, "sampleAgeSeconds": number,
+                  "pods": [{"name", "phase", "ready", "deleting", "startedSecondsAgo", "readySecondsAgo": number|null,
+                            "usage": {metric: quantity}}],
+                  "totals": {metric: number}},
+     "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
+                 "load": [[secondsAgo, requestsPerSecond]]}}
+
+A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
+last changed. A metric with values in `usage` is decided per pod, one with only a total by that.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.model import (
+    DataProblem,
+    Decision,
+    History,
+    Observation,
+    PodState,
+    Reading,
+    Recommendation,
+    ScaleEvent,
+)
+from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.spec import Metric, MetricType, ScalableAppSpec, parse_spec
+from scalableapp.errors import ScalableAppError, SpecError
+
+# A sample this old says more about the scraping than about the load.
+STALE_AFTER_SECONDS = 60.0
+# A sample from the future beyond this means clocks that disagree.
+CLOCK_SKEW_SECONDS = 30.0
+
+# Bounds that keep dates within what datetime can tell.
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2001, 9, 9, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
+Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value) if isinstance(value, str) else value)]
+
+
+Value = TypeVar("Value")
+
+
+class LineError(ScalableAppError):
+    """A line that is no situation: names the field and the mend."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class _Pod(_Part):
+    name: str
+    phase: str = "Running"
+    ready: bool
+    deleting: bool = False
+    started_seconds_ago: Seconds
+    ready_seconds_ago: Seconds | None = None
+    usage: dict[str, Usage] = Field(default_factory=dict)
+
+
+class _Observed(_Part):
+    replicas: int = Field(ge=0, le=2**31 - 1)
+    rollout: bool = False
+    pods: tuple[_Pod, ...] = ()
+    totals: dict[str, float | None] = Field(default_factory=dict)
+    sample_age_seconds: float = 0.0
+
+
+class _Recommendation(_Part):
+    seconds_ago: Seconds
+    replicas: int = Field(ge=0, le=2**31 - 1)
+
+
+class _ScaleEvent(_Part):
+    seconds_ago: Seconds
+    change: int
+
+
+class _History(_Part):
+    recommendations: tuple[_Recommendation, ...] = ()
+    scale_events: tuple[_ScaleEvent, ...] = ()
+    load: tuple[tuple[float, float], ...] = ()
+
+
+class _Line(_Part):
+    spec: dict[str, Any]
+    now: Moment
+    observed: _Observed
+    history: _History | None = None
+
+
+class Answers:
+    """Answers lines, one by one. With `follow` they are ticks of one app and the history is kept here.
+
+    The history of the first tick is taken from its line, or begins there as for an app the operator has
+    never seen; that of later lines is ignored. A decision counts as carried out at once.
+    """
+
+    def __init__(self, *, follow: bool = False) -> None:
+        self._follow = follow
+        self._history: History | None = None
+        self._raw_spec: dict[str, Any] | None = None
+        self._spec: ScalableAppSpec | None = None
+
+    def answer(self, text: str) -> dict[str, Any]:
+        """The decision for one line. Raises LineError."""
+        line = _read(text)
+        spec = self._parsed(line.spec)
+        observation = _observation(line, spec)
+        history = self._history or _given(line) or (first_seen(observation) if self._follow else History())
+        decision = decide(spec, observation, history)
+        if self._follow:
+            self._history = _carried_out(history, decision, spec)
+        return _told(decision)
+
+    def _parsed(self, raw: dict[str, Any]) -> ScalableAppSpec:
+        """Successive lines mostly share their spec, and parsing it costs more than the decision."""
+        if self._spec is None or raw != self._raw_spec:
+            try:
+                self._raw_spec, self._spec = raw, parse_spec(raw)
+            except SpecError as error:
+                self._raw_spec = self._spec = None
+                raise LineError(str(error)) from error
+        return self._spec
+
+
+def answer_lines(lines: Iterable[str], *, follow: bool = False) -> Iterator[dict[str, Any]]:
+    """A decision, or {"error": ...}, for each line that is not blank."""
+    answers = Answers(follow=follow)
+    for number, text in enumerate(lines, start=1):
+        if not text.strip():
+            continue
+        try:
+            yield answers.answer(text)
+        except LineError as error:
+            yield {"error": f"line {number}: {error}"}
+
+
+def _read(text: str) -> _Line:
+    try:
+        return _Line.model_validate(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise LineError(f"not JSON ({error.msg} at column {error.colno}); write one JSON object per line") from error
+    except RecursionError as error:
+        raise LineError("nested too deeply; write one JSON object per line, as --help shows it") from error
+    except ValidationError as error:
+        raise LineError(" | ".join(map(_problem, error.errors(include_url=False)))) from error
+
+
+def _problem(entry: Any) -> str:
+    location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"]).lstrip(".")
+    mends = {"missing": "add it", "extra_forbidden": "remove it or correct its name"}
+    return (
+        f"{location or 'line'}: {entry['msg']}; {mends.get(entry['type'], 'scalableapp decide --help shows the form')}"
+    )
+
+
+def _observation(line: _Line, spec: ScalableAppSpec) -> Observation:
+    now, seen = line.now.astimezone(UTC), line.observed
+    return Observation(
+        now=now,
+        replicas=seen.replicas,
+        pods=tuple(_pod(pod, now) for pod in seen.pods),
+        readings={metric.label: _reading(metric, seen) for metric in spec.metrics},
+        rollout=seen.rollout,
+    )
+
+
+def _pod(pod: _Pod, now: datetime) -> PodState:
+    changed = None if pod.ready_seconds_ago is None else _before(now, pod.ready_seconds_ago)
+    started = _before(now, pod.started_seconds_ago)
+    return PodState(pod.name, pod.phase, pod.ready, pod.deleting, started, changed)
+
+
+def _reading(metric: Metric, seen: _Observed) -> Reading:
+    age = seen.sample_age_seconds
+    if not age <= STALE_AFTER_SECONDS:
+        return Reading(problem=DataProblem.STALE, message=f"the newest sample is {age:g} s old; check the scraping")
+    if age < -CLOCK_SKEW_SECONDS:
+        return Reading(problem=DataProblem.CLOCK_SKEW, message=f"the sample is {-age:g} s in the future; check clocks")
+    per_pod = {pod.name: float(value) for pod in seen.pods if (value := _of(metric, pod.usage)) is not None}
+    total = _of(metric, seen.totals)
+    if total is None and not per_pod:
+        return Reading(problem=DataProblem.EMPTY, message="neither usage nor totals has it")
+    return Reading(total=total, per_pod=per_pod)
+
+
+def _of(metric: Metric, values: Mapping[str, Value]) -> Value | None:
+    if metric.type is MetricType.PROMETHEUS or metric.label in values:
+        return values.get(metric.label)
+    return values.get(metric.type.value)
+
+
+def _given(line: _Line) -> History | None:
+    if line.history is None:
+        return None
+    now = line.now.astimezone(UTC)
+    wishes = (Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations)
+    events = (ScaleEvent(_before(now, entry.seconds_ago), entry.change) for entry in line.history.scale_events)
+    return History(tuple(sorted(wishes, key=lambda entry: entry.at)), tuple(sorted(events, key=lambda entry: entry.at)))
+
+
+def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
+    remembered = remember(history, decision, spec)
+    if not decision.changes:
+        return remembered
+    return record_scale(remembered, decision.at, decision.replicas_to - decision.replicas_from, spec)
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    steps = [{"rule": step.rule, "value": step.value, "message": step.message} for step in decision.steps]
+    return {"replicas": decision.replicas_to, "reason": decision.reason, "message": decision.message, "steps": steps}
+
+
+def _before(now: datetime, seconds: float) -> datetime:
+    return now - timedelta(seconds=seconds)

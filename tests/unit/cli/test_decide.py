@@ -1,0 +1,205 @@
+"""`scalableapp decide` as its users see it: arguments and input in, lines and exit status out."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scalableapp.cli import main
+
+SPEC = {
+    "image": "app:1",
+    "scaling": {"horizontal": {"maxReplicas": 20, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}},
+}
+
+
+def pod(number: int = 0, **changes: Any) -> dict[str, Any]:
+    usual = {"name": f"pod-{number}", "phase": "Running", "ready": True, "deleting": False}
+    return {**usual, "startedSecondsAgo": 900, "readySecondsAgo": 890, "usage": {}, **changes}
+
+
+def situation(load: float = 150, replicas: int = 3, **changes: Any) -> dict[str, Any]:
+    observed = {
+        "replicas": replicas,
+        "rollout": False,
+        "pods": [pod(number) for number in range(replicas)],
+        "totals": {"RequestsPerSecond": load},
+    }
+    return {"spec": SPEC, "now": "2026-11-23T12:06:35Z", "observed": observed | changes.pop("observed", {}), **changes}
+
+
+@pytest.fixture
+def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*lines: Any, options: tuple[str, ...] = ()) -> tuple[int, list[dict[str, Any]]]:
+        file = tmp_path / "lines.jsonl"
+        file.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+        status = main(["decide", str(file), *options])
+        return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+def test_a_line_is_answered_with_the_decision_and_its_chain(ask: Any) -> None:
+    status, (answer,) = ask(situation(400))
+    told = "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: asks for 8 replicas"
+    limited = "scale-up to 8 limited to 7 by the policy of 4 pods per 15 s; more in 15 s"
+    assert status == 0
+    assert answer == {
+        "replicas": 7,
+        "reason": "ScaleUpLimit",
+        "message": f"{told}; {limited}",
+        "steps": [
+            {"rule": "RequestsPerSecond", "value": 8, "message": told},
+            {"rule": "Rate", "value": 7, "message": limited},
+        ],
+    }
+
+
+def test_the_history_of_a_line_counts(ask: Any) -> None:
+    recommended = {"recommendations": [{"secondsAgo": 10, "replicas": 2}, {"secondsAgo": 200, "replicas": 3}]}
+    scaled = {"scaleEvents": [{"secondsAgo": 5, "change": 4}], "load": [[10, 150.0]]}
+    _, answers = ask(situation(50, history=recommended), situation(1000, replicas=5, history=scaled), situation(50))
+    assert [(answer["replicas"], answer["reason"]) for answer in answers] == [
+        (3, "ScaleDownStabilized"),
+        (5, "ScaleUpLimit"),
+        (1, "DesiredWithinRange"),
+    ]
+
+
+def test_usage_per_pod_is_a_quantity_under_the_type_or_the_name(ask: Any) -> None:
+    metrics = [{"type": "CPU", "target": "300m"}, {"type": "CPU", "name": "cores", "target": "600m"}]
+    spec = {"image": "app:1", "scaling": {"horizontal": {"metrics": metrics}}}
+    pods = [pod(0, usage={"CPU": "600m", "Memory": "90Mi"}), pod(1, usage={"CPU": 0.6})]
+    _, (answer,) = ask(situation(replicas=2, spec=spec, observed={"pods": pods, "totals": {}}))
+    assert answer["replicas"] == 4
+    assert [step["rule"] for step in answer["steps"]] == ["cores", "CPU"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "reason"),
+    [
+        pytest.param({"totals": {}}, "NoData", id="nothing measured"),
+        pytest.param({"totals": {"RequestsPerSecond": None}}, "NoData", id="null"),
+        pytest.param({"totals": {"RequestsPerSecond": float("nan")}}, "NotANumber", id="NaN"),
+        pytest.param({"totals": {"RequestsPerSecond": float("inf")}}, "Infinite", id="Infinity"),
+        pytest.param({"sampleAgeSeconds": 61}, "StaleData", id="stale"),
+        pytest.param({"sampleAgeSeconds": -31}, "ClockSkew", id="from the future"),
+        pytest.param({"rollout": True}, "RolloutInProgress", id="rollout"),
+        pytest.param(
+            {"pods": [pod(ready=False)], "totals": {"RequestsPerSecond": 0}}, "NoReadyPods", id="nothing ready"
+        ),
+    ],
+)
+def test_bad_data_is_held_and_named(ask: Any, observed: dict[str, Any], reason: str) -> None:
+    status, (answer,) = ask(situation(900, observed={"totals": {"RequestsPerSecond": 900}} | observed))
+    assert (status, answer["replicas"], answer["reason"]) == (0, 3, reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("{", "not JSON", id="broken JSON"),
+        pytest.param("[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("7", "line: Input should be", id="no object"),
+        pytest.param(
+            {"spec": SPEC}, "now: Field required; add it | observed: Field required; add it", id="fields missing"
+        ),
+        pytest.param(
+            situation(extra=1), "extra: Extra inputs are not permitted; remove it or correct its name", id="unknown"
+        ),
+        pytest.param(
+            situation(observed={"pods": [pod(usage={"CPU": "3 m"})]}), "observed.pods[0].usage.CPU", id="bad quantity"
+        ),
+        pytest.param(
+            situation() | {"now": "2026-11-23T12:06:35"}, "now: Input should have timezone info", id="no time zone"
+        ),
+        pytest.param(situation() | {"now": "0001-01-01T00:00:00Z"}, "now: Input should be greater", id="year 1"),
+        pytest.param(situation(spec={"image": "a", "port": 0}), "spec.port", id="bad spec"),
+    ],
+)
+def test_a_line_that_is_not_valid_gets_an_error_and_the_others_their_answers(ask: Any, line: Any, told: str) -> None:
+    status, answers = ask(situation(), line, "", situation())
+    assert status == 2
+    assert [set(answer) == {"error"} for answer in answers] == [False, True, False]
+    assert answers[1]["error"].startswith("line 2: ")
+    assert told in answers[1]["error"]
+
+
+def test_a_spec_that_is_mended_is_used_again(ask: Any) -> None:
+    _, answers = ask(situation(spec={"image": ""}), situation(spec={"image": ""}), situation())
+    assert ["error" in answer for answer in answers] == [True, True, False]
+
+
+def at(seconds: int, load: float, replicas: int) -> dict[str, Any]:
+    return situation(load, replicas) | {"now": f"2026-11-23T12:{seconds // 60:02d}:{seconds % 60:02d}Z"}
+
+
+def test_following_keeps_the_history_as_the_operator_does(ask: Any) -> None:
+    ticks = [at(0, 50, 6), at(5, 900, 6), at(10, 900, 12), at(21, 900, 12), at(320, 50, 18), at(322, 50, 18)]
+    _, answers = ask(*ticks, options=("--follow",))
+    assert [(answer["replicas"], answer["reason"]) for answer in answers] == [
+        (6, "ScaleDownStabilized"),  # never seen before: what runs counts as recommended
+        (12, "ScaleUpLimit"),  # 100 % in 15 s
+        (12, "ScaleUpLimit"),  # used up
+        (18, "DesiredWithinRange"),
+        (18, "ScaleDownStabilized"),  # 299 s after 18 was recommended
+        (1, "DesiredWithinRange"),
+    ]
+
+
+def test_following_starts_with_the_history_of_its_first_line(ask: Any) -> None:
+    _, (answer,) = ask(situation(50, history={}), options=("--follow",))
+    assert answer["replicas"] == 1
+
+
+def test_standard_input_is_answered_line_by_line() -> None:
+    command = [sys.executable, "-c", "import sys; from scalableapp.cli import main; sys.exit(main())", "decide", "-"]
+    with subprocess.Popen(
+        [*command, "--follow"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[3] / "operator")},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for load, replicas in ((200, 4), (300, 6)):
+            process.stdin.write(json.dumps(situation(load)) + "\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["replicas"] == replicas
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+
+
+def test_standard_input_is_named_by_a_dash(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(situation())))
+    assert main(["decide", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["replicas"] == 3
+
+
+def test_a_file_that_cannot_be_read_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decide", str(tmp_path / "none.jsonl")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
+    assert main(["decide", str(tmp_path / "binary")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_help_shows_the_form_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["decide", "--help"])
+    assert stopped.value.code == 0
+    told = capsys.readouterr().out
+    assert '"readySecondsAgo": number|null' in told
+    assert "--follow" in told
+
+
+def test_no_command_is_an_error_that_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
