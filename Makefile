@@ -8,11 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TEST_TOOLS := .tools
-PYTEST := PATH="$(CURDIR)/$(TEST_TOOLS)/bin:$$PATH" $(BIN)/pytest
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv check format test test-unit demo lock crds clean \
+.PHONY: help venv test-tools check format test test-unit demo lock crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -21,11 +19,11 @@ help: ## List the targets
 demo: venv ## Show an app that scales under real load (brings the cluster up first)
 	@$(BIN)/python -m demo
 
-test: venv $(TEST_TOOLS)/ready ## Run every test that can run here, on the real cluster too
-	@PATH="$(CURDIR)/$(TEST_TOOLS)/bin:$$PATH" $(BIN)/python tools/run_tests.py
+test: venv test-tools ## Run every test that can run here, on the real cluster too
+	@$(BIN)/python tools/run_tests.py
 
-test-unit: venv $(TEST_TOOLS)/ready ## Run the tests that need no cluster
-	@$(PYTEST) -m "not cluster and not e2e"
+test-unit: venv ## Run the quick tests, which need no cluster and no servers
+	@$(BIN)/pytest -q -m "not cluster and not e2e and not process"
 
 check: venv ## Lint, types, layers, size limits
 	@$(BIN)/ruff check $(SOURCES)
@@ -63,8 +61,8 @@ $(STAMP): requirements/dev.txt
 	@tools/make_venv.sh $(PYTHON) $(VENV) requirements/dev.txt
 	@touch $@
 
-$(TEST_TOOLS)/ready: tools/fetch_test_tools.sh
-	@tools/fetch_test_tools.sh $(TEST_TOOLS)
+test-tools:
+	@tools/install_test_tools.sh
 
 clean: ## Remove what the targets made here (not the cluster, not its cache)
-	rm -rf $(VENV) $(TEST_TOOLS) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

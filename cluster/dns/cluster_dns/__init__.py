@@ -1,0 +1,1 @@
+"""DNS for the Services of a Kubernetes cluster, where CoreDNS's image cannot be had."""

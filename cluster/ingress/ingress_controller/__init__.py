@@ -1,0 +1,1 @@
+"""A small ingress controller: nginx, told what to do by Ingress objects."""
