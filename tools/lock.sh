@@ -6,7 +6,8 @@ uv=.venv/bin/uv
 compile() { "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
 
 compile pyproject.toml -o requirements/operator.txt
-compile pyproject.toml sample-app/requirements.in cluster/ingress/requirements.in cluster/dns/requirements.in --group dev -o requirements/dev.txt
+compile pyproject.toml sample-app/requirements.in cluster/ingress/requirements.in cluster/dns/requirements.in --group dev \
+    -c requirements/operator.txt -o requirements/dev.txt
 for folder in sample-app cluster/ingress cluster/dns; do
     compile "$folder/requirements.in" -o "$folder/requirements.txt"
 done

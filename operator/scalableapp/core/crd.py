@@ -1,0 +1,240 @@
+"""The CustomResourceDefinition of ScalableApp, made from the models in spec.py and the status schema below.
+
+`python tools/generate_crd.py` writes it to crds/. It installs on Kubernetes 1.20 and later, so rules across fields
+are not in it: the operator checks them everywhere, and manifests/components/cel adds them where the cluster can.
+"""
+
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from scalableapp.core.spec import ScalableAppSpec
+
+Schema = dict[str, Any]
+
+GROUP, VERSION, KIND, PLURAL = "scalableapp.io", "v1alpha1", "ScalableApp", "scalableapps"
+
+# A quantity is text, but YAML reads an unquoted 50 as an integer and 0.5 as a float. Kubernetes' own
+# int-or-string would refuse the float with a message that helps nobody. A node without a type takes all three;
+# the pattern then holds for text and the bounds for numbers.
+_UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
+_NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
+_FORMATS: dict[str, Schema] = {
+    "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},
+    "positive-quantity": _UNTYPED | {"pattern": rf"^\+?{_NUMBER}", "exclusiveMinimum": True},
+}
+_COPIED = (
+    *("description", "type", "enum", "default", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("minItems", "maxItems", "maxProperties", "required", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+)
+
+
+def crd() -> Schema:
+    """The whole CustomResourceDefinition as a manifest."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": "scalableapp",
+                "shortNames": ["sapp"],
+                "categories": ["scalableapp"],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> Schema:
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}, "scale": scale},
+        "additionalPrinterColumns": _COLUMNS,
+        "schema": {"openAPIV3Schema": _root()},
+    }
+
+
+def _root() -> Schema:
+    name = _string("Name of the app, its Deployment, Service and Ingress: a DNS label that starts with a letter.")
+    return _object(
+        "A web app that is deployed, exposed and scaled from its metrics.",
+        {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": name | {"maxLength": 63, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"}},
+            },
+            "spec": spec_schema(),
+            "status": status_schema(),
+        },
+        required=["spec"],
+    )
+
+
+def spec_schema() -> Schema:
+    """Structural schema of spec with all defaults, descriptions and bounds of the models."""
+    schema = ScalableAppSpec.model_json_schema(by_alias=True, schema_generator=_WithFactories)
+    return _structural(schema, schema["$defs"])
+
+
+class _WithFactories(GenerateJsonSchema):
+    """Pydantic leaves out defaults that a factory makes; a CRD wants all of them."""
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        factory = schema.get("default_factory")
+        if factory is not None and not schema.get("default_factory_takes_data"):
+            return factory()  # type: ignore[call-arg]  # the one that takes no data, as just checked
+        return super().get_default_value(schema)
+
+
+def _structural(node: Schema, definitions: Schema) -> Schema:
+    """A JSON schema of pydantic's as the structural schema of a CRD: no $ref, no null, no type union."""
+    if "$ref" in node:
+        node = definitions[node["$ref"].rpartition("/")[2]] | {k: v for k, v in node.items() if k != "$ref"}
+    if "anyOf" in node:
+        present = next(option for option in node["anyOf"] if option.get("type") != "null")
+        return _structural(present | {k: v for k, v in node.items() if k not in ("anyOf", "default")}, definitions)
+    schema = {field: node[field] for field in _COPIED if field in node} | _FORMATS.get(node.get("format", ""), {})
+    if "x-kubernetes-preserve-unknown-fields" in schema:
+        del schema["type"]
+    if isinstance(node.get("default"), str | int):
+        # `kubectl explain` shows defaults by itself only from 1.27 on.
+        schema["description"] += " Default: " + json.dumps(node["default"]).strip('"') + "."
+    return schema | _inside(node, definitions)
+
+
+def _inside(node: Schema, definitions: Schema) -> Schema:
+    if "properties" in node:
+        # The defaults of the fields themselves fill an empty parent.
+        default: Schema = {"default": {}} if "default" in node else {}
+        return default | {"properties": {k: _structural(v, definitions) for k, v in node["properties"].items()}}
+    if "items" in node:
+        return {"items": _structural(node["items"], definitions)}
+    values = node.get("additionalProperties")
+    if values is True:
+        return {"x-kubernetes-preserve-unknown-fields": True}
+    return {"additionalProperties": _structural(values, definitions)} if values else {}
+
+
+def status_schema() -> Schema:
+    """Structural schema of status. Almost nothing is required, so that no write of it is ever refused."""
+    when = {"format": "date-time"}
+    metric = {
+        "name": _string("Name of the metric."),
+        "current": _string("Measured value, in the target's unit; empty when there is none."),
+        "target": _string("Value it shall have."),
+        "proposedReplicas": _integer("Replicas this metric alone asks for; absent without a usable value.")
+        | {"nullable": True},
+    }
+    step = {
+        "rule": _string("Name of the rule."),
+        "value": _integer("Replicas after it."),
+        "message": _string("What it did and why."),
+    }
+    decision = {
+        "time": _string("When it was made.") | when,
+        "from": _integer("Replicas before."),
+        "to": _integer("Replicas decided on."),
+        "reason": _string("One word for the rule that had the last say."),
+        "message": _string("Why, in words."),
+        "steps": _list("The rules that led to the number, in order, the last one last.", _object("A rule.", step)),
+    }
+    recommendation = {
+        "time": _string("When.") | when,
+        "replicas": _integer("What the metrics asked for, before stabilisation."),
+    }
+    scale_event = {"time": _string("When.") | when, "change": _integer("Replicas added, or removed when negative.")}
+    return _object(
+        "What the operator sees and did, and why.",
+        {
+            "observedGeneration": _integer("Generation of the spec that this status is about.") | {"format": "int64"},
+            "replicas": _integer("Pods that there are."),
+            "readyReplicas": _integer("Pods that are ready to serve."),
+            "desiredReplicas": _integer("Pods that the operator wants."),
+            "selector": _string("Label selector of the pods."),
+            "url": _string("Where the app answers."),
+            "metrics": _list("The metrics as last reported.", _object("A metric.", metric)),
+            "decision": _object("The last decision and the chain of rules that led to it.", decision),
+            "lastScaleTime": _string("When the operator last changed the replicas.") | when,
+            "recommendations": _list(
+                "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
+                _object("A recommendation.", recommendation),
+            ),
+            "scaleEvents": _list(
+                "Memory of the scaling policies, kept here to survive a restart of the operator.",
+                _object("A change of replicas.", scale_event),
+            ),
+            "conditions": _conditions(when),
+        },
+    )
+
+
+def _conditions(when: Schema) -> Schema:
+    condition = {
+        "type": _string(
+            "Ready, Available, MetricsAvailable, ScalingActive, ScalingLimited, Paused or Conflicted.",
+        ),
+        "status": _string("Whether it holds.") | {"enum": ["True", "False", "Unknown"]},
+        "observedGeneration": _integer("Generation of the spec it is about.") | {"format": "int64"},
+        "lastTransitionTime": _string("When the status last changed.") | when,
+        "reason": _string("One word for why."),
+        "message": _string("What happened, to what, and what to do."),
+    }
+    return _list(
+        "Where the app stands; Ready sums it up.", _object("A condition.", condition, required=["type", "status"])
+    ) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
+
+def _string(description: str) -> Schema:
+    return {"description": description, "type": "string"}
+
+
+def _integer(description: str) -> Schema:
+    return {"description": description, "type": "integer"}
+
+
+def _list(description: str, item: Schema) -> Schema:
+    return {"description": description, "type": "array", "items": item}
+
+
+def _object(description: str, properties: Schema, required: list[str] | None = None) -> Schema:
+    needed = {"required": required} if required else {}
+    return {"description": description, "type": "object"} | needed | {"properties": properties}
+
+
+def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
+    """A column of `kubectl get`; those of priority 1 only with `-o wide`."""
+    return {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+
+
+_COLUMNS = [
+    _column("Mode", ".spec.scaling.mode"),
+    _column("Replicas", ".status.replicas", "integer"),
+    _column("Desired", ".status.desiredReplicas", "integer"),
+    _column("Min", ".spec.scaling.horizontal.minReplicas", "integer"),
+    _column("Max", ".spec.scaling.horizontal.maxReplicas", "integer"),
+    # A column holds one path: the first metric's value and its target are two.
+    _column("Metric", ".status.metrics[0].current"),
+    _column("Target", ".status.metrics[0].target"),
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+    _column("URL", ".status.url", priority=1),
+    _column("Decision", ".status.decision.message", priority=1),
+    _column("Age", ".metadata.creationTimestamp", "date"),
+]

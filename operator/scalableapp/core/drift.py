@@ -1,0 +1,47 @@
+"""Whether what lives in the cluster is what we want: pure comparisons of manifests."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ANNOTATION_SPEC_HASH = "scalableapp.io/spec-hash"
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `manifest` that carries the hash of its own content as an annotation.
+
+    `in_line` cannot see that a key is no longer wanted, as the live object may hold keys of others; the hash can.
+    """
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    seal = hashlib.sha256(text.encode()).hexdigest()[:16]
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_SPEC_HASH: seal}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def in_line(live: Any, desired: Any) -> bool:
+    """Whether everything desired stands in the live object; defaults and additions of others don't matter.
+
+    Lists of maps with a name (containers, env, ports, volumes) are compared by name, all others item by item.
+    """
+    if isinstance(desired, Mapping):
+        return isinstance(live, Mapping) and all(
+            key in live and in_line(live[key], value) for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return isinstance(live, list) and _lists_in_line(live, desired)
+    return type(live) is type(desired) and bool(live == desired)
+
+
+def _lists_in_line(live: list[Any], desired: list[Any]) -> bool:
+    if desired and all(isinstance(item, Mapping) and "name" in item for item in desired):
+        by_name = {item.get("name"): item for item in live if isinstance(item, Mapping)}
+        return all(in_line(by_name.get(item["name"]), item) for item in desired)
+    return len(live) == len(desired) and all(map(in_line, live, desired))
+
+
+def owned_by(live: Mapping[str, Any], uid: str) -> bool:
+    """Whether the controller of the live object is the ScalableApp with this uid."""
+    owners = live.get("metadata", {}).get("ownerReferences") or []
+    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)

@@ -1,0 +1,278 @@
+"""What the children of a ScalableApp look like: Deployment, Service, Ingress, PodDisruptionBudget.
+
+Values stand here as the API server writes them back, so that drift.in_line holds against the live objects.
+`spec.replicas` never stands here: the scale subresource alone moves it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scalableapp.core.drift import in_line, owned_by, sealed
+from scalableapp.core.model import AppKey
+from scalableapp.core.quantity import canonical_quantity
+from scalableapp.core.spec import EnvVar, Ingress, LoadBalancing, ScalableAppSpec
+from scalableapp.errors import FieldProblem
+
+__all__ = ["ClusterFeatures", "children", "in_line", "name_problem", "owned_by", "unwanted", "url_of"]
+
+Manifest = dict[str, Any]
+
+API_VERSION = "scalableapp.io/v1alpha1"
+KIND = "ScalableApp"
+MANAGED_BY = "scalableapp-operator"
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_APP = "scalableapp.io/app"
+CONTAINER = "app"
+
+# Time for kube-proxies and ingress controllers to stop sending before the app gets SIGTERM.
+PRE_STOP_SECONDS = 5
+# preStop, then gunicorn's or the app's own drain of requests (30 s is the common limit), then some room.
+TERMINATION_GRACE_SECONDS = 40
+# Room for uploads and gunicorn's and prometheus_client's small files; more is a leak and evicts the pod.
+TMP_SIZE = "128Mi"
+# Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
+REVISIONS = 3
+# A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
+_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+_LB_METHODS = {LoadBalancing.ROUND_ROBIN: "round_robin", LoadBalancing.LEAST_CONNECTIONS: "least_conn"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFeatures:
+    """What the cluster serves beyond Kubernetes 1.20.
+
+    `sleep_action`: preStop hooks may be `sleep` (1.30 and later), which needs no program in the image.
+    """
+
+    pdb_version: Literal["policy/v1", "policy/v1beta1"] | None = None
+    sleep_action: bool = False
+
+
+def name_problem(key: AppKey) -> FieldProblem | None:
+    """What is wrong with the app's name, which its Service and its labels bear as well."""
+    if _NAME.match(key.name):
+        return None
+    return FieldProblem(
+        "metadata.name",
+        f"{key.name!r} cannot name a Service, which bears the app's name",
+        "use 1 to 63 lower-case letters, digits and hyphens, first a letter and last no hyphen",
+    )
+
+
+def children(key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures) -> tuple[Manifest, ...]:
+    """The manifests to apply, each sealed with the hash of its content."""
+    manifests = [
+        _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, features)}),
+        _owned("v1", "Service", key, uid, {"spec": _service(key)}),
+    ]
+    if spec.ingress.enabled:
+        manifests.append(_ingress(key, uid, spec.ingress))
+    if features.pdb_version:
+        manifests.append(_owned(features.pdb_version, "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
+    return tuple(sealed(manifest) for manifest in manifests)
+
+
+def unwanted(key: AppKey, spec: ScalableAppSpec, _features: ClusterFeatures) -> tuple[Manifest, ...]:
+    """Names of the objects that must not be there, to be deleted when they are ours."""
+    return () if spec.ingress.enabled else (_named("networking.k8s.io/v1", "Ingress", key),)
+
+
+def selector(key: AppKey) -> dict[str, str]:
+    """Labels that find the app's pods. A Deployment's selector is immutable: these never change."""
+    return {LABEL_NAME: key.name, LABEL_APP: key.name}
+
+
+def selector_text(key: AppKey) -> str:
+    """The selector as status.selector holds it, for HPA-like readers of the scale subresource."""
+    return ",".join(f"{label}={value}" for label, value in selector(key).items())
+
+
+def url_of(spec: ScalableAppSpec, live_ingress: Mapping[str, Any] | None) -> str:
+    """Where the app answers: the ingress host, else the load balancer's address; "" while there is none."""
+    if not spec.ingress.enabled:
+        return ""
+    host = spec.ingress.host or _load_balancer(live_ingress or {})
+    scheme = "https" if spec.ingress.tls_secret_name else "http"
+    return f"{scheme}://{host}{spec.ingress.path}" if host else ""
+
+
+def _load_balancer(live_ingress: Mapping[str, Any]) -> str:
+    points = live_ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    return str(points[0].get("hostname") or points[0].get("ip") or "")
+
+
+def _named(api_version: str, kind: str, key: AppKey) -> Manifest:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"namespace": key.namespace, "name": key.name}}
+
+
+def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest) -> Manifest:
+    manifest = _named(api_version, kind, key)
+    manifest["metadata"] |= {
+        "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": key.name,
+                "uid": uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+    return manifest | body
+
+
+def _deployment(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+    return {
+        "selector": {"matchLabels": selector(key)},
+        "revisionHistoryLimit": REVISIONS,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "template": {
+            "metadata": {
+                "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
+                "annotations": {"kubectl.kubernetes.io/default-container": CONTAINER} | _scrape(spec),
+            },
+            "spec": _pod(key, spec, features),
+        },
+    }
+
+
+def _scrape(spec: ScalableAppSpec) -> dict[str, str]:
+    if not spec.monitoring.scrape:
+        return {}
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(spec.port),
+        "prometheus.io/path": spec.monitoring.path,
+    }
+
+
+def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        # The user ID is the image's own, which knows whom its files belong to; it has to be a number other than 0.
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(key)},
+            }
+        ],
+        "containers": [_container(spec, features)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
+    }
+
+
+def _container(spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+    sleep: Manifest = (
+        {"sleep": {"seconds": PRE_STOP_SECONDS}}
+        if features.sleep_action
+        else {"exec": {"command": ["sleep", str(PRE_STOP_SECONDS)]}}
+    )
+    container = {
+        "name": CONTAINER,
+        "image": spec.image,
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
+        "env": _environment(spec),
+        "envFrom": list(spec.env_from),
+        "resources": _resources(spec),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
+        "lifecycle": {"preStop": sleep},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    return {field: value for field, value in (container | _probes(spec)).items() if value}
+
+
+def _probes(spec: ScalableAppSpec) -> dict[str, Manifest]:
+    """Start-up is watched closely, as every second of it is a second of overload; liveness is slow to kill.
+
+    Readiness is patient with slow answers: were a busy pod taken out, its load would drown the others.
+    """
+    alive = {"httpGet": {"path": spec.health.liveness_path, "port": "http"}}
+    ready = {"httpGet": {"path": spec.health.readiness_path, "port": "http"}}
+    return {
+        "startupProbe": alive | {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 120},
+        "livenessProbe": alive | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "readinessProbe": ready | {"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3},
+    }
+
+
+def _resources(spec: ScalableAppSpec) -> dict[str, dict[str, str]]:
+    amounts = {"requests": spec.resources.requests, "limits": spec.resources.limits}
+    return {
+        field: {name: canonical_quantity(text) for name, text in values.items()}
+        for field, values in amounts.items()
+        if values
+    }
+
+
+def _environment(spec: ScalableAppSpec) -> list[Manifest]:
+    """Ours first, so that a user's variable can refer to them as $(POD_NAME); the user's win over ours."""
+    ours = [
+        EnvVar(name="POD_NAME", value_from={"fieldRef": {"fieldPath": "metadata.name"}}),
+        EnvVar(name="POD_NAMESPACE", value_from={"fieldRef": {"fieldPath": "metadata.namespace"}}),
+        EnvVar(name="PORT", value=str(spec.port)),
+        EnvVar(name="CACHE_BACKEND", value=spec.cache.backend.value),
+        EnvVar(name="CACHE_TIMEOUT_SECONDS", value=str(spec.cache.timeout_seconds)),
+    ]
+    taken = {variable.name for variable in spec.env}
+    chosen = [*(variable for variable in ours if variable.name not in taken), *spec.env]
+    # The API server drops an empty value, so it isn't written either.
+    return [{name: value for name, value in variable.model_dump(by_alias=True).items() if value} for variable in chosen]
+
+
+def _service(key: AppKey) -> Manifest:
+    return {
+        "type": "ClusterIP",
+        "selector": selector(key),
+        "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+    }
+
+
+def _ingress(key: AppKey, uid: str, ingress: Ingress) -> Manifest:
+    backend = {"service": {"name": key.name, "port": {"name": "http"}}}
+    rule: Manifest = {"http": {"paths": [{"path": ingress.path, "pathType": "Prefix", "backend": backend}]}}
+    tls: Manifest = {"secretName": ingress.tls_secret_name}
+    if ingress.host:
+        rule["host"] = ingress.host
+        tls["hosts"] = [ingress.host]
+    spec = {
+        "ingressClassName": ingress.class_name,
+        "rules": [rule],
+        "tls": [tls] if ingress.tls_secret_name else None,
+    }
+    manifest = _owned("networking.k8s.io/v1", "Ingress", key, uid, {"spec": {k: v for k, v in spec.items() if v}})
+    manifest["metadata"]["annotations"] = _nginx(ingress) | ingress.annotations
+    return manifest
+
+
+def _nginx(ingress: Ingress) -> dict[str, str]:
+    """Settings for F5's NGINX Ingress Controller; other controllers pass over them.
+
+    A request that meets a pod on its way out is tried on another one.
+    """
+    return {
+        "nginx.org/lb-method": _LB_METHODS[ingress.load_balancing],
+        "nginx.org/keepalive": "32",
+        "nginx.org/proxy-next-upstream": "error timeout",
+        "nginx.org/proxy-next-upstream-tries": "3",
+    }
+
+
+def _budget(key: AppKey) -> Manifest:
+    return {"maxUnavailable": 1, "selector": {"matchLabels": selector(key)}}

@@ -1,0 +1,166 @@
+"""The CRD and the children against a real API server. Everything is a server-side dry run: nothing is created."""
+
+import json
+import os
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scalableapp.core.drift import in_line
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import ClusterFeatures, children
+from scalableapp.core.spec import parse_spec
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
+
+
+def kubectl(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = ["kubectl", f"--context={CONTEXT}", "--request-timeout=30s", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crd_in_place() -> None:
+    answer = kubectl("apply", "-f", str(ROOT / "crds"))
+    if "Unable to connect" in answer.stderr or "does not exist" in answer.stderr:
+        pytest.skip(f"no cluster at context {CONTEXT}: {answer.stderr.strip()}")
+    assert answer.returncode == 0, answer.stderr
+    assert kubectl("wait", "--for=condition=Established", "crd/scalableapps.scalableapp.io").returncode == 0
+
+
+def created(spec: dict[str, Any], name: str = "") -> subprocess.CompletedProcess[str]:
+    manifest = {
+        "apiVersion": "scalableapp.io/v1alpha1",
+        "kind": "ScalableApp",
+        "metadata": {"namespace": "default", "name": name or f"try-{uuid.uuid4().hex[:8]}"},
+        "spec": spec,
+    }
+    return kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(manifest))
+
+
+def with_metric(**metric: Any) -> dict[str, Any]:
+    return {"image": "a:1", "scaling": {"horizontal": {"metrics": [{"type": "CPU"} | metric]}}}
+
+
+def test_an_image_alone_is_stored_with_the_defaults_of_the_models() -> None:
+    stored = json.loads(created({"image": "a:1"}).stdout)["spec"]
+    assert stored == parse_spec({"image": "a:1"}).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@pytest.mark.parametrize("target", [50, 0.5, "300m", "1e3"], ids=repr)
+def test_a_target_may_be_written_with_or_without_quotes(target: Any) -> None:
+    answer = created(with_metric(target=target))
+    assert answer.returncode == 0, answer.stderr
+    parse_spec(json.loads(answer.stdout)["spec"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param({}, "image", id="no image"),
+        pytest.param({"image": "a b"}, "spec.image", id="blank in the image"),
+        pytest.param({"image": "a", "port": 0}, "spec.port", id="port 0"),
+        pytest.param(with_metric(target=0), "target", id="target 0"),
+        pytest.param(with_metric(target="fast"), "target", id="target is no quantity"),
+        pytest.param(with_metric(), "target", id="no target"),
+        pytest.param({"image": "a", "scaling": {"mode": "Sideways"}}, "spec.scaling.mode", id="unknown mode"),
+        pytest.param({"image": "a", "scaling": {"horizontal": {"maxReplicas": 0}}}, "maxReplicas", id="no replicas"),
+        pytest.param({"image": "a", "ingress": {"host": "Not A Host"}}, "spec.ingress.host", id="bad host"),
+        pytest.param({"image": "a", "ingress": {"path": "x"}}, "spec.ingress.path", id="path without slash"),
+        pytest.param({"image": "a", "env": [{"name": "A"}, {"name": "A"}]}, "spec.env", id="variable twice"),
+        pytest.param({"image": "a", "prot": 80}, "prot", id="misspelt field"),
+    ],
+)
+def test_a_wrong_field_is_refused_and_named(spec: dict[str, Any], field: str) -> None:
+    answer = created(spec)
+    assert answer.returncode != 0
+    assert field in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["2app", "my.app", "a" * 64], ids=["digit first", "dot", "64 letters"])
+def test_a_name_that_no_service_can_bear_is_refused(name: str) -> None:
+    answer = created({"image": "a"}, name)
+    assert answer.returncode != 0
+    assert "metadata.name" in answer.stderr
+
+
+def test_kubectl_explain_describes_scaling() -> None:
+    answer = kubectl("explain", "sapp.spec.scaling.horizontal")
+    assert "Most replicas." in answer.stdout
+    assert kubectl("explain", "sapp.spec.scaling", "--recursive").returncode == 0
+
+
+def features() -> ClusterFeatures:
+    served = kubectl("api-versions").stdout.split()
+    minor = int(json.loads(kubectl("version", "-o", "json").stdout)["serverVersion"]["minor"].rstrip("+"))
+    version = "policy/v1" if "policy/v1" in served else "policy/v1beta1"
+    return ClusterFeatures(pdb_version=version, sleep_action=minor >= 30)  # type: ignore[arg-type]  # one of the two
+
+
+FULL = {
+    "image": "sample-app:0.1.0",
+    "port": 9000,
+    "command": ["python3"],
+    "args": ["-m", "http.server"],
+    "env": [
+        {"name": "A", "value": "1"},
+        {"name": "EMPTY", "value": ""},
+        {"name": "FROM", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y", "optional": True}}},
+        {"name": "PORT", "value": "1"},
+    ],
+    "envFrom": [{"configMapRef": {"name": "x", "optional": True}}],
+    "resources": {
+        "requests": {"cpu": 0.5, "memory": "1024Mi", "ephemeral-storage": "1000M"},
+        "limits": {"cpu": "2000m", "memory": "1.5Gi"},
+    },
+    "ingress": {
+        "host": "a.example.com",
+        "path": "/x",
+        "className": "nginx",
+        "tlsSecretName": "t",
+        "annotations": {"a": "b"},
+    },
+    "cache": {"backend": "None"},
+}
+
+
+@pytest.mark.parametrize("spec", [{"image": "a:1"}, FULL], ids=["image alone", "every field"])
+def test_the_children_are_in_line_with_what_the_api_server_makes_of_them(spec: dict[str, Any]) -> None:
+    key = AppKey("default", f"try-{uuid.uuid4().hex[:8]}")
+    arguments = ("apply", "--server-side", "--field-manager=scalableapp-operator", "--dry-run=server", "-o", "json")
+    manifests = children(key, str(uuid.uuid4()), parse_spec(spec), features())
+    assert len(manifests) == 4
+    for manifest in manifests:
+        answer = kubectl(*arguments, "-f", "-", stdin=json.dumps(manifest))
+        assert answer.returncode == 0, answer.stderr
+        assert in_line(json.loads(answer.stdout), manifest), manifest["kind"]
+
+
+@pytest.mark.parametrize("overlay", ["kind", "production"])
+def test_an_overlay_is_complete_and_accepted(overlay: str) -> None:
+    built = kubectl("kustomize", str(ROOT / "manifests" / "overlays" / overlay))
+    assert built.returncode == 0, built.stderr
+    documents = list(yaml.safe_load_all(built.stdout))
+    assert {"Namespace", "CustomResourceDefinition", "ClusterRole", "Deployment"} <= {d["kind"] for d in documents}
+    for document in documents:
+        # CEL is for clusters that know it, and namespaced objects need the namespace to be there.
+        if document["kind"] in ("ClusterRole", "ClusterRoleBinding", "Namespace"):
+            answer = kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(document))
+            assert answer.returncode == 0, answer.stderr
+
+
+def test_the_api_server_compiles_the_cel_rules() -> None:
+    answer = kubectl("kustomize", str(ROOT / "manifests" / "overlays" / "production"))
+    crd = next(d for d in yaml.safe_load_all(answer.stdout) if d["kind"] == "CustomResourceDefinition")
+    minor = int(json.loads(kubectl("version", "-o", "json").stdout)["serverVersion"]["minor"].rstrip("+"))
+    if minor < 29:
+        pytest.skip(f"CEL rules need Kubernetes 1.29; this is 1.{minor}")
+    accepted = kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(crd))
+    assert accepted.returncode == 0, accepted.stderr

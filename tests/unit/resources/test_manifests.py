@@ -1,0 +1,155 @@
+"""The manifests as files: what kustomize would put together is checked on the real cluster."""
+
+from pathlib import Path
+from typing import Any
+
+import cel
+import pytest
+import yaml
+
+from scalableapp import __version__
+from scalableapp.core.crd import crd
+from scalableapp.core.spec import parse_spec
+from scalableapp.errors import SpecError
+from scalableapp.settings import Settings
+
+MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
+
+
+def documents(path: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((MANIFESTS / path).read_text()))
+
+
+def of_kind(path: str, kind: str) -> dict[str, Any]:
+    return next(document for document in documents(path) if document["kind"] == kind)
+
+
+def at(document: Any, pointer: str) -> Any:
+    for part in pointer.strip("/").split("/"):
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    return document
+
+
+VALIDATIONS = yaml.safe_load((MANIFESTS / "components/cel/validations.yaml").read_text())
+RULES = {
+    (patch["path"].split("/properties/")[-1].split("/")[0], rule["message"]): rule["rule"]
+    for patch in VALIDATIONS
+    for rule in patch["value"]
+}
+
+
+def breaks(place: str, value: dict[str, Any]) -> list[str]:
+    """Messages of the CEL rules at `place` that `value` breaks."""
+    rules = [(message, rule) for (where, message), rule in RULES.items() if where == place]
+    assert rules
+    return [message for message, rule in rules if not cel.evaluate(rule, {"self": value})]
+
+
+@pytest.mark.parametrize("patch", VALIDATIONS, ids=lambda patch: patch["path"].split("/properties/")[-1])
+def test_a_cel_rule_is_added_where_the_crd_has_a_node(patch: dict[str, Any]) -> None:
+    parent, _, field = patch["path"].rpartition("/")
+    assert field == "x-kubernetes-validations"
+    assert at(crd(), parent)["type"] == "object"
+
+
+def metric(**fields: Any) -> dict[str, Any]:
+    return {"type": "CPU", "target": "1", "targetType": "AverageValue"} | fields
+
+
+def horizontal(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics)} | fields
+
+
+GOOD = {
+    "equal bounds": ("horizontal", horizontal(metric(), minReplicas=3, maxReplicas=3)),
+    "two names of one type": ("horizontal", horizontal(metric(name="a"), metric(name="b"))),
+    "two types without names": ("horizontal", horizontal(metric(), metric(type="RequestsPerSecond"))),
+    "a query": ("metrics", metric(type="Prometheus", query="x", targetType="Value")),
+    "a measured type": ("metrics", metric()),
+    "a plain variable": ("env", {"name": "A", "value": "1"}),
+    "a variable from elsewhere": ("env", {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),
+}
+BAD = {
+    "min over max": ("horizontal", horizontal(metric(), minReplicas=4, maxReplicas=3)),
+    "one name twice": ("horizontal", horizontal(metric(name="a"), metric(type="RequestsPerSecond", name="a"))),
+    "one type twice": ("horizontal", horizontal(metric(), metric())),
+    "a name like a type": ("horizontal", horizontal(metric(), metric(type="RequestsPerSecond", name="CPU"))),
+    "no query": ("metrics", metric(type="Prometheus")),
+    "a query too many": ("metrics", metric(query="x")),
+    "Value for a measured type": ("metrics", metric(targetType="Value")),
+    "two sources": ("env", {"name": "A", "value": "1", "valueFrom": {}}),
+}
+
+
+def spec_with(place: str, value: dict[str, Any]) -> dict[str, Any]:
+    if place == "env":
+        return {"image": "a", "env": [value]}
+    return {"image": "a", "scaling": {"horizontal": value if place == "horizontal" else {"metrics": [value]}}}
+
+
+@pytest.mark.parametrize(("place", "value"), GOOD.values(), ids=GOOD.keys())
+def test_what_is_right_passes_the_cluster_and_the_operator(place: str, value: dict[str, Any]) -> None:
+    assert breaks(place, value) == []
+    parse_spec(spec_with(place, value))
+
+
+@pytest.mark.parametrize(("place", "value"), BAD.values(), ids=BAD.keys())
+def test_what_is_wrong_is_refused_by_the_cluster_and_the_operator(place: str, value: dict[str, Any]) -> None:
+    assert len(breaks(place, value)) == 1
+    with pytest.raises(SpecError):
+        parse_spec(spec_with(place, value))
+
+
+def test_every_rule_across_fields_says_the_mend() -> None:
+    assert all(";" in message for _, message in RULES)
+
+
+def test_the_sample_is_a_good_spec() -> None:
+    (sample,) = documents("samples/sample-app.yaml")
+    assert parse_spec(sample["spec"]).scaling.horizontal.max_replicas == 8
+
+
+def test_the_operator_may_do_nothing_by_wildcard_and_read_no_secrets() -> None:
+    granted = [rule for document in documents("base/rbac.yaml") for rule in document.get("rules", [])]
+    for rule in granted:
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+        assert "secrets" not in rule["resources"]
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    paths = {"operator": "base/deployment.yaml", "prometheus": "components/prometheus/deployment.yaml"}
+    return {name: of_kind(path, "Deployment")["spec"]["template"]["spec"] for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("name", pods().keys())
+def test_our_own_pods_meet_the_restricted_pod_security_standard(name: str) -> None:
+    pod = pods()[name]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_the_namespace_demands_that_standard() -> None:
+    labels = of_kind("base/namespace.yaml", "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_the_deployment_sets_only_variables_that_the_operator_reads() -> None:
+    known = {f"SCALABLEAPP_{name.upper()}" for name in Settings.model_fields}
+    assert {variable["name"] for variable in pods()["operator"]["containers"][0]["env"]} <= known
+
+
+def test_the_ports_are_those_of_the_settings() -> None:
+    ports = {port["name"]: port["containerPort"] for port in pods()["operator"]["containers"][0]["ports"]}
+    fields = Settings.model_fields
+    assert ports == {"metrics": fields["metrics_port"].default, "health": fields["liveness_port"].default}
+
+
+def test_the_image_has_the_version_of_the_package() -> None:
+    (base,) = documents("base/kustomization.yaml")
+    assert base["images"] == [{"name": "scalableapp-operator", "newTag": __version__}]

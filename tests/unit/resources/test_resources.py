@@ -1,0 +1,272 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalableapp.core.drift import in_line, owned_by
+from scalableapp.core.model import AppKey
+from scalableapp.core.quantity import canonical_quantity, parse_quantity
+from scalableapp.core.resources import ClusterFeatures, children, name_problem, unwanted, url_of
+from scalableapp.core.spec import parse_spec
+
+KEY = AppKey("shop", "cart")
+OLD = ClusterFeatures(pdb_version="policy/v1beta1")
+NEW = ClusterFeatures(pdb_version="policy/v1", sleep_action=True)
+
+
+def made(features: ClusterFeatures = OLD, **spec: Any) -> dict[str, dict[str, Any]]:
+    manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), features)
+    return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def container(**spec: Any) -> dict[str, Any]:
+    found: dict[str, Any] = made(**spec)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def env(**spec: Any) -> dict[str, Any]:
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container(**spec)["env"]}
+
+
+def test_an_image_alone_makes_the_four_children() -> None:
+    assert list(made()) == ["Deployment", "Service", "Ingress", "PodDisruptionBudget"]
+
+
+def test_every_child_is_named_labelled_and_owned() -> None:
+    for manifest in made().values():
+        metadata = manifest["metadata"]
+        assert (metadata["namespace"], metadata["name"]) == KEY
+        assert metadata["labels"] == {
+            "app.kubernetes.io/name": "cart",
+            "app.kubernetes.io/managed-by": "scalableapp-operator",
+            "scalableapp.io/app": "cart",
+        }
+        assert owned_by(manifest, "uid-1")
+        assert not owned_by(manifest, "uid-2")
+
+
+def test_the_disruption_budget_is_made_in_the_version_that_the_cluster_serves() -> None:
+    assert made(OLD)["PodDisruptionBudget"]["apiVersion"] == "policy/v1beta1"
+    assert made(NEW)["PodDisruptionBudget"]["apiVersion"] == "policy/v1"
+    assert "PodDisruptionBudget" not in made(ClusterFeatures())
+
+
+@pytest.mark.parametrize("pin", [None, 0, 3], ids=["unpinned", "pinned to none", "pinned"])
+def test_the_deployment_never_says_how_many_replicas(pin: int | None) -> None:
+    assert "replicas" not in made(replicas=pin)["Deployment"]["spec"]
+
+
+def test_the_service_and_the_budget_and_the_deployment_select_the_pods() -> None:
+    manifests = made()
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        manifests["Deployment"]["spec"]["selector"]["matchLabels"],
+        manifests["Service"]["spec"]["selector"],
+        manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+
+
+def test_pods_meet_the_restricted_pod_security_standard() -> None:
+    pod = made()["Deployment"]["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container()["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_a_rollout_never_takes_a_pod_away_before_its_successor_serves() -> None:
+    assert made()["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": "25%"}
+
+
+def test_the_grace_period_is_longer_than_the_pre_stop_sleep_and_gunicorns_drain() -> None:
+    assert made()["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
+
+
+@pytest.mark.parametrize(
+    ("features", "hook"),
+    [(OLD, {"exec": {"command": ["sleep", "5"]}}), (NEW, {"sleep": {"seconds": 5}})],
+    ids=["before 1.30", "from 1.30 on"],
+)
+def test_pods_wait_before_they_stop(features: ClusterFeatures, hook: dict[str, Any]) -> None:
+    pod = made(features)["Deployment"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["lifecycle"]["preStop"] == hook
+
+
+def test_the_container_gets_the_port_and_the_probes_ask_there() -> None:
+    app = container(port=9000, health={"livenessPath": "/live", "readinessPath": "/ready"})
+    assert app["ports"] == [{"name": "http", "containerPort": 9000, "protocol": "TCP"}]
+    assert app["startupProbe"]["httpGet"] == app["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http"}
+    assert app["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+
+
+def test_the_app_learns_its_cache_its_port_and_its_name() -> None:
+    assert env(port=9000, cache={"backend": "None", "timeoutSeconds": 5}) == {
+        "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
+        "POD_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        "PORT": "9000",
+        "CACHE_BACKEND": "None",
+        "CACHE_TIMEOUT_SECONDS": "5",
+    }
+
+
+def test_the_users_variable_wins_over_ours_and_stands_once() -> None:
+    names = [variable["name"] for variable in container(env=[{"name": "PORT", "value": "1"}])["env"]]
+    assert names.count("PORT") == 1
+    assert env(env=[{"name": "PORT", "value": "1"}])["PORT"] == "1"
+
+
+def test_the_users_variables_come_last_so_that_they_may_refer_to_ours() -> None:
+    assert container(env=[{"name": "ME", "value": "$(POD_NAME)"}])["env"][-1]["name"] == "ME"
+
+
+def test_an_empty_variable_is_written_as_the_api_server_keeps_it() -> None:
+    assert container(env=[{"name": "EMPTY", "value": ""}])["env"][-1] == {"name": "EMPTY"}
+
+
+def test_command_and_args_stand_only_when_given() -> None:
+    assert not {"command", "args", "envFrom"} & container().keys()
+    assert container(command=["run"], args=["--fast"])["args"] == ["--fast"]
+
+
+def test_resources_are_written_as_the_api_server_writes_them_back() -> None:
+    resources = {"requests": {"cpu": 0.5, "memory": "1024Mi"}, "limits": {"cpu": "2000m"}}
+    assert container(resources=resources)["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "2"},
+    }
+
+
+def test_prometheus_finds_the_pods_by_annotation() -> None:
+    pod = made(port=9000, monitoring={"path": "/m"})["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert {k: v for k, v in pod.items() if k.startswith("prometheus.io")} == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9000",
+        "prometheus.io/path": "/m",
+    }
+
+
+def test_without_scraping_there_are_no_prometheus_annotations() -> None:
+    pod = made(monitoring={"scrape": False})["Deployment"]["spec"]["template"]["metadata"]
+    assert "prometheus" not in str(pod)
+
+
+def test_the_ingress_has_host_path_class_and_tls() -> None:
+    ingress = {"host": "a.example.com", "path": "/x", "className": "nginx", "tlsSecretName": "cert"}
+    spec = made(ingress=ingress)["Ingress"]["spec"]
+    assert spec["ingressClassName"] == "nginx"
+    assert spec["tls"] == [{"secretName": "cert", "hosts": ["a.example.com"]}]
+    assert spec["rules"][0]["host"] == "a.example.com"
+    path = spec["rules"][0]["http"]["paths"][0]
+    assert (path["path"], path["pathType"]) == ("/x", "Prefix")
+    assert path["backend"] == {"service": {"name": "cart", "port": {"name": "http"}}}
+
+
+def test_a_bare_ingress_leaves_class_host_and_tls_to_the_cluster() -> None:
+    spec = made()["Ingress"]["spec"]
+    assert spec.keys() == {"rules"}
+    assert "host" not in spec["rules"][0]
+
+
+@pytest.mark.parametrize(
+    ("wish", "method"), [("RoundRobin", "round_robin"), ("LeastConnections", "least_conn")], ids=str
+)
+def test_load_balancing_becomes_nginx_own_annotation(wish: str, method: str) -> None:
+    annotations = made(ingress={"loadBalancing": wish})["Ingress"]["metadata"]["annotations"]
+    assert annotations["nginx.org/lb-method"] == method
+    assert annotations["nginx.org/keepalive"] == "32"
+
+
+def test_the_users_annotations_win() -> None:
+    mine = {"nginx.org/keepalive": "8", "team": "shop"}
+    annotations = made(ingress={"annotations": mine})["Ingress"]["metadata"]["annotations"]
+    assert mine.items() <= annotations.items()
+
+
+def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
+    spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
+    assert "Ingress" not in made(ingress={"enabled": False})
+    (gone,) = unwanted(KEY, spec, OLD)
+    assert (gone["kind"], gone["metadata"]["name"]) == ("Ingress", "cart")
+    assert unwanted(KEY, parse_spec({"image": "a"}), OLD) == ()
+
+
+@pytest.mark.parametrize(
+    ("ingress", "live", "url"),
+    [
+        pytest.param({"host": "a.io"}, None, "http://a.io/", id="host"),
+        pytest.param({"host": "a.io", "tlsSecretName": "s", "path": "/x"}, None, "https://a.io/x", id="TLS and path"),
+        pytest.param({}, [{"ip": "10.0.0.1"}], "http://10.0.0.1/", id="the load balancer's address"),
+        pytest.param({}, [{"hostname": "lb.io", "ip": "10.0.0.1"}], "http://lb.io/", id="its name before its address"),
+        pytest.param({}, [], "", id="no address yet"),
+        pytest.param({}, None, "", id="no ingress yet"),
+        pytest.param({"enabled": False, "host": "a.io"}, None, "", id="no ingress wanted"),
+    ],
+)
+def test_the_url_is_where_the_app_answers(ingress: dict[str, Any], live: list[Any] | None, url: str) -> None:
+    found = None if live is None else {"status": {"loadBalancer": {"ingress": live}}}
+    assert url_of(parse_spec({"image": "a", "ingress": ingress}), found) == url
+
+
+@pytest.mark.parametrize("name", ["a", "cart", "cart-2", "a" * 63], ids=["one letter", "word", "digit", "63 letters"])
+def test_a_name_that_a_service_can_bear_is_fine(name: str) -> None:
+    assert name_problem(AppKey("shop", name)) is None
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "2cart", "my.cart", "cart-", "Cart", ""], ids=str)
+def test_a_name_that_no_service_can_bear_is_a_problem_with_a_mend(name: str) -> None:
+    problem = name_problem(AppKey("shop", name))
+    assert problem is not None
+    assert problem.field == "metadata.name"
+    assert "63" in problem.mend
+
+
+def test_a_changed_spec_changes_the_seal_and_so_is_drift() -> None:
+    with_variable = made(env=[{"name": "A", "value": "1"}])["Deployment"]
+    assert not in_line(with_variable, made()["Deployment"])
+
+
+def test_the_same_spec_makes_the_same_manifests() -> None:
+    assert made() == made()
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("1", "1"),
+        ("1.5", "1500m"),
+        ("100u", "1m"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("128000Ki", "125Mi"),
+        ("1000M", "1G"),
+        ("128974848", "128974848"),
+        ("1e3", "1k"),
+        ("0.5Ki", "512"),
+        ("0", "0"),
+    ],
+    ids=str,
+)
+def test_a_quantity_is_canonical(written: str, kept: str) -> None:
+    assert canonical_quantity(written) == kept
+
+
+@given(
+    st.decimals(min_value=Decimal("0.001"), max_value=10**9, places=3),
+    st.sampled_from(["", "m", "k", "M", "G", "Ki", "Mi", "Gi"]),
+)
+def test_canonical_form_is_stable_and_never_less_than_what_was_written(number: Decimal, suffix: str) -> None:
+    text = f"{number}{suffix}"
+    kept = canonical_quantity(text)
+    assert canonical_quantity(kept) == kept
+    assert parse_quantity(kept) >= parse_quantity(text) * (1 - 1e-12)
+    assert parse_quantity(kept) <= parse_quantity(text) + 1
