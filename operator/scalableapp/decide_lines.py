@@ -34,7 +34,8 @@ from scalableapp.core.model import (
     ScaleEvent,
 )
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.spec import Metric, MetricType, ScalableAppSpec, parse_spec
+from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.errors import ScalableAppError, SpecError
 
 # A sample this old says more about the scraping than about the load.

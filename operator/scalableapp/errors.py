@@ -2,6 +2,7 @@
 
 * ScalableAppError
   * SpecError             the user's ScalableApp is wrong: names the field and the mend
+  * SettingsError         a variable of the operator's own environment is wrong
   * MetricsUnavailable    Prometheus gave nothing to decide on
   * ClusterError          the Kubernetes API refused or failed
     x NotFound            the object is gone: forget it
@@ -37,6 +38,10 @@ class SpecError(ScalableAppError):
     def __init__(self, problems: tuple[FieldProblem, ...]) -> None:
         self.problems = problems
         super().__init__(" | ".join(str(problem) for problem in problems))
+
+
+class SettingsError(ScalableAppError):
+    """The operator's environment cannot be used: names every variable, its value and what is wrong with it."""
 
 
 class MetricsUnavailable(ScalableAppError):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.spec import MetricType
+from scalableapp.core.scaling import MetricType
 
 Manifest = dict[str, Any]
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.spec import MetricType, ScalableAppSpec, parse_spec
+from scalableapp.core.scaling import MetricType
+from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.errors import SpecError
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from scalableapp.core.explain import Reason, clock, count, duration
 from scalableapp.core.model import Recommendation, ScaleEvent
 from scalableapp.core.rules import Case, Ruling
-from scalableapp.core.spec import Policy, PolicyType, ScaleDown, ScaleUp, SelectPolicy
+from scalableapp.core.scaling import Policy, PolicyType, ScaleDown, ScaleUp, SelectPolicy
 
 
 def stabilization(case: Case, number: int) -> Ruling | None:

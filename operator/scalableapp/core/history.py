@@ -8,7 +8,8 @@ import math
 from datetime import datetime, timedelta
 
 from scalableapp.core.model import Decision, History, Observation, Recommendation, ScaleEvent
-from scalableapp.core.spec import Behavior, ScalableAppSpec
+from scalableapp.core.scaling import Behavior
+from scalableapp.core.spec import ScalableAppSpec
 
 # Backstop for what grows with an app: 1,800 s, the longest period, at one change per 5 s.
 MOST_ENTRIES = 360

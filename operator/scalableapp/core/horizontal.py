@@ -23,7 +23,7 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.spec import Behavior, Metric, MetricType, TargetType
+from scalableapp.core.scaling import Behavior, Metric, MetricType, TargetType
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
 # believed only while the pod is ready, since starting up burns CPU that no load caused.

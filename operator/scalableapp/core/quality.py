@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scalableapp.core.explain import Reason, count
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
-from scalableapp.core.spec import Metric, MetricType
+from scalableapp.core.scaling import Metric, MetricType
 
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from scalableapp.core.horizontal import Proposal
 from scalableapp.core.model import History, Observation, Step
-from scalableapp.core.spec import Horizontal, ScalableAppSpec
+from scalableapp.core.scaling import Horizontal
+from scalableapp.core.spec import ScalableAppSpec
 
 
 class Case(NamedTuple):

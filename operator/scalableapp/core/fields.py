@@ -1,0 +1,40 @@
+"""Types of fields that the models of the spec share: quantities as text, paths, and a strict base model."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from scalableapp.core.quantity import parse_quantity
+
+
+def _quantity(text: str) -> str:
+    parse_quantity(text)
+    return text
+
+
+def _positive(text: str) -> str:
+    if parse_quantity(text) <= 0:
+        raise ValueError(f"{text} is not more than 0")
+    return text
+
+
+def _as_text(value: object) -> object:
+    """YAML writes 50 and 0.5 without quotes; a quantity is text."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_quantity), Field(json_schema_extra={"format": "quantity"})
+]
+PositiveQuantity = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_positive), Field(json_schema_extra={"format": "positive-quantity"})
+]
+Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=256)]
+ResourceMap = Annotated[dict[str, PositiveQuantity], Field(max_length=8)]
+
+
+class Model(BaseModel):
+    """A part of the spec: camelCase outside, no unknown fields, never changed."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)

@@ -1,0 +1,203 @@
+"""`spec.scaling`: metrics and their targets, bounds, and the speed and calm of scaling."""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from scalableapp.core.fields import Model, PositiveQuantity, Quantity
+from scalableapp.core.quantity import parse_quantity
+
+
+class MetricType(StrEnum):
+    """What a metric measures."""
+
+    REQUESTS_PER_SECOND = "RequestsPerSecond"
+    CPU = "CPU"
+    PROMETHEUS = "Prometheus"
+
+
+class TargetType(StrEnum):
+    """What the target of a Prometheus query is compared with."""
+
+    AVERAGE_VALUE = "AverageValue"
+    VALUE = "Value"
+
+
+class Metric(Model):
+    """One metric and the value it shall have."""
+
+    type: MetricType = Field(
+        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
+        "a share of the request. Prometheus: a query of your own."
+    )
+    name: str | None = Field(
+        None, min_length=1, max_length=63, description="Name in status and events; without it, the type."
+    )
+    target: PositiveQuantity = Field(
+        description="Value per pod to aim at, as a quantity (50, 300m); with targetType Value, for the whole app."
+    )
+    target_type: TargetType = Field(
+        TargetType.AVERAGE_VALUE,
+        description="AverageValue: the query's value divided by the pods is compared with the target. "
+        "Value: the query's value itself. Only for type Prometheus.",
+    )
+    query: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2048,
+        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
+        'selector must hold namespace="$namespace". Only for type Prometheus.',
+    )
+
+    @cached_property
+    def label(self) -> str:
+        """Name under which status, events and readings know this metric."""
+        return self.name or self.type.value
+
+    @cached_property
+    def target_value(self) -> float:
+        """The target as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.target)
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> Self:
+        is_query = self.type is MetricType.PROMETHEUS
+        if is_query and not self.query:
+            raise ValueError("type Prometheus has no query; add query: with PromQL that returns one number")
+        if not is_query and self.query:
+            raise ValueError(f"type {self.type} takes no query; remove query or use type: Prometheus")
+        if not is_query and self.target_type is TargetType.VALUE:
+            raise ValueError(f"type {self.type} is measured per pod; remove targetType or use type: Prometheus")
+        return self
+
+
+class PolicyType(StrEnum):
+    """Unit of a scaling policy."""
+
+    PODS = "Pods"
+    PERCENT = "Percent"
+
+
+class Policy(Model):
+    """At most `value` pods or percent of change in `periodSeconds`."""
+
+    type: PolicyType = Field(description="Pods or Percent.")
+    value: int = Field(ge=1, le=1_000_000, description="Largest change in the period.")
+    period_seconds: int = Field(ge=1, le=1800, description="Length of the period.")
+
+
+class SelectPolicy(StrEnum):
+    """Which of several policies counts."""
+
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class ScaleUp(Model):
+    """How fast replicas may be added (autoscaling/v2 HPAScalingRules and its defaults)."""
+
+    stabilization_window_seconds: int = Field(
+        0, ge=0, le=3600, description="Look back this long and take the lowest recommendation."
+    )
+    select_policy: SelectPolicy = Field(
+        SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale up."
+    )
+    policies: tuple[Policy, ...] = Field(
+        (
+            Policy(type=PolicyType.PODS, value=4, period_seconds=15),
+            Policy(type=PolicyType.PERCENT, value=100, period_seconds=15),
+        ),
+        min_length=1,
+        max_length=16,
+        description="Limits on the speed of scaling up.",
+    )
+    tolerance: Quantity = Field("0.1", description="Ratio over 1 that is let pass without scaling up.")
+
+    @cached_property
+    def tolerance_ratio(self) -> float:
+        """The tolerance as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.tolerance)
+
+
+class ScaleDown(Model):
+    """How fast replicas may be removed (autoscaling/v2 HPAScalingRules and its defaults)."""
+
+    stabilization_window_seconds: int = Field(
+        300, ge=0, le=3600, description="Look back this long and take the highest recommendation."
+    )
+    select_policy: SelectPolicy = Field(
+        SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
+    )
+    policies: tuple[Policy, ...] = Field(
+        (Policy(type=PolicyType.PERCENT, value=100, period_seconds=15),),
+        min_length=1,
+        max_length=16,
+        description="Limits on the speed of scaling down.",
+    )
+    tolerance: Quantity = Field("0.1", description="Ratio under 1 that is let pass without scaling down.")
+
+    @cached_property
+    def tolerance_ratio(self) -> float:
+        """The tolerance as a number, parsed once: every decision needs it."""
+        return parse_quantity(self.tolerance)
+
+
+class Behavior(Model):
+    """Speed and calm of scaling, with the names and semantics of autoscaling/v2."""
+
+    scale_up: ScaleUp = Field(default_factory=ScaleUp, description="Rules for adding replicas.")
+    scale_down: ScaleDown = Field(default_factory=ScaleDown, description="Rules for removing replicas.")
+
+    @model_validator(mode="after")
+    def _tolerances_are_ratios(self) -> Self:
+        for name, rules in (("scaleUp", self.scale_up), ("scaleDown", self.scale_down)):
+            if not 0 <= parse_quantity(rules.tolerance) < 1:
+                raise ValueError(f"{name}.tolerance {rules.tolerance} is not in 0..1; write 0.1 for 10 %")
+        return self
+
+
+class Horizontal(Model):
+    """Horizontal scaling: how many replicas."""
+
+    min_replicas: int = Field(1, ge=1, le=1000, description="Fewest replicas.")
+    max_replicas: int = Field(10, ge=1, le=1000, description="Most replicas.")
+    metrics: tuple[Metric, ...] = Field(
+        (),
+        max_length=16,
+        description="Metrics to scale on; the largest proposal wins. Without any: CPU at 80 % of "
+        "spec.resources.requests.cpu, as an absolute amount.",
+    )
+    behavior: Behavior = Field(default_factory=Behavior, description="Speed and calm of scaling.")
+
+    @model_validator(mode="after")
+    def _bounds_and_names(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"minReplicas {self.min_replicas} is more than maxReplicas {self.max_replicas}; "
+                "lower minReplicas or raise maxReplicas"
+            )
+        labels = [metric.label for metric in self.metrics]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"metrics: {', '.join(twice)} stands there twice; give each metric its own name")
+        return self
+
+
+class Mode(StrEnum):
+    """In which direction the app is scaled."""
+
+    HORIZONTAL = "Horizontal"
+
+
+class Scaling(Model):
+    """How the operator scales the app."""
+
+    mode: Mode = Field(Mode.HORIZONTAL, description="Horizontal: replicas follow the metrics.")
+    dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
+    paused: bool = Field(False, description="Leave replicas as they are.")
+    horizontal: Horizontal = Field(
+        default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
+    )
