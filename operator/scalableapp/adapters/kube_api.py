@@ -1,0 +1,247 @@
+"""Requests to the Kubernetes API: raw JSON in and out, bounded in number and time, errors mapped to ours.
+
+The client library gives configuration, authentication and the connection; its typed APIs are not used, since they
+cost tens of MiB and refuse what a newer server adds. Nothing of the library's passes this file.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.exceptions import OpenApiException
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import load_incluster_config
+from kubernetes.aio.config.kube_config import load_kube_config
+
+import scalableapp
+from scalableapp.core.resources import MANAGED_BY
+from scalableapp.core.tokens import TokenBucket
+from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Unavailable
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+PAGE_SIZE = 500
+_TRIES = 3
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 10.0
+_CONNECT_SECONDS = 5.0
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE = 401, 403, 404, 409, 410
+_INVALID, _TOO_MANY, _SERVER_FAULT = 422, 429, 500
+_FOREIGN = (aiohttp.ClientError, OpenApiException, ConfigException, OSError, ValueError)
+
+
+class Expired(Unavailable):
+    """The place in a list or a watch from which to go on is no longer known (410): list again."""
+
+
+class Invalid(Rejected):
+    """The object as it would become breaks a rule of its kind (422)."""
+
+
+class _Throttled(Unavailable):
+    """The server says when to come back."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+async def load_configuration(context: str | None = None) -> Configuration:
+    """How to reach the cluster: the pod's ServiceAccount, or else the kubeconfig and its (current) context.
+
+    Raises Rejected when there is neither.
+    """
+    configuration = Configuration()
+    if context is None:
+        try:
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # untyped library
+        except ConfigException:
+            pass
+        else:
+            return configuration
+    try:
+        await load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]  # as above
+    except (ConfigException, OSError) as error:
+        raise Rejected(
+            f"No way to the Kubernetes API: not in a pod, and the kubeconfig does not serve: {error}; set KUBECONFIG"
+        ) from error
+    return configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `path` starts at the server's root; `query` holds its parameters."""
+
+    verb: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = JSON
+    accept: str = JSON
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
+
+
+class KubeApi:
+    """At most `rate` requests a second (`burst` at once), `in_flight` at a time, each `timeout_seconds` long.
+
+    `observe` is told verb, status code (0: no answer) and seconds of each try.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        rate: float = 20.0,
+        burst: float = 40.0,
+        in_flight: int = 16,
+        timeout_seconds: float = 5.0,
+        observe: Callable[[str, int, float], None] = lambda _verb, _code, _seconds: None,
+    ) -> None:
+        self._client = ApiClient(configuration)
+        self._client.user_agent = f"{MANAGED_BY}/{scalableapp.__version__}"
+        self._bucket = TokenBucket(rate, burst)
+        self._rate = rate
+        self._turn = asyncio.Lock()
+        self._slots = asyncio.Semaphore(in_flight)
+        self._timeout = timeout_seconds
+        self._observe = observe
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]  # untyped library
+
+    async def ask(self, request: Request, *, tries: int = _TRIES) -> dict[str, Any]:
+        """The answer as JSON, after at most `tries` tries. Raises ClusterError and its kinds, nothing else."""
+        for attempt in range(tries - 1):
+            try:
+                return await self._ask_once(request)
+            except Expired:
+                raise
+            except Unavailable as error:
+                pause = _pause_seconds(error, attempt)
+            await asyncio.sleep(pause)
+        return await self._ask_once(request)
+
+    async def pages(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+        """A list, page by page. Raises Expired when it changed too much meanwhile: start again."""
+        place = ""
+        while True:
+            query = {**request.query, "limit": str(PAGE_SIZE), **({"continue": place} if place else {})}
+            page = await self.ask(Request(request.verb, request.path, query, accept=request.accept))
+            yield page
+            place = page.get("metadata", {}).get("continue", "")
+            if not place:
+                return
+
+    async def lines(self, request: Request, silence_seconds: float) -> AsyncIterator[dict[str, Any]]:
+        """The events of a watch, until the server ends it or says nothing for `silence_seconds`."""
+        limits = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
+        with _mapped(request):
+            async with self._sent(request, limits) as response:
+                async for line in response.content:
+                    yield json.loads(line)
+
+    async def _ask_once(self, request: Request) -> dict[str, Any]:
+        async with self._turn:  # first come, first served
+            while not self._bucket.take(time.monotonic()):  # noqa: ASYNC110 - tokens come with time, nobody signals them
+                await asyncio.sleep(1.0 / self._rate)
+        limits = aiohttp.ClientTimeout(total=self._timeout)
+        with _mapped(request):
+            async with self._slots, self._sent(request, limits) as response:
+                answer: dict[str, Any] = json.loads(await response.read())
+                return answer
+
+    @asynccontextmanager
+    async def _sent(self, request: Request, limits: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response of which only the head has been read, and which is good."""
+        serialized = await self._client.param_serialize(
+            request.verb,
+            request.path,
+            query_params=list(request.query.items()),
+            header_params={"Accept": request.accept, "Content-Type": request.content_type},
+            body=request.body,
+            auth_settings=["BearerToken"],
+        )
+        started, code = time.monotonic(), 0
+        try:
+            answer = await self._client.call_api(*serialized, _request_timeout=limits)
+            response: aiohttp.ClientResponse = answer.response
+            code = response.status
+        finally:
+            self._observe(request.verb, code, time.monotonic() - started)
+        async with response:
+            if response.status >= 400:
+                raise _refusal(request, response, await response.read())
+            yield response
+
+
+class _mapped:  # noqa: N801 - used like a function
+    """Turns what the client raises into Unavailable."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, _FOREIGN) and not isinstance(error, ClusterError):
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"{self._request}: no answer from the Kubernetes API: {reason}") from error
+
+
+def _pause_seconds(error: Unavailable, attempt: int) -> float:
+    """How long to wait after the try `attempt` (0 for the first): doubled, jittered, no less than the server asks."""
+    wished = error.retry_after_seconds if isinstance(error, _Throttled) else 0.0
+    pause = _FIRST_PAUSE_SECONDS * (1 << attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
+    return min(_LONGEST_PAUSE_SECONDS, max(wished, pause))
+
+
+def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) -> ClusterError:
+    """Our error for an answer of 400 and above."""
+    code = response.status
+    message = f"{request}: {code} {_reason(body) or response.reason}"
+    if code == _TOO_MANY or code >= _SERVER_FAULT:
+        return _Throttled(f"{message}; tried again later", _seconds(response.headers.get("Retry-After", "")))
+    if code == _NOT_FOUND:
+        return NotFound(message)
+    if code == _CONFLICT:
+        return Conflict(message)
+    if code == _GONE:
+        return Expired(message)
+    if code == _INVALID:
+        return Invalid(message)
+    return Rejected(message + _mend(code, message))
+
+
+def _mend(code: int, message: str) -> str:
+    if code == _UNAUTHORIZED:
+        return "; the API server does not know the operator's token: restart it, and look at its ServiceAccount"
+    # Quotas, admission and namespaces on their way out refuse with 403 too; only RBAC says what a user "cannot" do.
+    if code == _FORBIDDEN and " cannot " in message:
+        return "; give the operator's role this right: kubectl apply -k manifests/"
+    return ""
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        return body[:200].decode(errors="replace").strip()
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isdecimal() else 0.0

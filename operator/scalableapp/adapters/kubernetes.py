@@ -1,0 +1,260 @@
+"""The Kubernetes API as the operator uses it: children, replicas, status, events, lists.
+
+Its verbs are the operator's RBAC: what is not called here or in podwatch.py and lease.py needs no right.
+"""
+
+import hashlib
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scalableapp.adapters.kube_api import APPLY_PATCH, MERGE_PATCH, METADATA_LIST, Invalid, KubeApi, Request
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import API_VERSION, KIND, MANAGED_BY, ClusterFeatures
+from scalableapp.errors import ClusterError, NotFound
+from scalableapp.ports import Event, Manifest
+
+log = logging.getLogger(__name__)
+
+# The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
+SCALE_MANAGER = f"{MANAGED_BY}-scale"
+_SLEEP_ACTION_SINCE = (1, 30)
+
+_PLURALS = {
+    "Deployment": "deployments",
+    "Service": "services",
+    "Ingress": "ingresses",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "ScalableApp": "scalableapps",
+}
+
+# client-go aggregates for 10 minutes too; a thousand different events in that time is more than people read.
+_SAME_EVENT_SECONDS = 600.0
+_EVENTS_REMEMBERED = 1000
+_EVENT_MESSAGE_LENGTH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """A kind of autoscaler that may lay hands on a Deployment or a ScalableApp."""
+
+    path: str
+    kind: str
+    target: str
+    default_target_kind: str = ""
+
+
+_RIVALS = (
+    _Rival("/apis/autoscaling/v1/horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaleTargetRef"),
+    _Rival("/apis/keda.sh/v1alpha1/scaledobjects", "ScaledObject", "scaleTargetRef", "Deployment"),
+    _Rival("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", "VerticalPodAutoscaler", "targetRef"),
+)
+
+
+class KubeClient:
+    """Implements ports.Cluster, and lists what else the operator must know. Raises only ClusterError and its kinds."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+        self._events = _Recent()
+
+    async def read(self, manifest: Manifest) -> Manifest | None:
+        """The live object that `manifest` names, None when there is none."""
+        try:
+            return await self._api.ask(Request("GET", _path(manifest)))
+        except NotFound:
+            return None
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply; takes over fields that others have set, as controllers do.
+
+        Where somebody has changed the key of a list's entry (a port's number), apply would add ours beside theirs
+        and the object would be invalid: then its lists are replaced by ours first.
+        """
+        query = {"fieldManager": MANAGED_BY, "force": "true"}
+        request = Request("PATCH", _path(manifest), query, manifest, APPLY_PATCH)
+        try:
+            return await self._api.ask(request)
+        except Invalid as error:
+            try:
+                replaced = {"fieldManager": MANAGED_BY}
+                await self._api.ask(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
+            except ClusterError:
+                raise error from None
+        return await self._api.ask(request)
+
+    async def delete(self, manifest: Manifest) -> None:
+        """Delete the named object (only that of the same uid, when one is given); done when it is gone already."""
+        options: dict[str, Any] = {"propagationPolicy": "Background"}
+        if uid := manifest["metadata"].get("uid"):
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._api.ask(Request("DELETE", _path(manifest), body=options))
+        except NotFound:
+            return
+
+    async def scale(self, key: AppKey, replicas: int) -> None:
+        """Set the Deployment's replicas through its scale subresource."""
+        path = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/{key.name}/scale"
+        body = {"spec": {"replicas": replicas}}
+        await self._api.ask(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
+
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
+        """Merge-patch the ScalableApp's status; None removes a field."""
+        path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
+        await self._api.ask(Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH))
+
+    async def emit(self, event: Event) -> None:
+        """Post an Event, or count up the same one of the last 10 minutes. A failure is logged, never raised."""
+        try:
+            await self._emit(event)
+        except ClusterError as error:
+            log.warning("%s: the event %s could not be posted: %s", event.key, event.reason, error)
+
+    async def _emit(self, event: Event) -> None:
+        path = f"/api/v1/namespaces/{event.key.namespace}/events"
+        now = datetime.now(UTC)
+        seen = self._events.get(event)
+        if seen:
+            body: dict[str, Any] = {"count": seen.count + 1, "lastTimestamp": _timestamp(now)}
+            try:
+                await self._api.ask(
+                    Request("PATCH", f"{path}/{seen.name}", body=body, content_type=MERGE_PATCH), tries=1
+                )
+            except NotFound:
+                seen = None
+        name = seen.name if seen else _event_name(event, now)
+        if not seen:
+            await self._api.ask(Request("POST", path, body=_event(event, name, now)), tries=1)
+        self._events.put(event, name, seen.count + 1 if seen else 1)
+
+    async def list_metadata(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = ""
+    ) -> AsyncIterator[Any]:
+        """The metadata of all objects of a kind, page by page (for resync). `labels` is a label selector.
+
+        Raises Expired when the list changed too much meanwhile: what came so far is no full list.
+        """
+        path = _collection(api_version, kind, namespace)
+        query = {"labelSelector": labels} if labels else {}
+        async for page in self._api.pages(Request("GET", path, query, accept=METADATA_LIST)):
+            for item in page.get("items") or ():
+                yield item["metadata"]
+
+    async def list_autoscalers(self, namespace: str = "") -> dict[AppKey, str]:
+        """Other autoscalers by the name of the Deployment or ScalableApp they scale, each in words.
+
+        A VerticalPodAutoscaler that only recommends is none.
+        """
+        found: dict[AppKey, str] = {}
+        for rival in _RIVALS:
+            group, _, plural = rival.path.rpartition("/")
+            path = f"{group}/namespaces/{namespace}/{plural}" if namespace else rival.path
+            try:
+                async for page in self._api.pages(Request("GET", path)):
+                    found |= dict(_targeted(rival, page.get("items") or ()))
+            except NotFound:
+                continue  # the cluster does not serve this kind
+        return found
+
+    async def features(self) -> ClusterFeatures:
+        """What the cluster serves, by discovery."""
+        version = await self._api.ask(Request("GET", "/version"))
+        numbers = tuple(int(re.sub(r"\D.*", "", str(version.get(part, ""))) or 0) for part in ("major", "minor"))
+        try:
+            policy = await self._api.ask(Request("GET", "/apis/policy"))
+        except NotFound:
+            policy = {}
+        served = {entry["groupVersion"] for entry in policy.get("versions", ())}
+        return ClusterFeatures(
+            pdb_version="policy/v1" if "policy/v1" in served else "policy/v1beta1" if served else None,
+            sleep_action=numbers >= _SLEEP_ACTION_SINCE,
+        )
+
+
+def _collection(api_version: str, kind: str, namespace: str) -> str:
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{scope}/{_PLURALS[kind]}"
+
+
+def _path(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{_collection(manifest['apiVersion'], manifest['kind'], metadata['namespace'])}/{metadata['name']}"
+
+
+def _targeted(rival: _Rival, items: Iterable[Manifest]) -> Iterator[tuple[AppKey, str]]:
+    for item in items:
+        spec, metadata = item.get("spec") or {}, item["metadata"]
+        target = spec.get(rival.target) or {}
+        recommends_only = (spec.get("updatePolicy") or {}).get("updateMode") == "Off"
+        if recommends_only or target.get("kind", rival.default_target_kind) not in ("Deployment", KIND):
+            continue
+        name = f"{rival.kind} {metadata['namespace']}/{metadata['name']}"
+        yield AppKey(metadata["namespace"], target.get("name", "")), f"{name} scales it too; delete one of the two"
+
+
+def _timestamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _event_name(event: Event, now: datetime) -> str:
+    """Unique, and as client-go names them: the object, a dot, a time."""
+    return (
+        f"{event.key.name}.{int(now.timestamp() * 1_000_000):x}.{hashlib.sha256(repr(event).encode()).hexdigest()[:6]}"
+    )
+
+
+def _event(event: Event, name: str, now: datetime) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": event.key.namespace, "name": name},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": event.key.namespace,
+            "name": event.key.name,
+            "uid": event.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:_EVENT_MESSAGE_LENGTH],
+        "source": {"component": MANAGED_BY},
+        "reportingComponent": MANAGED_BY,
+        "reportingInstance": MANAGED_BY,
+        "count": 1,
+        "firstTimestamp": _timestamp(now),
+        "lastTimestamp": _timestamp(now),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    name: str
+    count: int
+    at: float
+
+
+class _Recent:
+    """The events of the last minutes, so that the same one is counted up."""
+
+    def __init__(self) -> None:
+        self._posted: OrderedDict[Event, _Posted] = OrderedDict()
+
+    def get(self, event: Event) -> _Posted | None:
+        """The same event, if it was posted a short while ago."""
+        posted = self._posted.get(event)
+        return posted if posted and time.monotonic() - posted.at < _SAME_EVENT_SECONDS else None
+
+    def put(self, event: Event, name: str, count: int) -> None:
+        """Remember it; the oldest is forgotten."""
+        self._posted[event] = _Posted(name, count, time.monotonic())
+        self._posted.move_to_end(event)
+        while len(self._posted) > _EVENTS_REMEMBERED:
+            self._posted.popitem(last=False)

@@ -1,0 +1,246 @@
+"""Prometheus, as the loop sees it: one query per metric kind for all apps, and users' own queries, each on its own.
+
+How old values may be: a value per pod is a rate over a short window, so it ends with its samples. Of a user's query
+that only picks samples, timestamp() tells the age. Of one that computes, Prometheus does not tell the age of the
+samples behind it: it uses samples up to 5 minutes old (--query.lookback-delta) where no newer ones are.
+"""
+
+import asyncio
+import math
+import random
+import re
+import time
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from scalableapp.adapters.prometheus_http import Answer, InstantQueries
+from scalableapp.core.model import DataProblem
+from scalableapp.core.promql import plain_selector
+from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
+from scalableapp.core.resources import CONTAINER
+from scalableapp.core.scaling import MetricType
+from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot, Wanted
+
+# Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
+REQUESTS_RATE_WINDOW_SECONDS = 30.0
+
+# The metric behind each kind, its further matchers, and the window of its rate in seconds.
+_GROUPED = {
+    MetricType.REQUESTS_PER_SECOND: ("http_requests_total", "", REQUESTS_RATE_WINDOW_SECONDS),
+    MetricType.CPU: ("container_cpu_usage_seconds_total", f'container="{CONTAINER}",', CPU_RATE_WINDOW_SECONDS),
+}
+
+# With more, the matcher costs Prometheus more than the series of other namespaces do.
+MOST_NAMESPACES = 50
+MOST_QUERIES = 500
+QUERIES_IN_FLIGHT = 8
+# A sample may be 3 scrapes old, and in any case this old.
+FRESH_SECONDS = 60.0
+_LATEST_SCRAPES = 3
+_LOOKBACK_SECONDS = 300.0
+
+# A query that times out shall be able to say so itself.
+_GRACE_SECONDS = 0.2
+_BREAKS_AFTER = 3
+_BREAK_SECONDS = (10.0, 15.0)
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Answered = TypeVar("_Answered", PodAnswer, QueryAnswer)
+
+
+class PrometheusMetrics:
+    """Implements ports.Metrics. `observe` is told metric type and seconds of each query, from other threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 4.0,
+        observe: Callable[[str, float], None] = lambda _type, _seconds: None,
+    ) -> None:
+        self._prometheus = InstantQueries(url, timeout_seconds, len(_GROUPED) + QUERIES_IN_FLIGHT)
+        self._timeout = timeout_seconds
+        self._observe = observe
+        # Kinds have threads of their own: a user's slow query must not hold them up.
+        self._kind_threads = ThreadPoolExecutor(len(_GROUPED), "prometheus-kind")
+        self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
+        self._breaker = _Breaker()
+
+    def close(self) -> None:
+        """Let go of threads and connections; what is under way ends by its time-out."""
+        self._kind_threads.shutdown(wait=False, cancel_futures=True)
+        self._query_threads.shutdown(wait=False, cancel_futures=True)
+        self._prometheus.close()
+
+    async def collect(self, wanted: Wanted) -> Snapshot:
+        """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
+        kinds = sorted(wanted.kinds & _GROUPED.keys())
+        queries = sorted(wanted.queries)
+        if not await self._reachable():
+            return _all_unreachable(kinds, queries, self._breaker.message)
+        matcher = _namespace_matcher(wanted.namespaces)
+        per_kind = {kind: partial(self._ask_per_pod, kind, matcher) for kind in kinds}
+        per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
+        of_kinds, of_queries = await asyncio.gather(
+            self._within_time(self._kind_threads, per_kind, PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())),
+            self._within_time(
+                self._query_threads, per_query, QueryAnswer(None, DataProblem.QUERY_FAILED, self._too_late())
+            ),
+        )
+        self._breaker.learn([*of_kinds.values(), *of_queries.values()])
+        left_out = dict.fromkeys(queries[MOST_QUERIES:], _TOO_MANY)
+        return Snapshot(datetime.now(UTC), of_kinds, of_queries | left_out)
+
+    async def _reachable(self) -> bool:
+        """False while the breaker is open; when its time has come, one cheap query decides."""
+        if not self._breaker.open:
+            return True
+        if not self._breaker.may_probe():
+            return False
+        probe = {"": partial(self._ask_one, "vector(1)")}
+        late = QueryAnswer(None, DataProblem.UNREACHABLE, self._too_late())
+        answers = await self._within_time(self._kind_threads, probe, late)
+        self._breaker.learn(list(answers.values()))
+        return not self._breaker.open
+
+    async def _within_time(
+        self, threads: ThreadPoolExecutor, jobs: Mapping[_Key, Callable[[], _Answered]], late: _Answered
+    ) -> dict[_Key, _Answered]:
+        if not jobs:
+            return {}
+        run = asyncio.get_running_loop().run_in_executor
+        futures = {key: run(threads, job) for key, job in jobs.items()}
+        _, pending = await asyncio.wait(futures.values(), timeout=self._timeout + _GRACE_SECONDS)
+        for future in pending:
+            future.cancel()
+        return {key: late if future in pending else future.result() for key, future in futures.items()}
+
+    def _ask_per_pod(self, kind: MetricType, matcher: str) -> PodAnswer:
+        """A value for each pod of the namespaces, in the kind's unit (requests/s, cores)."""
+        metric, matchers, window = _GROUPED[kind]
+        query = f"sum by (namespace, pod) (rate({metric}{{{matchers}{matcher}}}[{window:.0f}s]))"
+        answer = self._timed(kind, query)
+        if answer.problem:
+            return PodAnswer({}, answer.problem, _naming(answer, query))
+        values = {
+            (sample.labels["namespace"], sample.labels["pod"]): sample.value
+            for sample in answer.samples
+            if "namespace" in sample.labels and "pod" in sample.labels
+        }
+        if not values:
+            message = f"Prometheus has no {metric} with the labels namespace and pod; is it scraping the pods?"
+            return PodAnswer({}, DataProblem.EMPTY, message)
+        return PodAnswer(values)
+
+    def _ask_one(self, query: str) -> QueryAnswer:
+        answer = self._timed(MetricType.PROMETHEUS, query)
+        problem = answer.problem, _naming(answer, query)
+        if answer.problem is None:
+            problem = _not_one_number(answer, query)
+        if problem[0] is None:
+            problem = self._staleness(query)
+        return QueryAnswer(None, *problem) if problem[0] else QueryAnswer(answer.samples[0].value)
+
+    def _staleness(self, query: str) -> tuple[DataProblem | None, str]:
+        """Whether the newest sample is too old, where Prometheus can tell."""
+        selector = plain_selector(query)
+        if selector is None:
+            return None, ""
+        age = self._number(f"time() - timestamp({selector})")
+        if age is None or age <= FRESH_SECONDS:
+            return None, ""
+        scrapes = self._number(f"count_over_time({selector}[{_LOOKBACK_SECONDS:.0f}s])") or 1.0
+        if age <= _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes:
+            return None, ""
+        return DataProblem.STALE, f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
+
+    def _number(self, query: str) -> float | None:
+        samples = self._timed(MetricType.PROMETHEUS, query).samples
+        return samples[0].value if len(samples) == 1 else None
+
+    def _timed(self, metric_type: MetricType, query: str) -> Answer:
+        started = time.monotonic()
+        answer = self._prometheus.ask(query)
+        self._observe(metric_type, time.monotonic() - started)
+        return answer
+
+    def _too_late(self) -> str:
+        return (
+            f"Prometheus at {self._prometheus.url} had not answered after {self._timeout:g} s; "
+            "look at its load, and for slow queries"
+        )
+
+
+_TOO_MANY = QueryAnswer(
+    None,
+    DataProblem.QUERY_FAILED,
+    f"the operator asks at most {MOST_QUERIES} different queries of users at a time, and this one is beyond; "
+    "use RequestsPerSecond or CPU, which cost one query for all apps",
+)
+
+
+class _Breaker:
+    """After some ticks in which Prometheus was not reached at all, ticks no longer wait for it."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._probe_at = 0.0
+        self.message = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether to leave Prometheus alone."""
+        return self._failures >= _BREAKS_AFTER
+
+    def may_probe(self) -> bool:
+        """Whether it is time to look whether Prometheus is back."""
+        return time.monotonic() >= self._probe_at
+
+    def learn(self, answers: Sequence[PodAnswer | QueryAnswer]) -> None:
+        """Take a tick's answers into account."""
+        if not answers:
+            return
+        if any(answer.problem is not DataProblem.UNREACHABLE for answer in answers):
+            self._failures = 0
+            return
+        self._failures += 1
+        self._probe_at = time.monotonic() + random.uniform(*_BREAK_SECONDS)  # noqa: S311 - jitter is no secret
+        self.message = f"{answers[0].message}; asked again in at most {_BREAK_SECONDS[1]:.0f} s"
+
+
+def _all_unreachable(kinds: Collection[MetricType], queries: Collection[str], message: str) -> Snapshot:
+    return Snapshot(
+        datetime.now(UTC),
+        dict.fromkeys(kinds, PodAnswer({}, DataProblem.UNREACHABLE, message)),
+        dict.fromkeys(queries, QueryAnswer(None, DataProblem.UNREACHABLE, message)),
+    )
+
+
+def _namespace_matcher(namespaces: Collection[str]) -> str:
+    if len(namespaces) > MOST_NAMESPACES:
+        return ""
+    # A hyphen means nothing outside brackets, and Prometheus turns plain alternatives into a fast look-up.
+    escaped = (re.escape(name).replace(r"\-", "-").replace("\\", "\\\\") for name in sorted(namespaces))
+    return f'namespace=~"{"|".join(escaped)}"'
+
+
+def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str]:
+    if not answer.samples:
+        return DataProblem.EMPTY, f"the query returns nothing: {query}; do its metrics exist, with these labels?"
+    if len(answer.samples) > 1:
+        count = len(answer.samples)
+        return DataProblem.WRONG_TYPE, f"the query returns {count} series: {query}; wrap it in sum(...) or max(...)"
+    value = answer.samples[0].value
+    if math.isnan(value):
+        return DataProblem.NOT_A_NUMBER, f"the query returns NaN: {query}; it divides 0 by 0, or a quantile has no data"
+    if math.isinf(value):
+        return DataProblem.INFINITE, f"the query returns {value:+}: {query}; it divides by 0"
+    return None, ""
+
+
+def _naming(answer: Answer, query: str) -> str:
+    """The message with the query, unless Prometheus was not reached: then the query is not to blame."""
+    return answer.message if answer.problem is DataProblem.UNREACHABLE else f"{answer.message}; the query is {query}"

@@ -1,0 +1,150 @@
+"""One instant query to Prometheus: what came back, as values that need no knowledge of HTTP or JSON.
+
+Built on prometheus-api-client's connection; its own custom_query puts queries in the URL whatever the method, and
+drops the warnings with which Prometheus says that an answer is partial.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3
+from prometheus_api_client import PrometheusConnect
+from requests.adapters import HTTPAdapter
+
+from scalableapp.core.model import DataProblem
+
+_CHUNK_BYTES = 65_536
+# 20,000 pods in a grouped answer take about 2 MB.
+_LARGEST_ANSWER_BYTES = 32 * 2**20
+_OK = 200
+# Above this the clocks of Prometheus and the operator differ too much to compare times of samples and pods.
+_LARGEST_SKEW_SECONDS = 30.0
+_MEND_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant vector; a scalar has no labels."""
+
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The samples of an instant query, or why there are none to decide on."""
+
+    samples: tuple[Sample, ...] = ()
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
+    """Asks instant queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
+
+    def __init__(self, url: str, timeout_seconds: float, connections: int) -> None:
+        session = requests.Session()
+        super().__init__(url=url.rstrip("/"), session=session, timeout=timeout_seconds, method="POST")
+        # The longest prefix wins over what the library mounts: a pool that fits, and no retries, since the next
+        # tick is the retry.
+        session.mount(f"{self.url}/api/", HTTPAdapter(pool_maxsize=connections, max_retries=0))
+
+    def ask(self, query: str) -> Answer:
+        """The answer to one query. Never raises: what goes wrong is its problem and message."""
+        try:
+            status, body = self._post(query)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._unreachable(_reason(error))
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return self._unreachable(f"answered with {_start(body)} (HTTP {status}), not JSON")
+        if not isinstance(answer, dict) or "status" not in answer:
+            return self._unreachable(f"answered with JSON that is not Prometheus' (HTTP {status})")
+        if status != _OK or answer["status"] != "success":
+            return _refused(status, answer)
+        return _read(answer)
+
+    def _post(self, query: str) -> tuple[int, bytes]:
+        """Status and body, within the time-out as a whole, and no larger than we are ready to read."""
+        ends = time.monotonic() + self._timeout
+        response = self._session.post(
+            f"{self.url}/api/v1/query",
+            data={"query": query, "timeout": f"{self._timeout:g}s"},
+            timeout=self._timeout,
+            stream=True,
+        )
+        with contextlib.closing(response):
+            body = bytearray()
+            # read1 returns with what is there, so that a trickle can't outlast the time-out.
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+                body += chunk
+                if time.monotonic() > ends:
+                    raise requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
+                if len(body) > _LARGEST_ANSWER_BYTES:
+                    raise requests.RequestException("the answer is larger than 32 MiB; aggregate the query")
+            return response.status_code, bytes(body)
+
+    def _unreachable(self, reason: str) -> Answer:
+        message = f"Prometheus at {self.url}: {reason}; {_MEND_ADDRESS}"
+        return Answer(problem=DataProblem.UNREACHABLE, message=message)
+
+
+def _read(answer: Mapping[str, Any]) -> Answer:
+    if warnings := answer.get("warnings"):
+        told = "; ".join(str(warning) for warning in warnings)[:300]
+        return Answer(problem=DataProblem.WARNINGS, message=f"Prometheus warns that its answer may be partial: {told}")
+    try:
+        kind, result = answer["data"]["resultType"], answer["data"]["result"]
+        if kind not in ("vector", "scalar"):
+            message = f"the query returns a {kind}, not one number; aggregate it, for example with sum(...)"
+            return Answer(problem=DataProblem.WRONG_TYPE, message=message)
+        series = result if kind == "vector" else [{"metric": {}, "value": result}]
+        if series and (skew := _skew(float(series[0]["value"][0]))):
+            return Answer(problem=DataProblem.CLOCK_SKEW, message=skew)
+        return Answer(tuple(Sample(float(entry["value"][1]), entry["metric"]) for entry in series))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        # A native histogram has no "value", so it ends here too.
+        message = f"the answer cannot be read as numbers ({error!r}); return numbers, for example with sum(...)"
+        return Answer(problem=DataProblem.WRONG_TYPE, message=message)
+
+
+def _refused(status: int, answer: Mapping[str, Any]) -> Answer:
+    kind, text = answer.get("errorType", "error"), str(answer.get("error", ""))[:300]
+    return Answer(
+        problem=DataProblem.QUERY_FAILED, message=f"Prometheus refused the query: {kind}: {text} (HTTP {status})"
+    )
+
+
+def _skew(evaluated_at: float) -> str:
+    """What to say when Prometheus' clock is not ours."""
+    skew = evaluated_at - time.time()
+    if abs(skew) <= _LARGEST_SKEW_SECONDS:
+        return ""
+    which = "ahead of" if skew > 0 else "behind"
+    return f"Prometheus' clock is {abs(skew):.0f} s {which} the operator's; synchronise both with NTP"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return "did not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection ({_root(error)})"
+    return str(error)[:300]
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause, without the wrappings of three libraries."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error)[:200] or type(error).__name__
+
+
+def _start(body: bytes) -> str:
+    text = body[:60].decode(errors="replace").strip()
+    return f"{text!r}" if text else "nothing"

@@ -1,0 +1,203 @@
+"""The operator's own metrics, all of them, and the endpoint that serves them.
+
+Number of series: a few dozen, and two for each ScalableApp (desired and current replicas). Every other label takes
+its values from a fixed set.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from threading import Thread
+from typing import NoReturn
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+import scalableapp
+from scalableapp import errors
+from scalableapp.core.model import AppKey, Decision
+from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot
+
+_LAG_SECONDS = 1.0
+_TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Telemetry:
+    """What the operator says of itself. All methods but `close` are cheap and never raise."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._deciding: dict[AppKey, tuple[int, int]] = {}
+        self.replicas: Mapping[AppKey, tuple[int, int]] = {}
+        self.registry.register(_Replicas(self))
+        self._worst_lag = 0.0
+        self._endpoint: tuple[WSGIServer, Thread] | None = None
+        build = Info("scalableapp_build", "Version of the operator.", registry=self.registry)
+        build.info({"version": scalableapp.__version__})
+        self._make_metrics_of_the_loop()
+        self._make_metrics_of_apps()
+        self._make_metrics_of_requests()
+
+    def _make_metrics_of_the_loop(self) -> None:
+        self._tick = Histogram(
+            "scalableapp_tick_duration_seconds",
+            "Time from the start of a look at all apps to its end, Prometheus' answers included.",
+            buckets=_TICK_BUCKETS,
+            registry=self.registry,
+        )
+        self._tick_ended = Gauge(
+            "scalableapp_last_tick_timestamp_seconds",
+            "Unix time at which the last look at all apps ended; time() minus this is its age.",
+            registry=self.registry,
+        )
+        self._queue = Gauge(
+            "scalableapp_work_queue_depth", "Apps that wait to be brought in line.", registry=self.registry
+        )
+        self._lag = Gauge(
+            "scalableapp_event_loop_lag_seconds",
+            "By how much the event loop was late, the worst of the last tick.",
+            registry=self.registry,
+        )
+        self._failures = Counter(
+            "scalableapp_failures",
+            "Work that failed and is tried again, by kind; InternalError is a fault of the operator.",
+            ["kind"],
+            registry=self.registry,
+        )
+
+    def _make_metrics_of_apps(self) -> None:
+        self._ready = Gauge(
+            "scalableapp_apps", "ScalableApps, by status of their Ready condition.", ["ready"], registry=self.registry
+        )
+        self._decisions = Counter(
+            "scalableapp_decisions",
+            "Evaluations of apps, by reason of the decision.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._problems = Counter(
+            "scalableapp_data_problems",
+            "Answers of Prometheus that could not be decided on, by kind of problem.",
+            ["problem"],
+            registry=self.registry,
+        )
+
+    def _make_metrics_of_requests(self) -> None:
+        self._requests = Histogram(
+            "scalableapp_api_request_duration_seconds",
+            "Requests to the Kubernetes API, each try for itself; code is the HTTP status, or 0 without an answer.",
+            ["verb", "code"],
+            buckets=_REQUEST_BUCKETS,
+            registry=self.registry,
+        )
+        self._queries = Histogram(
+            "scalableapp_prometheus_query_duration_seconds",
+            "Queries to Prometheus, by metric type.",
+            ["type"],
+            buckets=_REQUEST_BUCKETS,
+            registry=self.registry,
+        )
+
+    def collected(self, snapshot: Snapshot) -> None:
+        """Prometheus has answered, or not."""
+        answers: list[PodAnswer | QueryAnswer] = [*snapshot.kinds.values(), *snapshot.queries.values()]
+        for problem in (answer.problem for answer in answers if answer.problem):
+            self._problems.labels(problem.value).inc()
+
+    def decided(self, key: AppKey, decision: Decision) -> None:
+        """An app was evaluated."""
+        self._decisions.labels(decision.reason).inc()
+        self._deciding[key] = (decision.replicas_to, decision.replicas_from)
+
+    def ticked(self, seconds: float, queue_depth: int) -> None:
+        """A look at all apps is over; apps that were not decided on in it are no longer reported."""
+        self._tick.observe(seconds)
+        self._tick_ended.set(time.time())
+        self._queue.set(queue_depth)
+        self._lag.set(self._worst_lag)
+        self._worst_lag = 0.0
+        self.replicas, self._deciding = self._deciding, {}
+
+    def readiness(self, counts: Mapping[str, int]) -> None:
+        """How many apps are Ready True, False, Unknown."""
+        for status in ("True", "False", "Unknown"):
+            self._ready.labels(status).set(counts.get(status, 0))
+
+    def failed(self, error: Exception) -> None:
+        """Something went wrong and will be tried again."""
+        kind = type(error).__name__ if isinstance(error, errors.ScalableAppError) else "InternalError"
+        self._failures.labels(kind).inc()
+
+    def requested(self, verb: str, code: int, seconds: float) -> None:
+        """The Kubernetes API was asked."""
+        self._requests.labels(verb, str(code)).observe(seconds)
+
+    def queried(self, metric_type: str, seconds: float) -> None:
+        """Prometheus was asked. Called from other threads too."""
+        self._queries.labels(metric_type).observe(seconds)
+
+    async def measure_lag(self) -> NoReturn:
+        """Watch how late the event loop is, until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_LAG_SECONDS)
+            self._worst_lag = max(self._worst_lag, time.monotonic() - before - _LAG_SECONDS)
+
+    def serve(self, port: int) -> int:
+        """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
+        try:
+            self._endpoint = start_http_server(port, registry=self.registry)
+        except OSError as error:
+            raise errors.ScalableAppError(
+                f"The operator's own metrics cannot be served on port {port}: {error}; set SCALABLEAPP_METRICS_PORT"
+            ) from error
+        return int(self._endpoint[0].server_port)
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._endpoint:
+            server, thread = self._endpoint
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=5)
+            self._endpoint = None
+
+
+class _Replicas(Collector):
+    """Replicas of the apps of the last tick, so that an app that is gone leaves no series behind."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Names only: asked for when registering, before there are apps."""
+        return iter((self._family("desired", "decided on"), self._family("current", "asked for by the Deployment")))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Two series for each app."""
+        desired, current = self.describe()
+        for (namespace, app), (to, now) in self._telemetry.replicas.items():
+            desired.add_metric([namespace, app], to)
+            current.add_metric([namespace, app], now)
+        return iter((desired, current))
+
+    @staticmethod
+    def _family(which: str, meaning: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(
+            f"scalableapp_{which}_replicas", f"Replicas {meaning}, at the last tick.", labels=["namespace", "app"]
+        )

@@ -1,0 +1,150 @@
+"""Users' PromQL: variables filled in, and held to the metrics of the user's own namespace.
+
+Fail-closed: a query is let pass only when every part of its syntax tree is of a known kind and every selector
+demands namespace="<own namespace>". What is sent to Prometheus is the tree written out again, so that what was
+checked is what is asked, however oddly the user's text was quoted or commented.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import promql_parser as ast
+
+from scalableapp.core.model import AppKey
+from scalableapp.errors import FieldProblem, SpecError
+
+# As the CRD allows.
+MAX_LENGTH = 2048
+# The parser's time grows with the square of nesting and chaining (seconds at a thousand, and the loop waits for it).
+MOST_PARTS = 256
+_PARTS = re.compile(r"[-+*/%^(<>=!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_VARIABLE = re.compile(r"\$(namespace|app)\b")
+
+# info() joins the labels of info metrics of whatever namespace without a selector that could be checked.
+_REFUSED_FUNCTIONS = frozenset({"info"})
+
+_NOT_ONE_NUMBER = (ast.StringLiteral, ast.MatrixSelector, ast.SubqueryExpr)
+
+
+def bind(query: str, key: AppKey, index: int) -> str:
+    """The query of `spec.scaling.horizontal.metrics[index]` as it may be sent to Prometheus for this app.
+
+    Raises SpecError that names the field and the mend: wrong syntax, no single number, or a selector that is not
+    bound to the app's namespace.
+    """
+    field = f"spec.scaling.horizontal.metrics[{index}].query"
+    filled = _fill(query, key)
+    if len(filled) > MAX_LENGTH:
+        raise _error(field, f"is longer than {MAX_LENGTH} characters", "shorten it, or make it a recording rule")
+    if len(_PARTS.findall(filled)) > MOST_PARTS:
+        raise _error(
+            field, f"has more than {MOST_PARTS} operators and calls", "simplify it, or make it a recording rule"
+        )
+    tree = _parse(filled, field)
+    text = tree.prettify()
+    for node in _nodes(_parse(text, field), field):
+        _check(node, key.namespace, field)
+    if isinstance(_inner(tree), _NOT_ONE_NUMBER):
+        raise _error(
+            field, "returns a range or a text, not one number", "wrap it, for example max_over_time(...) or rate(...)"
+        )
+    return text
+
+
+@lru_cache(maxsize=1024)
+def plain_selector(query: str) -> str | None:
+    """The selector of a query that only picks the newest samples, whose age timestamp() then tells.
+
+    None for one that computes: of its value Prometheus does not tell the age of the samples behind it.
+    """
+    node = _inner(ast.parse(query))
+    picks = isinstance(node, ast.VectorSelector) and node.offset is None and node.at is None
+    return node.prettify() if picks else None
+
+
+def _fill(query: str, key: AppKey) -> str:
+    for name, value in (("metadata.namespace", key.namespace), ("metadata.name", key.name)):
+        if not _LABEL.match(value):
+            raise _error(name, f"{value!r} is not a DNS label", "use lower-case letters, digits and hyphens")
+    values = {"namespace": key.namespace, "app": key.name}
+    return _VARIABLE.sub(lambda match: values[match[1]], query)
+
+
+def _parse(text: str, field: str) -> ast.Expr:
+    try:
+        parsed = ast.parse(text)
+    except (ValueError, RecursionError) as error:
+        raise _error(field, f"is not PromQL: {error}", "try it in Prometheus' own query page") from error
+    if not isinstance(parsed, ast.Expr):
+        raise _error(field, "is not an expression", "write a PromQL expression")
+    return parsed
+
+
+def _inner(node: ast.Expr) -> ast.Expr:
+    while isinstance(node, ast.ParenExpr):
+        node = node.expr
+    return node
+
+
+def _nodes(root: ast.Expr, field: str) -> Iterator[ast.Expr]:
+    """Every part of the tree; the library's own walk takes minutes where calls are nested deeply."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        parts = _parts(node)
+        if parts is None:
+            raise _error(
+                field, f"has a part that cannot be checked ({type(node).__name__})", "write it without that part"
+            )
+        pending.extend(parts)
+        yield node
+
+
+def _parts(node: ast.Expr) -> Sequence[ast.Expr] | None:  # noqa: PLR0911 - a table, one line per kind of node
+    """What the node is made of; None for a kind that is not known here."""
+    match node:
+        case ast.NumberLiteral() | ast.StringLiteral() | ast.VectorSelector():
+            return ()
+        case ast.MatrixSelector():
+            return (node.vector_selector,)
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.SubqueryExpr():
+            return (node.expr,)
+        case ast.AggregateExpr():
+            return (node.expr,) if node.param is None else (node.expr, node.param)
+        case ast.BinaryExpr():
+            return (node.lhs, node.rhs)
+        case ast.Call():
+            return node.args
+    return None
+
+
+def _check(node: ast.Expr, namespace: str, field: str) -> None:
+    if isinstance(node, ast.Call) and node.func.name in _REFUSED_FUNCTIONS:
+        raise _error(
+            field,
+            f"calls {node.func.name}(), which reads metrics of other namespaces",
+            "join with * on(...) group_left",
+        )
+    if not isinstance(node, ast.VectorSelector):
+        return
+    matchers = node.matchers
+    bound = any(
+        matcher.name == "namespace" and matcher.op == ast.MatchOp.Equal and matcher.value == namespace
+        for matcher in matchers.matchers
+    )
+    if matchers.or_matchers or not bound:
+        raise _error(
+            field,
+            f"selects {_short(str(node))} without namespace={namespace!r}, so it could read other teams' metrics",
+            'add namespace="$namespace" to every selector',
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _error(field: str, problem: str, mend: str) -> SpecError:
+    return SpecError((FieldProblem(field, problem, mend),))

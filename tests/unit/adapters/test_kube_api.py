@@ -1,0 +1,205 @@
+import asyncio
+import socket
+import ssl
+import time
+
+import aiohttp
+import pytest
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.config.config_exception import ConfigException
+
+from scalableapp import errors
+from scalableapp.adapters import kube_api
+from scalableapp.adapters.kube_api import METADATA_LIST, Expired, KubeApi, Request
+from tests.unit.adapters.canned import ApiServer, Refusal
+
+GET = Request("GET", "/api/v1/pods")
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube_api, "_LONGEST_PAUSE_SECONDS", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "tries"),
+    [
+        (400, errors.Rejected, 1),
+        (401, errors.Rejected, 1),
+        (403, errors.Rejected, 1),
+        (404, errors.NotFound, 1),
+        (405, errors.Rejected, 1),
+        (409, errors.Conflict, 1),
+        (410, Expired, 1),
+        (413, errors.Rejected, 1),
+        (422, errors.Rejected, 1),
+        (429, errors.Unavailable, 3),
+        (500, errors.Unavailable, 3),
+        (503, errors.Unavailable, 3),
+        (504, errors.Unavailable, 3),
+    ],
+)
+async def test_each_refusal_is_one_of_our_errors_and_only_passing_ones_are_tried_again(
+    server: ApiServer, api: KubeApi, code: int, kind: type[Exception], tries: int
+) -> None:
+    server.respond = lambda _asked: Refusal(code, "because of the moon")
+    with pytest.raises(errors.ClusterError, match=f"GET /api/v1/pods: {code} because of the moon") as caught:
+        await api.ask(GET)
+    assert isinstance(caught.value, kind)
+    assert len(server.asked) == tries
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        aiohttp.ClientPayloadError("broken"),
+        aiohttp.ServerDisconnectedError(),
+        TimeoutError(),
+        ConnectionResetError(104, "reset"),
+        ssl.SSLCertVerificationError("certificate has expired"),
+        socket.gaierror("no such host"),
+        ValueError("chunk too big"),
+        ApiException(status=0, reason="cannot prepare"),
+        ConfigException("token file is gone"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_no_foreign_error_escapes(api: KubeApi, monkeypatch: pytest.MonkeyPatch, foreign: Exception) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise foreign
+
+    monkeypatch.setattr(api._client, "call_api", fails)
+    with pytest.raises(errors.Unavailable, match="GET /api/v1/pods: no answer") as caught:
+        await api.ask(GET)
+    assert caught.value.__cause__ is foreign
+
+
+async def test_a_fault_of_our_own_is_not_taken_for_the_api_s(api: KubeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(api._client, "call_api", fails)
+    with pytest.raises(ZeroDivisionError):
+        await api.ask(GET)
+
+
+async def test_a_refused_connection_is_unavailable() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        api = KubeApi(Configuration(host=f"http://127.0.0.1:{unused.getsockname()[1]}"))
+        with pytest.raises(errors.Unavailable, match="no answer from the Kubernetes API"):
+            await api.ask(GET)
+        await api.close()
+
+
+async def test_a_web_page_is_unavailable(server: ApiServer, api: KubeApi) -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>maintenance</html>")
+
+    server.respond = lambda _asked: page
+    with pytest.raises(errors.Unavailable):
+        await api.ask(GET)
+
+
+async def test_an_api_that_does_not_answer_is_left_in_time(server: ApiServer) -> None:
+    async def never(_request: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    server.respond = lambda _asked: never
+    api = KubeApi(Configuration(host=server.url), timeout_seconds=0.05)
+    with pytest.raises(errors.Unavailable, match="TimeoutError"):
+        await api.ask(GET, tries=1)
+    await api.close()
+
+
+async def test_a_passing_fault_is_not_noticed(server: ApiServer, api: KubeApi) -> None:
+    server.replies(Refusal(503), Refusal(429), {"kind": "PodList"})
+    assert await api.ask(GET) == {"kind": "PodList"}
+
+
+@pytest.mark.parametrize(
+    ("message", "mends"),
+    [
+        pytest.param('User "system:serviceaccount:a:b" cannot list resource "pods"', True, id="RBAC"),
+        pytest.param("namespace shop because it is being terminated", False, id="a namespace that is going away"),
+        pytest.param("exceeded quota: small", False, id="a quota"),
+    ],
+)
+async def test_a_403_says_what_to_do_where_a_right_is_missing(
+    server: ApiServer, api: KubeApi, message: str, mends: bool
+) -> None:
+    server.replies(Refusal(403, message))
+    with pytest.raises(errors.Rejected) as caught:
+        await api.ask(GET)
+    assert ("give the operator's role this right" in str(caught.value)) is mends
+
+
+@pytest.mark.parametrize(
+    ("headers", "attempt", "bounds"),
+    [
+        pytest.param({}, 0, (0.25, 0.5), id="half a second at first"),
+        pytest.param({}, 1, (0.5, 1.0), id="then doubled"),
+        pytest.param({"Retry-After": "3"}, 0, (3.0, 3.0), id="no less than the server asks"),
+        pytest.param({"Retry-After": "3600"}, 0, (10.0, 10.0), id="but never long"),
+        pytest.param({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0, (0.25, 0.5), id="a date is not understood"),
+    ],
+)
+async def test_pauses_between_tries_are_jittered_bounded_and_as_the_server_wishes(
+    server: ApiServer, api: KubeApi, headers: dict[str, str], attempt: int, bounds: tuple[float, float]
+) -> None:
+    server.replies(Refusal(429, headers=headers))
+    with pytest.raises(errors.Unavailable) as caught:
+        await api.ask(GET, tries=1)
+    kube_api._LONGEST_PAUSE_SECONDS = 10.0
+    for _ in range(50):
+        assert bounds[0] <= kube_api._pause_seconds(caught.value, attempt) <= bounds[1]
+
+
+async def test_requests_beyond_the_burst_wait_for_their_token(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    api = KubeApi(Configuration(host=server.url), rate=20, burst=40)
+    for _ in range(60):
+        await api.ask(GET)
+    await api.close()
+    assert now == pytest.approx(1.0, abs=0.1)
+
+
+async def test_a_list_is_read_page_by_page(server: ApiServer, api: KubeApi) -> None:
+    server.replies({"metadata": {"continue": "x"}, "items": [1]}, {"metadata": {}, "items": [2]})
+    pages = [
+        page["items"]
+        async for page in api.pages(Request("GET", "/apis", {"labelSelector": "a=b"}, accept=METADATA_LIST))
+    ]
+    assert pages == [[1], [2]]
+    first, second = server.asked
+    assert first.query == {"labelSelector": "a=b", "limit": "500"}
+    assert second.query == {"labelSelector": "a=b", "limit": "500", "continue": "x"}
+    assert second.headers["Accept"] == METADATA_LIST
+
+
+async def test_each_try_is_counted_with_its_code(server: ApiServer) -> None:
+    told: list[tuple[str, int]] = []
+    api = KubeApi(Configuration(host=server.url), observe=lambda verb, code, _seconds: told.append((verb, code)))
+    server.replies(Refusal(500), {})
+    await api.ask(GET)
+    await api.close()
+    assert told == [("GET", 500), ("GET", 200)]
+
+
+async def test_without_pod_and_kubeconfig_it_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    with pytest.raises(errors.Rejected, match="set KUBECONFIG"):
+        await kube_api.load_configuration("no-such-context-anywhere")

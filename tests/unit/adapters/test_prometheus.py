@@ -1,0 +1,316 @@
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from scalableapp.adapters import prometheus
+from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.core.model import DataProblem
+from scalableapp.core.scaling import MetricType
+from scalableapp.ports import PodAnswer, QueryAnswer, Wanted
+from tests.unit.adapters.canned import Canned, vector
+
+RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
+PODS = ({"namespace": "shop", "pod": "web-1"}, "3.5"), ({"namespace": "shop", "pod": "web-2"}, "0")
+
+
+@pytest_asyncio.fixture
+async def metrics(canned: Canned) -> AsyncIterator[PrometheusMetrics]:
+    adapter = PrometheusMetrics(canned.url, timeout_seconds=1.0)
+    yield adapter
+    adapter.close()
+
+
+async def per_pod(metrics: PrometheusMetrics, *namespaces: str) -> PodAnswer:
+    wanted = Wanted(frozenset({RPS}), frozenset(namespaces or ("shop",)))
+    return (await metrics.collect(wanted)).kinds[RPS]
+
+
+async def one(metrics: PrometheusMetrics, query: str = "sum(q)") -> QueryAnswer:
+    return (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({query})))).queries[query]
+
+
+async def test_one_query_brings_the_values_of_all_pods(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(*PODS, at=time.time())
+    assert (await per_pod(metrics)).values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0}
+    assert len(canned.queries) == 1
+
+
+async def test_series_without_pod_are_nobody_s(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(({"namespace": "shop"}, "9"), PODS[0], at=time.time())
+    assert (await per_pod(metrics)).values == {("shop", "web-1"): 3.5}
+
+
+async def test_queries_name_the_namespaces_of_apps(canned: Canned, metrics: PrometheusMetrics) -> None:
+    await metrics.collect(Wanted(frozenset({RPS, CPU}), frozenset({"team-b", "a"})))
+    assert sorted(canned.queries) == [
+        'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container="app",namespace=~"a|team-b"}[60s]))',
+        'sum by (namespace, pod) (rate(http_requests_total{namespace=~"a|team-b"}[30s]))',
+    ]
+
+
+async def test_with_very_many_namespaces_they_are_not_named(canned: Canned, metrics: PrometheusMetrics) -> None:
+    await per_pod(metrics, *(f"team-{number}" for number in range(prometheus.MOST_NAMESPACES + 1)))
+    assert canned.queries == ["sum by (namespace, pod) (rate(http_requests_total{}[30s]))"]
+
+
+async def test_a_user_s_query_brings_one_number(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(({}, "12.5"), at=time.time())
+    assert await one(metrics) == QueryAnswer(12.5)
+
+
+async def test_a_scalar_is_a_number_too(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.json({"status": "success", "data": {"resultType": "scalar", "result": [time.time(), "7"]}})
+    assert await one(metrics, "scalar(sum(q))") == QueryAnswer(7.0)
+
+
+def error(kind: str, text: str) -> dict[str, str]:
+    return {"status": "error", "errorType": kind, "error": text}
+
+
+def data(kind: str, result: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
+BAD_ANSWERS: dict[str, tuple[Callable[[float], Any], DataProblem, str]] = {
+    "empty": (lambda now: vector(at=now), DataProblem.EMPTY, "returns nothing: sum"),
+    "NaN": (lambda now: vector(({}, "NaN"), at=now), DataProblem.NOT_A_NUMBER, "NaN: sum"),
+    "infinite": (lambda now: vector(({}, "+Inf"), at=now), DataProblem.INFINITE, "+inf"),
+    "minus infinite": (lambda now: vector(({}, "-Inf"), at=now), DataProblem.INFINITE, "-inf"),
+    "several series": (lambda now: vector(*PODS, at=now), DataProblem.WRONG_TYPE, "2 series"),
+    "matrix": (lambda _now: data("matrix", []), DataProblem.WRONG_TYPE, "returns a matrix"),
+    "string": (lambda now: data("string", [now, "x"]), DataProblem.WRONG_TYPE, "returns a string"),
+    "histogram": (
+        lambda now: data("vector", [{"metric": {}, "histogram": [now, {}]}]),
+        DataProblem.WRONG_TYPE,
+        "as numbers",
+    ),
+    "no data": (lambda _now: {"status": "success", "data": None}, DataProblem.WRONG_TYPE, "as numbers"),
+    "warnings": (
+        lambda now: vector(({}, "1"), at=now, warnings=["store down"]),
+        DataProblem.WARNINGS,
+        "store down",
+    ),
+    "clock behind": (lambda now: vector(({}, "1"), at=now - 3600), DataProblem.CLOCK_SKEW, "behind"),
+    "clock ahead": (lambda now: vector(({}, "1"), at=now + 3600), DataProblem.CLOCK_SKEW, "ahead"),
+    "JSON of something else": (lambda _now: [], DataProblem.UNREACHABLE, "not Prometheus'"),
+}
+
+
+@pytest.mark.parametrize(("body", "problem", "message"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+async def test_each_bad_answer_is_a_state_of_its_own_and_never_a_number(
+    canned: Canned, metrics: PrometheusMetrics, body: Callable[[float], Any], problem: DataProblem, message: str
+) -> None:
+    canned.json(body(time.time()))
+    answer = await one(metrics)
+    assert (answer.value, answer.problem) == (None, problem)
+    assert message in answer.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (400, error("bad_data", "parse error: x"), "bad_data: parse error: x"),
+        (422, error("execution", "too many samples"), "too many samples"),
+        (503, error("timeout", "timed out"), "timeout: timed out"),
+    ],
+)
+async def test_an_error_is_told_in_prometheus_own_words(
+    canned: Canned, metrics: PrometheusMetrics, status: int, body: Any, message: str
+) -> None:
+    canned.status = status
+    canned.json(body)
+    answer = await one(metrics)
+    assert answer.problem is DataProblem.QUERY_FAILED
+    assert message in answer.message
+
+
+async def test_an_error_of_something_else_says_that_the_address_is_wrong(
+    canned: Canned, metrics: PrometheusMetrics
+) -> None:
+    canned.status = 404
+    canned.json({"message": "no such page"})
+    answer = await one(metrics)
+    assert answer.problem is DataProblem.UNREACHABLE
+    assert "HTTP 404" in answer.message
+
+
+async def test_a_web_page_instead_of_json_says_that_the_address_is_wrong(
+    canned: Canned, metrics: PrometheusMetrics
+) -> None:
+    canned.body = b"<html><title>Login</title></html>"
+    answer = await per_pod(metrics)
+    assert answer.problem is DataProblem.UNREACHABLE
+    assert "<html>" in answer.message
+    assert "SCALABLEAPP_PROMETHEUS_URL" in answer.message
+
+
+async def test_no_pods_at_all_is_empty_and_names_what_is_missing(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(at=time.time())
+    answer = await per_pod(metrics)
+    assert answer.problem is DataProblem.EMPTY
+    assert "http_requests_total" in answer.message
+
+
+async def test_infos_of_newer_prometheus_are_no_problem(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(({}, "1"), at=time.time(), infos=["metric might not be a counter"])
+    assert await one(metrics) == QueryAnswer(1.0)
+
+
+async def test_a_refused_connection_is_named_with_the_address() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        metrics = PrometheusMetrics(url, timeout_seconds=1.0)
+        answer = await one(metrics)
+        metrics.close()
+    assert answer.problem is DataProblem.UNREACHABLE
+    assert url in answer.message
+    assert "refused" in answer.message
+
+
+def says_nothing(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.settimeout(5)
+    handler.connection.recv(1)
+
+
+def trickles(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(50):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+def floods(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(2**30))
+    handler.end_headers()
+    for _ in range(1024):
+        handler.wfile.write(b" " * 2**20)
+
+
+def breaks_off(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"status": "succ')
+
+
+@pytest.mark.parametrize("fault", [says_nothing, trickles, floods, breaks_off])
+async def test_a_server_that_misbehaves_is_left_in_time(
+    canned: Canned, metrics: PrometheusMetrics, fault: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    canned.send = lambda handler: _broken_pipe_is_fine(fault, handler)
+    async with asyncio.timeout(10):
+        answer = await per_pod(metrics)
+    assert answer.problem is DataProblem.UNREACHABLE
+
+
+def _broken_pipe_is_fine(fault: Callable[[BaseHTTPRequestHandler], None], handler: BaseHTTPRequestHandler) -> None:
+    try:
+        fault(handler)
+    except OSError:
+        handler.wfile = open("/dev/null", "wb")  # noqa: SIM115, PTH123 - the pipe is broken
+
+
+async def test_one_bad_query_leaves_the_others_alone(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.answer = lambda query: vector(({}, "NaN" if "bad" in query else "1"), at=time.time())
+    wanted = Wanted(frozenset(), frozenset(), frozenset({"sum(bad)", "sum(good)"}))
+    answers = (await metrics.collect(wanted)).queries
+    assert answers["sum(good)"] == QueryAnswer(1.0)
+    assert answers["sum(bad)"].problem is DataProblem.NOT_A_NUMBER
+
+
+async def test_slow_queries_of_users_do_not_hold_up_the_others(canned: Canned, metrics: PrometheusMetrics) -> None:
+    def answer(query: str) -> dict[str, Any]:
+        time.sleep(0.5 if "slow" in query else 0)
+        return vector(PODS[0], at=time.time())
+
+    canned.answer = answer
+    queries = frozenset(f"sum(slow{number})" for number in range(100))
+    snapshot = await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), queries))
+    assert snapshot.kinds[RPS].problem is None
+    late = [found for found in snapshot.queries.values() if found.problem is DataProblem.QUERY_FAILED]
+    assert late
+    assert "had not answered" in late[0].message
+    assert snapshot.queries.keys() == queries
+
+
+async def test_queries_beyond_the_limit_are_told_so(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(({}, "1"), at=time.time())
+    queries = frozenset(f"sum(q{number:04})" for number in range(prometheus.MOST_QUERIES + 1))
+    answers = (await metrics.collect(Wanted(frozenset(), frozenset(), queries))).queries
+    assert "at most 500" in answers[f"sum(q{prometheus.MOST_QUERIES:04})"].message
+    assert len(canned.queries) <= prometheus.MOST_QUERIES
+
+
+@pytest.mark.parametrize(
+    ("age", "scrapes_in_5_minutes", "stale"),
+    [
+        pytest.param("59", "60", False, id="fresh"),
+        pytest.param("61", "48", True, id="its target was scraped every 5 s until a minute ago"),
+        pytest.param("61", "5", False, id="it is scraped once a minute"),
+        pytest.param("200", "4", False, id="two slow scrapes were missed"),
+        pytest.param("290", "4", True, id="four were"),
+    ],
+)
+async def test_a_plain_selector_s_sample_may_be_three_scrapes_old(
+    canned: Canned, metrics: PrometheusMetrics, age: str, scrapes_in_5_minutes: str, stale: bool
+) -> None:
+    answers = {"time() - timestamp(": age, "count_over_time(": scrapes_in_5_minutes}
+    canned.answer = lambda query: vector(
+        ({}, next((value for start, value in answers.items() if query.startswith(start)), "8")), at=time.time()
+    )
+    answer = await one(metrics, 'queue{namespace="shop"}')
+    assert answer.problem is (DataProblem.STALE if stale else None)
+    assert answer.value == (None if stale else 8.0)
+
+
+async def test_a_prometheus_that_stays_away_is_not_waited_for_at_each_tick(
+    canned: Canned, metrics: PrometheusMetrics
+) -> None:
+    canned.body = b"gone"
+    for _ in range(3):
+        assert (await per_pod(metrics)).problem is DataProblem.UNREACHABLE
+    asked = len(canned.queries)
+    answer = await per_pod(metrics)
+    assert answer.problem is DataProblem.UNREACHABLE
+    assert "asked again" in answer.message
+    assert len(canned.queries) == asked
+
+
+async def test_it_is_asked_again_with_one_query_and_trusted_when_that_succeeds(
+    canned: Canned, metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "_BREAK_SECONDS", (0.0, 0.0))
+    canned.body = b"gone"
+    for _ in range(4):
+        await per_pod(metrics)
+    assert canned.queries[-1] == "vector(1)"
+    canned.vector(PODS[0], at=time.time())
+    assert (await per_pod(metrics)).problem is None
+    assert canned.queries[-2] == "vector(1)"
+
+
+async def test_bad_queries_do_not_count_as_an_absent_prometheus(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.status = 400
+    canned.json(error("bad_data", "x"))
+    for _ in range(5):
+        await one(metrics)
+    assert len(canned.queries) == 5
+
+
+async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
+    told: list[str] = []
+    metrics = PrometheusMetrics(canned.url, observe=lambda kind, _seconds: told.append(kind))
+    canned.vector(PODS[0], at=time.time())
+    await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
+    metrics.close()
+    assert sorted(told) == [MetricType.PROMETHEUS, RPS]

@@ -1,0 +1,172 @@
+"""The adapter against a real Prometheus that scrapes a page of ours."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import requests
+
+from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.promql import bind
+from scalableapp.core.scaling import MetricType
+from scalableapp.ports import QueryAnswer, Wanted
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None, reason="needs prometheus on PATH (Debian package prometheus)"
+    ),
+]
+
+CONFIG = """
+scrape_configs:
+  - job_name: pods
+    scrape_interval: 1s
+    scrape_timeout: 1s
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+PAGE = """
+http_requests_total{{namespace="shop",pod="web-1",path="/a"}} {requests}
+http_requests_total{{namespace="shop",pod="web-1",path="/b"}} {requests}
+http_requests_total{{namespace="other",pod="db-1"}} {requests}
+container_cpu_usage_seconds_total{{namespace="shop",pod="web-1",container="app"}} {seconds}
+container_cpu_usage_seconds_total{{namespace="shop",pod="web-1",container="proxy"}} {requests}
+queue{{namespace="shop"}} 40
+queue{{namespace="other"}} 1
+"""
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[int]:
+    """A page with 10 requests a second per path and half a core."""
+    started = time.monotonic()
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            age = time.monotonic() - started
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(PAGE.format(requests=10 * age, seconds=0.5 * age).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def url(target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus that has scraped the page often enough for rates."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "prometheus.yml").write_text(CONFIG.format(port=target))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        try:
+            _wait_for_samples(url, process, folder / "log")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for_samples(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(120):
+        if process.poll() is not None:
+            break
+        try:
+            answer = requests.get(f"{url}/api/v1/query", {"query": "min(count_over_time(queue[1m])) >= 4"}, timeout=2)
+            if answer.json().get("data", {}).get("result"):
+                return
+        except (requests.RequestException, ValueError):
+            pass
+        time.sleep(0.25)
+    pytest.fail(f"Prometheus did not get samples: {log.read_text()[-2000:]}")
+
+
+@pytest_asyncio.fixture
+async def metrics(url: str) -> AsyncIterator[PrometheusMetrics]:
+    adapter = PrometheusMetrics(url)
+    yield adapter
+    adapter.close()
+
+
+async def ask(metrics: PrometheusMetrics, query: str) -> QueryAnswer:
+    bound = bind(query, AppKey("shop", "web"), 0)
+    return (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({bound})))).queries[bound]
+
+
+async def test_grouped_queries_bring_rates_per_pod_of_our_container_and_namespaces(metrics: PrometheusMetrics) -> None:
+    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND, MetricType.CPU}), frozenset({"shop"}))
+    kinds = (await metrics.collect(wanted)).kinds
+    requests_, cores = kinds[MetricType.REQUESTS_PER_SECOND].values, kinds[MetricType.CPU].values
+    assert requests_.keys() == cores.keys() == {("shop", "web-1")}
+    # Samples of a few seconds do not fill the windows yet, so the rates are lower; the other container's would be 20
+    # times the app's.
+    assert 0 < cores["shop", "web-1"] < requests_["shop", "web-1"] / 20 < 1.1
+
+
+async def test_without_pods_the_grouped_answer_is_empty(metrics: PrometheusMetrics) -> None:
+    wanted = Wanted(frozenset({MetricType.CPU}), frozenset({"nobody"}))
+    assert (await metrics.collect(wanted)).kinds[MetricType.CPU].problem is DataProblem.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        pytest.param('queue{namespace="$namespace"}', QueryAnswer(40.0), id="plain selector"),
+        pytest.param('sum(queue{namespace="$namespace"}) * 2', QueryAnswer(80.0), id="computed"),
+        pytest.param('scalar(queue{namespace="$namespace"})', QueryAnswer(40.0), id="scalar"),
+        pytest.param('absent(nothing{namespace="$namespace"})', QueryAnswer(1.0), id="absent"),
+    ],
+)
+async def test_users_queries_bring_numbers(metrics: PrometheusMetrics, query: str, answer: QueryAnswer) -> None:
+    assert await ask(metrics, query) == answer
+
+
+@pytest.mark.parametrize(
+    ("query", "problem", "message"),
+    [
+        pytest.param('nothing{namespace="$namespace"}', DataProblem.EMPTY, "returns nothing", id="empty"),
+        pytest.param("0/0", DataProblem.NOT_A_NUMBER, "NaN", id="NaN"),
+        pytest.param('sum(queue{namespace="$namespace"}) / 0', DataProblem.INFINITE, "inf", id="infinite"),
+        pytest.param('http_requests_total{namespace="$namespace"}', DataProblem.WRONG_TYPE, "2 series", id="several"),
+        pytest.param(
+            'queue{namespace="$namespace"} + on() http_requests_total{namespace="$namespace"}',
+            DataProblem.QUERY_FAILED,
+            "execution: found duplicate series",
+            id="fails when evaluated",
+        ),
+        pytest.param(
+            'mad_over_time(queue{namespace="$namespace"}[1m])',
+            DataProblem.QUERY_FAILED,
+            "unknown function",
+            id="too new",
+        ),
+    ],
+)
+async def test_what_prometheus_cannot_answer_is_named(
+    metrics: PrometheusMetrics, query: str, problem: DataProblem, message: str
+) -> None:
+    answer = await ask(metrics, query)
+    assert answer.problem is problem
+    assert message in answer.message
