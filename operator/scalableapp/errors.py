@@ -8,6 +8,7 @@
     x NotFound            the object is gone: forget it
     x Conflict            somebody else owns the field or was faster
     x Rejected            the API server will refuse the same request again (400, 403, 413, 422)
+    x Terminating         the namespace is being deleted: nothing can be made in it any more
     x Unavailable         time-out, 429, 5xx or no connection: worth another try
 
 Anything else that escapes is a bug.
@@ -62,6 +63,10 @@ class Conflict(ClusterError):
 
 class Rejected(ClusterError):
     """The API server will refuse the same request again."""
+
+
+class Terminating(ClusterError):
+    """The namespace is being deleted, and takes nothing new."""
 
 
 class Unavailable(ClusterError):

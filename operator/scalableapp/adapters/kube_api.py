@@ -24,7 +24,7 @@ from kubernetes.aio.config.kube_config import load_kube_config
 import scalableapp
 from scalableapp.core.resources import MANAGED_BY
 from scalableapp.core.tokens import TokenBucket
-from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Unavailable
+from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -216,15 +216,14 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
     message = f"{request}: {code} {_reason(body) or response.reason}"
     if code == _TOO_MANY or code >= _SERVER_FAULT:
         return _Throttled(f"{message}; tried again later", _seconds(response.headers.get("Retry-After", "")))
-    if code == _NOT_FOUND:
-        return NotFound(message)
-    if code == _CONFLICT:
-        return Conflict(message)
-    if code == _GONE:
-        return Expired(message)
-    if code == _INVALID:
-        return Invalid(message)
+    if code in _KINDS:
+        return _KINDS[code](message)
+    if code == _FORBIDDEN and "because it is being terminated" in message:
+        return Terminating(message)
     return Rejected(message + _mend(code, message))
+
+
+_KINDS = {_NOT_FOUND: NotFound, _CONFLICT: Conflict, _GONE: Expired, _INVALID: Invalid}
 
 
 def _mend(code: int, message: str) -> str:

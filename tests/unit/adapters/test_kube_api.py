@@ -124,7 +124,6 @@ async def test_a_passing_fault_is_not_noticed(server: ApiServer, api: KubeApi) -
     ("message", "mends"),
     [
         pytest.param('User "system:serviceaccount:a:b" cannot list resource "pods"', True, id="RBAC"),
-        pytest.param("namespace shop because it is being terminated", False, id="a namespace that is going away"),
         pytest.param("exceeded quota: small", False, id="a quota"),
     ],
 )
@@ -135,6 +134,12 @@ async def test_a_403_says_what_to_do_where_a_right_is_missing(
     with pytest.raises(errors.Rejected) as caught:
         await api.ask(GET)
     assert ("give the operator's role this right" in str(caught.value)) is mends
+
+
+async def test_a_namespace_that_is_going_away_is_an_error_of_its_own(server: ApiServer, api: KubeApi) -> None:
+    server.replies(Refusal(403, "unable to create new content in namespace shop because it is being terminated"))
+    with pytest.raises(errors.Terminating):
+        await api.ask(GET)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""The conditions of a ScalableApp: one rule each, in the order in which status shows them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scalableapp.core.model import Decision, History
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an app is not as it should be: a CamelCase reason, and words for the person on call.
+
+    `holds` says whether its replicas are left alone for that.
+    """
+
+    reason: str
+    message: str
+    holds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """What there is to report of one app.
+
+    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app
+    from being as specified; `conflict` names whoever else holds its objects. `pause` says in words why
+    horizontal scaling waits, "" when it does not.
+    """
+
+    generation: int
+    replicas: int = 0
+    ready_replicas: int = 0
+    wanted_replicas: int | None = None
+    selector: str = ""
+    url: str = ""
+    pause: Trouble | None = None
+    trouble: Trouble | None = None
+    conflict: str = ""
+    decision: Decision | None = None
+    history: History | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, without its bookkeeping. `status` is True, False or Unknown as text."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+def conditions(state: AppState) -> list[Condition]:
+    """All conditions of an app in this state."""
+    return [rule(state) for rule in _RULES]
+
+
+def _held(state: AppState) -> bool:
+    return state.trouble is not None and state.trouble.holds
+
+
+def _ready(state: AppState) -> Condition:
+    if state.trouble:
+        return Condition("Ready", "False", state.trouble.reason, state.trouble.message)
+    available = _available(state)
+    if available.status != "True":
+        return Condition("Ready", "False", available.reason, available.message)
+    return Condition("Ready", "True", "InLine", f"Deployed as specified; {available.message}")
+
+
+def _available(state: AppState) -> Condition:
+    if state.wanted_replicas is None:
+        return Condition("Available", "False", "Deploying", "there is no Deployment yet")
+    counts = f"{state.ready_replicas} of {state.wanted_replicas} pods are ready"
+    if state.wanted_replicas == 0:
+        return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
+    if state.ready_replicas == 0:
+        return Condition("Available", "False", "PodsNotReady", f"{counts}; kubectl describe pods tells why")
+    return Condition("Available", "True", "PodsReady", counts)
+
+
+def _metrics_available(state: AppState) -> Condition:
+    decision = state.decision
+    if decision is None or _held(state):
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", "metrics have not been looked at")
+    if decision.data_problem:
+        return Condition("MetricsAvailable", "False", decision.data_problem.value, decision.data_message)
+    waiting = ", ".join(report.name for report in decision.metrics if report.proposed_replicas is None)
+    if waiting:
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"nothing to measure yet: {waiting}")
+    return Condition("MetricsAvailable", "True", "MetricsRead", "every metric could be read")
+
+
+def _scaling_active(state: AppState) -> Condition:
+    decision = state.decision
+    if state.trouble and _held(state):
+        message = f"replicas are left alone: {state.trouble.message}"
+        return Condition("ScalingActive", "False", state.trouble.reason, message)
+    if decision is None:
+        return Condition("ScalingActive", "Unknown", "NotMeasured", "nothing has been decided yet")
+    if not decision.active:
+        return Condition("ScalingActive", "False", decision.reason, decision.message)
+    return Condition("ScalingActive", "True", "ValidMetricFound", "replicas follow the metrics")
+
+
+def _scaling_limited(state: AppState) -> Condition:
+    decision = state.decision
+    if decision is None or _held(state) or not decision.limited:
+        return Condition("ScalingLimited", "False", "DesiredWithinRange", "no limit holds the replicas back")
+    return Condition("ScalingLimited", "True", decision.reason, decision.message)
+
+
+def _paused(state: AppState) -> Condition:
+    if state.pause:
+        return Condition("Paused", "True", state.pause.reason, state.pause.message)
+    return Condition("Paused", "False", "NotPaused", "scaling is not paused")
+
+
+def _conflicted(state: AppState) -> Condition:
+    if state.conflict:
+        return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
+
+
+_RULES: tuple[Callable[[AppState], Condition], ...] = (
+    _ready,
+    _available,
+    _metrics_available,
+    _scaling_active,
+    _scaling_limited,
+    _paused,
+    _conflicted,
+)

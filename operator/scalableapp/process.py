@@ -1,0 +1,183 @@
+"""The process: its clients, the Lease that only one operator holds, and everything that runs until a signal comes."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from scalableapp.adapters.kube_api import KubeApi, load_configuration
+from scalableapp.adapters.kubernetes import KubeClient
+from scalableapp.adapters.lease import Lease
+from scalableapp.adapters.podwatch import PodWatch
+from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.core.resources import API_VERSION, KIND
+from scalableapp.errors import NotFound, ScalableAppError, SettingsError
+from scalableapp.handlers import configure_logging, kopf_handlers, watch
+from scalableapp.loop import Loop
+from scalableapp.reconcile import Reconciler
+from scalableapp.registry import Registry
+from scalableapp.settings import Settings, load_settings
+from scalableapp.upkeep import CHILD_SELECTOR, Upkeep, child_kinds
+from scalableapp.workqueue import Turns, WorkQueue
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "scalableapp-operator"
+# Enough to deploy 200 apps in half a minute; a twentieth of a core while it lasts.
+_REQUESTS_PER_SECOND, _REQUESTS_AT_ONCE = 50.0, 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """The ways to the outside."""
+
+    telemetry: Telemetry
+    api: KubeApi
+    cluster: KubeClient
+    metrics: PrometheusMetrics
+    lease: Lease
+
+
+class Operator:
+    """The parts of a running operator, put together."""
+
+    def __init__(
+        self, settings: Settings, clients: Clients, reconciler: Reconciler, registry: Registry, kinds: Mapping[str, str]
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._kinds = kinds
+        self._registry = registry
+        self._turns = Turns(WorkQueue(), time.monotonic)
+        self._namespaces = settings.namespaces or ("",)
+        self._upkeep = Upkeep(registry, self._turns, clients.cluster, kinds, self._namespaces)
+        self._loop = Loop(
+            registry=registry,
+            turns=self._turns,
+            metrics=clients.metrics,
+            reconciler=reconciler,
+            telemetry=clients.telemetry,
+            interval_seconds=settings.interval_seconds,
+            clock=time.monotonic,
+            now=_now,
+        )
+
+    async def run(self) -> None:
+        """Run until a signal comes or something gives way; raises what gave way."""
+        stop = asyncio.Event()
+        engine = asyncio.create_task(self._engine(), name="engine")
+        engine.add_done_callback(lambda _: stop.set())
+
+        async def end_engine() -> None:
+            engine.cancel()
+            await asyncio.wait([engine])
+
+        try:
+            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds)
+            await watch(handlers, self._settings, self._kinds, stop, end_engine)
+        finally:
+            await end_engine()
+        if not engine.cancelled() and (failure := engine.exception()):
+            raise _cause(failure)
+
+    async def _engine(self) -> None:
+        """Everything beside Kopf; ends only by failing or being cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hold_lease(), name="lease")
+            group.create_task(self._clients.telemetry.measure_lag(), name="lag")
+            listed = []
+            for namespace in self._namespaces:
+                event = asyncio.Event()
+                watch_pods = PodWatch(self._clients.api, namespace, CHILD_SELECTOR)
+                group.create_task(self._upkeep.follow_pods(watch_pods, event.set), name=f"pods {namespace}")
+                listed.append(event.wait())
+            await asyncio.gather(self._upkeep.first_lists(), *listed)
+            log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
+            group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
+            group.create_task(self._upkeep.resync(), name="resync")
+            group.create_task(self._loop.run(self._settings.workers), name="loop")
+
+    async def _hold_lease(self) -> None:
+        raise ScalableAppError(f"{await self._clients.lease.keep()}; another operator may act now, so this one ends")
+
+
+async def operate(settings: Settings) -> None:
+    """Hold the Lease, then run. Raises ScalableAppError when the operator cannot go on."""
+    task = asyncio.current_task()
+    if task:  # Kopf takes the signals over once it runs; as process 1, nothing else would end a wait for the Lease
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with AsyncExitStack() as stack:
+        clients = await _connect(settings, stack)
+        features = await clients.cluster.features()
+        log.info("The cluster serves %s", features)
+        registry = Registry()
+        # Answers count while the loop is late by no more than two ticks and their time-outs.
+        stale_after = 3 * settings.interval_seconds + 10
+        reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after)
+        await Operator(settings, clients, reconciler, registry, child_kinds(features)).run()
+
+
+async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
+    """The clients, closed with `stack`, and the Lease held until then."""
+    telemetry = Telemetry()
+    telemetry.serve(settings.metrics_port)
+    stack.callback(telemetry.close)
+    configuration = await load_configuration()
+    api = KubeApi(configuration, rate=_REQUESTS_PER_SECOND, burst=_REQUESTS_AT_ONCE, observe=telemetry.requested)
+    stack.push_async_callback(api.close)
+    cluster = KubeClient(api)
+    await _require_crd(cluster, settings)
+    metrics = PrometheusMetrics(str(settings.prometheus_url), observe=telemetry.queried)
+    stack.callback(metrics.close)
+    lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
+    await lease.acquire()
+    stack.push_async_callback(lease.release)
+    return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, lease=lease)
+
+
+async def _require_crd(cluster: KubeClient, settings: Settings) -> None:
+    try:
+        async for _ in cluster.list_metadata(API_VERSION, KIND, next(iter(settings.namespaces), "")):
+            return
+    except NotFound as error:
+        raise ScalableAppError(
+            "The cluster knows no ScalableApps; install the kind first: kubectl apply -f crds/"
+        ) from error
+
+
+def _cause(failure: BaseException) -> BaseException:
+    """What made a group of tasks fail: the first, as the others were cancelled for it."""
+    return _cause(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main() -> int:
+    """Run the operator; returns the exit status."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logging(settings)
+    try:
+        asyncio.run(operate(settings))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        log.info("Stopped by a signal")
+    except ScalableAppError as error:
+        log.critical("The operator ends: %s", error)
+        return 1
+    except Exception:
+        log.exception("The operator ends on a fault of its own or of Kopf's; please report it")
+        return 1
+    return 0

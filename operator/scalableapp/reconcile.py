@@ -1,0 +1,202 @@
+"""One app, one story: observe -> decide -> apply -> report.
+
+Level-triggered: everything is derived anew from what is known now, so it may run at any time and any number of
+times, and what is in line already costs no call.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from scalableapp.core.conditions import Trouble
+from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
+from scalableapp.core.model import Decision
+from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.status import Change, build_status, change_of, history_from, patch_of, turned_bad
+from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
+from scalableapp.observe import observe, state_of
+from scalableapp.ports import Cluster, Event, Manifest
+from scalableapp.registry import DEPLOYMENT, AppRecord, Registry
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Knows how an app is evaluated and brought in line. `now` is the wall clock, aware and in UTC."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        cluster: Cluster,
+        features: ClusterFeatures,
+        now: Callable[[], datetime],
+        stale_after_seconds: float,
+    ) -> None:
+        self._registry = registry
+        self._cluster = cluster
+        self._features = features
+        self._now = now
+        self._stale_after = timedelta(seconds=stale_after_seconds)
+
+    async def reconcile(self, record: AppRecord) -> bool:
+        """Bring one app in line and report on it. False when the ScalableApp itself is gone.
+
+        Raises what went wrong, after it has been reported: ClusterError, or a fault of ours.
+        """
+        if record.deleting:
+            return True
+        generation = record.generation
+        failure = await self._act(record)
+        if isinstance(failure, Terminating):
+            # It will be deleted with its namespace; until then everything we could write is refused.
+            record.deleting = True
+            return True
+        if self._registry.get(record.key) is not record or record.generation != generation:
+            return True  # deleted, made anew or changed meanwhile: the turn that this brought will report
+        try:
+            await self._report(record)
+        except NotFound:
+            return False
+        if failure:
+            raise failure
+        return True
+
+    def evaluate(self, record: AppRecord) -> Decision | None:
+        """What to do with the replicas, decided from what is known now; None when there is nothing to decide on."""
+        now = self._now()
+        observation = observe(record, self._registry, now, self._stale_after)
+        if record.spec is None or observation is None:
+            return None
+        if record.history is None:
+            remembered = history_from(record.status, now)
+            record.history = remembered if remembered.recommendations else first_seen(observation)
+        record.decision = decide(record.spec, observation, record.history)
+        record.history = remember(record.history, record.decision, record.spec)
+        return record.decision
+
+    async def _act(self, record: AppRecord) -> Exception | None:
+        """Children, then replicas: one failing does not stop the other. Returns what went wrong first."""
+        record.trouble = None
+        failures = [await self._guarded(stage, record) for stage in (self._align, self._drive)]
+        return next((failure for failure in failures if failure), None)
+
+    async def _guarded(self, stage: Callable[[AppRecord], Awaitable[None]], record: AppRecord) -> Exception | None:
+        try:
+            await stage(record)
+        except ClusterError as error:
+            record.trouble = record.trouble or Trouble("ApplyFailed", str(error), holds=False)
+            return error
+        except Exception as error:
+            log.exception("%s: fault in the operator; the app is left as it is and tried again", record.key)
+            record.trouble = Trouble("InternalError", f"fault in the operator, please report it: {error!r}")
+            return error
+        return None
+
+    async def _align(self, record: AppRecord) -> None:
+        """Bring the children in line, each for itself. Raises the first ClusterError at the end."""
+        record.foreign = ""
+        if record.spec is None:
+            return
+        errors: list[ClusterError] = []
+        for manifest in children(record.key, record.uid, record.spec, self._features):
+            try:
+                await self._align_child(record, manifest)
+            except ClusterError as error:
+                errors.append(error)
+        for manifest in unwanted(record.key, record.spec, self._features):
+            child = record.children.get(manifest["kind"])
+            if child and child.owner == record.uid:
+                await self._cluster.delete(manifest)
+        if errors:
+            raise errors[0]
+
+    async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
+        kind, seal = manifest["kind"], manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        child = record.children.get(kind)
+        ours = child if child and child.owner == record.uid else None
+        if ours and ours.live is None and ours.settled == seal:
+            return
+        live = ours.live if ours else await self._cluster.read(manifest)
+        if live and not owned_by(live, record.uid):
+            self._note_foreign(record, live)
+        elif live and in_line(live, manifest):
+            self._registry.child_settled(record, live, seal)
+        elif ours and ours.settled == seal:
+            self._registry.child_settled(record, await self._repaired(record, manifest), seal)
+        else:
+            self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
+            log.info("%s: %s applied", record.key, kind)
+
+    async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
+        """Put right what was in line before; now and then only where somebody insists on changing it."""
+        kind, (namespace, name) = manifest["kind"], record.key
+        if not record.repairs.take(self._now().timestamp()):
+            raise Conflict(
+                f"{kind} {record.key} is changed by somebody else each time it has been put right; who it is: "
+                f"kubectl get {kind} -n {namespace} {name} -o yaml --show-managed-fields"
+            )
+        try:
+            repaired = await self._cluster.apply(manifest)
+        except ClusterError:
+            record.repairs.put_back()
+            raise
+        log.info("%s: %s was changed by somebody else and has been put right", record.key, kind)
+        return repaired
+
+    def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
+        what = f"{live['kind']} {record.key}"
+        owners = [owner for owner in live["metadata"].get("ownerReferences") or () if owner.get("controller")]
+        whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
+        if whose == f"{KIND} {record.key.name}":
+            message = f"{what} is left from a deleted ScalableApp of this name; waiting for its removal"
+            record.trouble = Trouble("Deploying", message)
+            raise Unavailable(message)
+        record.foreign = (
+            f"{what} exists and {f'belongs to {whose}' if whose else 'was not made by this ScalableApp'}; "
+            "it is left alone. Delete or rename it, or give the ScalableApp another name"
+        )
+        record.trouble = Trouble("Conflicted", record.foreign, holds=live["kind"] == DEPLOYMENT)
+        raise Conflict(record.foreign)
+
+    async def _drive(self, record: AppRecord) -> None:
+        """Replicas: decided from what is known now, set, remembered and told."""
+        decision = self.evaluate(record)
+        record.scale_failed = False
+        if decision and decision.changes:
+            await self._scale(record, decision)
+
+    async def _scale(self, record: AppRecord, decision: Decision) -> None:
+        change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
+        try:
+            await self._cluster.scale(record.key, decision.replicas_to)
+        except ClusterError as error:
+            if isinstance(error, NotFound):
+                record.children.pop(DEPLOYMENT, None)
+            record.scale_failed = True
+            record.trouble = Trouble("FailedRescale", f"{change} failed: {error}", holds=False)
+            raise
+        log.info("%s: %s (%s): %s", record.key, change, decision.reason, decision.message)
+        self._registry.scaled(record, decision.replicas_to)
+        if record.spec and record.history is not None:
+            moved = decision.replicas_to - decision.replicas_from
+            record.history = record_scale(record.history, decision.at, moved, record.spec)
+        message = f"{change} ({decision.reason}): {decision.message}"
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
+
+    async def _report(self, record: AppRecord) -> None:
+        """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
+        now = self._now()
+        previous = record.status
+        status = build_status(state_of(record, self._registry), previous, now)
+        change = change_of(previous, status)
+        record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
+        if change is Change.MEASURED and not record.may_report_measures:
+            record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
+            return
+        if change is not Change.NONE:
+            await self._cluster.patch_status(record.key, patch_of(previous, status))
+            record.status = status
+        record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
+        for bad in turned_bad(previous, status):
+            await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))

@@ -1,0 +1,48 @@
+"""Settings of the operator's process: read once from the environment, typed, frozen."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from scalableapp.errors import SettingsError
+
+_PREFIX = "SCALABLEAPP_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What the person who installs the operator may set; each as SCALABLEAPP_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
+
+    prometheus_url: Annotated[HttpUrl, UrlConstraints(max_length=2048)] = Field(
+        HttpUrl("http://prometheus.scalableapp-system.svc:9090"), description="Prometheus that knows the apps' metrics."
+    )
+    interval_seconds: float = Field(5.0, ge=1, le=300, description="Seconds between two looks at all apps.")
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field((), description="Comma-separated; empty: all namespaces.")
+    lease_namespace: str = Field("scalableapp-system", min_length=1, description="Where the operator's Lease is kept.")
+    metrics_port: Port = Field(8080, description="The operator's own metrics.")
+    liveness_port: Port = Field(8081, description="Liveness of the operator: /healthz.")
+    workers: int = Field(8, ge=1, le=64, description="Apps that are brought in line at the same time.")
+    log_format: Literal["json", "plain"] = Field("json", description="Form of the log lines.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def load_settings() -> Settings:
+    """Settings from the environment. Raises SettingsError that names every wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"{_variable(entry['loc'])}={entry['input']!r}: {entry['msg']}" for entry in error.errors()]
+        raise SettingsError(f"Wrong settings in the environment; {'; '.join(problems)}") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"{_PREFIX}{str(location[0]).upper()}"

@@ -1,0 +1,156 @@
+"""What keeps the registry true beside the watches: pods, other autoscalers, and what a watch cannot see.
+
+A watch that starts anew after a gap never tells of what was deleted meanwhile; a list of metadata does.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from scalableapp.adapters.kubernetes import KubeClient
+from scalableapp.adapters.podwatch import Listed, PodWatch
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import API_VERSION, KIND, LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.errors import ClusterError
+from scalableapp.registry import Registry
+from scalableapp.workqueue import Turns
+
+log = logging.getLogger(__name__)
+
+CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+# HPA's own period: an HPA that is laid on an app acts no sooner.
+AUTOSCALERS_SECONDS = 15.0
+RESYNC_SECONDS = 300.0
+# All apps come in turn over this time after a resync, so that they do not come at once.
+RESYNC_SPREAD_SECONDS = 60.0
+FIRST_LISTS_SECONDS = 60.0
+
+
+def child_kinds(features: ClusterFeatures) -> dict[str, str]:
+    """The kinds of children in this cluster, each with its API version."""
+    kinds = {"Deployment": "apps/v1", "Service": "v1", "Ingress": "networking.k8s.io/v1"}
+    return kinds | ({"PodDisruptionBudget": features.pdb_version} if features.pdb_version else {})
+
+
+class Upkeep:
+    """Tasks that run beside the loop; each runs until cancelled and survives what the cluster does.
+
+    `kinds` are the kinds of children with their API versions; the namespace "" stands for all.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        turns: Turns,
+        client: KubeClient,
+        kinds: Mapping[str, str],
+        namespaces: tuple[str, ...],
+    ) -> None:
+        self._registry = registry
+        self._turns = turns
+        self._client = client
+        self._kinds = kinds
+        self._namespaces = namespaces
+
+    async def follow_pods(self, watch: PodWatch, listed: Callable[[], None]) -> None:
+        """Keep the registry's pods as `watch` tells; `listed` is called when all that exist have been told of."""
+        async for event in watch.events():
+            if isinstance(event, Listed):
+                listed()
+            elif event.pod:
+                self._registry.pod_seen(event.key, event.pod)
+            else:
+                self._registry.pod_gone(event.key, event.name)
+
+    async def follow_autoscalers(self) -> None:
+        """Keep up with the autoscalers of others; an app that gets or loses one has its turn."""
+        while True:
+            try:
+                await self.look_for_autoscalers()
+            except ClusterError as error:
+                log.warning(
+                    "Other autoscalers could not be listed; tried again in %.0f s: %s", AUTOSCALERS_SECONDS, error
+                )
+            await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
+
+    async def look_for_autoscalers(self) -> None:
+        """Once. Raises ClusterError."""
+        found: dict[AppKey, str] = {}
+        for namespace in self._namespaces:
+            found |= await self._client.list_autoscalers(namespace)
+        changed = dict(set(found.items()) ^ set(self._registry.autoscalers.items()))
+        self._registry.autoscalers = found
+        for key in changed:
+            if self._registry.get(key):
+                self._turns.add(key)
+
+    async def resync(self) -> None:
+        """From time to time, drop what is gone without a word and look at every app."""
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS * _spread())
+            try:
+                await self.resync_once()
+            except ClusterError as error:
+                log.warning("Resync failed; the next one comes in about %.0f s: %s", RESYNC_SECONDS, error)
+
+    async def resync_once(self) -> None:
+        """Once. Raises ClusterError."""
+        known = [record.key for record in self._registry.apps()]
+        existing = {key async for key in self._apps()}
+        for key in self._registry.keep_only(existing, known):
+            log.warning("%s: the ScalableApp was deleted unseen; forgotten now", key)
+            self._turns.forget(key)
+        for kind in self._kinds:
+            await self._resync_children(kind)
+        for record in self._registry.apps():
+            if record.key not in self._turns:
+                self._turns.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
+
+    async def first_lists(self) -> None:
+        """Wait until the watches have told of all that exists now; at most a minute. Raises ClusterError."""
+        try:
+            async with asyncio.timeout(FIRST_LISTS_SECONDS):
+                pause = 0.1
+                while missing := await self._untold():
+                    log.debug("%d objects have not been told of yet, such as %s", len(missing), missing[0])
+                    await asyncio.sleep(pause)
+                    pause = min(2.0, pause * 2)
+        except TimeoutError:
+            log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+
+    async def _untold(self) -> list[str]:
+        apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]
+        return apps + [
+            f"{kind} {key}"
+            for kind in self._kinds
+            async for key in self._children(kind)
+            if not self._registry.has_child(key, kind)
+        ]
+
+    async def _resync_children(self, kind: str) -> None:
+        known = self._registry.children_of(kind)
+        existing = {key async for key in self._children(kind)}
+        for key in known:
+            if key not in existing and (turn := self._registry.child_lost(key, kind)):
+                log.warning("%s: its %s was deleted unseen; made again now", key, kind)
+                self._turns.add(turn)
+
+    async def _apps(self) -> AsyncIterator[AppKey]:
+        async for metadata in self._listed(API_VERSION, KIND, ""):
+            yield AppKey(metadata["namespace"], metadata["name"])
+
+    async def _children(self, kind: str) -> AsyncIterator[AppKey]:
+        async for metadata in self._listed(self._kinds[kind], kind, CHILD_SELECTOR):
+            if metadata["labels"].get(LABEL_APP) == metadata["name"]:
+                yield AppKey(metadata["namespace"], metadata["name"])
+
+    async def _listed(self, api_version: str, kind: str, labels: str) -> AsyncIterator[Any]:
+        for namespace in self._namespaces:
+            async for metadata in self._client.list_metadata(api_version, kind, namespace, labels):
+                yield metadata
+
+
+def _spread() -> float:
+    return random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret

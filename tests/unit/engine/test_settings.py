@@ -1,0 +1,60 @@
+"""Settings from the environment."""
+
+import pytest
+
+from scalableapp.errors import SettingsError
+from scalableapp.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SCALABLEAPP_{name.upper()}", raising=False)
+
+
+def test_defaults_are_promises() -> None:
+    settings = load_settings()
+    assert {name: str(value) for name, value in settings.model_dump().items()} == {
+        "prometheus_url": "http://prometheus.scalableapp-system.svc:9090/",
+        "interval_seconds": "5.0",
+        "namespaces": "()",
+        "lease_namespace": "scalableapp-system",
+        "metrics_port": "8080",
+        "liveness_port": "8081",
+        "workers": "8",
+        "log_format": "json",
+        "log_level": "INFO",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("", ()), ("shop", ("shop",)), ("shop, api ,", ("shop", "api"))],
+    ids=["none", "one", "several with blanks"],
+)
+def test_namespaces_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch, given: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SCALABLEAPP_NAMESPACES", given)
+    assert load_settings().namespaces == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SCALABLEAPP_INTERVAL_SECONDS", "soon"),
+        ("SCALABLEAPP_INTERVAL_SECONDS", "0"),
+        ("SCALABLEAPP_PROMETHEUS_URL", "prometheus"),
+        ("SCALABLEAPP_METRICS_PORT", "70000"),
+        ("SCALABLEAPP_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
+        load_settings()
+
+
+def test_settings_do_not_change_while_the_operator_runs() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().workers = 3  # type: ignore[misc]

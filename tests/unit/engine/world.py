@@ -1,0 +1,299 @@
+"""A small cluster and a small Prometheus in memory, and the operator's parts put together around them.
+
+The cluster behaves as the API server does where the operator can tell: generations, defaults, owners, a status of
+its own, 404 for what is not there. Every write is kept in `writes`. Events of the watches come when a test calls
+`deliver`, and may be lost.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scalableapp.core.model import AppKey, PodState
+from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.scaling import MetricType
+from scalableapp.errors import ClusterError, NotFound
+from scalableapp.loop import Loop
+from scalableapp.ports import Event, Manifest, PodAnswer, QueryAnswer, Snapshot, Wanted
+from scalableapp.reconcile import Reconciler
+from scalableapp.registry import Registry
+from scalableapp.workqueue import Turns, WorkQueue
+
+START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+NAMESPACE = "shop"
+SPEC: dict[str, Any] = {
+    "image": "web:1",
+    "scaling": {"horizontal": {"minReplicas": 2, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}},
+}
+
+
+@dataclass
+class Clock:
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+
+@dataclass
+class FakeCluster:
+    """Implements ports.Cluster. `failures` maps a verb to what it raises until it is removed."""
+
+    objects: dict[tuple[str, AppKey], Manifest] = field(default_factory=dict)
+    apps: dict[AppKey, Manifest] = field(default_factory=dict)
+    writes: list[tuple[str, str]] = field(default_factory=list)
+    reads: int = 0
+    events: list[Event] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    news: list[tuple[str, Manifest]] = field(default_factory=list)
+
+    async def read(self, manifest: Manifest) -> Manifest | None:
+        self.reads += 1
+        return copy.deepcopy(self.objects.get(_id(manifest)))
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        self._write("apply", manifest["kind"])
+        old = self.objects.get(_id(manifest), {})
+        new = copy.deepcopy(manifest)
+        if manifest["kind"] == "Deployment":
+            new["spec"]["replicas"] = old.get("spec", {}).get("replicas", 1)
+        unchanged = old and old["spec"] == new["spec"]
+        new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
+        new["status"] = old.get("status", {})
+        self.put(new)
+        return copy.deepcopy(new)
+
+    async def delete(self, manifest: Manifest) -> None:
+        self._write("delete", manifest["kind"])
+        self.remove(*_id(manifest))
+
+    async def scale(self, key: AppKey, replicas: int) -> None:
+        self._write("scale", str(replicas))
+        deployment = self.objects.get(("Deployment", key))
+        if deployment is None:
+            raise NotFound(f"Deployment {key} is gone")
+        if deployment["spec"]["replicas"] != replicas:
+            deployment["metadata"]["generation"] += 1
+        deployment["spec"]["replicas"] = replicas
+        self.put(deployment)
+
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
+        self._write("status", ",".join(sorted(status)))
+        if key not in self.apps:
+            raise NotFound(f"ScalableApp {key} is gone")
+        merged = {**self.apps[key].get("status", {}), **status}
+        self.apps[key]["status"] = {name: value for name, value in merged.items() if value is not None}
+        self.news.append(("MODIFIED", copy.deepcopy(self.apps[key])))
+
+    async def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def put(self, manifest: Manifest) -> None:
+        """Somebody creates or changes an object."""
+        self.objects[_id(manifest)] = manifest
+        self.news.append(("MODIFIED", copy.deepcopy(manifest)))
+
+    def remove(self, kind: str, key: AppKey) -> None:
+        """Somebody deletes an object."""
+        self.news.append(("DELETED", self.objects.pop((kind, key))))
+
+    def verbs(self) -> list[str]:
+        return [verb for verb, _ in self.writes]
+
+    def _write(self, verb: str, what: str) -> None:
+        self.writes.append((verb, what))
+        if failure := self.failures.get(verb) or self.failures.get(f"{verb} {what}"):
+            raise failure
+
+
+@dataclass
+class FakeMetrics:
+    """Implements ports.Metrics: values per kind and pod, answers per query."""
+
+    clock: Clock
+    pods: dict[MetricType, PodAnswer] = field(default_factory=dict)
+    queries: dict[str, QueryAnswer] = field(default_factory=dict)
+    asked: list[Wanted] = field(default_factory=list)
+
+    async def collect(self, wanted: Wanted) -> Snapshot:
+        self.asked.append(wanted)
+        return Snapshot(
+            self.clock.now(),
+            {kind: self.pods.get(kind, PodAnswer()) for kind in wanted.kinds},
+            {query: self.queries[query] for query in wanted.queries if query in self.queries},
+        )
+
+
+@dataclass
+class FakeTelemetry:
+    """Counts what it is told, by name."""
+
+    told: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self.told.append(name)
+
+
+class World:
+    """Registry, queue, reconciler and loop around one cluster; time moves only when a test says so."""
+
+    def __init__(self, cluster: FakeCluster | None = None, seconds: float = 0.0) -> None:
+        self.clock = Clock(seconds)
+        self.cluster = cluster or FakeCluster()
+        self.metrics = FakeMetrics(self.clock)
+        self.telemetry = FakeTelemetry()
+        self.registry = Registry()
+        self.queue = WorkQueue(jitter=lambda: 1.0)
+        self.loop = Loop(
+            registry=self.registry,
+            turns=Turns(self.queue, self.clock),
+            metrics=self.metrics,
+            reconciler=Reconciler(self.registry, self.cluster, FEATURES, self.clock.now, stale_after_seconds=20),
+            telemetry=self.telemetry,  # type: ignore[arg-type] # answers to every name
+            interval_seconds=5.0,
+            clock=self.clock,
+            now=self.clock.now,
+        )
+
+    def create(self, name: str = "web", spec: Mapping[str, Any] = SPEC, uid: str = "") -> AppKey:
+        """Somebody creates a ScalableApp."""
+        key = AppKey(NAMESPACE, name)
+        metadata = {"namespace": NAMESPACE, "name": name, "uid": uid or f"uid-{name}", "generation": 1}
+        self.cluster.apps[key] = {"kind": "ScalableApp", "metadata": metadata, "spec": copy.deepcopy(dict(spec))}
+        self._app_news("ADDED", key)
+        return key
+
+    def change(self, key: AppKey, spec: Mapping[str, Any]) -> None:
+        """Somebody changes the spec."""
+        app = self.cluster.apps[key]
+        app["metadata"]["generation"] += 1
+        app["spec"] = copy.deepcopy(dict(spec))
+        self._app_news("MODIFIED", key)
+
+    def delete(self, key: AppKey) -> None:
+        """Somebody deletes the ScalableApp; its children follow."""
+        self._app_news("DELETED", key)
+        del self.cluster.apps[key]
+        for kind, owner in [found for found in self.cluster.objects if found[1] == key]:
+            self.cluster.remove(kind, owner)
+
+    def _app_news(self, kind: str, key: AppKey) -> None:
+        self.cluster.news.append((kind, copy.deepcopy(self.cluster.apps[key])))
+
+    def deliver(self) -> None:
+        """The watches bring all news, as the handlers do."""
+        news, self.cluster.news = self.cluster.news, []
+        for kind, body in news:
+            self._deliver(kind, body)
+
+    def _deliver(self, kind: str, body: Manifest) -> None:
+        key = AppKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        if body["kind"] == "ScalableApp":
+            if kind == "DELETED":
+                self.registry.app_gone(key)
+                self.queue.forget(key)
+                return
+            turn = self.registry.app_seen(body)
+        elif body["metadata"].get("labels", {}).get(LABEL_MANAGED_BY) != MANAGED_BY:
+            return
+        else:
+            turn = self.registry.child_gone(body) if kind == "DELETED" else self.registry.child_seen(body)
+        if turn:
+            self.queue.add(turn, self.clock())
+
+    async def settle(self) -> None:
+        """News and turns until nothing is left to do now."""
+        for _ in range(50):
+            self.deliver()
+            key = self.queue.take(self.clock())
+            if key is None and not self.cluster.news:
+                return
+            if key and (record := self.registry.get(key)):
+                await self.loop.work(record)
+            elif key:
+                self.queue.done(key, self.clock())
+        raise AssertionError(f"it never settles; the last writes: {self.cluster.writes[-10:]}")
+
+    async def tick(self, times: int = 1) -> None:
+        """Ticks, five seconds apart, each with what follows from it."""
+        for _ in range(times):
+            self.clock.seconds += 5
+            await self.loop.tick()
+            await self.settle()
+
+    async def run_pods(self, key: AppKey, rps_each: float | None = None, ready_for: float = 600) -> None:
+        """The Deployment's controller catches up: as many ready pods as asked for, each with this load."""
+        deployment = self.cluster.objects["Deployment", key]
+        count = deployment["spec"]["replicas"]
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
+        deployment["status"] = counts
+        self.cluster.put(deployment)
+        record = self.registry.get(key)
+        assert record
+        since = self.clock.now() - timedelta(seconds=ready_for)
+        record.pods = {}
+        for number in range(count):
+            self.registry.pod_seen(key, PodState(f"{key.name}-{number}", "Running", True, False, since, since))
+        if rps_each is not None:
+            self.load(key, rps_each)
+        await self.settle()
+
+    def load(self, key: AppKey, rps_each: float) -> None:
+        """Every pod of the app gets that many requests a second from now on."""
+        record = self.registry.get(key)
+        assert record
+        old = self.metrics.pods.get(MetricType.REQUESTS_PER_SECOND, PodAnswer()).values
+        values = {(key.namespace, name): rps_each for name in record.pods}
+        others = {pod: value for pod, value in old.items() if not pod[1].startswith(f"{key.name}-")}
+        self.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(others | values)
+
+    async def running(self, name: str = "web", spec: Mapping[str, Any] = SPEC, rps_each: float = 50.0) -> AppKey:
+        """An app that is deployed, has its pods and a load on target; with no write to be made."""
+        key = self.create(name, spec)
+        await self.settle()
+        await self.run_pods(key, rps_each)
+        await self.tick(2)
+        self.cluster.writes.clear()
+        self.cluster.events.clear()
+        return key
+
+    def status(self, key: AppKey) -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.apps[key].get("status", {})
+        return found
+
+    def condition(self, key: AppKey, type_: str) -> tuple[str, str]:
+        """Status and reason of a condition, as written."""
+        found = {entry["type"]: entry for entry in self.status(key).get("conditions", ())}
+        return (found[type_]["status"], found[type_]["reason"])
+
+    def message(self, key: AppKey, type_: str) -> str:
+        found = {entry["type"]: entry for entry in self.status(key).get("conditions", ())}
+        return str(found[type_]["message"])
+
+    def replicas(self, key: AppKey) -> int:
+        return int(self.cluster.objects["Deployment", key]["spec"]["replicas"])
+
+
+FEATURES = ClusterFeatures(pdb_version="policy/v1beta1")
+BROKEN = ClusterError("the API server is on fire")
+
+
+def foreign(kind: str, name: str = "web", labels: Mapping[str, str] | None = None) -> Manifest:
+    """An object of that name that somebody else made."""
+    metadata = {"namespace": NAMESPACE, "name": name, "labels": dict(labels or {}), "generation": 1}
+    spec = {"replicas": 1} if kind == "Deployment" else {}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec, "status": {}}
+
+
+def app_labels(name: str = "web") -> dict[str, str]:
+    return {LABEL_APP: name, LABEL_MANAGED_BY: MANAGED_BY}
+
+
+def _id(manifest: Manifest) -> tuple[str, AppKey]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], AppKey(metadata["namespace"], metadata["name"])
