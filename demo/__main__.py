@@ -1,0 +1,110 @@
+"""Command line: `python -m demo` shows an app that scales under real load, and leaves a report."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from cluster.console import ClusterError, say
+from cluster.settings import CONTEXT
+from demo import prepare
+from demo.chart import picture
+from demo.errors import DemoError
+from demo.kube import api_client
+from demo.live import showing
+from demo.plan import DEMO
+from demo.recording import Recording, to_json
+from demo.report import headline, page, summary
+from demo.run import App, run
+from demo.verdict import Verdict, judge
+
+SAMPLE = prepare.REPOSITORY / "manifests" / "samples" / "sample-app.yaml"
+FAILED, STOPPED, INTERRUPTED = 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Bring the local cluster up, deploy the operator and a sample app, send load that rises fivefold "
+        "and falls again, show how the replicas follow, and write a report.",
+        epilog="Exit code: 0 when the replicas followed the load up and down and no request failed, 1 when not, "
+        "2 when the demonstration could not be run, 130 after Ctrl-C.",
+    )
+    options.add_argument(
+        "--report-dir",
+        type=Path,
+        default=prepare.REPOSITORY / "demo-report",
+        metavar="DIR",
+        help="where report.html, chart.png and run.json go (default: demo-report)",
+    )
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration; returns the exit code."""
+    options = parser().parse_args(arguments)
+    console = Console()
+    # A plain `kill` cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return demonstrate(console, options.report_dir)
+    except (DemoError, ClusterError) as error:
+        Console(stderr=True).print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
+        return STOPPED
+    except KeyboardInterrupt:
+        say("stopped", "no load is sent any more; cluster and app stay. Remove them by: make cluster-down")
+        return INTERRUPTED
+
+
+def demonstrate(console: Console, report_dir: Path) -> int:
+    """The steps, one after the other; returns the exit code."""
+    report_dir.mkdir(parents=True, exist_ok=True)
+    prepare.cluster_up()
+    prepare.operator_up()
+    app = prepare.app_up(SAMPLE)
+    say("load", f"calm {DEMO.calm.rate:.0f}, up to {DEMO.hold.rate:.0f} requests/s and back, at most {DEMO.seconds} s")
+    name = f"{app.namespace}/{app.name}"
+    with showing(console, DEMO, name) as show:
+        recording = run(app, DEMO, api_client(CONTEXT), show)
+    verdict = judge(recording, DEMO)
+    write_report(report_dir, recording, verdict, name)
+    for line in conclusion(verdict, app, report_dir):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0 if verdict.passed else FAILED
+
+
+def write_report(folder: Path, recording: Recording, verdict: Verdict, name: str) -> None:
+    """Write report.html, chart.png and run.json."""
+    say("report", f"writing {folder / 'report.html'}")
+    (folder / "run.json").write_text(json.dumps(to_json(recording)))
+    (folder / "chart.png").write_bytes(picture(recording, DEMO, headline(verdict, name), "png"))
+    (folder / "report.html").write_text(page(recording, DEMO, verdict, name))
+
+
+def conclusion(verdict: Verdict, app: App, folder: Path) -> Iterator[str]:
+    """What the terminal says last: the verdict, where to look, how to clean up."""
+    kubectl = f"kubectl --context {CONTEXT}"
+    if verdict.passed:
+        yield "PASSED: replicas followed the load up and down, and no request failed."
+    for problem in verdict.problems:
+        yield f"FAILED: {problem}"
+    for reason, count in verdict.failures.most_common(5):
+        yield f"        {count} x {reason}"
+    yield summary(verdict)
+    yield f"""
+The cluster stays up. Look around:
+  the report            {folder / "report.html"}
+  the app               {app.url}
+  its replicas          {kubectl} -n {app.namespace} get sapp -w
+  why they are so many  {kubectl} -n {app.namespace} describe sapp {app.name}
+  the operator's log    {kubectl} -n scalableapp-system logs deployment/scalableapp-operator
+Remove it all:          make cluster-down"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
