@@ -1,0 +1,64 @@
+"""Command line: `python3 -m cluster up | status | load | down`."""
+
+import argparse
+import signal
+import sys
+
+from . import commands
+from .console import ClusterError, warn
+from .lock import only_one
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="python3 -m cluster",
+        description="A real kind cluster on any Linux machine, with or without a container registry.",
+        epilog="OFFLINE=1 in the environment: try no container registry and no download site.",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    up = verbs.add_parser("up", help="make the cluster run, with the project's images and an ingress controller")
+    load = verbs.add_parser("load", help="rebuild the project's images and load those that changed")
+    for verb in (up, load):
+        verb.add_argument("--existing", action="store_true", help="use kubectl's current context; create nothing")
+    verbs.add_parser("status", help="say what runs; exit code 1 when the cluster is not usable")
+    down = verbs.add_parser("down", help="remove the cluster; the cache stays")
+    down.add_argument("--all", action="store_true", help="also remove the Docker engine, if it was installed here")
+    return top
+
+
+def main() -> int:
+    """Runs one command; returns the exit code."""
+    # A plain `kill` cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = parser().parse_args()
+    try:
+        if arguments.verb == "status":
+            return commands.status()
+        with only_one():
+            _run(arguments)
+    except ClusterError as error:
+        warn(str(error))
+        return 1
+    except KeyboardInterrupt:
+        warn("interrupted; what was finished is kept, the same command goes on from there.")
+        return 130
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    match arguments.verb:
+        case "up" if arguments.existing:
+            commands.up_existing()
+        case "up":
+            commands.up()
+        case "load" if arguments.existing:
+            commands.load_existing()
+        case "load":
+            commands.load()
+        case "down":
+            commands.down(everything=arguments.all)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The commands, each as the story of its steps."""
+
+from . import docker, engine, images, ingress, kind, kube
+from .console import ClusterError, say
+from .settings import CLUSTER_NAME, CONTEXT, NODE, cache_dir
+from .shell import run
+
+
+def up() -> None:
+    """Engine, cluster, images, ingress: each step finds itself done, or does what is lacking."""
+    engine.ensure()
+    kind.ensure()
+    loaded = images.load(images.build())
+    kind.wait_until_ready()
+    kube.restart_users_of(loaded)
+    ingress.ensure()
+    say("ready", f"kubectl --context {CONTEXT} get pods --all-namespaces; apps answer on {ingress.URL}")
+
+
+def up_existing() -> None:
+    """Says which cluster will be used; creates nothing."""
+    context = kube.current_context()
+    version = kube.kubectl("version", "--output", "json", context=context)
+    server = version.partition('"serverVersion"')[2].partition('"gitVersion": "')[2].partition('"')[0]
+    say(
+        "cluster",
+        f"using context {context} (Kubernetes {server}) as it is; its ingress controller and images are yours",
+    )
+
+
+def load() -> None:
+    """Rebuilds the project's images and loads those that changed."""
+    _refuse_missing_cluster()
+    kube.restart_users_of(images.load(images.build()))
+
+
+def load_existing() -> None:
+    """Loads the images when the current context is a kind cluster; else says how the cluster gets them."""
+    context = kube.current_context()
+    if not context.startswith("kind-"):
+        names = ", ".join(image.reference for image in images.IMAGES)
+        say("images", f"{context} is no kind cluster; push these to a registry that it pulls from: {names}")
+        return
+    references = list(images.build())
+    images.load_into(context.removeprefix("kind-"), references)
+    say("images", f"loaded into {context}: {', '.join(references)}")
+
+
+def _refuse_missing_cluster() -> None:
+    if docker.inspect("container", NODE) is None:
+        raise ClusterError(f"there is no cluster {CLUSTER_NAME} to load images into; `up` makes one.")
+
+
+def status() -> int:
+    """Says what runs; 0 when the cluster is usable, else 1."""
+    if not docker.answers():
+        say("engine", "no Docker engine answers; `up` starts one")
+        return 1
+    node = docker.inspect("container", NODE)
+    if node is None:
+        say("cluster", f"there is no cluster {CLUSTER_NAME}; `up` makes one")
+        return 1
+    say("cluster", f"{NODE} is {node['State']['Status']}, made from {node['Config']['Image'].partition('@')[0]}")
+    if not kube.is_ready():
+        say("cluster", "its API server or node is not ready; `up` repairs it")
+        return 1
+    say("cluster", f"is ready; kubectl context {CONTEXT}")
+    print(kube.kubectl("get", "pods", "--all-namespaces"), end="")
+    return 0
+
+
+def down(*, everything: bool) -> None:
+    """Removes the cluster and, when everything is to go, the engine that we installed. The cache stays."""
+    if docker.answers():
+        kind.delete()
+    else:
+        say("cluster", "no Docker engine answers, so no cluster runs")
+    if everything:
+        engine.remove()
+    if cache_dir().exists():
+        size = run("du", "--summarize", "--human-readable", str(cache_dir()), timeout=120).split()[0]
+        say("cache", f"{size} stay in {cache_dir()} for the next `up`; remove them by: rm -r {cache_dir()}")

@@ -1,0 +1,20 @@
+"""What the person at the terminal sees: one line per step, with the elapsed time, and one sentence per failure."""
+
+import sys
+import time
+
+_STARTED = time.monotonic()
+
+
+class ClusterError(Exception):
+    """Something that stops us. The message says what happened, to what, and how to mend it."""
+
+
+def say(topic: str, message: str) -> None:
+    """Prints one progress line: seconds since the start, what it is about, what was done and why."""
+    print(f"[{time.monotonic() - _STARTED:4.0f} s] {topic}: {message}", flush=True)
+
+
+def warn(message: str) -> None:
+    """Prints a failure to standard error."""
+    print(f"cluster: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""The project's own images: built from this repository's Dockerfiles, loaded into the cluster's node."""
+
+import json
+from dataclasses import dataclass
+
+from . import bases, docker, programs
+from .console import ClusterError, say
+from .settings import CLUSTER_NAME, NODE, REPOSITORY, log_file
+from .shell import run, run_with_progress
+
+_LOAD_SECONDS = 300.0
+# In the node: which image ids it has been given. It lives and dies with the node.
+_LOADED = "/kind/scalableapp-images.json"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its name in the manifests, its Dockerfile and build context relative to the repository."""
+
+    reference: str
+    dockerfile: str
+    context: str
+
+
+IMAGES = (
+    Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
+    Image("scalableapp-operator:0.1.0", "operator/Dockerfile", "."),
+    Image("scalableapp-prometheus:2.53.3", "cluster/prometheus/Dockerfile", "cluster/prometheus"),
+    Image("scalableapp-ingress:0.1.0", "cluster/ingress/Dockerfile", "cluster/ingress"),
+)
+
+
+def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
+    """Builds the images (Docker's layer cache skips what has not changed) and returns reference -> image id.
+
+    Raises ClusterError when a Dockerfile is missing or a build fails.
+    """
+    for image in images:
+        if not (REPOSITORY / image.dockerfile).exists():
+            raise ClusterError(f"{image.dockerfile} is missing, from which {image.reference} is built.")
+    bases.ensure(bases.PYTHON, "debian:trixie-slim")
+    return {image.reference: _build(image) for image in images}
+
+
+def _build(image: Image) -> str:
+    context, dockerfile = REPOSITORY / image.context, REPOSITORY / image.dockerfile
+    before = _image_id(image.reference)
+    docker.build(image.reference, context, topic=image.reference, dockerfile=dockerfile)
+    after = _image_id(image.reference)
+    say("images", f"{image.reference} {'is unchanged' if before == after else 'built'}")
+    return after
+
+
+def _image_id(reference: str) -> str:
+    found = docker.inspect("image", reference)
+    return str(found["Id"]) if found else ""
+
+
+def load(wanted: dict[str, str]) -> list[str]:
+    """Gives the cluster's node the images it lacks (reference -> image id) and returns their references."""
+    loaded = _loaded()
+    missing = [reference for reference, image_id in wanted.items() if loaded.get(reference) != image_id]
+    if not missing:
+        say("images", "the node has them all")
+        return []
+    say("images", f"loading {', '.join(missing)} into the node")
+    load_into(CLUSTER_NAME, missing)
+    _remember({**loaded, **wanted})
+    return missing
+
+
+def load_into(kind_cluster: str, references: list[str]) -> None:
+    """Loads images into all nodes of a kind cluster."""
+    command = (programs.kind(), "load", "docker-image", "--name", kind_cluster, *references)
+    run_with_progress("images", *command, log=log_file("kind-load"), timeout=_LOAD_SECONDS)
+
+
+def _loaded() -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(run("docker", "exec", NODE, "cat", _LOADED))
+    except (ClusterError, ValueError):
+        return {}
+    return found
+
+
+def _remember(images: dict[str, str]) -> None:
+    run("docker", "exec", "--interactive", NODE, "tee", _LOADED, stdin=json.dumps(images))

@@ -1,0 +1,100 @@
+"""The programs kind and kubectl: the user's, else our own copies in the cache."""
+
+import hashlib
+import platform
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from . import bases
+from .console import ClusterError, say
+from .settings import KIND_SHA256, KIND_URL, KIND_VERSION, cache_dir, log_file, offline
+from .shell import run, run_with_progress
+
+_DOWNLOAD_SECONDS = 20.0
+_PACKAGE_SECONDS = 300.0
+# The package is unpacked, not installed: the machine's own apt set-up stays as it is.
+_FROM_DEBIAN = """\
+cd /tmp && apt-get update && apt-get download kind && dpkg -x kind_*.deb kind \
+&& install --mode 0755 kind/usr/bin/kind /programs/kind.new"""
+
+
+def kind() -> str:
+    """Path of a kind program. Raises ClusterError when none can be had."""
+    if found := _find("kind"):
+        return found
+    own = _own("kind")
+    own.parent.mkdir(parents=True, exist_ok=True)
+    if not _download_kind(own):
+        _unpack_kind(own)
+    say("kind", run(str(own), "version").strip())
+    return str(own)
+
+
+def kubectl() -> str:
+    """Path of a kubectl program. Raises ClusterError when there is none yet (every node image brings one)."""
+    if found := _find("kubectl"):
+        return found
+    raise ClusterError("`kubectl` is not installed; install it, or run `up`, which takes the one in the node image.")
+
+
+def keep_kubectl_of(node: str) -> None:
+    """Copies the kubectl of a running node into the cache, for machines that have none."""
+    if not _find("kubectl"):
+        _own("kubectl").parent.mkdir(parents=True, exist_ok=True)
+        run("docker", "cp", "--follow-link", f"{node}:/usr/bin/kubectl", str(_own("kubectl")))
+        say("kubectl", f"none on PATH; took the node's own: {_own('kubectl')}")
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=str(cache_dir() / "programs"))
+
+
+def _own(name: str) -> Path:
+    return cache_dir() / "programs" / name
+
+
+def architecture() -> str:
+    """This machine's architecture in Go's terms. Raises ClusterError for one that kind does not know."""
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    try:
+        return names[platform.machine()]
+    except KeyError:
+        raise ClusterError(
+            f"kind has no release for {platform.machine()}; use a machine with x86_64 or aarch64."
+        ) from None
+
+
+def _download_kind(target: Path) -> bool:
+    if offline():
+        say("kind", "not downloaded, as OFFLINE=1")
+        return False
+    url = KIND_URL.format(version=KIND_VERSION, architecture=architecture())
+    say("kind", f"downloading {KIND_VERSION}")
+    try:
+        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:  # noqa: S310 - the address is our own, https
+            program = response.read()
+    except (urllib.error.URLError, TimeoutError) as error:
+        say("kind", f"the download site does not answer ({error})")
+        return False
+    if hashlib.sha256(program).hexdigest() != KIND_SHA256[architecture()]:
+        raise ClusterError(f"{url} is not the kind {KIND_VERSION} we know (checksum differs); install kind yourself.")
+    _put(program, target)
+    return True
+
+
+def _put(program: bytes, target: Path) -> None:
+    unfinished = target.with_suffix(".new")
+    unfinished.write_bytes(program)
+    unfinished.chmod(0o755)
+    unfinished.rename(target)
+
+
+def _unpack_kind(target: Path) -> None:
+    say("kind", "taking Debian's package")
+    bases.ensure("debian:trixie-slim")
+    container = ("docker", "run", "--rm", "--network", "host", "--volume", f"{target.parent}:/programs")
+    command = (*container, "debian:trixie-slim", "sh", "-c", _FROM_DEBIAN)
+    run_with_progress("kind", *command, log=log_file("kind-package"), timeout=_PACKAGE_SECONDS)
+    target.with_suffix(".new").rename(target)
