@@ -5,8 +5,10 @@ import signal
 import sys
 
 from . import commands
-from .console import ClusterError, warn
+from .console import ClusterError, EngineMissingError, warn
 from .lock import only_one
+
+FAILED, NO_ENGINE, INTERRUPTED = 1, 3, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,10 +41,10 @@ def main() -> int:
             _run(arguments)
     except ClusterError as error:
         warn(str(error))
-        return 1
+        return NO_ENGINE if isinstance(error, EngineMissingError) else FAILED
     except KeyboardInterrupt:
         warn("interrupted; what was finished is kept, the same command goes on from there.")
-        return 130
+        return INTERRUPTED
     return 0
 
 

@@ -71,6 +71,9 @@ def status() -> int:
 
 def down(*, everything: bool) -> None:
     """Removes the cluster and, when everything is to go, the engine that we installed. The cache stays."""
+    if engine.is_ours_but_dead():
+        # What it ran can only be removed by it.
+        engine.ensure()
     if docker.answers():
         kind.delete()
     else:

@@ -10,6 +10,10 @@ class ClusterError(Exception):
     """Something that stops us. The message says what happened, to what, and how to mend it."""
 
 
+class EngineMissingError(ClusterError):
+    """No Docker engine runs, and none can be started for this user on this machine."""
+
+
 def say(topic: str, message: str) -> None:
     """Prints one progress line: seconds since the start, what it is about, what was done and why."""
     print(f"[{time.monotonic() - _STARTED:4.0f} s] {topic}: {message}", flush=True)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from . import docker, packages
-from .console import ClusterError, say
+from .console import ClusterError, EngineMissingError, say
 from .settings import cache_dir, log_file
 from .shell import run, succeeds
 
@@ -19,7 +19,7 @@ _ALL_CAPABILITIES = 0x1FFFFFFFFFF
 
 
 def ensure() -> None:
-    """Makes an engine answer on the default socket. Raises ClusterError when this machine and user can't have one."""
+    """Makes an engine answer on the default socket. Raises EngineMissingError when there can be none here."""
     if docker.answers():
         say("engine", f"Docker {run('docker', 'version', '--format', '{{.Server.Version}}').strip()} runs; using it")
         return
@@ -36,14 +36,16 @@ def ensure() -> None:
 
 def _refuse_what_only_the_user_can_mend() -> None:
     if os.environ.get("DOCKER_HOST"):
-        raise ClusterError("no engine answers at DOCKER_HOST; unset it or start that engine, then try again.")
+        raise EngineMissingError("no engine answers at DOCKER_HOST; unset it or start that engine, then try again.")
     if os.geteuid() != 0:
-        raise ClusterError(
+        raise EngineMissingError(
             "no Docker engine answers to this user; start Docker (and join its group), or run this as root to have one"
             " installed."
         )
     if not shutil.which("dockerd") and not shutil.which("apt-get"):
-        raise ClusterError("Docker is not installed, and only Debian and Ubuntu can be helped here; install it first.")
+        raise EngineMissingError(
+            "Docker is not installed, and only Debian and Ubuntu can be helped here; install it first."
+        )
 
 
 def _start_dockerd() -> None:
@@ -69,8 +71,9 @@ def _runtime_options() -> list[str]:
         return []
     say("engine", "this machine lacks a capability; containers ask only for what it has")
     shim = _home() / _SHIM.name
-    # With the interpreter that runs us: the machine's own may be missing.
-    shim.write_text(_SHIM.read_text().replace("/usr/bin/python3", sys.executable, 1))
+    # With the interpreter that runs us, as the machine's own may be missing; not a virtual environment's, which may go.
+    interpreter = str(Path(sys.executable).resolve())
+    shim.write_text(_SHIM.read_text().replace("/usr/bin/python3", interpreter, 1))
     shim.chmod(0o755)
     return ["--add-runtime", f"{shim.name}={shim}", "--default-runtime", shim.name]
 
@@ -88,8 +91,14 @@ def remove() -> None:
     if (process := _dockerd_process()) is not None:
         say("engine", "stopping the dockerd we started")
         _stop(process)
-        _clear_network_and_cgroups()
+        _clear_network()
+        _clear_mounts_and_cgroups()
     packages.purge_ours()
+
+
+def is_ours_but_dead() -> bool:
+    """Whether an engine that we once started is down now, while what it ran is still recorded as running."""
+    return not docker.answers() and _pid_file().exists() and bool(shutil.which("dockerd"))
 
 
 def _stop(process: int) -> None:
@@ -101,13 +110,22 @@ def _stop(process: int) -> None:
         time.sleep(0.2)
 
 
-def _clear_network_and_cgroups() -> None:
-    """Takes away what dockerd leaves behind when it ends: its bridge, its firewall rules, its empty cgroups."""
+def _clear_network() -> None:
+    """Takes away the bridge and the firewall rules that dockerd leaves behind when it ends."""
     succeeds("ip", "link", "delete", "docker0")
     for family in ("iptables", "ip6tables"):
         if succeeds(f"{family}-save"):
             kept = without_docker_rules(run(f"{family}-save"))
             run(f"{family}-restore", stdin=kept)
+
+
+def _clear_mounts_and_cgroups() -> None:
+    """Takes away the rest of what dockerd leaves behind, all of it empty by now."""
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in reversed(mounted):
+        if place.startswith(("/run/docker/", f"{_home()}/")):
+            run("umount", place)
+    shutil.rmtree("/run/docker", ignore_errors=True)
     for cgroup in Path("/sys/fs/cgroup").glob("*/docker"):
         for nested in sorted((path for path in cgroup.rglob("*") if path.is_dir()), reverse=True):
             nested.rmdir()

@@ -297,3 +297,13 @@ def app_labels(name: str = "web") -> dict[str, str]:
 def _id(manifest: Manifest) -> tuple[str, AppKey]:
     metadata = manifest["metadata"]
     return manifest["kind"], AppKey(metadata["namespace"], metadata["name"])
+
+
+def with_spec(**changes: object) -> dict[str, object]:
+    """The usual spec with other fields."""
+    return {**copy.deepcopy(SPEC), **changes}
+
+
+def with_scaling(**changes: object) -> dict[str, object]:
+    """The usual spec with other fields of `scaling`."""
+    return with_spec(scaling={**copy.deepcopy(SPEC["scaling"]), **changes})

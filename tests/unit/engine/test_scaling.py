@@ -1,0 +1,153 @@
+"""Replicas: when they are changed, when not, and how that is told."""
+
+import copy
+from datetime import timedelta
+
+import pytest
+
+from scalableapp.core.model import DataProblem
+from scalableapp.core.scaling import MetricType
+from scalableapp.errors import Rejected
+from scalableapp.ports import PodAnswer, QueryAnswer
+from tests.unit.engine.world import (
+    SPEC,
+    START,
+    World,
+    with_scaling,
+    with_spec,
+)
+
+
+async def test_load_over_target_scales_up_and_says_so(world: World) -> None:
+    key = await world.running()
+    world.load(key, 100)
+    await world.tick()
+    assert world.replicas(key) == 4
+    event = world.cluster.events[0]
+    assert (event.type, event.reason) == ("Normal", "SuccessfulRescale")
+    assert event.message.startswith("2 -> 4 replicas")
+    assert world.status(key)["desiredReplicas"] == 4
+    assert world.status(key)["lastScaleTime"] == (START + timedelta(seconds=15)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def test_a_scaling_is_told_once(world: World) -> None:
+    key = await world.running()
+    world.load(key, 100)
+    await world.tick()
+    await world.run_pods(key, rps_each=50)
+    await world.tick(20)
+    assert [event.reason for event in world.cluster.events] == ["SuccessfulRescale"]
+
+
+async def test_an_event_from_before_a_scaling_does_not_scale_again(world: World) -> None:
+    key = await world.running()
+    late = copy.deepcopy(world.cluster.objects["Deployment", key])
+    world.load(key, 100)
+    await world.tick()
+    late["status"]["readyReplicas"] = 1
+    world.cluster.news.append(("MODIFIED", late))
+    await world.settle()
+    assert world.cluster.verbs().count("scale") == 1
+
+
+async def test_a_refused_scaling_is_told_once_and_tried_again_with_back_off(world: World) -> None:
+    key = await world.running()
+    world.cluster.failures["scale"] = Rejected("quota exceeded")
+    world.load(key, 100)
+    await world.tick(12)
+    assert [event.reason for event in world.cluster.events] == ["FailedRescale"]
+    assert world.condition(key, "Ready") == ("False", "FailedRescale")
+    assert 4 <= world.cluster.verbs().count("scale") <= 8
+    world.cluster.failures.clear()
+    await world.tick(12)
+    assert world.replicas(key) == 4
+    assert world.condition(key, "Ready")[0] == "True"
+
+
+async def test_a_child_that_cannot_be_applied_does_not_stop_the_scaling(world: World) -> None:
+    key = await world.running()
+    world.cluster.failures["apply Service"] = Rejected("admission webhook says no")
+    world.cluster.remove("Service", key)
+    await world.settle()
+    assert world.condition(key, "Ready") == ("False", "ApplyFailed")
+    world.load(key, 100)
+    await world.tick()
+    assert world.replicas(key) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"scaling": {**SPEC["scaling"], "paused": True}}, "Paused"), ({"replicas": 5}, "Pinned")],
+    ids=["paused", "pinned by kubectl scale"],
+)
+async def test_a_pause_is_a_condition(world: World, changes: dict[str, object], reason: str) -> None:
+    key = await world.running()
+    world.change(key, with_spec(**changes))
+    await world.tick()
+    assert world.condition(key, "Paused") == ("True", reason)
+    assert world.condition(key, "ScalingActive") == ("False", reason)
+    assert world.replicas(key) == int(str(changes.get("replicas", 2)))
+
+
+async def test_a_dry_run_changes_no_replicas(world: World) -> None:
+    key = await world.running(spec=with_scaling(dryRun=True))
+    world.load(key, 500)
+    await world.tick(2)
+    assert "scale" not in world.cluster.verbs()
+    assert world.status(key)["decision"]["reason"] == "DryRun"
+
+
+async def test_prometheus_down_holds_and_says_so_once(world: World) -> None:
+    key = await world.running()
+    answer = PodAnswer(problem=DataProblem.UNREACHABLE, message="connection refused")
+    world.metrics.pods[MetricType.REQUESTS_PER_SECOND] = answer
+    await world.tick(20)
+    assert world.replicas(key) == 2
+    assert world.condition(key, "MetricsAvailable") == ("False", "PrometheusUnreachable")
+    assert "connection refused" in world.message(key, "MetricsAvailable")
+    assert [event.reason for event in world.cluster.events] == ["PrometheusUnreachable"]
+    assert world.cluster.verbs() == ["status"]
+
+
+async def test_answers_that_have_grown_old_are_not_acted_on(world: World) -> None:
+    key = await world.running()
+    world.load(key, 500)
+    await world.loop.tick()
+    world.queue.forget(key)
+    world.clock.seconds += 30
+    world.change(key, with_spec(image="web:2"))
+    await world.settle()
+    assert "scale" not in world.cluster.verbs()
+    assert world.condition(key, "MetricsAvailable") == ("False", "StaleData")
+
+
+async def test_a_rollout_that_surges_holds_the_replicas(world: World) -> None:
+    key = await world.running()
+    deployment = world.cluster.objects["Deployment", key]
+    deployment["status"] |= {"replicas": 3, "updatedReplicas": 1}
+    world.cluster.put(deployment)
+    world.load(key, 500)
+    await world.tick(2)
+    assert world.status(key)["decision"]["reason"] == "RolloutInProgress"
+    assert "scale" not in world.cluster.verbs()
+
+
+async def test_a_rollout_that_is_stuck_does_not_hold_the_replicas_for_ever(world: World) -> None:
+    key = await world.running()
+    deployment = world.cluster.objects["Deployment", key]
+    stuck = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+    deployment["status"] |= {"replicas": 3, "updatedReplicas": 1, "conditions": stuck}
+    world.cluster.put(deployment)
+    world.load(key, 500)
+    await world.tick()
+    assert "scale" in world.cluster.verbs()
+
+
+async def test_a_users_query_is_asked_for_the_apps_own_namespace_and_acted_on(world: World) -> None:
+    query = {"type": "Prometheus", "name": "queue", "target": "10", "query": 'sum(depth{namespace="$namespace"})'}
+    key = await world.running(spec=with_scaling(horizontal={"metrics": [query]}))
+    (asked,) = world.metrics.asked[-1].queries
+    assert 'namespace="shop"' in asked
+    world.metrics.queries[asked] = QueryAnswer(value=35.0)
+    await world.tick()
+    assert world.replicas(key) == 4
