@@ -6,12 +6,14 @@ One line is one situation of one app:
      "observed": {"replicas": int, "rollout": bool, "sampleAgeSeconds": number,
                   "pods": [{"name", "phase", "ready", "deleting", "startedSecondsAgo", "readySecondsAgo": number|null,
                             "usage": {metric: quantity}}],
-                  "totals": {metric: number}},
+                  "totals": {metric: number}, "burstTotals": {metric: number}},
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
-                 "load": [[secondsAgo, requestsPerSecond]]}}
+                 "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
 A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
-last changed. A metric with values in `usage` is decided per pod, one with only a total by that.
+last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
+are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
+used, and the replicas of then.
 """
 
 import json
@@ -23,11 +25,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.interval import due
 from scalableapp.core.model import (
     DataProblem,
     Decision,
     History,
     Observation,
+    Outage,
     PodState,
     Reading,
     Recommendation,
@@ -75,6 +79,7 @@ class _Observed(_Part):
     rollout: bool = False
     pods: tuple[_Pod, ...] = ()
     totals: dict[str, float | None] = Field(default_factory=dict)
+    burst_totals: dict[str, float | None] = Field(default_factory=dict)
     sample_age_seconds: float = 0.0
 
 
@@ -88,9 +93,15 @@ class _ScaleEvent(_Part):
     change: int
 
 
+class _Outage(_Part):
+    seconds_ago: Seconds
+    replicas: int = Field(ge=0, le=2**31 - 1)
+
+
 class _History(_Part):
     recommendations: tuple[_Recommendation, ...] = ()
     scale_events: tuple[_ScaleEvent, ...] = ()
+    outage: _Outage | None = None
     load: tuple[tuple[float, float], ...] = ()
 
 
@@ -113,16 +124,20 @@ class Answers:
         self._history: History | None = None
         self._raw_spec: dict[str, Any] | None = None
         self._spec: ScalableAppSpec | None = None
+        self._decided_at: datetime | None = None
 
     def answer(self, text: str) -> dict[str, Any]:
         """The decision for one line. Raises LineError."""
         line = _read(text)
         spec = self._parsed(line.spec)
         observation = _observation(line, spec)
+        if self._follow and not due(spec.scaling, self._decided_at, observation.now):
+            return _not_due(spec, observation)
         history = self._history or _given(line) or (first_seen(observation) if self._follow else History())
         decision = decide(spec, observation, history)
         if self._follow:
             self._history = _carried_out(history, decision, spec)
+            self._decided_at = observation.now
         return _told(decision)
 
     def _parsed(self, raw: dict[str, Any]) -> ScalableAppSpec:
@@ -130,6 +145,7 @@ class Answers:
         if self._spec is None or raw != self._raw_spec:
             try:
                 self._raw_spec, self._spec = raw, parse_spec(raw)
+                self._decided_at = None  # a changed spec is decided on at once
             except SpecError as error:
                 self._raw_spec = self._spec = None
                 raise LineError(str(error)) from error
@@ -194,7 +210,7 @@ def _reading(metric: Metric, seen: _Observed) -> Reading:
     total = _of(metric, seen.totals)
     if total is None and not per_pod:
         return Reading(problem=DataProblem.EMPTY, message="neither usage nor totals has it")
-    return Reading(total=total, per_pod=per_pod)
+    return Reading(total=total, per_pod=per_pod, burst_total=_of(metric, seen.burst_totals))
 
 
 def _of(metric: Metric, values: Mapping[str, Value]) -> Value | None:
@@ -209,7 +225,12 @@ def _given(line: _Line) -> History | None:
     now = line.now.astimezone(UTC)
     wishes = (Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations)
     events = (ScaleEvent(_before(now, entry.seconds_ago), entry.change) for entry in line.history.scale_events)
-    return History(tuple(sorted(wishes, key=lambda entry: entry.at)), tuple(sorted(events, key=lambda entry: entry.at)))
+    outage = line.history.outage
+    return History(
+        tuple(sorted(wishes, key=lambda entry: entry.at)),
+        tuple(sorted(events, key=lambda entry: entry.at)),
+        Outage(_before(now, outage.seconds_ago), outage.replicas) if outage else None,
+    )
 
 
 def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
@@ -217,6 +238,12 @@ def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) ->
     if not decision.changes:
         return remembered
     return record_scale(remembered, decision.at, decision.replicas_to - decision.replicas_from, spec)
+
+
+def _not_due(spec: ScalableAppSpec, observation: Observation) -> dict[str, Any]:
+    message = f"not decided on: the last decision is less than {spec.scaling.interval_seconds} s old (intervalSeconds)"
+    step = {"rule": "Interval", "value": observation.replicas, "message": message}
+    return {"replicas": observation.replicas, "reason": "NotDue", "message": message, "steps": [step]}
 
 
 def _told(decision: Decision) -> dict[str, Any]:
