@@ -12,14 +12,14 @@ def activation(case: Case, number: int) -> Ruling | None:
     CPU has no say in it: an idle process uses some. An app that is awake falls asleep only when all metrics can
     be used; one that sleeps has no pods, so metrics of pods are not missed.
     """
-    if case.bounds.least > 0 or case.blind:
+    if case.bounds.least.value > 0 or case.blind:
         return None
     waking = next((text for text in map(_above, case.spec.metrics, _usable(case)) if text), "")
     if waking:
         return None if number else Ruling("Activation", 1, Reason.ACTIVATED, f"{waking}: awake with 1 replica", asked=1)
     if number == 0 or (case.failed and case.current):
         return None
-    message = "every metric is at or below its activationTarget: asleep with 0 replicas"
+    message = "no metric is above its activationTarget: asleep with 0 replicas"
     return Ruling("Activation", 0, Reason.ASLEEP, message, asked=0)
 
 

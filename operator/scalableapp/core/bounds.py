@@ -6,14 +6,34 @@ from typing import NamedTuple
 from scalableapp.core.occasions import Schedule
 from scalableapp.core.scaling import Horizontal
 
+_FLOOR, _CAP = "minReplicas", "maxReplicas"
+
+
+class Bound(NamedTuple):
+    """A number of replicas, and what states it."""
+
+    value: int
+    field: str
+    schedule: str = ""
+
+    @property
+    def stated_by(self) -> str:
+        """Where it stands: minReplicas of schedule office-hours."""
+        return f"{self.field}{self._whose}"
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value}{self._whose}"
+
+    @property
+    def _whose(self) -> str:
+        return f" of schedule {self.schedule}" if self.schedule else ""
+
 
 class Bounds(NamedTuple):
-    """Fewest and most replicas, and what says so."""
+    """Fewest and most replicas."""
 
-    least: int
-    most: int
-    least_by: str = "minReplicas"
-    most_by: str = "maxReplicas"
+    least: Bound
+    most: Bound
 
 
 def bounds_at(horizontal: Horizontal, now: datetime) -> Bounds:
@@ -21,13 +41,12 @@ def bounds_at(horizontal: Horizontal, now: datetime) -> Bounds:
 
     Should they cross, the floor wins: too many pods cost money, too few cost requests.
     """
-    bounds = Bounds(horizontal.min_replicas, horizontal.max_replicas)
     active = [schedule for schedule in horizontal.schedules if is_active(schedule, now)]
-    floors = [(s.min_replicas, f"minReplicas of schedule {s.name}") for s in active if s.min_replicas is not None]
-    caps = [(s.max_replicas, f"maxReplicas of schedule {s.name}") for s in active if s.max_replicas is not None]
-    least, least_by = max(floors, default=(bounds.least, bounds.least_by))
-    most, most_by = min(caps, default=(bounds.most, bounds.most_by))
-    return Bounds(least, most, least_by, most_by) if least <= most else Bounds(least, least, least_by, least_by)
+    floors = [Bound(s.min_replicas, _FLOOR, s.name) for s in active if s.min_replicas is not None]
+    caps = [Bound(s.max_replicas, _CAP, s.name) for s in active if s.max_replicas is not None]
+    least = max(floors, default=Bound(horizontal.min_replicas, _FLOOR))
+    most = min(caps, default=Bound(horizontal.max_replicas, _CAP))
+    return Bounds(least, most if least.value <= most.value else least)
 
 
 def is_active(schedule: Schedule, now: datetime) -> bool:
@@ -40,18 +59,13 @@ def outlook(schedules: tuple[Schedule, ...], now: datetime) -> str:
     active = [schedule for schedule in schedules if is_active(schedule, now)]
     if active:
         return "; ".join(
-            f"schedule {s.name} sets {_bounds_of(s)} until {_moment(s, s.ended.next(now))}" for s in active
+            f"schedule {s.name} sets {_bounds_of(s)} until {s.ended.told(s.ended.next(now))}" for s in active
         )
     following = min(schedules, key=lambda schedule: schedule.started.next(now))
-    starts = _moment(following, following.started.next(now))
-    return f"no schedule is active; {following.name} starts at {starts} with {_bounds_of(following)}"
+    starts_at = following.started.told(following.started.next(now))
+    return f"no schedule is active; {following.name} starts at {starts_at} with {_bounds_of(following)}"
 
 
 def _bounds_of(schedule: Schedule) -> str:
-    floor = "" if schedule.min_replicas is None else f"minReplicas {schedule.min_replicas}"
-    cap = "" if schedule.max_replicas is None else f"maxReplicas {schedule.max_replicas}"
-    return " and ".join(filter(None, (floor, cap)))
-
-
-def _moment(schedule: Schedule, at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} {schedule.timezone}"
+    stated = ((_FLOOR, schedule.min_replicas), (_CAP, schedule.max_replicas))
+    return " and ".join(f"{field} {value}" for field, value in stated if value is not None)

@@ -42,7 +42,7 @@ def burst(case: Case, number: int) -> Ruling | None:
     carrying = sum(map(serves, case.observation.pods)) + coming
     if need.replicas >= rules.threshold_ratio * max(carrying, 1):
         return _raised(need, rules, carrying, coming)
-    return _kept(need, rules, min(case.current, need.whole), number) if number < case.current else None
+    return _kept(need, rules, case.current, number) if number < case.current else None
 
 
 def _need(case: Case) -> _Need | None:
@@ -77,8 +77,10 @@ def _raised(need: _Need, rules: Burst, carrying: int, coming: int) -> Ruling:
     return Ruling("Burst", need.whole, Reason.BURST, message, asked_too=need.whole)
 
 
-def _kept(need: _Need, rules: Burst, kept: int, number: int) -> Ruling | None:
-    message = f"scale-down to {number} ends at {kept}: {_told(need, rules)} need {count(need.whole, 'replica')}"
+def _kept(need: _Need, rules: Burst, current: int, number: int) -> Ruling:
+    kept = min(current, need.whole)
+    needed = f"{_told(need, rules)} need {count(need.whole, 'replica')}"
+    message = f"scale-down to {number} {f'ends at {kept}' if kept < current else 'refused'}: {needed}"
     return Ruling("Burst", kept, Reason.BURST, message, limits=True, asked_too=kept)
 
 

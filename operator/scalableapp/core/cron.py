@@ -25,12 +25,16 @@ class Cron:
         self._around = (_ANY_DAY, _ANY_DAY)
 
     def last(self, now: datetime) -> datetime:
-        """The last firing at or before `now`, in the expression's time zone."""
-        return self._firings(now)[0].astimezone(self._zone)
+        """The last firing at or before `now`, in UTC."""
+        return self._firings(now)[0]
 
     def next(self, now: datetime) -> datetime:
-        """The first firing after `now`, in the expression's time zone."""
-        return self._firings(now)[1].astimezone(self._zone)
+        """The first firing after `now`, in UTC."""
+        return self._firings(now)[1]
+
+    def told(self, at: datetime) -> str:
+        """A moment in the expression's time zone, as people read it."""
+        return f"{at.astimezone(self._zone):%Y-%m-%d %H:%M} {self._zone.key}"
 
     def _firings(self, now: datetime) -> tuple[datetime, datetime]:
         """The firings around `now`. Kept, since they stay the same until the next one and a search costs up to 1 ms."""

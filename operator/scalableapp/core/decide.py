@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from scalableapp.core.activation import activation
 from scalableapp.core.behavior import rate, stabilization
-from scalableapp.core.bounds import bounds_at
+from scalableapp.core.bounds import Bound, bounds_at
 from scalableapp.core.burst import burst
 from scalableapp.core.combine import combined
 from scalableapp.core.explain import Reason
@@ -50,12 +50,16 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
 
 def _bounds(case: Case, number: int) -> Ruling | None:
     """What was asked for, cut to the bounds in force."""
-    least, most, least_by, most_by = case.bounds
-    if number > most:
-        return Ruling("Bounds", most, Reason.TOO_MANY_REPLICAS, f"limited to {most} by {most_by}", limits=True)
-    if number < least:
-        return Ruling("Bounds", least, Reason.TOO_FEW_REPLICAS, f"limited to {least} by {least_by}", limits=True)
+    least, most = case.bounds
+    if number > most.value:
+        return _limited(most, Reason.TOO_MANY_REPLICAS)
+    if number < least.value:
+        return _limited(least, Reason.TOO_FEW_REPLICAS)
     return None
+
+
+def _limited(bound: Bound, reason: Reason) -> Ruling:
+    return Ruling("Bounds", bound.value, reason, f"limited to {bound.value} by {bound.stated_by}", limits=True)
 
 
 RULES: tuple[Rule, ...] = (

@@ -47,17 +47,17 @@ def out_of_bounds(case: Case, number: int) -> Ruling | None:
     takes 0 for "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
     `spec.scaling.paused`; were 0 a third switch, an app would stay dead after its pin is removed.
     """
-    least, most, least_by, most_by = case.bounds
-    if least <= number <= most:
+    least, most = case.bounds
+    if least.value <= number <= most.value:
         return None
     slowly = case.horizontal.behavior.applies_to_bounds
     pace = "at the pace of behavior" if slowly else "at once"
-    if number > most:
-        message = f"{count(number, 'replica')} exceed {most_by} {most}: cut to it {pace}"
-        ruling = Ruling("Bounds", most, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
+    if number > most.value:
+        message = f"{count(number, 'replica')} exceed {most}: cut to it {pace}"
+        ruling = Ruling("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
     else:
-        message = f"{count(number, 'replica')} fall short of {least_by} {least}: raised to it {pace}"
-        ruling = Ruling("Bounds", least, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
+        message = f"{count(number, 'replica')} fall short of {least}: raised to it {pace}"
+        ruling = Ruling("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
     return _paced(case, ruling) if slowly else ruling
 
 

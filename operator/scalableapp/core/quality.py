@@ -52,12 +52,15 @@ def _bad_number(metric: Metric, pod: str, value: float | None) -> Failure | None
 
 
 def no_samples(metric: Metric, observation: Observation, message: str = "") -> Failure:
-    """Tells a metric that is lost from one that cannot be there yet."""
+    """Tells a metric that is lost from one that cannot be there yet.
+
+    An app that sleeps at 0 is woken by a query: there no pods are no excuse for its missing.
+    """
     serving = [pod for pod in observation.pods if serves(pod)]
-    if not serving:
+    if not serving and (observation.replicas or metric.type is not MetricType.PROMETHEUS):
         return no_ready_pods(metric)
     delay = CPU_RATE_WINDOW_SECONDS if metric.type is MetricType.CPU else SAMPLE_DELAY_SECONDS
-    if all(_ready_seconds(pod, observation.now) < delay for pod in serving):
+    if serving and all(_ready_seconds(pod, observation.now) < delay for pod in serving):
         return Failure(
             Reason.AWAITING_SAMPLES,
             f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago",
