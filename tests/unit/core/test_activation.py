@@ -14,7 +14,9 @@ DOWN = Reading(problem=DataProblem.UNREACHABLE, message="Prometheus does not ans
 def sleeper(current: int, *metrics: dict[str, Any], history: History | None = None, **readings: Any) -> Decision:
     least = readings.pop("least", 0)
     behavior = readings.pop("behavior", free())
-    seen = {name: value if isinstance(value, Reading) else Reading(total=value) for name, value in readings.items()}
+    seen: dict[str, Any] = {
+        name: value if isinstance(value, Reading) else Reading(total=value) for name, value in readings.items()
+    }
     spec = app(*(metrics or (WAKING,)), minReplicas=least, behavior=behavior)
     return decide(spec, observe(current=current, **seen), history or History())
 

@@ -107,10 +107,10 @@ def test_no_outage_costs_replicas_unless_the_fallback_is_static(
 
 def test_a_walk_through_an_outage() -> None:
     spec = app(behavior=free(), fallback={"behavior": "CurrentIfHigher", "replicas": 8, "afterSeconds": 60})
+    busy, idle = Reading(total=300), Reading(total=100)
     history, current, walk = History(), 3, []
-    for second, reading in enumerate([300, DOWN, DOWN, DOWN, DOWN, DOWN, 100]):
-        load = reading if isinstance(reading, Reading) else Reading(total=float(reading))
-        seen = replace(observe(current=current, RequestsPerSecond=load), now=ago(-20 * second))
+    for second, reading in enumerate([busy, DOWN, DOWN, DOWN, DOWN, DOWN, idle]):
+        seen = replace(observe(current=current, RequestsPerSecond=reading), now=ago(-20 * second))
         decision = decide(spec, seen, history)
         history, current = remember(history, decision, spec), decision.replicas_to
         walk.append(current)
