@@ -25,6 +25,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.interval import due
 from scalableapp.core.model import (
     DataProblem,
@@ -36,10 +37,14 @@ from scalableapp.core.model import (
     Reading,
     Recommendation,
     ScaleEvent,
+    Startups,
 )
+from scalableapp.core.prediction import replayed
+from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.startup import learn
 from scalableapp.errors import ScalableAppError, SpecError
 
 # A sample this old says more about the scraping than about the load.
@@ -50,6 +55,7 @@ CLOCK_SKEW_SECONDS = 30.0
 # Bounds that keep dates within what datetime can tell.
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2001, 9, 9, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
+Load = Annotated[float, Field(ge=0, le=LARGEST_VALUE, allow_inf_nan=False)]
 Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value) if isinstance(value, str) else value)]
 
 
@@ -102,7 +108,7 @@ class _History(_Part):
     recommendations: tuple[_Recommendation, ...] = ()
     scale_events: tuple[_ScaleEvent, ...] = ()
     outage: _Outage | None = None
-    load: tuple[tuple[float, float], ...] = ()
+    load: tuple[tuple[Seconds, Load], ...] = ()
 
 
 class _Line(_Part):
@@ -133,12 +139,15 @@ class Answers:
         observation = _observation(line, spec)
         if self._follow and not due(spec.scaling, self._decided_at, observation.now):
             return _not_due(spec, observation)
-        history = self._history or _given(line) or (first_seen(observation) if self._follow else History())
+        history = self._history or _given(line, spec, observation) or self._blank(observation)
         decision = decide(spec, observation, history)
         if self._follow:
             self._history = _carried_out(history, decision, spec)
             self._decided_at = observation.now
         return _told(decision)
+
+    def _blank(self, observation: Observation) -> History:
+        return first_seen(observation) if self._follow else History()
 
     def _parsed(self, raw: dict[str, Any]) -> ScalableAppSpec:
         """Successive lines mostly share their spec, and parsing it costs more than the decision."""
@@ -219,18 +228,24 @@ def _of(metric: Metric, values: Mapping[str, Value]) -> Value | None:
     return values.get(metric.type.value)
 
 
-def _given(line: _Line) -> History | None:
+def _given(line: _Line, spec: ScalableAppSpec, observation: Observation) -> History | None:
     if line.history is None:
         return None
     now = line.now.astimezone(UTC)
     wishes = (Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations)
     events = (ScaleEvent(_before(now, entry.seconds_ago), entry.change) for entry in line.history.scale_events)
-    outage = line.history.outage
+    outage, startups = line.history.outage, learn(Startups(), observation.pods)
     return History(
         tuple(sorted(wishes, key=lambda entry: entry.at)),
         tuple(sorted(events, key=lambda entry: entry.at)),
         Outage(_before(now, outage.seconds_ago), outage.replicas) if outage else None,
+        startups,
+        _loads(line.history, now, startups) if spec.scaling.horizontal.prediction.enabled else LoadHistory(),
     )
+
+
+def _loads(history: _History, now: datetime, startups: Startups) -> LoadHistory:
+    return replayed(((_before(now, age), load) for age, load in sorted(history.load, reverse=True)), startups)
 
 
 def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) -> History:

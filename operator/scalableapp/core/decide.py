@@ -17,6 +17,7 @@ from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
 from scalableapp.core.model import Decision, History, Observation, Recommendation, Step
 from scalableapp.core.outage import fallback, outage_after
+from scalableapp.core.prediction import learned, prediction
 from scalableapp.core.rules import Case, Rule, Ruling
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.startup import learn
@@ -37,6 +38,7 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
     horizontal, now = spec.scaling.horizontal, observation.now
     tolerance = Tolerance.of(horizontal.behavior)
     proposals = tuple(propose(metric, observation, tolerance) for metric in spec.metrics)
+    startups = learn(history.startups, observation.pods)
     return Case(
         spec,
         observation,
@@ -44,7 +46,8 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
         proposals,
         bounds_at(horizontal, now),
         outage_after(history.outage, proposals, now, observation.replicas),
-        learn(history.startups, observation.pods),
+        startups,
+        learned(spec, observation, history.loads, startups),
     )
 
 
@@ -74,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     activation,
     stabilization,
     burst,
+    prediction,
     _bounds,
     rate,
 )
@@ -110,7 +114,7 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         at=now,
         replicas_from=case.current,
         replicas_to=rulings[-1].value,
-        reason=str(rulings[-1].reason),
+        reason=next(str(ruling.reason) for ruling in reversed(rulings) if ruling.reason),
         message=_told(case, rulings),
         steps=tuple(_steps(rulings)),
         metrics=tuple(proposal.report for proposal in case.proposals),
@@ -121,6 +125,7 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         data_message=data.message if data else "",
         outage=case.outage,
         startups=case.startups,
+        loads=case.loads,
     )
 
 

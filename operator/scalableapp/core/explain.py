@@ -32,7 +32,7 @@ class Reason(StrEnum):
     ACTIVATED = "Activated"  # a metric rose above its activationTarget
     ASLEEP = "Asleep"  # every metric is at or below its activationTarget
     BURST = "Burst"  # sudden load in the short window
-    SCHEDULED = "Scheduled"  # a schedule sets other bounds
+    PREDICTED = "Predicted"  # the load is expected to rise before new pods would serve
     DRY_RUN = "DryRun"  # spec.scaling.dryRun kept it from being done
 
 

@@ -35,7 +35,7 @@ def scheduled(case: Case, number: int) -> Ruling | None:
     schedules = case.horizontal.schedules
     if not schedules:
         return None
-    return Ruling("Schedule", number, Reason.SCHEDULED, outlook(schedules, case.observation.now))
+    return Ruling("Schedule", number, "", outlook(schedules, case.observation.now))
 
 
 def out_of_bounds(case: Case, number: int) -> Ruling | None:

@@ -25,7 +25,7 @@ def first_seen(observation: Observation) -> History:
 
 
 def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
-    """`history` with the decision's recommendation, outage and start-ups.
+    """`history` with the decision's recommendation, outage, start-ups and loads.
 
     Without what no window or period in force reaches any more. The same object when nothing changed.
     """
@@ -33,7 +33,7 @@ def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> His
     asked = (decision.recommendation,) if decision.recommendation else ()
     recommendations = _still_eligible((*history.recommendations, *asked), decision.at, behavior)
     events = _recent(history.scale_events, decision.at, behavior)
-    remembered = History(recommendations, events, decision.outage, decision.startups)
+    remembered = History(recommendations, events, decision.outage, decision.startups, decision.loads)
     return history if remembered == history else remembered
 
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from scalableapp.core.forecast import LoadHistory
+
 
 class AppKey(NamedTuple):
     """Names one ScalableApp in the cluster."""
@@ -120,6 +122,7 @@ class History:
     scale_events: tuple[ScaleEvent, ...] = ()
     outage: Outage | None = None
     startups: Startups = Startups()
+    loads: LoadHistory = field(default_factory=LoadHistory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,8 @@ class Decision:
 
     `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
     the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
-    `limited` whether a bound, a window or a policy cut what they asked for. `outage` and `startups` are the
-    history's as they stand now, to be remembered.
+    `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups` and
+    `loads` are the history's as they stand now, to be remembered.
     """
 
     at: datetime
@@ -165,6 +168,7 @@ class Decision:
     data_message: str = ""
     outage: Outage | None = None
     startups: Startups = Startups()
+    loads: LoadHistory = field(default_factory=LoadHistory)
 
     @property
     def changes(self) -> bool:

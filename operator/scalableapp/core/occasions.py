@@ -1,4 +1,4 @@
-"""Parts of `spec.scaling.horizontal` that hold on occasion: schedules, bursts, outages of the metrics."""
+"""Parts of `spec.scaling.horizontal` that hold on occasion: schedules, bursts, forecasts, outages of the metrics."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -74,6 +74,16 @@ class Burst(Model):
         if self.threshold_ratio <= 1:
             raise ValueError(f"threshold {self.threshold} is not more than 1; write 1.5 for half more than the target")
         return self
+
+
+class Prediction(Model):
+    """Forecasts of the requests, which may only add replicas or keep them."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether to scale ahead to the load expected at the time new pods would serve. A model is used "
+        "only while it was clearly better in the last hour than expecting the load of now.",
+    )
 
 
 class FallbackBehavior(StrEnum):

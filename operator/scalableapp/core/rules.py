@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from scalableapp.core.bounds import Bounds
+from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.horizontal import Proposal
 from scalableapp.core.model import History, Observation, Outage, Startups, Step
 from scalableapp.core.scaling import Horizontal
@@ -24,6 +25,7 @@ class Case(NamedTuple):
     bounds: Bounds
     outage: Outage | None
     startups: Startups
+    loads: LoadHistory
 
     @property
     def current(self) -> int:
@@ -49,10 +51,10 @@ class Case(NamedTuple):
 class Ruling(NamedTuple):
     """What a rule says: the number from here on, and why.
 
-    `ends`: no later rule is asked. `limits`: the metrics asked for something else. `active`: False when
-    the metrics do not drive the number. `asked`: what the metrics asked for, to be remembered; the last word
-    counts. `asked_too`: what a rule after the stabilisation windows asked for beyond that. `before`: the steps
-    that led to this one.
+    `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
+    metrics asked for something else. `active`: False when the metrics do not drive the number. `asked`: what the
+    metrics asked for, to be remembered; the last word counts. `asked_too`: what a rule after the stabilisation
+    windows asked for beyond that. `before`: the steps that led to this one.
     """
 
     rule: str

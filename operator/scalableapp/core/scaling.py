@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from scalableapp.core.fields import Model, NonNegativeQuantity, PositiveQuantity, Quantity
-from scalableapp.core.occasions import Burst, Fallback, Schedule
+from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
 from scalableapp.core.quantity import parse_quantity
 
 
@@ -254,6 +254,9 @@ class Horizontal(Model):
     burst: Burst | None = Field(
         None, description="A short window beside the long one, for sudden load. Needs a metric RequestsPerSecond."
     )
+    prediction: Prediction = Field(
+        default_factory=Prediction, description="Forecasts of the requests. Needs a metric RequestsPerSecond."
+    )
     fallback: Fallback = Field(
         default_factory=Fallback, description="What happens while no metric can be used, as when Prometheus is down."
     )
@@ -294,8 +297,9 @@ class Horizontal(Model):
                 "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus, or "
                 "set minReplicas to 1"
             )
-        if self.burst and all(metric.type is not MetricType.REQUESTS_PER_SECOND for metric in self.metrics):
-            raise ValueError("burst looks at requests; add a metric of type RequestsPerSecond or remove burst")
+        for name, used in (("burst", self.burst is not None), ("prediction", self.prediction.enabled)):
+            if used and all(metric.type is not MetricType.REQUESTS_PER_SECOND for metric in self.metrics):
+                raise ValueError(f"{name} looks at requests; add a metric of type RequestsPerSecond or remove {name}")
         if self.combine is not Combine.WEIGHTED and any(metric.weight for metric in self.metrics):
             raise ValueError(f"combine {self.combine} takes no weight; use combine: Weighted or remove weight")
         return self

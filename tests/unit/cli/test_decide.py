@@ -163,6 +163,17 @@ def test_the_short_window_and_an_outage_are_part_of_a_line(ask: Any) -> None:
     assert [(answer["replicas"], answer["reason"]) for answer in answers] == [(6, "Burst"), (5, "Fallback")]
 
 
+def test_the_loads_of_the_past_let_a_forecast_be_made(ask: Any) -> None:
+    horizontal = SPEC["scaling"]["horizontal"] | {"prediction": {"enabled": True}, "maxReplicas": 100}
+    spec = SPEC | {"scaling": {"horizontal": horizontal}}
+    ramp = [[age, 750 - age / 2] for age in range(1200, 0, -15)]
+    rising = situation(750, 15, spec=spec, history={"load": ramp})
+    _, (ahead, plain) = ask(rising, situation(750, 15, spec=spec, history={"load": ramp[:20]}))
+    assert (ahead["replicas"], ahead["reason"]) == (16, "Predicted")
+    assert (plain["replicas"], plain["reason"]) == (15, "DesiredWithinRange")
+    assert plain["message"].endswith("forecasts are in that it takes to judge a model")
+
+
 def test_following_remembers_since_when_there_is_no_data(ask: Any) -> None:
     horizontal = SPEC["scaling"]["horizontal"] | {"fallback": {"behavior": "Static", "replicas": 5, "afterSeconds": 10}}
     ticks = [at(second, 150, 3) for second in (0, 5, 10, 15)]
