@@ -41,11 +41,13 @@ def bounds_at(horizontal: Horizontal, now: datetime) -> Bounds:
 
     Should they cross, the floor wins: too many pods cost money, too few cost requests.
     """
+    least, most = Bound(horizontal.min_replicas, _FLOOR), Bound(horizontal.max_replicas, _CAP)
+    if not horizontal.schedules:
+        return Bounds(least, most)
     active = [schedule for schedule in horizontal.schedules if is_active(schedule, now)]
     floors = [Bound(s.min_replicas, _FLOOR, s.name) for s in active if s.min_replicas is not None]
     caps = [Bound(s.max_replicas, _CAP, s.name) for s in active if s.max_replicas is not None]
-    least = max(floors, default=Bound(horizontal.min_replicas, _FLOOR))
-    most = min(caps, default=Bound(horizontal.max_replicas, _CAP))
+    least, most = max(floors, default=least), min(caps, default=most)
     return Bounds(least, most if least.value <= most.value else least)
 
 

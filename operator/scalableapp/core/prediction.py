@@ -19,13 +19,16 @@ from scalableapp.core.startup import startup_seconds
 _REACTION_SECONDS = 15.0
 # As long as no start has been measured.
 _UNKNOWN_STARTUP_SECONDS = 30.0
+_NOTHING = LoadHistory()
 
 
 def learned(spec: ScalableAppSpec, observation: Observation, loads: LoadHistory, startups: Startups) -> LoadHistory:
     """`loads` with what is measured now; empty while prediction is off. Bad data is not learnt."""
+    if not spec.scaling.horizontal.prediction.enabled:
+        return _NOTHING
     metric = _requests(spec)
-    if not spec.scaling.horizontal.prediction.enabled or metric is None:
-        return LoadHistory()
+    if metric is None:
+        return _NOTHING
     reading = observation.readings.get(metric.label)
     if reading is None or reading.problem:
         return loads
@@ -53,8 +56,10 @@ def horizon_seconds(startups: Startups) -> float:
 
 def prediction(case: Case, number: int) -> Ruling | None:
     """Replicas that the expected load needs, if that is more; otherwise says what the forecasts are worth."""
+    if not case.horizontal.prediction.enabled or case.blind:
+        return None
     metric = _requests(case.spec)
-    if not case.horizontal.prediction.enabled or metric is None or case.blind:
+    if metric is None:
         return None
     forecast, verdict = case.loads.forecast, case.loads.verdict
     if forecast is None:
