@@ -3,7 +3,7 @@
 from scalableapp.core.behavior import rate
 from scalableapp.core.bounds import outlook
 from scalableapp.core.explain import Reason, count
-from scalableapp.core.model import Step
+from scalableapp.core.model import SCHEDULE, Step
 from scalableapp.core.rules import Case, Ruling
 
 
@@ -35,7 +35,7 @@ def scheduled(case: Case, number: int) -> Ruling | None:
     schedules = case.horizontal.schedules
     if not schedules:
         return None
-    return Ruling("Schedule", number, "", outlook(schedules, case.observation.now))
+    return Ruling(SCHEDULE, number, "", outlook(schedules, case.observation.now))
 
 
 def out_of_bounds(case: Case, number: int) -> Ruling | None:

@@ -125,6 +125,10 @@ class History:
     loads: LoadHistory = field(default_factory=LoadHistory)
 
 
+# The rule whose words are news even where the number stays: a schedule began or ended.
+SCHEDULE = "Schedule"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One rule's say in a decision: its name, the number after it, and why in words."""

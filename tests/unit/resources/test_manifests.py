@@ -6,12 +6,12 @@ from typing import Any
 import cel
 import pytest
 import yaml
-from scalableapp.settings import Settings
 
 from scalableapp import __version__
 from scalableapp.core.crd import crd
 from scalableapp.core.spec import parse_spec
 from scalableapp.errors import SpecError
+from scalableapp.settings import Settings
 
 MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
 
