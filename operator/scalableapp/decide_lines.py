@@ -6,12 +6,14 @@ One line is one situation of one app:
      "observed": {"replicas": int, "rollout": bool, "sampleAgeSeconds": number,
                   "pods": [{"name", "phase", "ready", "deleting", "startedSecondsAgo", "readySecondsAgo": number|null,
                             "usage": {metric: quantity}}],
-                  "totals": {metric: number}},
+                  "totals": {metric: number}, "burstTotals": {metric: number}},
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
-                 "load": [[secondsAgo, requestsPerSecond]]}}
+                 "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
 A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
-last changed. A metric with values in `usage` is decided per pod, one with only a total by that.
+last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
+are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
+used, and the replicas of then.
 """
 
 import json
@@ -23,19 +25,26 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.forecast import LoadHistory
+from scalableapp.core.interval import due
 from scalableapp.core.model import (
     DataProblem,
     Decision,
     History,
     Observation,
+    Outage,
     PodState,
     Reading,
     Recommendation,
     ScaleEvent,
+    Startups,
 )
+from scalableapp.core.prediction import replayed
+from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.startup import learn
 from scalableapp.errors import ScalableAppError, SpecError
 
 # A sample this old says more about the scraping than about the load.
@@ -46,6 +55,7 @@ CLOCK_SKEW_SECONDS = 30.0
 # Bounds that keep dates within what datetime can tell.
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2001, 9, 9, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
+Load = Annotated[float, Field(ge=0, le=LARGEST_VALUE, allow_inf_nan=False)]
 Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value) if isinstance(value, str) else value)]
 
 
@@ -75,6 +85,7 @@ class _Observed(_Part):
     rollout: bool = False
     pods: tuple[_Pod, ...] = ()
     totals: dict[str, float | None] = Field(default_factory=dict)
+    burst_totals: dict[str, float | None] = Field(default_factory=dict)
     sample_age_seconds: float = 0.0
 
 
@@ -88,10 +99,16 @@ class _ScaleEvent(_Part):
     change: int
 
 
+class _Outage(_Part):
+    seconds_ago: Seconds
+    replicas: int = Field(ge=0, le=2**31 - 1)
+
+
 class _History(_Part):
     recommendations: tuple[_Recommendation, ...] = ()
     scale_events: tuple[_ScaleEvent, ...] = ()
-    load: tuple[tuple[float, float], ...] = ()
+    outage: _Outage | None = None
+    load: tuple[tuple[Seconds, Load], ...] = ()
 
 
 class _Line(_Part):
@@ -113,23 +130,31 @@ class Answers:
         self._history: History | None = None
         self._raw_spec: dict[str, Any] | None = None
         self._spec: ScalableAppSpec | None = None
+        self._decided_at: datetime | None = None
 
     def answer(self, text: str) -> dict[str, Any]:
         """The decision for one line. Raises LineError."""
         line = _read(text)
         spec = self._parsed(line.spec)
         observation = _observation(line, spec)
-        history = self._history or _given(line) or (first_seen(observation) if self._follow else History())
+        if self._follow and not due(spec.scaling, self._decided_at, observation.now):
+            return _not_due(spec, observation)
+        history = self._history or _given(line, spec, observation) or self._blank(observation)
         decision = decide(spec, observation, history)
         if self._follow:
             self._history = _carried_out(history, decision, spec)
+            self._decided_at = observation.now
         return _told(decision)
+
+    def _blank(self, observation: Observation) -> History:
+        return first_seen(observation) if self._follow else History()
 
     def _parsed(self, raw: dict[str, Any]) -> ScalableAppSpec:
         """Successive lines mostly share their spec, and parsing it costs more than the decision."""
         if self._spec is None or raw != self._raw_spec:
             try:
                 self._raw_spec, self._spec = raw, parse_spec(raw)
+                self._decided_at = None  # a changed spec is decided on at once
             except SpecError as error:
                 self._raw_spec = self._spec = None
                 raise LineError(str(error)) from error
@@ -194,7 +219,7 @@ def _reading(metric: Metric, seen: _Observed) -> Reading:
     total = _of(metric, seen.totals)
     if total is None and not per_pod:
         return Reading(problem=DataProblem.EMPTY, message="neither usage nor totals has it")
-    return Reading(total=total, per_pod=per_pod)
+    return Reading(total=total, per_pod=per_pod, burst_total=_of(metric, seen.burst_totals))
 
 
 def _of(metric: Metric, values: Mapping[str, Value]) -> Value | None:
@@ -203,13 +228,24 @@ def _of(metric: Metric, values: Mapping[str, Value]) -> Value | None:
     return values.get(metric.type.value)
 
 
-def _given(line: _Line) -> History | None:
+def _given(line: _Line, spec: ScalableAppSpec, observation: Observation) -> History | None:
     if line.history is None:
         return None
     now = line.now.astimezone(UTC)
     wishes = (Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations)
     events = (ScaleEvent(_before(now, entry.seconds_ago), entry.change) for entry in line.history.scale_events)
-    return History(tuple(sorted(wishes, key=lambda entry: entry.at)), tuple(sorted(events, key=lambda entry: entry.at)))
+    outage, startups = line.history.outage, learn(Startups(), observation.pods)
+    return History(
+        tuple(sorted(wishes, key=lambda entry: entry.at)),
+        tuple(sorted(events, key=lambda entry: entry.at)),
+        Outage(_before(now, outage.seconds_ago), outage.replicas) if outage else None,
+        startups,
+        _loads(line.history, now, startups) if spec.scaling.horizontal.prediction.enabled else LoadHistory(),
+    )
+
+
+def _loads(history: _History, now: datetime, startups: Startups) -> LoadHistory:
+    return replayed(((_before(now, age), load) for age, load in sorted(history.load, reverse=True)), startups)
 
 
 def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
@@ -217,6 +253,12 @@ def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) ->
     if not decision.changes:
         return remembered
     return record_scale(remembered, decision.at, decision.replicas_to - decision.replicas_from, spec)
+
+
+def _not_due(spec: ScalableAppSpec, observation: Observation) -> dict[str, Any]:
+    message = f"not decided on: the last decision is less than {spec.scaling.interval_seconds} s old (intervalSeconds)"
+    step = {"rule": "Interval", "value": observation.replicas, "message": message}
+    return {"replicas": observation.replicas, "reason": "NotDue", "message": message, "steps": [step]}
 
 
 def _told(decision: Decision) -> dict[str, Any]:

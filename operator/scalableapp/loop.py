@@ -13,7 +13,7 @@ from datetime import datetime
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
-from scalableapp.core.model import Decision
+from scalableapp.core.model import SCHEDULE, Decision
 from scalableapp.core.scaling import MetricType
 from scalableapp.core.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
@@ -126,11 +126,15 @@ class Loop:
         kinds: set[MetricType] = set()
         namespaces: set[str] = set()
         queries: set[str] = set()
+        bursts: set[int] = set()
         for record in self.registry.apps():
             kinds.update(metric.type for metric in record.metrics)
             queries.update(record.queries.values())
             namespaces.add(record.key.namespace)
-        return Wanted(frozenset(kinds - {MetricType.PROMETHEUS}), frozenset(namespaces), frozenset(queries))
+            if record.spec and record.spec.scaling.horizontal.burst:
+                bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
+        kinds.discard(MetricType.PROMETHEUS)
+        return Wanted(frozenset(kinds), frozenset(namespaces), frozenset(queries), frozenset(bursts))
 
     def _look_at(self, record: AppRecord) -> None:
         """Decide anew; the app gets a turn when something follows from that."""
@@ -182,4 +186,5 @@ def _identity(decision: Decision) -> tuple[object, ...]:
         decision.limited,
         decision.data_problem,
         tuple(report.name for report in decision.metrics),
+        tuple(step.message for step in decision.steps if step.rule == SCHEDULE),
     )

@@ -1,5 +1,7 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.conditions import AppState, Trouble
@@ -74,17 +76,27 @@ class _Answers:
             answer = self._snapshot.queries.get(self._record.queries[metric.label])
             return Reading(answer.value, problem=answer.problem, message=answer.message) if answer else _NOT_ASKED
         grouped = self._snapshot.kinds.get(metric.type)
-        return self._of_pods(metric, grouped) if grouped else _NOT_ASKED
+        reading = self._of_pods(metric, grouped) if grouped else _NOT_ASKED
+        return replace(reading, burst_total=self._burst_total(self._snapshot.bursts, metric))
+
+    def _burst_total(self, bursts: Mapping[int, PodAnswer], metric: Metric) -> float | None:
+        """Requests/s over the short window that the app states; None without one, and where it cannot be used."""
+        rules = self._record.spec.scaling.horizontal.burst if self._record.spec else None
+        answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
+        return sum(self._values(answer).values()) if answer and not answer.problem else None
 
     def _of_pods(self, metric: Metric, answer: PodAnswer) -> Reading:
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
-        namespace, pods = self._record.key.namespace, self._record.pods
-        values = {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
+        values = self._values(answer)
         if not values:
             message = f"Prometheus has no {metric.type} of any pod of {self._record.key}; is it scraping them?"
             return Reading(problem=DataProblem.EMPTY, message=message)
         return Reading(sum(values.values()), per_pod=values)
+
+    def _values(self, answer: PodAnswer) -> dict[str, float]:
+        namespace, pods = self._record.key.namespace, self._record.pods
+        return {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
 
 
 # A new metric is asked for with the next tick.

@@ -34,12 +34,14 @@ class Wanted:
     """What one tick asks Prometheus for.
 
     `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
-    variables already filled in, each asked once however many apps share it.
+    variables already filled in, each asked once however many apps share it. `bursts` are short windows, in
+    seconds, over which requests/s are wanted beside those of the kind.
     """
 
     kinds: frozenset[MetricType]
     namespaces: frozenset[str]
     queries: frozenset[str] = frozenset()
+    bursts: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Snapshot:
     at: datetime
     kinds: Mapping[MetricType, PodAnswer] = field(default_factory=dict)
     queries: Mapping[str, QueryAnswer] = field(default_factory=dict)
+    bursts: Mapping[int, PodAnswer] = field(default_factory=dict)
 
 
 class Metrics(Protocol):

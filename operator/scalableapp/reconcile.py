@@ -6,12 +6,14 @@ times, and what is in line already costs no call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.conditions import Trouble
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
-from scalableapp.core.model import Decision
+from scalableapp.core.interval import due
+from scalableapp.core.model import Decision, History, Observation
 from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.status import Change, build_status, change_of, history_from, patch_of, turned_bad
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
@@ -63,17 +65,32 @@ class Reconciler:
         return True
 
     def evaluate(self, record: AppRecord) -> Decision | None:
-        """What to do with the replicas, decided from what is known now; None when there is nothing to decide on."""
+        """What to do with the replicas, decided from what is known now.
+
+        None when there is nothing to decide on, or the app's own interval has not passed.
+        """
         now = self._now()
+        if not self._is_due(record, now):
+            return None
         observation = observe(record, self._registry, now, self._stale_after)
         if record.spec is None or observation is None:
             return None
         if record.history is None:
-            remembered = history_from(record.status, now)
-            record.history = remembered if remembered.recommendations else first_seen(observation)
+            record.history = _history(record, observation)
         record.decision = decide(record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
+        if not record.decision.changes:
+            self._settle(record, now)
         return record.decision
+
+    def _is_due(self, record: AppRecord, now: datetime) -> bool:
+        """A changed spec is decided on at once; so is what has been decided, but not carried out yet."""
+        if record.spec is None or record.settled_generation != record.generation:
+            return True
+        return due(record.spec.scaling, record.settled_at, now)
+
+    def _settle(self, record: AppRecord, now: datetime) -> None:
+        record.settled_at, record.settled_generation = now, record.generation
 
     async def _act(self, record: AppRecord) -> Exception | None:
         """Children, then replicas: one failing does not stop the other. Returns what went wrong first."""
@@ -176,6 +193,7 @@ class Reconciler:
             record.scale_failed = True
             record.trouble = Trouble("FailedRescale", f"{change} failed: {error}", holds=False)
             raise
+        self._settle(record, decision.at)
         log.info("%s: %s (%s): %s", record.key, change, decision.reason, decision.message)
         self._registry.scaled(record, decision.replicas_to)
         if record.spec and record.history is not None:
@@ -200,3 +218,10 @@ class Reconciler:
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
+
+
+def _history(record: AppRecord, observation: Observation) -> History:
+    """What status remembers; without recommendations in it, that of an app nobody has decided on yet."""
+    remembered = history_from(record.status, observation.now)
+    recommendations = remembered.recommendations or first_seen(observation).recommendations
+    return replace(remembered, recommendations=recommendations)

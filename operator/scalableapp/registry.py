@@ -83,6 +83,8 @@ class AppRecord:
     ready: str = "Unknown"
     history: History | None = None
     decision: Decision | None = None
+    settled_at: datetime | None = None
+    settled_generation: int = -1
     reported: Decision | None = None
     reported_at: datetime | None = None
     may_report_measures: bool = False

@@ -13,6 +13,13 @@ def scaling(**horizontal: Any) -> dict[str, Any]:
     return {"image": "shop:1", "scaling": {"horizontal": horizontal}}
 
 
+SCHEDULE = {"name": "work", "start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 3}
+
+
+def schedule(**changes: Any) -> dict[str, Any]:
+    return scaling(schedules=[SCHEDULE | changes])
+
+
 def test_an_image_alone_is_a_whole_app() -> None:
     spec = parse_spec({"image": "shop:1"})
 
@@ -75,6 +82,54 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "spec",
         "add a metric",
     ),
+    ("0 without a waking metric", scaling(minReplicas=0), "spec.scaling.horizontal", "add activationTarget"),
+    (
+        "activation of a pod metric",
+        scaling(metrics=[{"type": "CPU", "target": "1", "activationTarget": "0"}]),
+        "metrics[0]",
+        "remove activationTarget",
+    ),
+    ("a schedule to 0 without a waking metric", schedule(minReplicas=0), "horizontal", "add activationTarget"),
+    ("schedule without effect", schedule(minReplicas=None), "schedules[0]", "add minReplicas or maxReplicas"),
+    ("schedule with a wrong cron", schedule(start="0 25 * * *"), "schedules[0]", "has a wrong hour; correct it"),
+    ("schedule in no time zone", schedule(timezone="Paris"), "schedules[0]", "write a name such as Europe/Paris"),
+    ("schedule that ends as it starts", schedule(end="0 8 * * *"), "schedules[0]", "let end fire at another time"),
+    ("schedule over maxReplicas", schedule(minReplicas=11), "horizontal", "work leads to minReplicas 11 over"),
+    (
+        "the same schedule twice",
+        scaling(schedules=[SCHEDULE, SCHEDULE]),
+        "spec.scaling.horizontal",
+        "give each schedule its own name",
+    ),
+    ("burst without requests", scaling(burst={}), "spec.scaling.horizontal", "add a metric of type RequestsPerSecond"),
+    ("burst under the target", scaling(burst={"threshold": "0.9"}), "horizontal.burst", "write 1.5"),
+    ("fallback without replicas", scaling(fallback={"behavior": "Static"}), "horizontal.fallback", "add replicas"),
+    ("hold with replicas", scaling(fallback={"replicas": 3}), "horizontal.fallback", "remove replicas or use behavior"),
+    (
+        "percentile without aggregate",
+        scaling(metrics=[{"type": "CPU", "target": "1", "percentile": 90}]),
+        "metrics[0]",
+        "add aggregate: Percentile",
+    ),
+    (
+        "aggregate without percentile",
+        scaling(metrics=[{"type": "CPU", "target": "1", "aggregate": "Percentile"}]),
+        "metrics[0]",
+        "add percentile: 90",
+    ),
+    (
+        "percentile of a query",
+        scaling(metrics=[{"type": "Prometheus", "query": "q", "target": "1", "aggregate": "Percentile"}]),
+        "metrics[0]",
+        "use quantile() in the query",
+    ),
+    (
+        "weight without combine",
+        scaling(metrics=[{"type": "CPU", "target": "1", "weight": "2"}]),
+        "spec.scaling.horizontal",
+        "use combine: Weighted",
+    ),
+    ("interval 0", {"image": "a", "scaling": {"intervalSeconds": 0}}, "spec.scaling.intervalSeconds", "it is 0"),
     ("path without slash", {"image": "a", "health": {"livenessPath": "alive"}}, "spec.health.livenessPath", "'alive'"),
     ("host with a scheme", {"image": "a", "ingress": {"host": "http://a"}}, "spec.ingress.host", "'http://a'"),
 ]

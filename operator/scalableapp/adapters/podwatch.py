@@ -137,6 +137,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         deleting="deletionTimestamp" in metadata,
         started_at=_time(status.get("startTime") or metadata["creationTimestamp"]),
         readiness_changed_at=_time(changed) if changed else None,
+        created_at=_time(metadata["creationTimestamp"]),
     )
 
 

@@ -33,6 +33,8 @@ _GROUPED = {
     MetricType.CPU: ("container_cpu_usage_seconds_total", f'container="{CONTAINER}",', CPU_RATE_WINDOW_SECONDS),
 }
 
+_REQUESTS = MetricType.REQUESTS_PER_SECOND
+
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
@@ -82,7 +84,10 @@ class PrometheusMetrics:
         if not await self._reachable():
             return _all_unreachable(kinds, queries, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
-        per_kind = {kind: partial(self._ask_per_pod, kind, matcher) for kind in kinds}
+        per_kind: dict[MetricType | int, Callable[[], PodAnswer]] = {
+            **{kind: partial(self._ask_per_pod, kind, matcher, _GROUPED[kind][2]) for kind in kinds},
+            **{window: partial(self._ask_per_pod, _REQUESTS, matcher, window) for window in sorted(wanted.bursts)},
+        }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
         of_kinds, of_queries = await asyncio.gather(
             self._within_time(self._kind_threads, per_kind, PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())),
@@ -92,7 +97,12 @@ class PrometheusMetrics:
         )
         self._breaker.learn([*of_kinds.values(), *of_queries.values()])
         left_out = dict.fromkeys(queries[MOST_QUERIES:], _TOO_MANY)
-        return Snapshot(datetime.now(UTC), of_kinds, of_queries | left_out)
+        return Snapshot(
+            datetime.now(UTC),
+            {kind: of_kinds[kind] for kind in kinds},
+            of_queries | left_out,
+            {window: of_kinds[window] for window in wanted.bursts},
+        )
 
     async def _reachable(self) -> bool:
         """False while the breaker is open; when its time has come, one cheap query decides."""
@@ -118,9 +128,9 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    def _ask_per_pod(self, kind: MetricType, matcher: str) -> PodAnswer:
-        """A value for each pod of the namespaces, in the kind's unit (requests/s, cores)."""
-        metric, matchers, window = _GROUPED[kind]
+    def _ask_per_pod(self, kind: MetricType, matcher: str, window: float) -> PodAnswer:
+        """A value for each pod of the namespaces, in the kind's unit (requests/s, cores), over `window` seconds."""
+        metric, matchers, _ = _GROUPED[kind]
         query = f"sum by (namespace, pod) (rate({metric}{{{matchers}{matcher}}}[{window:.0f}s]))"
         answer = self._timed(kind, query)
         if answer.problem:

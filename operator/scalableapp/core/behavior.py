@@ -53,7 +53,7 @@ def _stabilized(case: Case, number: int, value: int, binding: Recommendation, ru
 
 
 def rate(case: Case, number: int) -> Ruling | None:
-    """Cuts the change to what the policies leave of their periods."""
+    """Cuts the change to what the policies leave of their periods. From 0, one pod is always let through."""
     if number > case.current:
         return _limit_up(case, number, case.horizontal.behavior.scale_up)
     if number < case.current:
@@ -66,7 +66,7 @@ def _limit_up(case: Case, number: int, rules: ScaleUp) -> Ruling | None:
         return _disabled(case, number, "Up", Reason.SCALE_UP_LIMIT)
     select = min if rules.select_policy is SelectPolicy.MIN else max
     limit, policy = select(((_most(policy, case), policy) for policy in rules.policies), key=_limit_of)
-    limit = max(limit, case.current)  # what the period has already used up is not taken back
+    limit = max(limit, case.current, 1)  # the period's past is not taken back, and a percentage of 0 pods is 0 pods
     return _limited(case, number, limit, policy) if number > limit else None
 
 

@@ -155,11 +155,6 @@ def status_schema() -> Schema:
         "message": _string("Why, in words."),
         "steps": _list("The rules that led to the number, in order, the last one last.", _object("A rule.", step)),
     }
-    recommendation = {
-        "time": _string("When.") | when,
-        "replicas": _integer("What the metrics asked for, before stabilisation."),
-    }
-    scale_event = {"time": _string("When.") | when, "change": _integer("Replicas added, or removed when negative.")}
     return _object(
         "What the operator sees and did, and why.",
         {
@@ -172,17 +167,34 @@ def status_schema() -> Schema:
             "metrics": _list("The metrics as last reported.", _object("A metric.", metric)),
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,
-            "recommendations": _list(
-                "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
-                _object("A recommendation.", recommendation),
-            ),
-            "scaleEvents": _list(
-                "Memory of the scaling policies, kept here to survive a restart of the operator.",
-                _object("A change of replicas.", scale_event),
-            ),
+            **_memory(when),
             "conditions": _conditions(when),
         },
     )
+
+
+def _memory(when: Schema) -> dict[str, Schema]:
+    """What decisions remember, kept in status to survive a restart of the operator."""
+    recommendation = {
+        "time": _string("When.") | when,
+        "replicas": _integer("What the metrics asked for, before stabilisation."),
+    }
+    scale_event = {"time": _string("When.") | when, "change": _integer("Replicas added, or removed when negative.")}
+    outage = {
+        "time": _string("When it began.") | when,
+        "replicas": _integer("Replicas then: the last that usable metrics led to."),
+    }
+    return {
+        "recommendations": _list(
+            "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
+            _object("A recommendation.", recommendation),
+        ),
+        "scaleEvents": _list(
+            "Memory of the scaling policies, kept here to survive a restart of the operator.",
+            _object("A change of replicas.", scale_event),
+        ),
+        "outage": _object("Since when no metric can be used; absent while one can.", outage),
+    }
 
 
 def _conditions(when: Schema) -> Schema:

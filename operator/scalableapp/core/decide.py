@@ -5,16 +5,22 @@ first rule that `ends` is the last one asked.
 """
 
 from collections.abc import Iterator
-from itertools import accumulate
 
+from scalableapp.core.activation import activation
 from scalableapp.core.behavior import rate, stabilization
-from scalableapp.core.explain import Reason, count
-from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout
+from scalableapp.core.bounds import Bound, bounds_at
+from scalableapp.core.burst import burst
+from scalableapp.core.combine import combined
+from scalableapp.core.explain import Reason
+from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout, scheduled
 from scalableapp.core.history import first_seen, record_scale, remember
-from scalableapp.core.horizontal import Proposal, Tolerance, propose
+from scalableapp.core.horizontal import Tolerance, propose
 from scalableapp.core.model import Decision, History, Observation, Recommendation, Step
+from scalableapp.core.outage import fallback, outage_after
+from scalableapp.core.prediction import learned, prediction
 from scalableapp.core.rules import Case, Rule, Ruling
 from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.startup import learn
 
 __all__ = ["decide", "first_seen", "record_scale", "remember"]
 
@@ -24,82 +30,54 @@ def decide(spec: ScalableAppSpec, observation: Observation, history: History) ->
 
     Pure: the same arguments give the same decision. Never raises on measured data.
     """
-    tolerance = Tolerance.of(spec.scaling.horizontal.behavior)
-    proposals = tuple(propose(metric, observation, tolerance) for metric in spec.metrics)
-    case = Case(spec, observation, history, proposals)
+    case = _case(spec, observation, history)
     return _decision(case, _dry_run(case, _fold(case)))
 
 
-def _metrics(case: Case, number: int) -> Ruling:
-    """The largest proposal wins. A metric that failed may be the one that needs more, so none goes down then."""
-    best = max(case.proposals, key=_wish)
-    failed = [proposal for proposal in case.proposals if proposal.failure]
-    if failed and _wish(best) < number:
-        return _refused(case, number, best, min(failed, key=_has_only_to_wait))
-    return Ruling(
-        best.report.name,
-        _wish(best),
-        Reason.DESIRED_WITHIN_RANGE,
-        best.message,
-        asked=_wish(best),
-        before=_steps_before(case, best),
+def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> Case:
+    horizontal, now = spec.scaling.horizontal, observation.now
+    tolerance = Tolerance.of(horizontal.behavior)
+    proposals = tuple(propose(metric, observation, tolerance) for metric in spec.metrics)
+    startups = learn(history.startups, observation.pods)
+    return Case(
+        spec,
+        observation,
+        history,
+        proposals,
+        bounds_at(horizontal, now),
+        outage_after(history.outage, proposals, now, observation.replicas),
+        startups,
+        learned(spec, observation, history.loads, startups),
     )
-
-
-def _refused(case: Case, number: int, best: Proposal, failed: Proposal) -> Ruling:
-    all_failed = best.replicas is None
-    refusal = f"held at {count(number, 'replica')}" if all_failed else f"scale-down to {_wish(best)} refused"
-    return Ruling(
-        failed.report.name,
-        number,
-        failed.failure.reason if failed.failure else "",
-        f"{refusal}: {failed.message}",
-        ends=True,
-        limits=not all_failed,
-        active=not all_failed,
-        before=_steps_before(case, failed),
-    )
-
-
-def _steps_before(case: Case, last: Proposal) -> tuple[Step, ...]:
-    """What the other metrics say; the number after each is the largest so far."""
-    others = [proposal for proposal in case.proposals if proposal is not last]
-    largest = accumulate(map(_wish, others), max)
-    return tuple(
-        Step(proposal.report.name, case.current if number == _NO_WISH else number, proposal.message)
-        for proposal, number in zip(others, largest, strict=True)
-    )
-
-
-_NO_WISH = -1
-
-
-def _wish(proposal: Proposal) -> int:
-    return _NO_WISH if proposal.replicas is None else proposal.replicas
-
-
-def _has_only_to_wait(proposal: Proposal) -> bool:
-    return proposal.failure is None or proposal.failure.problem is None
 
 
 def _bounds(case: Case, number: int) -> Ruling | None:
-    """What the metrics ask for, cut to minReplicas..maxReplicas."""
-    least, most = case.horizontal.min_replicas, case.horizontal.max_replicas
-    if number > most:
-        return Ruling("Bounds", most, Reason.TOO_MANY_REPLICAS, f"limited to {most} by maxReplicas", limits=True)
-    if number < least:
-        return Ruling("Bounds", least, Reason.TOO_FEW_REPLICAS, f"limited to {least} by minReplicas", limits=True)
+    """What was asked for, cut to the bounds in force."""
+    least, most = case.bounds
+    if number > most.value:
+        return _limited(most, Reason.TOO_MANY_REPLICAS)
+    if number < least.value:
+        return _limited(least, Reason.TOO_FEW_REPLICAS)
     return None
+
+
+def _limited(bound: Bound, reason: Reason) -> Ruling:
+    return Ruling("Bounds", bound.value, reason, f"limited to {bound.value} by {bound.stated_by}", limits=True)
 
 
 RULES: tuple[Rule, ...] = (
     paused,
     conflicted,
     pinned,
+    scheduled,
     out_of_bounds,
     rollout,
-    _metrics,
+    combined,
+    fallback,
+    activation,
     stabilization,
+    burst,
+    prediction,
     _bounds,
     rate,
 )
@@ -131,12 +109,12 @@ def _dry_run(case: Case, rulings: list[Ruling]) -> list[Ruling]:
 def _decision(case: Case, rulings: list[Ruling]) -> Decision:
     now = case.observation.now
     data = next((p.failure for p in case.proposals if p.failure and p.failure.problem), None)
-    asked = next((ruling.asked for ruling in rulings if ruling.asked is not None), None)
+    asked = _asked(rulings)
     return Decision(
         at=now,
         replicas_from=case.current,
         replicas_to=rulings[-1].value,
-        reason=str(rulings[-1].reason),
+        reason=next(str(ruling.reason) for ruling in reversed(rulings) if ruling.reason),
         message=_told(case, rulings),
         steps=tuple(_steps(rulings)),
         metrics=tuple(proposal.report for proposal in case.proposals),
@@ -145,7 +123,16 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         limited=any(ruling.limits for ruling in rulings),
         data_problem=data.problem if data else None,
         data_message=data.message if data else "",
+        outage=case.outage,
+        startups=case.startups,
+        loads=case.loads,
     )
+
+
+def _asked(rulings: list[Ruling]) -> int | None:
+    """What is remembered for the stabilisation windows."""
+    asked = [ruling.asked for ruling in rulings if ruling.asked is not None][-1:]
+    return max((*asked, *(ruling.asked_too for ruling in rulings if ruling.asked_too is not None)), default=None)
 
 
 def _told(case: Case, rulings: list[Ruling]) -> str:

@@ -19,6 +19,12 @@ def _positive(text: str) -> str:
     return text
 
 
+def _not_negative(text: str) -> str:
+    if parse_quantity(text) < 0:
+        raise ValueError(f"{text} is less than 0")
+    return text
+
+
 def _as_text(value: object) -> object:
     """YAML writes 50 and 0.5 without quotes; a quantity is text."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -29,6 +35,9 @@ Quantity = Annotated[
 ]
 PositiveQuantity = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_positive), Field(json_schema_extra={"format": "positive-quantity"})
+]
+NonNegativeQuantity = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_not_negative), Field(json_schema_extra={"format": "quantity"})
 ]
 Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=256)]
 ResourceMap = Annotated[dict[str, PositiveQuantity], Field(max_length=8)]

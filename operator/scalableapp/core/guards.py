@@ -1,6 +1,9 @@
 """Rules that come before the metrics: who may decide at all, and bounds that hold at once."""
 
+from scalableapp.core.behavior import rate
+from scalableapp.core.bounds import outlook
 from scalableapp.core.explain import Reason, count
+from scalableapp.core.model import SCHEDULE, Step
 from scalableapp.core.rules import Case, Ruling
 
 
@@ -27,21 +30,43 @@ def pinned(case: Case, number: int) -> Ruling | None:
     return Ruling("Pin", pin, Reason.PINNED, message, ends=True, active=False)
 
 
+def scheduled(case: Case, number: int) -> Ruling | None:
+    """Says what the schedules do to the bounds; what follows from that is said by the rules of the bounds."""
+    schedules = case.horizontal.schedules
+    if not schedules:
+        return None
+    return Ruling(SCHEDULE, number, "", outlook(schedules, case.observation.now))
+
+
 def out_of_bounds(case: Case, number: int) -> Ruling | None:
     """Replicas outside min..max are corrected at once, as HPA does: that needs no metrics.
+
+    With behavior.appliesToBounds they are led there at the pace of the policies.
 
     A Deployment that somebody scaled to 0 is out of bounds, too, and comes back to minReplicas. (HPA
     takes 0 for "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
     `spec.scaling.paused`; were 0 a third switch, an app would stay dead after its pin is removed.
     """
-    least, most = case.horizontal.min_replicas, case.horizontal.max_replicas
-    if number > most:
-        message = f"{count(number, 'replica')} exceed maxReplicas {most}: cut to it at once"
-        return Ruling("Bounds", most, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
-    if number < least:
-        message = f"{count(number, 'replica')} fall short of minReplicas {least}: raised to it at once"
-        return Ruling("Bounds", least, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
-    return None
+    least, most = case.bounds
+    if least.value <= number <= most.value:
+        return None
+    slowly = case.horizontal.behavior.applies_to_bounds
+    pace = "at the pace of behavior" if slowly else "at once"
+    if number > most.value:
+        message = f"{count(number, 'replica')} exceed {most}: cut to it {pace}"
+        ruling = Ruling("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
+    else:
+        message = f"{count(number, 'replica')} fall short of {least}: raised to it {pace}"
+        ruling = Ruling("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
+    return _paced(case, ruling) if slowly else ruling
+
+
+def _paced(case: Case, ruling: Ruling) -> Ruling:
+    pace = rate(case, ruling.value)
+    if pace is None:
+        return ruling
+    message = f"{ruling.message}; {pace.message}"
+    return pace._replace(message=message, ends=True, before=(Step(ruling.rule, ruling.value, ruling.message),))
 
 
 def rollout(case: Case, number: int) -> Ruling | None:

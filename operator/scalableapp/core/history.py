@@ -5,6 +5,7 @@ later one surpasses. What the windows yield is the same as from the full list.
 """
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.model import Decision, History, Observation, Recommendation, ScaleEvent
@@ -24,28 +25,22 @@ def first_seen(observation: Observation) -> History:
 
 
 def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> History:
-    """`history` with the decision's recommendation, less what no window or period in force reaches any more.
+    """`history` with the decision's recommendation, outage, start-ups and loads.
 
-    The same object when nothing changed.
+    Without what no window or period in force reaches any more. The same object when nothing changed.
     """
     behavior = spec.scaling.horizontal.behavior
     asked = (decision.recommendation,) if decision.recommendation else ()
     recommendations = _still_eligible((*history.recommendations, *asked), decision.at, behavior)
-    return _unless_same(history, recommendations, _recent(history.scale_events, decision.at, behavior))
+    events = _recent(history.scale_events, decision.at, behavior)
+    remembered = History(recommendations, events, decision.outage, decision.startups, decision.loads)
+    return history if remembered == history else remembered
 
 
 def record_scale(history: History, at: datetime, change: int, spec: ScalableAppSpec) -> History:
     """`history` with a change of replicas that was carried out at `at`; `change` is signed."""
     events = (*history.scale_events, ScaleEvent(at, change))
-    return History(history.recommendations, _recent(events, at, spec.scaling.horizontal.behavior))
-
-
-def _unless_same(
-    history: History, recommendations: tuple[Recommendation, ...], events: tuple[ScaleEvent, ...]
-) -> History:
-    if recommendations == history.recommendations and events == history.scale_events:
-        return history
-    return History(recommendations, events)
+    return replace(history, scale_events=_recent(events, at, spec.scaling.horizontal.behavior))
 
 
 def _still_eligible(

@@ -92,25 +92,37 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     return _from_total(metric, reading.total, observation, tolerance)
 
 
-def replicas_for_pods(groups: PodGroups, target: float, current: int, tolerance: Tolerance) -> Answer:
+def replicas_for_pods(
+    groups: PodGroups, target: float, current: int, tolerance: Tolerance, percentile: int | None = None
+) -> Answer:
     """HPA's rule for values per pod, ceil(average / target x pods); `groups.samples` must not be empty.
+
+    With `percentile` the value of the pod at that rank takes the place of the average.
 
     Pods without a sample count as on target when that means scaling down and as idle when it means
     scaling up; pods that are not ready count as idle when scaling up. If that turns the direction, or
     brings the ratio into tolerance, nothing changes.
     """
-    measured, size = sum(groups.samples), len(groups.samples)
+    measured, size = _all_at(percentile, groups.samples), len(groups.samples)
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
         return Answer(current if tolerance.holds(ratio) else _ceil(measured / target), ratio)
-    filled = measured + (groups.missing * target if ratio <= 1 else 0)
+    missing = (target if ratio <= 1 else 0.0,) * groups.missing
+    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
     size += groups.missing + unready
     new_ratio = _exact(filled / size / target)
     replicas = _ceil(filled / target)
     turned = (new_ratio > 1) != (ratio > 1) or (replicas < current if new_ratio > 1 else replicas > current)
     note = _note(groups.missing, unready, ratio)
     return Answer(current if turned or tolerance.holds(new_ratio) else replicas, new_ratio, note)
+
+
+def _all_at(percentile: int | None, values: tuple[float, ...]) -> float:
+    """The sum, or what it would be if every pod were at the percentile (nearest rank: no value is invented)."""
+    if percentile is None:
+        return sum(values)
+    return sorted(values)[math.ceil(percentile / 100 * len(values)) - 1] * len(values)
 
 
 def replicas_for_total(total: float, target: float, current: int, tolerance: Tolerance) -> Answer:
@@ -120,8 +132,13 @@ def replicas_for_total(total: float, target: float, current: int, tolerance: Tol
 
 
 def replicas_for_value(value: float, target: float, ready: int, current: int, tolerance: Tolerance) -> Answer:
-    """HPA's rule for Value: the whole app's value follows the number of `ready` pods, which must not be 0."""
+    """HPA's rule for Value: the whole app's value follows the number of `ready` pods.
+
+    With 0 replicas there are none, and the ratio itself is what is asked for. Else `ready` must not be 0.
+    """
     ratio = _exact(value / target)
+    if current == 0:
+        return Answer(_ceil(ratio), ratio)
     return Answer(current if tolerance.holds(ratio) else _ceil(value / target * ready), ratio)
 
 
@@ -159,9 +176,11 @@ def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observa
     coverage = too_thin(metric, values, observation) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
-    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance)
-    average = sum(groups.samples) / len(groups.samples)
-    return _answered(metric, answer, average, f" per pod on {count(len(groups.samples), 'pod')}", observation)
+    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance, metric.percentile)
+    size = len(groups.samples)
+    level = _all_at(metric.percentile, groups.samples) / size
+    whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
+    return _answered(metric, answer, level, f"{whereof} {count(size, 'pod')}", observation)
 
 
 def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
@@ -172,7 +191,7 @@ def _from_total(metric: Metric, total: float, observation: Observation, toleranc
 
 def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
     ready = sum(map(serves, observation.pods))
-    if not ready:
+    if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
     return _answered(metric, answer, value, f" in all on {count(ready, 'ready pod')}", observation)

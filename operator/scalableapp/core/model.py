@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from scalableapp.core.forecast import LoadHistory
+
 
 class AppKey(NamedTuple):
     """Names one ScalableApp in the cluster."""
@@ -41,18 +43,23 @@ class Reading:
     """One metric of one app as measured, or why it could not be.
 
     `total` is the sum over the app; `per_pod` maps pod names to values for metrics that are measured
-    per pod (requests/s, CPU cores) and is empty for a user's own query.
+    per pod (requests/s, CPU cores) and is empty for a user's own query. `burst_total` is the sum over the
+    short window of `burst`, where the app states one.
     """
 
     total: float | None = None
     per_pod: Mapping[str, float] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
+    burst_total: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """What a decision needs to know of a pod."""
+    """What a decision needs to know of a pod.
+
+    `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
+    """
 
     name: str
     phase: str
@@ -60,6 +67,7 @@ class PodState:
     deleting: bool
     started_at: datetime
     readiness_changed_at: datetime | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,34 @@ class ScaleEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """No metric can be used since a moment; `replicas` is what there was then, the last good number."""
+
+    since: datetime
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Startups:
+    """Seconds that starts of the app's pods took, oldest first, and the names of the pods that are in them."""
+
+    samples: tuple[float, ...] = ()
+    measured: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What a decision remembers: oldest first."""
 
     recommendations: tuple[Recommendation, ...] = ()
     scale_events: tuple[ScaleEvent, ...] = ()
+    outage: Outage | None = None
+    startups: Startups = Startups()
+    loads: LoadHistory = field(default_factory=LoadHistory)
+
+
+# The rule whose words are news even where the number stays: a schedule began or ended.
+SCHEDULE = "Schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +154,8 @@ class Decision:
 
     `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
     the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
-    `limited` whether a bound, a window or a policy cut what they asked for.
+    `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups` and
+    `loads` are the history's as they stand now, to be remembered.
     """
 
     at: datetime
@@ -138,6 +170,9 @@ class Decision:
     limited: bool = False
     data_problem: DataProblem | None = None
     data_message: str = ""
+    outage: Outage | None = None
+    startups: Startups = Startups()
+    loads: LoadHistory = field(default_factory=LoadHistory)
 
     @property
     def changes(self) -> bool:

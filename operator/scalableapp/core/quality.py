@@ -16,7 +16,7 @@ CPU_RATE_WINDOW_SECONDS = 60.0
 SAMPLE_DELAY_SECONDS = 30.0
 # Below this share of ready pods with samples the others are more likely unseen than idle.
 LEAST_COVERAGE = 0.5
-_LARGEST_VALUE = 1e100  # beyond anything measured, and small enough for sums and ratios to stay finite
+LARGEST_VALUE = 1e100  # beyond anything measured, and small enough for sums and ratios to stay finite
 
 
 class Failure(NamedTuple):
@@ -34,14 +34,14 @@ def bad_reading(metric: Metric, reading: Reading, observation: Observation) -> F
     if reading.problem:
         return _data_failure(metric, reading.problem, reading.message)
     values = reading.per_pod.values()
-    if values and not (min(values) >= 0 and sum(values) < _LARGEST_VALUE):  # the sum is NaN when any value is
+    if values and not (min(values) >= 0 and sum(values) < LARGEST_VALUE):  # the sum is NaN when any value is
         bad = (_bad_number(metric, pod, value) for pod, value in reading.per_pod.items())
         return next(filter(None, bad), None)
     return _bad_number(metric, "", reading.total)
 
 
 def _bad_number(metric: Metric, pod: str, value: float | None) -> Failure | None:
-    if value is None or 0 <= value < _LARGEST_VALUE:
+    if value is None or 0 <= value < LARGEST_VALUE:
         return None
     whose = f"the value of pod {pod}" if pod else "the value"
     if math.isnan(value):
@@ -52,12 +52,15 @@ def _bad_number(metric: Metric, pod: str, value: float | None) -> Failure | None
 
 
 def no_samples(metric: Metric, observation: Observation, message: str = "") -> Failure:
-    """Tells a metric that is lost from one that cannot be there yet."""
+    """Tells a metric that is lost from one that cannot be there yet.
+
+    An app that sleeps at 0 is woken by a query: there no pods are no excuse for its missing.
+    """
     serving = [pod for pod in observation.pods if serves(pod)]
-    if not serving:
+    if not serving and (observation.replicas or metric.type is not MetricType.PROMETHEUS):
         return no_ready_pods(metric)
     delay = CPU_RATE_WINDOW_SECONDS if metric.type is MetricType.CPU else SAMPLE_DELAY_SECONDS
-    if all(_ready_seconds(pod, observation.now) < delay for pod in serving):
+    if serving and all(_ready_seconds(pod, observation.now) < delay for pod in serving):
         return Failure(
             Reason.AWAITING_SAMPLES,
             f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago",

@@ -7,8 +7,10 @@ nothing to say returns None.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from scalableapp.core.bounds import Bounds
+from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.horizontal import Proposal
-from scalableapp.core.model import History, Observation, Step
+from scalableapp.core.model import History, Observation, Outage, Startups, Step
 from scalableapp.core.scaling import Horizontal
 from scalableapp.core.spec import ScalableAppSpec
 
@@ -20,6 +22,10 @@ class Case(NamedTuple):
     observation: Observation
     history: History
     proposals: tuple[Proposal, ...]
+    bounds: Bounds
+    outage: Outage | None
+    startups: Startups
+    loads: LoadHistory
 
     @property
     def current(self) -> int:
@@ -28,16 +34,27 @@ class Case(NamedTuple):
 
     @property
     def horizontal(self) -> Horizontal:
-        """Bounds and behaviour."""
+        """Metrics, bounds and behaviour as the spec states them; `bounds` are those in force now."""
         return self.spec.scaling.horizontal
+
+    @property
+    def failed(self) -> list[Proposal]:
+        """Metrics that cannot be used."""
+        return [proposal for proposal in self.proposals if proposal.failure]
+
+    @property
+    def blind(self) -> bool:
+        """Whether no metric can be used."""
+        return all(proposal.failure for proposal in self.proposals)
 
 
 class Ruling(NamedTuple):
     """What a rule says: the number from here on, and why.
 
-    `ends`: no later rule is asked. `limits`: the metrics asked for something else. `active`: False when
-    the metrics do not drive the number. `asked`: what the metrics asked for, to be remembered.
-    `before`: the steps that led to this one.
+    `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
+    metrics asked for something else. `active`: False when the metrics do not drive the number. `asked`: what the
+    metrics asked for, to be remembered; the last word counts. `asked_too`: what a rule after the stabilisation
+    windows asked for beyond that. `before`: the steps that led to this one.
     """
 
     rule: str
@@ -48,6 +65,7 @@ class Ruling(NamedTuple):
     limits: bool = False
     active: bool = True
     asked: int | None = None
+    asked_too: int | None = None
     before: tuple[Step, ...] = ()
 
 

@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from scalableapp.core.fields import Model, PositiveQuantity, Quantity
+from scalableapp.core.fields import Model, NonNegativeQuantity, PositiveQuantity, Quantity
+from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
 from scalableapp.core.quantity import parse_quantity
 
 
@@ -23,6 +24,13 @@ class TargetType(StrEnum):
 
     AVERAGE_VALUE = "AverageValue"
     VALUE = "Value"
+
+
+class Aggregate(StrEnum):
+    """What stands for the app when a metric has a value per pod."""
+
+    AVERAGE = "Average"
+    PERCENTILE = "Percentile"
 
 
 class Metric(Model):
@@ -50,6 +58,22 @@ class Metric(Model):
         description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
         'selector must hold namespace="$namespace". Only for type Prometheus.',
     )
+    aggregate: Aggregate = Field(
+        Aggregate.AVERAGE,
+        description="Average: the pods' average is compared with the target. Percentile: the pod at `percentile` is, "
+        "so that a few hot pods count; it helps where new pods take load off the hot ones. Not for type Prometheus.",
+    )
+    percentile: int | None = Field(
+        None, ge=1, le=100, description="Nearest rank; 100 is the hottest pod. Only with aggregate Percentile."
+    )
+    weight: PositiveQuantity | None = Field(
+        None, description="Share in the average of combine Weighted; without it, 1. Only with combine Weighted."
+    )
+    activation_target: NonNegativeQuantity | None = Field(
+        None,
+        description="With minReplicas 0, the app sleeps at 0 replicas until the query's value is above this. "
+        "Only for type Prometheus.",
+    )
 
     @cached_property
     def label(self) -> str:
@@ -61,6 +85,16 @@ class Metric(Model):
         """The target as a number, parsed once: every decision needs it."""
         return parse_quantity(self.target)
 
+    @cached_property
+    def weight_value(self) -> float:
+        """The weight as a number, parsed once."""
+        return parse_quantity(self.weight or "1")
+
+    @cached_property
+    def activation_value(self) -> float:
+        """The value above which the app must be awake, as a number, parsed once."""
+        return parse_quantity(self.activation_target or "0")
+
     @model_validator(mode="after")
     def _fields_fit_the_type(self) -> Self:
         is_query = self.type is MetricType.PROMETHEUS
@@ -70,6 +104,21 @@ class Metric(Model):
             raise ValueError(f"type {self.type} takes no query; remove query or use type: Prometheus")
         if not is_query and self.target_type is TargetType.VALUE:
             raise ValueError(f"type {self.type} is measured per pod; remove targetType or use type: Prometheus")
+        if not is_query and self.activation_target is not None:
+            raise ValueError(
+                f"type {self.type} cannot be measured without pods; remove activationTarget or use type: Prometheus"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _aggregate_fits(self) -> Self:
+        by_percentile = self.aggregate is Aggregate.PERCENTILE
+        if by_percentile and self.type is MetricType.PROMETHEUS:
+            raise ValueError("a query has no values per pod; remove aggregate or use quantile() in the query")
+        if by_percentile and self.percentile is None:
+            raise ValueError("aggregate Percentile has no percentile; add percentile: 90")
+        if not by_percentile and self.percentile is not None:
+            raise ValueError("percentile has no effect; add aggregate: Percentile or remove percentile")
         return self
 
 
@@ -150,6 +199,11 @@ class Behavior(Model):
 
     scale_up: ScaleUp = Field(default_factory=ScaleUp, description="Rules for adding replicas.")
     scale_down: ScaleDown = Field(default_factory=ScaleDown, description="Rules for removing replicas.")
+    applies_to_bounds: bool = Field(
+        False,
+        description="Whether the policies also slow the way to a changed minReplicas or maxReplicas, a schedule's too. "
+        "Otherwise replicas out of bounds are corrected at once, as HPA does.",
+    )
 
     @model_validator(mode="after")
     def _tolerances_are_ratios(self) -> Self:
@@ -159,10 +213,25 @@ class Behavior(Model):
         return self
 
 
+class Combine(StrEnum):
+    """How the metrics' proposals become one number."""
+
+    MAX = "Max"
+    MIN = "Min"
+    WEIGHTED = "Weighted"
+
+
 class Horizontal(Model):
     """Horizontal scaling: how many replicas."""
 
-    min_replicas: int = Field(1, ge=1, le=1000, description="Fewest replicas.")
+    min_replicas: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Fewest replicas. 0 needs a metric with activationTarget: while it is at or below that, the app "
+        "sleeps. Nothing serves then: HTTP requests fail (the load balancer answers 503) and wake nobody, so 0 is for "
+        "workers that draw from a queue, not for what people wait for.",
+    )
     max_replicas: int = Field(10, ge=1, le=1000, description="Most replicas.")
     metrics: tuple[Metric, ...] = Field(
         (),
@@ -170,7 +239,27 @@ class Horizontal(Model):
         description="Metrics to scale on; the largest proposal wins. Without any: CPU at 80 % of "
         "spec.resources.requests.cpu, as an absolute amount.",
     )
+    combine: Combine = Field(
+        Combine.MAX,
+        description="Max: the largest proposal wins. Min: the smallest, so all metrics must agree on more. Weighted: "
+        "the average by weight. With each of them, a metric that cannot be used forbids scaling down.",
+    )
     behavior: Behavior = Field(default_factory=Behavior, description="Speed and calm of scaling.")
+    schedules: tuple[Schedule, ...] = Field(
+        (),
+        max_length=32,
+        description="Times with other bounds. Where several are active, the highest minReplicas and the lowest "
+        "maxReplicas count; if they cross, minReplicas wins.",
+    )
+    burst: Burst | None = Field(
+        None, description="A short window beside the long one, for sudden load. Needs a metric RequestsPerSecond."
+    )
+    prediction: Prediction = Field(
+        default_factory=Prediction, description="Forecasts of the requests. Needs a metric RequestsPerSecond."
+    )
+    fallback: Fallback = Field(
+        default_factory=Fallback, description="What happens while no metric can be used, as when Prometheus is down."
+    )
 
     @model_validator(mode="after")
     def _bounds_and_names(self) -> Self:
@@ -183,6 +272,36 @@ class Horizontal(Model):
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
             raise ValueError(f"metrics: {', '.join(twice)} stands there twice; give each metric its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _schedules_fit(self) -> Self:
+        names = [schedule.name for schedule in self.schedules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"schedules: {', '.join(twice)} stands there twice; give each schedule its own name")
+        for schedule in self.schedules:
+            least = self.min_replicas if schedule.min_replicas is None else schedule.min_replicas
+            most = self.max_replicas if schedule.max_replicas is None else schedule.max_replicas
+            if least > most:
+                raise ValueError(
+                    f"schedules: {schedule.name} leads to minReplicas {least} over maxReplicas {most}; set both in it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_allow_it(self) -> Self:
+        floors = (self.min_replicas, *(schedule.min_replicas for schedule in self.schedules))
+        if 0 in floors and all(metric.activation_target is None for metric in self.metrics):
+            raise ValueError(
+                "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus, or "
+                "set minReplicas to 1"
+            )
+        for name, used in (("burst", self.burst is not None), ("prediction", self.prediction.enabled)):
+            if used and all(metric.type is not MetricType.REQUESTS_PER_SECOND for metric in self.metrics):
+                raise ValueError(f"{name} looks at requests; add a metric of type RequestsPerSecond or remove {name}")
+        if self.combine is not Combine.WEIGHTED and any(metric.weight for metric in self.metrics):
+            raise ValueError(f"combine {self.combine} takes no weight; use combine: Weighted or remove weight")
         return self
 
 
@@ -198,6 +317,13 @@ class Scaling(Model):
     mode: Mode = Field(Mode.HORIZONTAL, description="Horizontal: replicas follow the metrics.")
     dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
     paused: bool = Field(False, description="Leave replicas as they are.")
+    interval_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="Seconds between two decisions; without it, every look of the operator at the metrics is one. "
+        "A changed spec is decided on at once.",
+    )
     horizontal: Horizontal = Field(
         default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
     )

@@ -10,12 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from scalableapp.core.conditions import AppState, Condition, conditions
-from scalableapp.core.model import Decision, History, MetricReport, Recommendation, ScaleEvent
+from scalableapp.core.model import SCHEDULE, Decision, History, MetricReport, Outage, Recommendation, ScaleEvent
 from scalableapp.core.quantity import parse_quantity
 
 Status = dict[str, Any]
 
-_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime")
+_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage")
 # Lists in status are what a restart needs, not a log; beyond this the oldest go.
 LONGEST_LIST = 64
 
@@ -91,7 +91,8 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
     if recommendations and recommendations[-1].at < now:
         recommendations[-1] = Recommendation(now, recommendations[-1].replicas)
     events = [ScaleEvent(at, entry["change"]) for at, entry in _entries(status, "scaleEvents", "change")]
-    return History(tuple(recommendations), tuple(events))
+    outages = [Outage(at, entry["replicas"]) for at, entry in _entries({"": [status.get("outage")]}, "", "replicas")]
+    return History(tuple(recommendations), tuple(events), outages[0] if outages else None)
 
 
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
@@ -144,7 +145,13 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
     ]
     events = [{"time": _text(event.at), "change": event.change} for event in history.scale_events[-LONGEST_LIST:]]
     last = events[-1]["time"] if events else previous.get("lastScaleTime")
-    return {"recommendations": recommendations or None, "scaleEvents": events or None, "lastScaleTime": last}
+    outage = {"time": _text(history.outage.since), "replicas": history.outage.replicas} if history.outage else None
+    return {
+        "recommendations": recommendations or None,
+        "scaleEvents": events or None,
+        "lastScaleTime": last,
+        "outage": outage,
+    }
 
 
 # A carried-out scaling is told by lastScaleTime; what only ages out of these lists is no news.
@@ -156,6 +163,7 @@ def _material(status: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{field: value for field, value in status.items() if field not in _MEASURED},
         "decision": {field: decision.get(field) for field in ("from", "to", "reason")},
+        "schedules": [step for step in decision.get("steps") or () if step.get("rule") == SCHEDULE],
         "conditions": [
             {field: value for field, value in entry.items() if field != "message"}
             for entry in status.get("conditions", ())

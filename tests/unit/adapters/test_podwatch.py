@@ -176,6 +176,7 @@ def test_a_pod_s_state_is_what_the_api_server_shows() -> None:
     state = pod_state(body)
     assert (state.name, state.phase, state.ready, state.deleting) == ("a", "Running", True, True)
     assert state.started_at == datetime(2026, 11, 23, 8, 0, 2, tzinfo=UTC)
+    assert state.created_at == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     assert state.readiness_changed_at == datetime(2026, 11, 23, 8, 0, 9, tzinfo=UTC)
 
 

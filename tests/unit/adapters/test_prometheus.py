@@ -54,6 +54,16 @@ async def test_queries_name_the_namespaces_of_apps(canned: Canned, metrics: Prom
     ]
 
 
+async def test_each_short_window_is_asked_for_once(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(*PODS, at=time.time())
+    snapshot = await metrics.collect(Wanted(frozenset({RPS}), frozenset({"a"}), bursts=frozenset({10, 20})))
+    assert sorted(canned.queries) == [
+        f'sum by (namespace, pod) (rate(http_requests_total{{namespace=~"a"}}[{window}s]))' for window in (10, 20, 30)
+    ]
+    assert snapshot.bursts[10].values == snapshot.bursts[20].values == snapshot.kinds[RPS].values
+    assert set(snapshot.kinds) == {RPS}
+
+
 async def test_with_very_many_namespaces_they_are_not_named(canned: Canned, metrics: PrometheusMetrics) -> None:
     await per_pod(metrics, *(f"team-{number}" for number in range(prometheus.MOST_NAMESPACES + 1)))
     assert canned.queries == ["sum by (namespace, pod) (rate(http_requests_total{}[30s]))"]

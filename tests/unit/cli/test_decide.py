@@ -11,7 +11,7 @@ import pytest
 
 from scalableapp.cli import main
 
-SPEC = {
+SPEC: dict[str, Any] = {
     "image": "app:1",
     "scaling": {"horizontal": {"maxReplicas": 20, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}},
 }
@@ -149,6 +149,50 @@ def test_following_keeps_the_history_as_the_operator_does(ask: Any) -> None:
         (18, "ScaleDownStabilized"),  # 299 s after 18 was recommended
         (1, "DesiredWithinRange"),
     ]
+
+
+def test_the_short_window_and_an_outage_are_part_of_a_line(ask: Any) -> None:
+    def spec(**horizontal: Any) -> dict[str, Any]:
+        metrics = [{"type": "RequestsPerSecond", "target": "50"}]
+        return {"image": "app:1", "scaling": {"horizontal": {"metrics": metrics, **horizontal}}}
+
+    sudden = situation(spec=spec(burst={}), observed={"burstTotals": {"RequestsPerSecond": 300}})
+    history = {"outage": {"secondsAgo": 301, "replicas": 3}}
+    fallback = spec(fallback={"behavior": "Static", "replicas": 5})
+    _, answers = ask(sudden, situation(spec=fallback, observed={"totals": {}}, history=history))
+    assert [(answer["replicas"], answer["reason"]) for answer in answers] == [(6, "Burst"), (5, "Fallback")]
+
+
+def test_the_loads_of_the_past_let_a_forecast_be_made(ask: Any) -> None:
+    horizontal = SPEC["scaling"]["horizontal"] | {"prediction": {"enabled": True}, "maxReplicas": 100}
+    spec = SPEC | {"scaling": {"horizontal": horizontal}}
+    ramp = [[age, 750 - age / 2] for age in range(1200, 0, -15)]
+    rising = situation(750, 15, spec=spec, history={"load": ramp})
+    _, (ahead, plain) = ask(rising, situation(750, 15, spec=spec, history={"load": ramp[:20]}))
+    assert (ahead["replicas"], ahead["reason"]) == (16, "Predicted")
+    assert (plain["replicas"], plain["reason"]) == (15, "DesiredWithinRange")
+    assert plain["message"].endswith("forecasts are in that it takes to judge a model")
+
+
+def test_following_remembers_since_when_there_is_no_data(ask: Any) -> None:
+    horizontal = SPEC["scaling"]["horizontal"] | {"fallback": {"behavior": "Static", "replicas": 5, "afterSeconds": 10}}
+    ticks = [at(second, 150, 3) for second in (0, 5, 10, 15)]
+    for tick in ticks:
+        tick["spec"] = {"image": "app:1", "scaling": {"horizontal": horizontal}}
+    for tick in ticks[1:]:
+        tick["observed"]["totals"] = {}
+    _, answers = ask(*ticks, options=("--follow",))
+    assert [answer["replicas"] for answer in answers] == [3, 3, 3, 5]
+
+
+def test_following_decides_at_the_apps_interval_and_at_once_on_a_new_spec(ask: Any) -> None:
+    ticks = [at(second, 300, 3) for second in (0, 5, 9, 10, 15)]
+    for tick, image in zip(ticks, "aaaab", strict=True):
+        tick["spec"] = {"image": image, "scaling": SPEC["scaling"] | {"intervalSeconds": 10}}
+    _, answers = ask(*ticks, options=("--follow",))
+    decided = [answer["reason"] != "NotDue" for answer in answers]
+    assert decided == [True, False, False, True, True]
+    assert answers[1]["replicas"] == answers[1]["steps"][-1]["value"] == 3
 
 
 def test_following_starts_with_the_history_of_its_first_line(ask: Any) -> None:

@@ -246,3 +246,31 @@ def test_a_metric_that_nobody_measured_is_no_data() -> None:
     failure = ask(RPS, observe()).failure
     assert failure is not None
     assert failure.problem is DataProblem.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("percentile", "values", "wanted"),
+    [
+        pytest.param("100", [20, 20, 20, 20, 120], 12, id="the hottest pod"),
+        pytest.param("80", [20, 20, 20, 20, 120], 2, id="one hot pod of five is not in it"),
+        pytest.param("81", [20, 20, 20, 20, 120], 12, id="just in it"),
+        pytest.param("50", [10, 60, 200], 4, id="nearest rank: no value is invented"),
+        pytest.param("1", [50, 90, 90, 90, 90], 5, id="the coolest pod is on target"),
+        pytest.param("100", [90, 90, None, None], 8, id="a hot pod stays hot beside idle ones"),
+        pytest.param("50", [90, 90, None, None], 4, id="pods without a sample turn the direction"),
+        pytest.param("100", [10, 10, None, None], 4, id="a pod without a sample may be the hottest when scaling down"),
+    ],
+)
+def test_a_percentile_stands_for_the_pods(percentile: str, values: list[float | None], wanted: int) -> None:
+    metric = RPS | {"aggregate": "Percentile", "percentile": percentile}
+    proposal = ask(metric, observe(current=len(values), RequestsPerSecond=per_pod(*values)))
+    assert proposal.replicas == wanted
+
+
+def test_a_percentile_is_told_with_its_rank() -> None:
+    metric = RPS | {"aggregate": "Percentile", "percentile": "90"}
+    proposal = ask(metric, observe(RequestsPerSecond=per_pod(40, 40, 90)))
+    assert proposal.message == (
+        "RequestsPerSecond is 90 requests/s at percentile 90 of 3 pods, 180 % of the target 50: asks for 6 replicas"
+    )
+    assert proposal.report.current == "90"

@@ -118,6 +118,7 @@ class FakeMetrics:
     clock: Clock
     pods: dict[MetricType, PodAnswer] = field(default_factory=dict)
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
+    bursts: dict[int, PodAnswer] = field(default_factory=dict)
     asked: list[Wanted] = field(default_factory=list)
 
     async def collect(self, wanted: Wanted) -> Snapshot:
@@ -126,6 +127,7 @@ class FakeMetrics:
             self.clock.now(),
             {kind: self.pods.get(kind, PodAnswer()) for kind in wanted.kinds},
             {query: self.queries[query] for query in wanted.queries if query in self.queries},
+            {window: self.bursts.get(window, PodAnswer()) for window in wanted.bursts},
         )
 
 

@@ -53,11 +53,15 @@ def test_a_cel_rule_is_added_where_the_crd_has_a_node(patch: dict[str, Any]) -> 
 
 
 def metric(**fields: Any) -> dict[str, Any]:
-    return {"type": "CPU", "target": "1", "targetType": "AverageValue"} | fields
+    return {"type": "CPU", "target": "1", "targetType": "AverageValue", "aggregate": "Average"} | fields
 
 
 def horizontal(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics)} | fields
+    return {"minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics), "schedules": []} | fields
+
+
+WAKING = {"type": "Prometheus", "query": "x", "activationTarget": "0"}
+NIGHT = {"name": "night", "start": "0 22 * * *", "end": "0 6 * * *"}
 
 
 GOOD = {
@@ -66,6 +70,12 @@ GOOD = {
     "two types without names": ("horizontal", horizontal(metric(), metric(type="RequestsPerSecond"))),
     "a query": ("metrics", metric(type="Prometheus", query="x", targetType="Value")),
     "a measured type": ("metrics", metric()),
+    "0 with a waking metric": ("horizontal", horizontal(metric(**WAKING), minReplicas=0)),
+    "a burst of requests": ("horizontal", horizontal(metric(type="RequestsPerSecond"), burst={})),
+    "hot pods": ("metrics", metric(aggregate="Percentile", percentile=90)),
+    "hold": ("fallback", {"behavior": "Hold"}),
+    "a static fallback": ("fallback", {"behavior": "Static", "replicas": 3}),
+    "a schedule": ("schedules", NIGHT | {"maxReplicas": 3}),
     "a plain variable": ("env", {"name": "A", "value": "1"}),
     "a variable from elsewhere": ("env", {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),
 }
@@ -77,6 +87,15 @@ BAD = {
     "no query": ("metrics", metric(type="Prometheus")),
     "a query too many": ("metrics", metric(query="x")),
     "Value for a measured type": ("metrics", metric(targetType="Value")),
+    "0 without a waking metric": ("horizontal", horizontal(metric(), minReplicas=0)),
+    "a schedule to 0 without one": ("horizontal", horizontal(metric(), schedules=[NIGHT | {"minReplicas": 0}])),
+    "a burst of nothing": ("horizontal", horizontal(metric(), burst={})),
+    "a pod metric that wakes": ("metrics", metric(activationTarget="0")),
+    "hot pods without a percentile": ("metrics", metric(aggregate="Percentile")),
+    "a percentile of an average": ("metrics", metric(percentile=90)),
+    "a static fallback to nothing": ("fallback", {"behavior": "Static"}),
+    "hold with replicas": ("fallback", {"behavior": "Hold", "replicas": 3}),
+    "a schedule without effect": ("schedules", NIGHT),
     "two sources": ("env", {"name": "A", "value": "1", "valueFrom": {}}),
 }
 
@@ -84,7 +103,8 @@ BAD = {
 def spec_with(place: str, value: dict[str, Any]) -> dict[str, Any]:
     if place == "env":
         return {"image": "a", "env": [value]}
-    return {"image": "a", "scaling": {"horizontal": value if place == "horizontal" else {"metrics": [value]}}}
+    nested = {"horizontal": value, "fallback": {"fallback": value}, "schedules": {"schedules": [value]}}
+    return {"image": "a", "scaling": {"horizontal": nested.get(place, {"metrics": [value]})}}
 
 
 @pytest.mark.parametrize(("place", "value"), GOOD.values(), ids=GOOD.keys())

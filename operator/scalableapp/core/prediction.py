@@ -1,0 +1,82 @@
+"""`prediction`: the load at the time a pod asked for now would serve. It may only add replicas or keep them."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from functools import reduce
+
+from scalableapp.core.explain import Reason, count, duration
+from scalableapp.core.forecast import LoadHistory, Sample, learn
+from scalableapp.core.model import Observation, Startups
+from scalableapp.core.quality import LARGEST_VALUE
+from scalableapp.core.quantity import format_number
+from scalableapp.core.rules import Case, Ruling
+from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.startup import startup_seconds
+
+# From the decision to the first sample in which a new pod's relief shows: an interval of ours and a scrape.
+_REACTION_SECONDS = 15.0
+# As long as no start has been measured.
+_UNKNOWN_STARTUP_SECONDS = 30.0
+_NOTHING = LoadHistory()
+
+
+def learned(spec: ScalableAppSpec, observation: Observation, loads: LoadHistory, startups: Startups) -> LoadHistory:
+    """`loads` with what is measured now; empty while prediction is off. Bad data is not learnt."""
+    if not spec.scaling.horizontal.prediction.enabled:
+        return _NOTHING
+    metric = _requests(spec)
+    if metric is None:
+        return _NOTHING
+    reading = observation.readings.get(metric.label)
+    if reading is None or reading.problem:
+        return loads
+    load = math.fsum(reading.per_pod.values()) if reading.total is None else reading.total
+    if not 0 <= load < LARGEST_VALUE:
+        return loads
+    return learn(loads, Sample(observation.now, load), horizon_seconds(startups))
+
+
+def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> LoadHistory:
+    """What the loads of the past, oldest first, teach: after a restart, or of the days before the app was ours.
+
+    Steps of 5 minutes are enough for the seasons, and of 15 s for the last hour, in which the models are judged.
+    """
+    horizon = horizon_seconds(startups)
+    usable = (Sample(at, load) for at, load in samples if 0 <= load < LARGEST_VALUE)
+    return reduce(lambda loads, sample: learn(loads, sample, horizon), usable, LoadHistory())
+
+
+def horizon_seconds(startups: Startups) -> float:
+    """How far ahead the load counts: the measured start-up time and our own reaction."""
+    usual = startup_seconds(startups)
+    return _REACTION_SECONDS + (_UNKNOWN_STARTUP_SECONDS if usual is None else usual)
+
+
+def prediction(case: Case, number: int) -> Ruling | None:
+    """Replicas that the expected load needs, if that is more; otherwise says what the forecasts are worth."""
+    if not case.horizontal.prediction.enabled or case.blind:
+        return None
+    metric = _requests(case.spec)
+    if metric is None:
+        return None
+    forecast, verdict = case.loads.forecast, case.loads.verdict
+    if forecast is None:
+        return Ruling("Prediction", number, "", f"prediction is off: {verdict.message}")
+    need = min(math.ceil(round(forecast / metric.target_value, 9)), _most(case))
+    ahead = duration(horizon_seconds(case.startups))
+    told = f"{format_number(round(forecast, 3))} requests/s are expected in {ahead} by the {verdict.message}"
+    if need <= number:
+        return Ruling("Prediction", number, "", told)
+    message = f"{told}: asks for {count(need, 'replica')}"
+    return Ruling("Prediction", need, Reason.PREDICTED, message, asked_too=need)
+
+
+def _most(case: Case) -> int:
+    """HPA's own limit on growth, twice and 4 more: a forecast that explodes must not."""
+    return 2 * case.current + 4
+
+
+def _requests(spec: ScalableAppSpec) -> Metric | None:
+    return next((metric for metric in spec.metrics if metric.type is MetricType.REQUESTS_PER_SECOND), None)

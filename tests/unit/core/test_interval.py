@@ -1,0 +1,21 @@
+import pytest
+
+from scalableapp.core.interval import due
+from scalableapp.core.scaling import Scaling
+from tests.unit.core.build import NOW, ago
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds_ago", "expected"),
+    [
+        pytest.param(None, 0.1, True, id="no interval: always"),
+        pytest.param(30, None, True, id="never decided on"),
+        pytest.param(30, 29.4, False, id="not yet"),
+        pytest.param(30, 29.6, True, id="a moment early"),
+        pytest.param(30, 90, True, id="late"),
+        pytest.param(30, -5, True, id="the clock was put back"),
+    ],
+)
+def test_an_app_is_due_after_its_interval(interval: int | None, seconds_ago: float | None, expected: bool) -> None:
+    last = None if seconds_ago is None else ago(seconds_ago)
+    assert due(Scaling(interval_seconds=interval), last, NOW) is expected
