@@ -87,3 +87,22 @@ def test_a_killed_engine_that_nobody_has_reaped_yet_does_not_count_as_running(pi
 def test_a_spoilt_or_stale_process_id_file_means_no_engine(pid_file: Path, content: str) -> None:
     pid_file.write_text(content)
     assert engine._dockerd_process() is None
+
+
+@pytest.mark.parametrize(
+    ("situation", "expected"),
+    [
+        pytest.param({"started by us", "installed"}, True, id="ours, killed"),
+        pytest.param({"started by us", "installed", "answers"}, False, id="an engine runs"),
+        pytest.param({"installed"}, False, id="never started by us"),
+        pytest.param({"started by us"}, False, id="no longer installed"),
+    ],
+)
+def test_only_our_own_dead_engine_is_started_again_to_clean_up(
+    pid_file: Path, monkeypatch: pytest.MonkeyPatch, situation: set[str], expected: bool
+) -> None:
+    monkeypatch.setattr(docker, "answers", lambda: "answers" in situation)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/sbin/dockerd" if "installed" in situation else None)
+    if "started by us" in situation:
+        pid_file.write_text("1")
+    assert engine.is_ours_but_dead() == expected
