@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools check format test test-unit demo lock crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-operator check format test test-unit demo lock crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -24,6 +24,16 @@ test: venv test-tools ## Run every test that can run here, on the real cluster t
 
 test-unit: venv ## Run the quick tests, which need no cluster and no servers
 	@$(BIN)/pytest -q -m "not cluster and not e2e and not process"
+
+bench-decisions: venv ## Our policies and the rivals' on load curves (ARGS=--quick; --traces DIR adds real ones)
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.decisions $(ARGS)
+
+bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 and 5,000 apps
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core
+
+bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
+	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py
+	@PYTHONPATH=operator $(BIN)/python benchmarks/operator_at_rest.py
 
 check: venv ## Lint, types, layers, size limits
 	@$(BIN)/ruff check $(SOURCES)

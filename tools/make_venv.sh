@@ -18,4 +18,4 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 echo "make: installing packages into $venv (one to two minutes the first time)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+"$venv/bin/pip" install -qq --disable-pip-version-check --require-hashes -r "$requirements"

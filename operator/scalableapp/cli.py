@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scalableapp import __version__, decide_lines
+from scalableapp.backtest import command as backtest
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_decide(commands)
+    backtest.add_to(commands)
     return parser
 
 

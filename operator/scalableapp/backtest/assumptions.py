@@ -1,0 +1,63 @@
+"""What a load curve does not tell about an app: taken from its spec, from options, or assumed and said so."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalableapp.backtest.load import Trace
+from scalableapp.backtest.ours import cores_at_full_load
+from scalableapp.backtest.service import Service
+from scalableapp.backtest.simulator import Bounds, World
+from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.spec import ScalableAppSpec
+
+# Where only a target is known: Knative's default of aiming at 70 % of what a pod carries.
+_TARGET_SHARE = 0.7
+# Where not even a target is known: maxReplicas were chosen so that they carry the busiest hours at that share.
+_BUSY_PERCENTILE = 99.0
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """The simulated world, the load per pod that the app's first metric aims at, and in words where they come from."""
+
+    world: World
+    target: float
+    notes: tuple[str, ...]
+
+
+def assume(spec: ScalableAppSpec, trace: Trace, pod_capacity: float | None, startup_seconds: float) -> Assumed:
+    """Fill the gaps. `pod_capacity` is requests per second of a pod with just 5 % slow ones; None to assume it."""
+    notes = []
+    horizontal = spec.scaling.horizontal
+    capacity = pod_capacity
+    if capacity is None:
+        capacity, note = _capacity(spec, trace)
+        notes.append(note)
+    service = Service().with_capacity(capacity)
+    world = World(
+        service=service,
+        startup_seconds=startup_seconds,
+        bounds=Bounds(horizontal.min_replicas, horizontal.max_replicas),
+    )
+    return Assumed(world, _target(spec.metrics[0], spec, service), tuple(notes))
+
+
+def _capacity(spec: ScalableAppSpec, trace: Trace) -> tuple[float, str]:
+    rates = [metric for metric in spec.metrics if metric.type is MetricType.REQUESTS_PER_SECOND]
+    if rates:
+        capacity = rates[0].target_value / _TARGET_SHARE
+        why = f"the target of {rates[0].target} requests/s taken for {_TARGET_SHARE:.0%} of it"
+    else:
+        busy = max(float(np.percentile(trace.rates, _BUSY_PERCENTILE)), 1e-9)
+        capacity = busy / (_TARGET_SHARE * spec.scaling.horizontal.max_replicas)
+        why = "maxReplicas taken for enough to carry the busiest hours"
+    return capacity, f"assumed that a pod carries {capacity:.3g} requests/s ({why}); give --pod-capacity to say better"
+
+
+def _target(metric: Metric, spec: ScalableAppSpec, service: Service) -> float:
+    """Requests per second and pod that a metric's target stands for."""
+    if metric.type is MetricType.REQUESTS_PER_SECOND:
+        return metric.target_value
+    share = metric.target_value / cores_at_full_load(spec)
+    return min(share, 1.0) * service.rate

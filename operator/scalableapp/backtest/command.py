@@ -1,0 +1,183 @@
+"""`scalableapp backtest`: what the app's scaling would have done on a load curve, beside the rivals'.
+
+This module is light, so that the command line starts fast; what computes is imported when it is needed.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalableapp.errors import ScalableAppError
+
+if TYPE_CHECKING:
+    from scalableapp.backtest.load import Trace
+    from scalableapp.backtest.session import Case, Outcome
+
+_RIVALS = "hpa,hpa-tuned,keda,kpa,static,oracle"
+_EXAMPLES = """\
+examples:
+  scalableapp backtest app.yaml --trace load.csv
+  scalableapp backtest app.yaml --trace load.csv --compare hpa,oracle --report report.html
+  scalableapp backtest app.yaml --prometheus http://localhost:9090 --app shop/web --since 7d
+"""
+
+
+def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to those of the `scalableapp` command line; it sets `run`."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="try an app's scaling on a load curve",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("spec", metavar="APP.yaml", type=Path, help="file with the ScalableApp")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--trace", metavar="FILE.csv", type=Path, help="load curve: timestamp,value (requests/s)")
+    source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
+    parser.add_argument("--app", metavar="NS/NAME", help="whose load to read from Prometheus; default: the file's app")
+    parser.add_argument("--since", metavar="7d", default="7d", help="how far to look back in Prometheus (30m, 12h, 7d)")
+    parser.add_argument("--compare", metavar="NAMES", default=_RIVALS, help=f"rivals to show, of {_RIVALS}")
+    parser.add_argument(
+        "--pod-capacity",
+        metavar="N",
+        help="requests/s that one pod carries with just 5 %% slow ones; or: learned (from Prometheus)",
+    )
+    parser.add_argument(
+        "--startup-seconds", metavar="S", type=_positive, default=15.0, help="creation of a pod to ready; default 15"
+    )
+    parser.add_argument("--report", metavar="OUT.html", type=Path, help="write a page with pictures")
+    parser.add_argument("--png", metavar="OUT.png", type=Path, help="write the picture alone")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out; its exit status."""
+    try:
+        _backtest(options)
+    except ModuleNotFoundError as error:
+        if error.name not in ("numpy", "matplotlib"):
+            raise
+        _complain(f"{error.name} is not installed; pip install 'scalableapp[backtest]' brings what back-tests need")
+        return 2
+    except (ScalableAppError, OSError) as error:
+        _complain(str(error))
+        return 2
+    return 0
+
+
+def _backtest(options: argparse.Namespace) -> None:
+    from scalableapp.backtest import progress, session  # noqa: PLC0415 - needs numpy: see the module's docstring
+
+    case = _case(options)
+    rivals = [name for name in options.compare.split(",") if name.strip()]
+    for note in case.assumed.notes:
+        print(f"note: {note}", file=sys.stderr)  # noqa: T201 - a command-line tool prints
+    outcomes = session.compare(case, [session.OURS, *rivals], progress.Bar(case.trace.name))
+    if options.report or options.png:
+        from scalableapp.backtest import report  # noqa: PLC0415 - needs matplotlib
+
+        report.write(case, outcomes, options.report, options.png)
+    print(json.dumps(as_json(case, outcomes), indent=2) if options.json else as_table(outcomes))  # noqa: T201 - as above
+
+
+def _case(options: argparse.Namespace) -> "Case":
+    from scalableapp.backtest.appfile import read_app  # noqa: PLC0415 - see the module's docstring
+    from scalableapp.backtest.assumptions import assume  # noqa: PLC0415 - as above
+    from scalableapp.backtest.ours import check_replayable  # noqa: PLC0415 - as above
+    from scalableapp.backtest.session import Case  # noqa: PLC0415 - as above
+
+    app = read_app(options.spec)
+    check_replayable(app.spec)
+    trace, capacity, notes = _load(options, f"{app.namespace}/{app.name}")
+    assumed = assume(app.spec, trace, capacity, options.startup_seconds)
+    return Case(app.spec, trace, replace(assumed, notes=(*notes, *assumed.notes)))
+
+
+def _load(options: argparse.Namespace, default_app: str) -> "tuple[Trace, float | None, tuple[str, ...]]":
+    """The load, the capacity of a pod if it is known, and what there is to say about them."""
+    from scalableapp.backtest import csvtrace, history  # noqa: PLC0415 - see the module's docstring
+    from scalableapp.backtest.errors import OptionError  # noqa: PLC0415 - as above
+
+    learn = options.pod_capacity == "learned"
+    capacity = None if learn else _capacity(options.pod_capacity)
+    if options.trace:
+        if learn:
+            raise OptionError("--pod-capacity learned needs --prometheus: a load curve tells nothing of slow requests")
+        return csvtrace.read_csv(options.trace), capacity, ()
+    source = history.Source(options.prometheus, options.app or default_app)
+    trace, notes = history.load(source, history.seconds_of(options.since))
+    if not learn:
+        return trace, capacity, notes
+    learned = history.capacity(source, trace)
+    return trace, learned, (*notes, f"learned that a pod carries {learned:.3g} requests/s")
+
+
+def as_json(case: "Case", outcomes: "dict[str, Outcome]") -> dict[str, Any]:
+    """The back-test for machines."""
+    oracle = outcomes.get("oracle")
+    return {
+        "trace": case.trace.name,
+        "duration_seconds": case.trace.duration,
+        "pod_capacity": round(case.assumed.world.service.capacity, 3),
+        "startup_seconds": case.assumed.world.startup_seconds,
+        "notes": list(case.assumed.notes),
+        "policies": {
+            name: {
+                "violation_minutes": outcome.score.violation_minutes,
+                "pod_hours": round(outcome.score.pod_hours, 3),
+                "actions": outcome.score.actions,
+                "flips": outcome.score.flips,
+                "slow_share": round(outcome.score.slow_share, 6),
+                "times_oracle": round(outcome.score.pod_hours / oracle.score.pod_hours, 3) if oracle else None,
+            }
+            for name, outcome in outcomes.items()
+        },
+    }
+
+
+def as_table(outcomes: "dict[str, Outcome]") -> str:
+    """The back-test for people."""
+    oracle = outcomes.get("oracle")
+    lines = [
+        f"{'policy':<12} {'bad minutes':>11} {'pod-hours':>10} {'x oracle':>8} {'actions':>8} {'flips':>6} {'slow':>7}"
+    ]
+    for name, outcome in outcomes.items():
+        row = outcome.score
+        times = f"{row.pod_hours / oracle.score.pod_hours:.2f}" if oracle else "-"
+        lines.append(
+            f"{name:<12} {row.violation_minutes:>11} {row.pod_hours:>10.1f} {times:>8} "
+            f"{row.actions:>8} {row.flips:>6} {row.slow_share:>7.2%}"
+        )
+    return "\n".join(lines)
+
+
+def _capacity(text: str | None) -> float | None:
+    from scalableapp.backtest.errors import OptionError  # noqa: PLC0415 - see the module's docstring
+
+    if text is None:
+        return None
+    try:
+        return _positive(text)
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise OptionError(f"--pod-capacity {text}: give requests per second, more than 0, or `learned`") from error
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def _complain(message: str) -> None:
+    print(f"scalableapp backtest: {message}", file=sys.stderr)  # noqa: T201 - a command-line tool prints

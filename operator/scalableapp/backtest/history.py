@@ -1,0 +1,135 @@
+"""An app's load, and what one of its pods carries, from Prometheus' history."""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import requests
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+
+from scalableapp.backtest.errors import OptionError, TraceError
+from scalableapp.backtest.load import Trace
+from scalableapp.core.capacity import Capacity, Minute
+
+_STEP_SECONDS = 60
+# Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
+_CHUNK_SECONDS = 5 * 86_400
+_TIMEOUT_SECONDS = 30
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# Share of slow requests that is "just carried", and the latency that counts as slow: as the simulated service has it.
+_SLOW_LIMIT, _SLOW_SECONDS = 0.05, "0.25"
+_FEWEST_MINUTES = 60
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+
+class Source(NamedTuple):
+    """Where an app's history is: address of Prometheus, NAMESPACE/NAME of the app."""
+
+    url: str
+    app: str
+
+    @property
+    def matcher(self) -> str:
+        """Labels that our Prometheus component gives the app's series."""
+        namespace, _, name = self.app.partition("/")
+        if not _LABEL.match(namespace) or not _LABEL.match(name):
+            raise OptionError(f"--app {self.app}: write NAMESPACE/NAME, as in shop/web")
+        return f'namespace="{namespace}",app="{name}"'
+
+
+def seconds_of(text: str) -> float:
+    """Seconds of "30m", "12h", "7d". Raises OptionError."""
+    match = re.fullmatch(r"(\d+)([smhdw])", text)
+    if match is None or int(match[1]) == 0:
+        raise OptionError(f"--since {text}: write a number and a unit, as in 12h or 7d")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+def load(source: Source, since_seconds: float, now: float | None = None) -> tuple[Trace, tuple[str, ...]]:
+    """Requests per second of the last `since_seconds`, and what is missing of them, in words.
+
+    Raises TraceError when Prometheus cannot be asked or knows nothing of the app.
+    """
+    end = (time.time() if now is None else now) // _STEP_SECONDS * _STEP_SECONDS
+    points = _range(source, f"sum(rate(http_requests_total{{{source.matcher}}}[2m]))", end - since_seconds, end)
+    if len(points) <= 1:
+        raise TraceError(
+            f"Prometheus at {source.url} has no http_requests_total{{{source.matcher}}} "
+            f"between {_time(end - since_seconds)} "
+            f"and {_time(end)}; check --app, and that its series carry the labels namespace and app"
+        )
+    notes = tuple(_missing(source, [at for at, _ in points], end - since_seconds, end))
+    times = np.asarray([at for at, _ in points])
+    rates = np.asarray([rate for _, rate in points])
+    return Trace(source.app, times - times[0], rates, float(times[0])), notes
+
+
+def capacity(source: Source, trace: Trace) -> float:
+    """Requests per second that one pod carries with 5 % of them slower than 250 ms, learned from the same time.
+
+    Raises TraceError when there is too little to learn from.
+    """
+    start, end = trace.started_at, trace.started_at + float(trace.seconds[-1])
+    learned: Capacity | None = None
+    for minute in _minutes(source, start, end):
+        learned = learned or Capacity.first(minute.per_pod)
+        learned = learned.seen(minute, _SLOW_LIMIT)
+    if learned is None or learned.minutes < _FEWEST_MINUTES:
+        seen = learned.minutes if learned else 0
+        raise TraceError(
+            f"{source.app} has {seen} minutes with load and http_request_duration_seconds, fewer than "
+            f"{_FEWEST_MINUTES}; give --pod-capacity as a number"
+        )
+    return learned.per_pod
+
+
+def _minutes(source: Source, start: float, end: float) -> Iterator[Minute]:
+    """Minutes with load: requests, those per pod, share of slow ones."""
+    labels = source.matcher
+    rate = dict(_range(source, f"sum(rate(http_request_duration_seconds_count{{{labels}}}[1m]))", start, end))
+    fast_query = f'sum(rate(http_request_duration_seconds_bucket{{{labels},le="{_SLOW_SECONDS}"}}[1m]))'
+    fast = dict(_range(source, fast_query, start, end))
+    pods = dict(_range(source, f"count(sum by (pod) (rate(http_requests_total{{{labels}}}[1m])) > 0)", start, end))
+    for at, total in rate.items():
+        if total > 0 and at in fast and pods.get(at):
+            yield Minute(total * _STEP_SECONDS, total / pods[at], min(max(1 - fast[at] / total, 0.0), 1.0))
+
+
+def _range(source: Source, query: str, start: float, end: float) -> list[tuple[float, float]]:
+    points: list[tuple[float, float]] = []
+    prometheus = PrometheusConnect(url=source.url.rstrip("/"), timeout=_TIMEOUT_SECONDS)
+    while start <= end:
+        stop = min(start + _CHUNK_SECONDS, end)
+        points += _asked(prometheus, source, query, start, stop)
+        start = stop + _STEP_SECONDS
+    return points
+
+
+def _asked(prometheus: Any, source: Source, query: str, start: float, stop: float) -> list[tuple[float, float]]:
+    try:
+        series = prometheus.custom_query_range(
+            query, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(stop, UTC), str(_STEP_SECONDS)
+        )
+    except (requests.RequestException, PrometheusApiClientException, ValueError) as error:
+        raise TraceError(f"Prometheus at {source.url} did not answer {query}: {error}; check --prometheus") from error
+    values = series[0]["values"] if series else []
+    return [(float(at), float(value)) for at, value in values if np.isfinite(float(value))]
+
+
+def _missing(source: Source, times: list[float], start: float, end: float) -> Iterator[str]:
+    """Ranges without a point in words. A single missing point is none: the line between its neighbours fills it."""
+    for before, after in pairwise((start - _STEP_SECONDS, *times, end + _STEP_SECONDS)):
+        if after - before <= 2 * _STEP_SECONDS + 1:
+            continue
+        filled = "a straight line fills it" if start < before and after < end else "the back-test does without it"
+        first, last = _time(before + _STEP_SECONDS), _time(after - _STEP_SECONDS)
+        yield f"history of {source.app} is missing from {first} to {last}; {filled}"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,102 @@
+"""The operator's own policy: the decision core itself, shown the simulated app as the operator would observe it."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from scalableapp.backtest.errors import OptionError
+from scalableapp.backtest.signals import Signals
+from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.model import Decision, History, Observation, PodState, Reading
+from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
+from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.spec import ScalableAppSpec
+
+# As adapters/prometheus.py asks for and manifests/ configure: rate()[30s] of counters scraped every 5 s.
+RATE_WINDOW_SECONDS = 30
+SCRAPE_SECONDS = 5
+INTERVAL_SECONDS = 5
+
+
+class Ours:
+    """scalableapp.core.decide with its history kept as the operator keeps it."""
+
+    def __init__(self, spec: ScalableAppSpec, started_at: float = 0.0) -> None:
+        self.name = "scalableapp"
+        self.interval_seconds = INTERVAL_SECONDS
+        self.scrape_seconds: int | None = SCRAPE_SECONDS
+        self.decision: Decision | None = None
+        self._spec = spec
+        self._cores = cores_at_full_load(spec)
+        self._start = datetime.fromtimestamp(started_at, UTC)
+        self._history: History | None = None
+        self._known: dict[tuple[int, bool], PodState] = {}
+        self._states: tuple[PodState, ...] = ()
+        self._steady_since: int | None = None
+
+    def replicas(self, signals: Signals) -> int:
+        """One tick: observe, decide, remember, and record what will be done."""
+        observation = self._observe(signals)
+        history = self._history or first_seen(observation)
+        decision = self.decision = decide(self._spec, observation, history)
+        history = remember(history, decision, self._spec)
+        if decision.changes:
+            change = decision.replicas_to - decision.replicas_from
+            history = record_scale(history, decision.at, change, self._spec)
+        self._history = history
+        return decision.replicas_to
+
+    def _observe(self, signals: Signals) -> Observation:
+        return Observation(
+            now=self._start + timedelta(seconds=signals.now),
+            replicas=signals.fleet.replicas,
+            pods=self._pod_states(signals),
+            readings={metric.label: self._reading(metric, signals) for metric in self._spec.metrics},
+        )
+
+    def _pod_states(self, signals: Signals) -> tuple[PodState, ...]:
+        steady = signals.fleet.steady_since
+        if steady is not None and steady == self._steady_since:
+            return self._states
+        known, now = self._known, {}
+        for name, born, ready_at in signals.fleet.pods:
+            key = (name, ready_at <= signals.now)
+            now[key] = known.get(key) or self._pod_state(name, born, ready_at, key[1])
+        self._known, self._states, self._steady_since = now, tuple(now.values()), steady
+        return self._states
+
+    def _pod_state(self, name: int, born: int, ready_at: int, ready: bool) -> PodState:
+        started, became_ready = (self._start + timedelta(seconds=at) for at in (born, ready_at))
+        return PodState(_name(name), "Running", ready, False, started, became_ready if ready else started)
+
+    def _reading(self, metric: Metric, signals: Signals) -> Reading:
+        if metric.type is MetricType.CPU:
+            busy = signals.per_pod(round(CPU_RATE_WINDOW_SECONDS))
+            factor = self._cores / signals.service.rate
+            return _of_pods({_name(pod): rate * factor for pod, rate in busy.items()})
+        return _of_pods({_name(pod): rate for pod, rate in signals.per_pod(RATE_WINDOW_SECONDS).items()})
+
+
+def check_replayable(spec: ScalableAppSpec) -> None:
+    """Raises OptionError when the app scales on what a load curve does not tell."""
+    unknown = [metric.label for metric in spec.metrics if metric.type is MetricType.PROMETHEUS]
+    if unknown:
+        raise OptionError(
+            f"a load curve says nothing about the metric {', '.join(unknown)} (a Prometheus query); "
+            "leave it out of the file that is tried, or scale on RequestsPerSecond or CPU"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _name(pod: int) -> str:
+    return f"pod-{pod}"
+
+
+def _of_pods(values: dict[str, float]) -> Reading:
+    return Reading(sum(values.values()), values)
+
+
+def cores_at_full_load(spec: ScalableAppSpec) -> float:
+    """CPU of one pod that is busy all the time: its limit; without one, its request."""
+    resources = spec.resources
+    return parse_quantity(resources.limits.get("cpu") or resources.requests.get("cpu") or "1")

@@ -1,0 +1,119 @@
+"""What one pod carries at the objective, learned from the load per pod and the share of slow requests.
+
+The share of requests that wait longer than a limit grows exponentially with utilisation (M/M/k:
+P(W > w) = C(k, k*rho) * exp(-(1 - rho) * mu * w)), so ln(share) is nearly a line in ln(load per pod). The line is
+fitted by weighted least squares, its slope held to a prior (ridge regression); where it crosses the limit is the
+capacity.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+# Old minutes fade with this half-life, so that the line follows the app and a day's range of loads stays in it.
+_KEPT_PER_MINUTE = 0.5 ** (1 / 720)
+# d ln(share) / d ln(load) of the model above is 7..9 for four workers near the limit. Too steep errs to the safe
+# side: fewer requests per pod. The prior weighs as much as 20 well-measured minutes of unit variance in ln(load).
+_PRIOR_SLOPE, _PRIOR_WEIGHT, _LEAST_SLOPE = 8.0, 20.0, 2.0
+# The variance of ln(share) is 1/slow (Poisson) and what no count can mend.
+_OWN_VARIANCE = 0.25
+_BEST_WEIGHT = 1 / _OWN_VARIANCE
+# A minute that is further off the line than this counts for less (Huber): something else than load made it slow.
+_OUTLIER = 1.5
+# The line's level follows within some ten minutes what the slope takes hours for: a slower release, a colder cache.
+_LEVEL_GAIN = 0.1
+_MOST_LEVEL = 2.0
+# Beyond this share, queues make a minute say nothing but "too much".
+_OVERLOADED = 0.3
+_OVERLOAD_STEP = 0.1
+# A pod is trusted with this much more than it has been seen to carry well: 28 %.
+_MOST_EXPLORED = 0.25
+# CPU as second opinion: above this share of its limit a pod is as good as full, whatever the latency says.
+_MOST_UTILISATION = 0.85
+
+
+class Minute(NamedTuple):
+    """A minute of steady load: requests, those per second and pod, the share of slow ones, CPU used of the limit."""
+
+    requests: float
+    per_pod: float
+    slow_share: float
+    utilisation: float | None = None
+
+
+class _Line(NamedTuple):
+    """Sums of the regression of y = ln(share) on x = ln(load per pod)."""
+
+    weight: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+
+    def with_point(self, x: float, y: float, weight: float) -> "_Line":
+        point = (1.0, x, y, x * x, x * y)
+        return _Line(*(_KEPT_PER_MINUTE * old + weight * new for old, new in zip(self, point, strict=True)))
+
+    @property
+    def slope(self) -> float:
+        if not self.weight:
+            return _PRIOR_SLOPE
+        mean_x, mean_y = self.x / self.weight, self.y / self.weight
+        variance, covariance = self.xx / self.weight - mean_x * mean_x, self.xy / self.weight - mean_x * mean_y
+        prior = _PRIOR_WEIGHT / self.weight
+        return max((covariance + prior * _PRIOR_SLOPE) / (variance + prior), _LEAST_SLOPE)
+
+    def at(self, x: float) -> float:
+        return self.y / self.weight + self.slope * (x - self.x / self.weight)
+
+    def where(self, y: float) -> float:
+        return self.x / self.weight + (y - self.y / self.weight) / self.slope
+
+
+_NO_LINE = _Line()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What is known of a pod's capacity. `log_per_pod` is ln(requests per second)."""
+
+    log_per_pod: float
+    highest_well: float = -math.inf
+    level: float = 0.0
+    line: _Line = _NO_LINE
+    minutes: int = 0
+
+    @classmethod
+    def first(cls, per_pod: float) -> Self:
+        """Pessimistic: a pod carries what it carries now."""
+        return cls(math.log(per_pod))
+
+    @property
+    def per_pod(self) -> float:
+        """Requests per second one pod carries at the objective."""
+        return math.exp(self.log_per_pod)
+
+    def seen(self, minute: Minute, slow_limit: float) -> "Capacity":
+        """With one more minute; `slow_limit` is the share of slow requests that the objective allows."""
+        if minute.slow_share > _OVERLOADED:
+            return self._overloaded()
+        x = math.log(minute.per_pod)
+        slow = minute.slow_share * minute.requests + 0.5  # half a request, since ln(0) is no number
+        y = math.log(slow / (minute.requests + 1))
+        error = y - self.line.at(x) - self.level if self.line.weight else 0.0
+        weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
+        line = self.line.with_point(x, y, weight)
+        level = self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
+        highest = max(self.highest_well, x) if minute.slow_share <= slow_limit else self.highest_well
+        crossing = line.where(math.log(slow_limit) - level)
+        bound = min(highest + _MOST_EXPLORED, _full(x, minute.utilisation))
+        return Capacity(min(crossing, bound), highest, level, line, self.minutes + 1)
+
+    def _overloaded(self) -> "Capacity":
+        step = min(_OVERLOAD_STEP, _MOST_LEVEL - self.level)
+        return replace(self, level=self.level + step, log_per_pod=self.log_per_pod - step / self.line.slope)
+
+
+def _full(x: float, utilisation: float | None) -> float:
+    """ln(load per pod) at which CPU would reach its limit, were it in proportion."""
+    return x + math.log(_MOST_UTILISATION / utilisation) if utilisation else math.inf

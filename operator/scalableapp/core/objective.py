@@ -1,0 +1,200 @@
+"""Objective mode: the fewest pods that keep an objective, with nothing to tune.
+
+The user states a latency and how many minutes may be bad. A pod more costs a pod; a bad minute costs its price in
+pods. The best number is where they balance, as for the newsvendor (Arrow, Harris, Marschak 1951):
+
+    n* = argmin  n + price * P(load grows beyond n pods' capacity before new pods are ready)
+
+P is the app's own recent experience (volatility.py), the capacity of a pod is learned (capacity.py). The price is the
+budget's dual variable: each bad minute raises it, each good one lowers it (stochastic dual ascent; Neely, Stochastic
+Network Optimization, 2010, section 4), from 1/budget on: as if a bad minute were worth the pod-minutes in which one
+may occur. Removing pods waits until they have idled as long as a new start is worth (ski rental; Karlin et al., 1988).
+
+Numbers in, numbers out; time is seconds on any clock.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scalableapp.core.capacity import Capacity, Minute
+from scalableapp.core.volatility import MOST_GROWTH, Volatility
+
+# A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
+_PRICE_GAIN_PER_SECOND = 0.1 / 15
+_MOST_LOG_PRICE = 4.0
+# A change has to save this many pods, or this part of them: else numbers would dance around a tie.
+_WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
+# Pods are removed when those too many have idled so long together: two for five minutes, as HPA's window has it.
+IDLE_POD_SECONDS = 600.0
+# A minute teaches capacity when its load stayed within this factor: else queues and averages blur it.
+_STEADY = math.exp(0.2)
+_MINUTE = 60.0
+# Numbers of pods that are weighed at most.
+_CANDIDATES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """At most `slow_limit` (0..1) of the requests of a minute may be slow, else it is bad; `budget` (0..1) may be."""
+
+    slow_limit: float
+    budget: float
+
+
+class Sample(NamedTuple):
+    """The app at one moment: requests per second, ready pods, slow share of the last minute, CPU used of its limit."""
+
+    at: float
+    load: float
+    ready: int
+    slow_share: float | None
+    utilisation: float | None = None
+
+
+class Moment(NamedTuple):
+    """What is kept of a sample."""
+
+    at: float
+    load: float
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the app has taught so far. `log_price` is ln(price * budget)."""
+
+    recent: tuple[Moment, ...] = ()
+    volatility: Volatility = field(default_factory=Volatility.unknown)
+    capacity: Capacity | None = None
+    minute_ended: float = -math.inf
+    log_price: float = 0.0
+
+
+class Plan(NamedTuple):
+    """The number of pods, and what it rests on.
+
+    `needed` pods carry the present load; `risk` is the probability that `replicas` do not carry what comes.
+    """
+
+    replicas: int
+    needed: int
+    capacity: float
+    risk: float
+    price: float
+
+
+def learn(learned: Learned, sample: Sample, objective: Objective, reaction_seconds: float) -> Learned:
+    """With one more sample, later than those before.
+
+    `reaction_seconds` is what passes from a change of load until pods started for it are ready: half the rate's
+    window, the decision interval, the app's start-up.
+    """
+    elapsed = sample.at - learned.recent[-1].at if learned.recent else 0.0
+    recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
+    return Learned(
+        recent,
+        _volatility(learned.volatility, recent, elapsed, reaction_seconds),
+        *_capacity(learned, recent, sample, objective),
+        _log_price(learned.log_price, sample, objective, elapsed),
+    )
+
+
+def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
+    """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them."""
+    if learned.capacity is None:
+        return None
+    capacity = learned.capacity.per_pod
+    price = math.exp(learned.log_price) / objective.budget
+    needed = max(1, math.ceil(load / capacity - 1e-9))
+    if load <= 0:
+        return Plan(needed, needed, capacity, 0.0, price)
+    beyond = learned.volatility.beyond()
+    lasting = max(_WORTHWHILE_PODS, _WORTHWHILE_SHARE * current)
+    best, least = needed, math.inf
+    for pods in _candidates(needed, load / capacity, current, most):
+        if pods >= least:
+            break  # the pods alone cost more than the best number with its risk
+        cost = pods + price * beyond(math.log(pods * capacity / load)) + (lasting if pods != current else 0.0)
+        if cost < least:
+            best, least = pods, cost
+    return Plan(best, needed, capacity, beyond(max(0.0, math.log(best * capacity / load))), price)
+
+
+def _candidates(needed: int, load_in_pods: float, current: int, most: int) -> list[int]:
+    """Ascending numbers of pods to weigh, `needed` first; the current one is among them unless it is too few."""
+    last = max(needed, min(math.ceil(load_in_pods * math.exp(MOST_GROWTH)), most))
+    step = 1 + (last - needed) // _CANDIDATES
+    numbers = list(range(needed, last + 1, step))
+    return numbers if step == 1 else sorted({*numbers, min(max(current, needed), last)})
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Pods above the plan: how long they have idled together, and the most that was wanted meanwhile."""
+
+    pod_seconds: float = 0.0
+    wanted: int = 0
+
+
+def without_haste(surplus: Surplus, wanted: int, current: int, elapsed_seconds: float) -> tuple[int, Surplus]:
+    """`wanted`, unless it is a scale-down whose time has not come; and what to remember.
+
+    Goes down to the most that was wanted since pods became too many, when they have idled for IDLE_POD_SECONDS.
+    """
+    if wanted >= current:
+        return wanted, Surplus()
+    surplus = Surplus(surplus.pod_seconds + (current - wanted) * elapsed_seconds, max(surplus.wanted, wanted))
+    if surplus.pod_seconds < IDLE_POD_SECONDS:
+        return current, surplus
+    return min(surplus.wanted, current), Surplus()
+
+
+def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float) -> tuple[Moment, ...]:
+    """The moments of the last `seconds`, and the one before them."""
+    oldest = sample.at - seconds
+    skip = 0
+    while skip + 1 < len(recent) and recent[skip + 1].at <= oldest:
+        skip += 1
+    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready))
+
+
+def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> Volatility:
+    now = recent[-1]
+    before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
+    if before is None or before.load <= 0 or now.load <= 0:
+        return seen
+    return seen.seen(math.log(now.load / before.load), elapsed)
+
+
+def _log_price(log_price: float, sample: Sample, objective: Objective, elapsed: float) -> float:
+    if sample.slow_share is None:
+        return log_price
+    bad = float(sample.slow_share > objective.slow_limit)
+    moved = log_price + (bad - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
+    return min(max(moved, -_MOST_LOG_PRICE), _MOST_LOG_PRICE)
+
+
+def _capacity(
+    learned: Learned, recent: tuple[Moment, ...], sample: Sample, objective: Objective
+) -> tuple[Capacity | None, float]:
+    """The capacity with what the last minute says of it, once a minute; and when that minute ended."""
+    if sample.slow_share is None or sample.load <= 0 or sample.ready < 1:
+        return learned.capacity, learned.minute_ended
+    if learned.capacity is None:
+        return Capacity.first(sample.load / sample.ready), sample.at
+    if sample.at - learned.minute_ended < _MINUTE:
+        return learned.capacity, learned.minute_ended
+    minute = _minute(recent, sample, sample.slow_share)
+    return learned.capacity.seen(minute, objective.slow_limit) if minute else learned.capacity, sample.at
+
+
+def _minute(recent: tuple[Moment, ...], sample: Sample, slow_share: float) -> Minute | None:
+    """The last minute, if its load was steady."""
+    moments = [moment for moment in recent if moment.at > sample.at - _MINUTE]
+    loads = [moment.load for moment in moments]
+    pods = sum(moment.ready for moment in moments)
+    if min(loads) <= 0 or max(loads) > _STEADY * min(loads) or not pods:
+        return None
+    load = sum(loads)
+    return Minute(_MINUTE * load / len(loads), load / pods, slow_share, sample.utilisation)

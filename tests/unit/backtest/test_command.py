@@ -1,0 +1,129 @@
+"""The command as a person, or a script, meets it."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from scalableapp.backtest.command import add_to
+
+APP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other}
+---
+apiVersion: scalableapp.io/v1alpha1
+kind: ScalableApp
+metadata: {name: web, namespace: shop}
+spec:
+  image: app:1
+  scaling: {horizontal: {minReplicas: 1, maxReplicas: 9, metrics: [{type: RequestsPerSecond, target: "20"}]}}
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    path = tmp_path / "app.yaml"
+    path.write_text(APP, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def curve(tmp_path: Path) -> Path:
+    path = tmp_path / "lunch.csv"
+    rates = [20] * 10 + [120] * 10 + [20] * 10
+    path.write_text("timestamp,value\n" + "".join(f"{60 * at},{rate}\n" for at, rate in enumerate(rates)), "utf-8")
+    return path
+
+
+def backtest(*arguments: object) -> int:
+    parser = argparse.ArgumentParser(prog="scalableapp")
+    add_to(parser.add_subparsers(required=True))
+    options = parser.parse_args(["backtest", *map(str, arguments)])
+    return int(options.run(options))
+
+
+def test_json_has_every_policy_with_its_figures(app: Path, curve: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backtest(app, "--trace", curve, "--compare", "hpa,oracle", "--pod-capacity", 30, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["trace"] == "lunch"
+    assert list(answer["policies"]) == ["scalableapp", "hpa", "oracle"]
+    for figures in answer["policies"].values():
+        assert figures.keys() >= {"violation_minutes", "pod_hours", "actions", "flips"}
+    ours, oracle = answer["policies"]["scalableapp"], answer["policies"]["oracle"]
+    assert ours["actions"] >= 2
+    assert ours["pod_hours"] > oracle["pod_hours"]
+    assert oracle["times_oracle"] == 1
+
+
+def test_the_table_shows_all_rivals_and_what_was_assumed(
+    app: Path, curve: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backtest(app, "--trace", curve) == 0
+    shown = capsys.readouterr()
+    names = [line.split()[0] for line in shown.out.splitlines()]
+    assert names == ["policy", "scalableapp", "hpa", "hpa-tuned", "keda", "kpa", "static", "oracle"]
+    assert "assumed that a pod carries 28.6 requests/s" in shown.err
+    assert "100%" in shown.err
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(app: Path, curve: Path, tmp_path: Path) -> None:
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    assert backtest(app, "--trace", curve, "--compare", "hpa", "--report", page, "--png", picture) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 1
+    assert all(outside not in text for outside in ("<script", "<link", "src=", "@import"))
+    assert "<tr><th>scalableapp</th>" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--compare", "hpa,best"], "no policy is called best; there are scalableapp, hpa"),
+        (["--pod-capacity", "lots"], "--pod-capacity lots: give requests per second"),
+        (["--pod-capacity", "0"], "--pod-capacity 0"),
+        (["--pod-capacity", "learned"], "needs --prometheus"),
+    ],
+    ids=["policy", "capacity", "no capacity", "nothing to learn from"],
+)
+def test_a_wrong_option_is_told_with_its_mend(
+    app: Path, curve: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backtest(app, "--trace", curve, *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kind: Deployment\n", "holds no object of kind ScalableApp"),
+        ("a: [\n", "cannot be read as YAML"),
+        (APP.replace("maxReplicas: 9", "maxReplicas: 0"), "spec.scaling.horizontal.maxReplicas"),
+        (APP.replace("RequestsPerSecond", "Prometheus, query: up"), "a load curve says nothing about the metric"),
+    ],
+    ids=["another kind", "no YAML", "bad spec", "a metric that no curve tells"],
+)
+def test_a_file_that_cannot_be_tried_is_told_why(
+    tmp_path: Path, curve: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert backtest(path, "--trace", curve) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_bad_line_of_the_curve_is_told_with_its_number(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("timestamp,value\n0,1\n60,x\n", encoding="utf-8")
+    assert backtest(app, "--trace", path) == 2
+    assert "bad.csv:3" in capsys.readouterr().err
+
+
+def test_a_start_up_time_must_be_more_than_nothing(app: Path, curve: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        backtest(app, "--trace", curve, "--startup-seconds", "0")
+    assert ended.value.code == 2
