@@ -19,3 +19,5 @@ fi
 echo "make: installing packages into $venv (one to two minutes the first time)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/pip" install -qq --disable-pip-version-check --require-hashes -r "$requirements"
+# The `scalableapp` command, from this checkout.
+"$venv/bin/pip" install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .

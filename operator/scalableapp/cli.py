@@ -77,3 +77,7 @@ def _opened(file: str) -> Iterator[TextIO]:
         return
     with Path(file).open(encoding="utf-8") as lines:
         yield lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
