@@ -1,6 +1,7 @@
 """Running other programs: every one has a time limit, none runs silently for long, none outlives Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from .console import ClusterError, say
 
 _HEARTBEAT_SECONDS = 20.0
 _TAIL_LINES = 12
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run(
@@ -116,7 +118,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _last_line(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        text = _COLOUR.sub("", file.read().decode(errors="replace"))
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip()[:100] if lines else "no output yet"
 
 

@@ -1,134 +1,16 @@
 """The operator in its pod on a real cluster: what a team sees of it, from `kubectl apply` to `kubectl delete`."""
 
 import json
-import os
-import secrets
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import pytest
 
+from tests.cluster.shop import BACK_OFF_SECONDS, CHILDREN, OPERATOR, SYSTEM, Shop, eventually, kubectl
+
 pytestmark = pytest.mark.cluster
 
 _T = TypeVar("_T")
-
-CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
-SYSTEM = "scalableapp-system"
-OPERATOR = "deployment/scalableapp-operator"
-CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisruptionbudget.policy")
-# Long, for a busy machine; what is waited for takes a second or two.
-PATIENCE_SECONDS = 60.0
-# A failed try comes again within a minute at the latest.
-BACK_OFF_SECONDS = 90.0
-
-
-def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
-    """Output of kubectl; raises AssertionError with its complaint."""
-    command = ["kubectl", "--context", CONTEXT, "--request-timeout=30s", *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
-    assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
-    return done.stdout
-
-
-def eventually(look: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
-    """What `look` returns, as soon as it raises no AssertionError any more."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return look()
-        except AssertionError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
-
-
-@pytest.fixture(scope="session")
-def operator() -> str:
-    """Name of the operator's pod, which is ready."""
-    if subprocess.run(
-        ["kubectl", "--context", CONTEXT, "version"], capture_output=True, timeout=30, check=False
-    ).returncode:
-        pytest.skip(f"no cluster answers as {CONTEXT}; make cluster-up")
-    if "scalableapp-operator" not in kubectl("get", "deployments", "-n", SYSTEM, "-o", "name"):
-        pytest.skip(f"the operator is not deployed in {CONTEXT}; kubectl apply -k manifests/overlays/kind")
-    kubectl("rollout", "status", OPERATOR, "-n", SYSTEM, "--timeout=150s")
-    return kubectl(
-        "get", "pods", "-n", SYSTEM, "-l", "app.kubernetes.io/name=scalableapp-operator", "-o", "name"
-    ).strip()
-
-
-class Shop:
-    """A namespace of a test, and the app `web` in it."""
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-
-    def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
-        return kubectl("-n", self.namespace, *arguments, text=text, check=check)
-
-    def apply(self, name: str = "web", **spec: Any) -> None:
-        """Apply a ScalableApp; unless told otherwise, with 0 replicas so that it costs nothing."""
-        app = {
-            "apiVersion": "scalableapp.io/v1alpha1",
-            "kind": "ScalableApp",
-            "metadata": {"name": name},
-            "spec": {"image": "web:none", "replicas": 0, "ingress": {"host": f"{name}.{self.namespace}.test"}, **spec},
-        }
-        self.kubectl("apply", "-f", "-", text=json.dumps(app))
-
-    def get(self, kind: str, name: str = "web") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json", "--show-managed-fields"))
-        return found
-
-    def exists(self, kind: str) -> bool:
-        return bool(self.kubectl("get", kind, "web", "--ignore-not-found", "-o", "name"))
-
-    def condition(self, type_: str) -> tuple[str, str, str]:
-        """Status, reason and message."""
-        for entry in self.get("sapp").get("status", {}).get("conditions", ()):
-            if entry["type"] == type_:
-                return entry["status"], entry["reason"], entry["message"]
-        raise AssertionError(f"no condition {type_} yet")
-
-    def wait_for(self, type_: str, status: str, reason: str, seconds: float = PATIENCE_SECONDS) -> str:
-        """The message of a condition, once it has that status and reason."""
-
-        def look() -> str:
-            found = self.condition(type_)
-            assert found[:2] == (status, reason), found
-            return found[2]
-
-        return eventually(look, seconds)
-
-    def wait_until_deployed(self) -> None:
-        self.wait_for("Ready", "True", "InLine")
-
-    def events(self, reason: str) -> list[dict[str, Any]]:
-        selector = f"involvedObject.kind=ScalableApp,reason={reason}"
-        listed = json.loads(self.kubectl("get", "events", "--field-selector", selector, "-o", "json"))
-        return list(listed["items"])
-
-    def versions(self) -> dict[str, str]:
-        """resourceVersion of the app and of its children."""
-        return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
-
-
-@pytest.fixture
-def shop(operator: str) -> Iterator[Shop]:
-    namespace = f"shop-{secrets.token_hex(3)}"
-    kubectl("create", "namespace", namespace)
-    yield Shop(namespace)
-    kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-@pytest.fixture
-def deployed(shop: Shop) -> Shop:
-    """With the app `web`, scaled to 0, and everything in line."""
-    shop.apply()
-    shop.wait_until_deployed()
-    return shop
 
 
 def test_one_object_makes_a_whole_app(deployed: Shop) -> None:

@@ -1,0 +1,57 @@
+"""Rules beyond HPA, decided by the operator in its pod."""
+
+from typing import Any
+
+import pytest
+
+from tests.cluster.shop import Shop, eventually
+
+pytestmark = pytest.mark.cluster
+
+METRICS = [{"type": "RequestsPerSecond", "target": "10"}]
+ALWAYS = {"start": "* * * * *", "end": "0 0 29 2 *"}
+
+
+def decided(shop: Shop, replicas: int) -> dict[str, Any]:
+    """The decision that led to so many replicas, once the Deployment has them."""
+
+    def look() -> dict[str, Any]:
+        assert shop.get("deployment")["spec"]["replicas"] == replicas
+        status = shop.get("sapp")["status"]
+        assert status["desiredReplicas"] == replicas
+        found: dict[str, Any] = status["decision"]
+        return found
+
+    return eventually(look)
+
+
+def test_a_schedule_sets_the_floor_while_it_is_active(shop: Shop) -> None:
+    schedule = {"name": "office-hours", "minReplicas": 2, **ALWAYS}
+    shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 3, "schedules": [schedule]}})
+    decided(shop, 2)
+    assert "schedule office-hours" in shop.events("SuccessfulRescale")[0]["message"]
+
+
+def test_a_schedule_caps_replicas_that_are_there(shop: Shop) -> None:
+    shop.apply(replicas=3)
+    shop.wait_for("Paused", "True", "Pinned")
+    schedule = {"name": "night", "maxReplicas": 1, **ALWAYS}
+    shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 3, "schedules": [schedule]}})
+    decided(shop, 1)
+
+
+def test_a_static_fallback_counts_while_no_metric_can_be_used(shop: Shop) -> None:
+    fallback = {"afterSeconds": 0, "behavior": "Static", "replicas": 3}
+    shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 5, "metrics": METRICS, "fallback": fallback}})
+    assert decided(shop, 3)["reason"] == "Fallback"
+
+
+def test_a_worker_sleeps_while_its_queue_is_empty_and_wakes_with_it(shop: Shop) -> None:
+    def scaling(query: str) -> dict[str, Any]:
+        metric = {"type": "Prometheus", "name": "queue", "query": query, "target": "10", "activationTarget": "0"}
+        return {"horizontal": {"minReplicas": 0, "maxReplicas": 2, "metrics": [metric]}}
+
+    shop.apply(replicas=None, scaling=scaling("vector(0)"))
+    assert decided(shop, 0)["reason"] == "Asleep"
+    shop.apply(replicas=None, scaling=scaling("vector(5)"))
+    assert decided(shop, 1)
