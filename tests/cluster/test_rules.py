@@ -8,7 +8,8 @@ from tests.cluster.shop import Shop, eventually
 
 pytestmark = pytest.mark.cluster
 
-METRICS = [{"type": "RequestsPerSecond", "target": "10"}]
+# No such series: the answer is empty.
+UNUSABLE = {"type": "Prometheus", "name": "queue", "query": 'no_such_metric{namespace="$namespace"}', "target": "10"}
 ALWAYS = {"start": "* * * * *", "end": "0 0 29 2 *"}
 
 
@@ -42,7 +43,7 @@ def test_a_schedule_caps_replicas_that_are_there(shop: Shop) -> None:
 
 def test_a_static_fallback_counts_while_no_metric_can_be_used(shop: Shop) -> None:
     fallback = {"afterSeconds": 0, "behavior": "Static", "replicas": 3}
-    shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 5, "metrics": METRICS, "fallback": fallback}})
+    shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 5, "metrics": [UNUSABLE], "fallback": fallback}})
     assert decided(shop, 3)["reason"] == "Fallback"
 
 
