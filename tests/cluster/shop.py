@@ -14,9 +14,9 @@ SYSTEM = "scalableapp-system"
 OPERATOR = "deployment/scalableapp-operator"
 CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisruptionbudget.policy")
 # Long, for a busy machine; what is waited for takes a second or two.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 # A failed try comes again within a minute at the latest.
-BACK_OFF_SECONDS = 90.0
+BACK_OFF_SECONDS = 180.0
 
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:

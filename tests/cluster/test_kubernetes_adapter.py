@@ -23,7 +23,8 @@ pytestmark = pytest.mark.cluster
 
 CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
 CRDS = Path(__file__).parents[2] / "crds"
-PATIENCE_SECONDS = 60
+# A kubelet of 1.20 keeps a stopped pod Terminating for up to a minute.
+PATIENCE_SECONDS = 180
 LABELS = {"scalableapp.io/app": "web"}
 
 
