@@ -15,9 +15,9 @@ def operator() -> str:
     if subprocess.run(
         ["kubectl", "--context", CONTEXT, "version"], capture_output=True, timeout=30, check=False
     ).returncode:
-        pytest.skip(f"no cluster answers as {CONTEXT}; make cluster-up")
+        pytest.fail(f"no cluster answers as {CONTEXT}; make cluster-up")
     if "scalableapp-operator" not in kubectl("get", "deployments", "-n", SYSTEM, "-o", "name"):
-        pytest.skip(f"the operator is not deployed in {CONTEXT}; kubectl apply -k manifests/overlays/kind")
+        pytest.fail(f"the operator is not deployed in {CONTEXT}; kubectl apply -k manifests/overlays/kind")
     kubectl("rollout", "status", OPERATOR, "-n", SYSTEM, "--timeout=150s")
     return kubectl(
         "get", "pods", "-n", SYSTEM, "-l", "app.kubernetes.io/name=scalableapp-operator", "-o", "name"

@@ -33,7 +33,7 @@ async def api() -> AsyncIterator[KubeApi]:
     try:
         configuration = await load_configuration(CONTEXT)
     except ClusterError as error:
-        pytest.skip(f"no cluster: {error}; make cluster-up")
+        pytest.fail(f"no cluster: {error}; make cluster-up")
     api = KubeApi(configuration, timeout_seconds=20)
     yield api
     await api.close()
