@@ -114,11 +114,12 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
     """Requests per second of all pods; one that serves and has missed a scrape carries what the others do."""
+    total = reading.total or 0.0
     if not reading.per_pod:
-        return reading.total or 0.0
+        return total
     seen = math.fsum(reading.per_pod.values())
     missing = sum(name not in reading.per_pod for name in pods_with_samples(observation))
-    return seen * (1 + missing / len(reading.per_pod))
+    return max(total, seen * (1 + missing / len(reading.per_pod)))
 
 
 def _slow_share(level: ServiceLevel) -> float | None:
