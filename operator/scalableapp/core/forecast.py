@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from scalableapp.core.buckets import Buckets
+from scalableapp.core.explain import duration
 
 STEP_SECONDS = 15.0
 # The trend of the last 5 minutes: longer and it misses turns, shorter and it follows noise.
@@ -141,7 +142,10 @@ MODELS: dict[str, Model] = {
 
 def _verdict(errors: tuple[tuple[float | None, ...], ...]) -> Verdict:
     if len(errors) < LEAST_FORECASTS:
-        return Verdict(None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model")
+        left = duration((LEAST_FORECASTS - len(errors)) * STEP_SECONDS)
+        return Verdict(
+            None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model, {left} more"
+        )
     shares = {name: share for i, name in enumerate(MODELS) if i and (share := _share(errors, i)) is not None}
     if not shares:
         return Verdict(None, "no model has enough load of the past to go by")
