@@ -54,7 +54,8 @@ def test_the_fallback_says_what_happened() -> None:
     assert decision.reason == Reason.FALLBACK
     assert decision.message == (
         "held at 5 replicas: RequestsPerSecond cannot be used: Prometheus does not answer; "
-        "no metric could be used since 11:59:55 UTC (6 m 40 s): fallback Static to 2 replicas until one can be used again"
+        "no metric could be used since 11:59:55 UTC (6 m 40 s): fallback Static to 2 replicas until one can be used "
+        "again"
     )
 
 
