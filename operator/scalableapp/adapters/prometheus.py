@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from scalableapp.adapters.prometheus_http import Answer, InstantQueries
+from scalableapp.adapters.prometheus_http import Answer, Queries
 from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
@@ -28,7 +28,7 @@ from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot, Wanted
 REQUESTS_RATE_WINDOW_SECONDS = 30.0
 
 # The metric behind each kind, its further matchers, and the window of its rate in seconds.
-_GROUPED = {
+KINDS = {
     MetricType.REQUESTS_PER_SECOND: ("http_requests_total", "", REQUESTS_RATE_WINDOW_SECONDS),
     MetricType.CPU: ("container_cpu_usage_seconds_total", f'container="{CONTAINER}",', CPU_RATE_WINDOW_SECONDS),
 }
@@ -63,11 +63,11 @@ class PrometheusMetrics:
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
     ) -> None:
-        self._prometheus = InstantQueries(url, timeout_seconds, len(_GROUPED) + QUERIES_IN_FLIGHT)
+        self._prometheus = Queries(url, timeout_seconds, len(KINDS) + QUERIES_IN_FLIGHT)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
-        self._kind_threads = ThreadPoolExecutor(len(_GROUPED), "prometheus-kind")
+        self._kind_threads = ThreadPoolExecutor(len(KINDS), "prometheus-kind")
         self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
         self._breaker = _Breaker()
 
@@ -79,13 +79,13 @@ class PrometheusMetrics:
 
     async def collect(self, wanted: Wanted) -> Snapshot:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
-        kinds = sorted(wanted.kinds & _GROUPED.keys())
+        kinds = sorted(wanted.kinds & KINDS.keys())
         queries = sorted(wanted.queries)
         if not await self._reachable():
             return _all_unreachable(kinds, queries, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
         per_kind: dict[MetricType | int, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_per_pod, kind, matcher, _GROUPED[kind][2]) for kind in kinds},
+            **{kind: partial(self._ask_per_pod, kind, matcher, KINDS[kind][2]) for kind in kinds},
             **{window: partial(self._ask_per_pod, _REQUESTS, matcher, window) for window in sorted(wanted.bursts)},
         }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
@@ -130,7 +130,7 @@ class PrometheusMetrics:
 
     def _ask_per_pod(self, kind: MetricType, matcher: str, window: float) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit (requests/s, cores), over `window` seconds."""
-        metric, matchers, _ = _GROUPED[kind]
+        metric, matchers, _ = KINDS[kind]
         query = f"sum by (namespace, pod) (rate({metric}{{{matchers}{matcher}}}[{window:.0f}s]))"
         answer = self._timed(kind, query)
         if answer.problem:

@@ -7,10 +7,10 @@ expected costs nine times as much as one that did not come. (A plain mean error 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 from scalableapp.core.buckets import Buckets
@@ -87,6 +87,29 @@ def learn(history: LoadHistory, sample: Sample, horizon_seconds: float) -> LoadH
     expected = tuple(model(seen, horizon_seconds) for model in MODELS.values())
     due = sample.at + timedelta(seconds=horizon_seconds)
     return replace(seen, pending=(*pending, Pending(due, expected)), verdict=_verdict(seen.errors))
+
+
+def replay(samples: Iterable[Sample], horizon_seconds: float) -> LoadHistory:
+    """What learning the samples one by one, oldest first, comes to.
+
+    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that nobody scores.
+    """
+    thinned = _thinned(samples)
+    if not thinned:
+        return LoadHistory()
+    scored = MOST_FORECASTS * STEP_SECONDS + TREND_SECONDS + 2 * horizon_seconds
+    split = next(i for i, sample in enumerate(thinned) if _seconds(sample.at, thinned[-1].at) <= scored)
+    start = LoadHistory(buckets=Buckets.of(thinned[:split]))
+    return reduce(lambda history, sample: learn(history, sample, horizon_seconds), thinned[split:], start)
+
+
+def _thinned(samples: Iterable[Sample]) -> list[Sample]:
+    """At most one sample a step, as `learn` takes them."""
+    kept: list[Sample] = []
+    for sample in samples:
+        if not kept or _seconds(kept[-1].at, sample.at) >= STEP_SECONDS - 0.5:
+            kept.append(sample)
+    return kept
 
 
 def _scored(history: LoadHistory, sample: Sample) -> tuple[tuple[float | None, ...], ...]:

@@ -95,6 +95,12 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
     return History(tuple(recommendations), tuple(events), outages[0] if outages else None)
 
 
+def newest_recommendation(status: Mapping[str, Any]) -> datetime:
+    """When the last recommendation in status was made; long ago, if there is none."""
+    times = [at for at, _ in _entries(status, "recommendations", "replicas")]
+    return times[-1] if times else datetime.min.replace(tzinfo=UTC)
+
+
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
 # An app that starts is not in trouble: these reasons get no Event.
 _QUIET = {"PodsNotReady", "Deploying"}
