@@ -14,10 +14,10 @@ from itertools import islice
 from typing import NoReturn
 
 from scalableapp.core.history import longest_window_seconds
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.core.past import kinds_of, recommended, with_past
 from scalableapp.core.prediction import rejoined, replayed
-from scalableapp.core.scaling import MetricType
 from scalableapp.ports import PastMetrics, Pasts
 from scalableapp.registry import AppRecord, Registry
 

@@ -16,9 +16,9 @@ from scalableapp.adapters.prometheus import KINDS, REQUESTS_RATE_WINDOW_SECONDS
 from scalableapp.adapters.prometheus_http import Queries, RangeAnswer, Series
 from scalableapp.core.buckets import BUCKET_SECONDS
 from scalableapp.core.forecast import STEP_SECONDS
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.core.past import Moment, PodsMoment
-from scalableapp.core.scaling import MetricType
 from scalableapp.ports import Pasts
 
 DAYS = 8
@@ -113,20 +113,18 @@ def _matcher(apps: Collection[AppKey]) -> str:
     return f'namespace=~"{namespaces}",pod=~"(?:{names})-{_POD}"'
 
 
-def _rate(apps: Collection[AppKey], kind: MetricType, window: float) -> str:
-    metric, matchers, _ = KINDS[kind]
-    return f"sum by (namespace, pod) (rate({metric}{{{matchers}{_matcher(apps)}}}[{window:.0f}s]))"
+def _by_app(rate: str) -> str:
+    return f'label_replace({rate}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
 
 
 def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
     """Requests per second of each app, or the number of its pods that have any such series."""
-    rate = _rate(apps, MetricType.REQUESTS_PER_SECOND, window)
-    return f'{how} by (namespace, {_LABEL}) (label_replace({rate}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}"))'
+    requests = KINDS[MetricType.REQUESTS_PER_SECOND]._replace(window=window)
+    return f"{how} by (namespace, {_LABEL}) ({_by_app(requests.query(_matcher(apps)))})"
 
 
 def _per_pod(apps: Collection[AppKey], kind: MetricType) -> str:
-    rate = _rate(apps, kind, KINDS[kind][2])
-    return f'label_replace({rate}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
+    return _by_app(KINDS[kind].query(_matcher(apps)))
 
 
 def _points(answer: RangeAnswer, apps: Collection[AppKey]) -> Iterator[tuple[AppKey, str, datetime, float]]:

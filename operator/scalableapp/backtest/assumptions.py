@@ -8,7 +8,7 @@ from scalableapp.backtest.load import Trace
 from scalableapp.backtest.ours import cores_at_full_load
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.simulator import Bounds, World
-from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec
 
 # Where only a target is known: Knative's default of aiming at 70 % of what a pod carries.

@@ -14,7 +14,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
-from scalableapp.core.capacity import Capacity, Minute
+from scalableapp.core.capacity import Capacity, Limits, Minute
 
 _STEP_SECONDS = 60
 # Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
@@ -22,7 +22,7 @@ _CHUNK_SECONDS = 5 * 86_400
 _TIMEOUT_SECONDS = 30
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # Share of slow requests that is "just carried", and the latency that counts as slow: as the simulated service has it.
-_SLOW_LIMIT, _SLOW_SECONDS = 0.05, "0.25"
+_LIMITS = Limits(0.05, 0.25)
 _FEWEST_MINUTES = 60
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
@@ -77,8 +77,8 @@ def capacity(source: Source, trace: Trace) -> float:
     start, end = trace.started_at, trace.started_at + float(trace.seconds[-1])
     learned: Capacity | None = None
     for minute in _minutes(source, start, end):
-        learned = learned or Capacity.first(minute.per_pod)
-        learned = learned.seen(minute, _SLOW_LIMIT)
+        learned = learned or Capacity.first(minute, _LIMITS)
+        learned = learned.seen(minute, _LIMITS)
     if learned is None or learned.minutes < _FEWEST_MINUTES:
         seen = learned.minutes if learned else 0
         raise TraceError(
@@ -92,7 +92,7 @@ def _minutes(source: Source, start: float, end: float) -> Iterator[Minute]:
     """Minutes with load: requests, those per pod, share of slow ones."""
     labels = source.matcher
     rate = dict(_range(source, f"sum(rate(http_request_duration_seconds_count{{{labels}}}[1m]))", start, end))
-    fast_query = f'sum(rate(http_request_duration_seconds_bucket{{{labels},le="{_SLOW_SECONDS}"}}[1m]))'
+    fast_query = f'sum(rate(http_request_duration_seconds_bucket{{{labels},le="{_LIMITS.seconds}"}}[1m]))'
     fast = dict(_range(source, fast_query, start, end))
     pods = dict(_range(source, f"count(sum by (pod) (rate(http_requests_total{{{labels}}}[1m])) > 0)", start, end))
     for at, total in rate.items():

@@ -21,7 +21,7 @@ def stabilization(case: Case, number: int) -> Ruling | None:
     scaleDown's. What the metrics ask for now counts in both.
     """
     up = _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds)
-    down = _within(case, case.horizontal.behavior.scale_down.stabilization_window_seconds)
+    down = _within(case, case.down_window_seconds)
     lowest = min((entry.replicas for entry in up), default=number)
     highest = max((entry.replicas for entry in down), default=number)
     value = min(max(case.current, min(lowest, number)), max(highest, number))
@@ -41,8 +41,8 @@ def _stabilized(
     case: Case, number: int, value: int, binding: Recommendation, window: Iterable[Recommendation]
 ) -> Ruling:
     up, now, behavior = value < number, case.observation.now, case.horizontal.behavior
-    rules = behavior.scale_up if up else behavior.scale_down
-    ends = binding.at + timedelta(seconds=rules.stabilization_window_seconds)
+    seconds = behavior.scale_up.stabilization_window_seconds if up else case.down_window_seconds
+    ends = binding.at + timedelta(seconds=seconds)
     longer = duration((ends - now).total_seconds())
     held = f"held {longer} longer" if value == case.current else f"held at {value} for {longer} longer"
     following = [number, *(entry.replicas for entry in window if entry.at > binding.at)]

@@ -23,6 +23,7 @@ _UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
 _NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
 _FORMATS: dict[str, Schema] = {
     "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},
+    "target": _UNTYPED | {"pattern": rf"^\+?({_NUMBER[:-1]}|\d+(\.\d+)?m?s)$", "exclusiveMinimum": True},
     "positive-quantity": _UNTYPED | {"pattern": rf"^\+?{_NUMBER}", "exclusiveMinimum": True},
 }
 _COPIED = (

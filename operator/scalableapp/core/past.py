@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from scalableapp.core.decide import decide
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import History, Observation, PodState, Reading, Recommendation
-from scalableapp.core.scaling import MetricType
 from scalableapp.core.spec import ScalableAppSpec
 
 # A pause between two moments that is longer is a hole in the past.

@@ -58,6 +58,19 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+_LATENCY = re.compile(r"^\d+(?:\.\d+)?m?s$")
+
+
+def is_duration(text: str) -> bool:
+    """Whether it is written with a unit of time that no quantity has: "250ms", "1.5s"."""
+    return _LATENCY.match(text.strip()) is not None
+
+
+def parse_target(text: str) -> float:
+    """A metric's target as a number: a quantity, or a duration in seconds. Raises ValueError when it is neither."""
+    return parse_duration(text) if is_duration(text) else parse_quantity(text)
+
+
 def format_cpu(cores: float) -> str:
     """Cores as the API server writes them back: "250m", "2"."""
     millis = math.ceil(round(cores * 1000, 6))

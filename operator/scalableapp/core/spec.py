@@ -12,8 +12,9 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scalableapp.core.fields import Model, Path, ResourceMap
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Metric, MetricType, Scaling
+from scalableapp.core.scaling import Scaling
 from scalableapp.errors import FieldProblem, SpecError
 
 

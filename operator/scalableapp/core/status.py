@@ -11,7 +11,7 @@ from typing import Any
 
 from scalableapp.core.conditions import AppState, Condition, conditions
 from scalableapp.core.model import SCHEDULE, Decision, History, MetricReport, Outage, Recommendation, ScaleEvent
-from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.quantity import parse_target
 
 Status = dict[str, Any]
 
@@ -73,8 +73,8 @@ def _moved(old: MetricReport, new: MetricReport) -> bool:
     if (old.name, old.target, old.proposed_replicas) != (new.name, new.target, new.proposed_replicas):
         return True
     try:
-        change = abs(parse_quantity(new.current) - parse_quantity(old.current))
-        return change > parse_quantity(new.target) / 20
+        change = abs(parse_target(new.current) - parse_target(old.current))
+        return change > parse_target(new.target) / 20
     except ValueError:
         return old.current != new.current
 

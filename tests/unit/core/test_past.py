@@ -14,10 +14,10 @@ from scalableapp.core.buckets import Buckets
 from scalableapp.core.decide import decide, first_seen, remember
 from scalableapp.core.forecast import LoadHistory, Sample, learn, replay
 from scalableapp.core.history import longest_window_seconds
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import History, Recommendation, Startups
 from scalableapp.core.past import PodsMoment, kinds_of, recommended, with_past
 from scalableapp.core.prediction import rejoined
-from scalableapp.core.scaling import MetricType
 from tests.unit.core.build import CPU, NOW, QUEUE, RPS, ago, app, observe, per_pod
 
 RATE = MetricType.REQUESTS_PER_SECOND
