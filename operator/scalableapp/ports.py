@@ -91,8 +91,11 @@ class Pasts:
 class PastMetrics(Protocol):
     """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
 
-    async def loads(self, apps: Collection[AppKey], until: datetime) -> Pasts:
-        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s."""
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
+
+        The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
+        """
         ...
 
     async def pods(

@@ -16,7 +16,7 @@ from typing import NoReturn
 from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
-from scalableapp.core.past import kinds_of, recommended, with_past
+from scalableapp.core.past import kinds_of, recommended, relived, with_past
 from scalableapp.core.prediction import rejoined, replayed
 from scalableapp.ports import PastMetrics, Pasts
 from scalableapp.registry import AppRecord, Registry
@@ -77,7 +77,7 @@ class Recall:
 
     def _unlearned(self) -> list[AppRecord]:
         """Apps that go by past loads which have not been replayed."""
-        wanted = [record for record in self._registry.apps() if record.history and _predicts(record)]
+        wanted = [record for record in self._registry.apps() if record.history and _learns(record)]
         self._replayed &= set(map(_id, wanted))
         return list(islice((record for record in wanted if _id(record) not in self._replayed), APPS_AT_A_TIME))
 
@@ -117,7 +117,7 @@ class Recall:
         """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
         if not apps:
             return ""
-        pasts = await self._past.loads([record.key for record in apps], self._now())
+        pasts = await self._past.loads({record.key: _slow_seconds(record) for record in apps}, self._now())
         if pasts.problem:
             return pasts.message
         for record in apps:
@@ -125,15 +125,21 @@ class Recall:
         return ""
 
     async def _load(self, record: AppRecord, pasts: Pasts) -> None:
-        moments = pasts.moments.get(record.key, ())
+        moments, spec = pasts.moments.get(record.key, ()), record.spec
         self._replayed.add(_id(record))
-        if not moments or record.history is None:
-            log.info("%s: Prometheus has no loads of its past; forecasts start anew", record.key)
+        if not moments or record.history is None or spec is None:
+            log.info("%s: Prometheus has no loads of its past; what they teach is learnt anew", record.key)
             return
         startups = record.history.startups
-        past = await asyncio.to_thread(replayed, [(moment.at, moment.load) for moment in moments], startups)
-        loads = rejoined(past, record.history.loads, startups)
-        record.history = replace(record.history, loads=loads)
+        loads = [(moment.at, moment.load) for moment in moments]
+        past = await asyncio.to_thread(replayed, loads, startups) if _predicts(record) else None
+        lived = await asyncio.to_thread(relived, spec, moments, startups) if _slow_seconds(record) else None
+        history = record.history
+        if past:
+            history = replace(history, loads=rejoined(past, history.loads, startups))
+        if lived and (lived.learned.capacity or not history.learned.capacity):
+            history = replace(history, learned=lived.learned, surplus=lived.surplus)
+        record.history = history
         log.info("%s: %d loads since %s replayed", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -141,8 +147,18 @@ def _id(record: AppRecord) -> tuple[AppKey, str]:
     return record.key, record.uid
 
 
+def _learns(record: AppRecord) -> bool:
+    return _predicts(record) or _slow_seconds(record) is not None
+
+
 def _predicts(record: AppRecord) -> bool:
     return record.spec is not None and record.spec.scaling.horizontal.prediction.enabled
+
+
+def _slow_seconds(record: AppRecord) -> float | None:
+    """Seconds from which on requests are slow, of an app with an objective."""
+    objective = record.spec.scaling.horizontal.objective if record.spec else None
+    return objective.latency.seconds if objective else None
 
 
 def _guesses(record: AppRecord, now: datetime) -> bool:

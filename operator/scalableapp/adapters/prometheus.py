@@ -57,6 +57,20 @@ _RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
 _STATUS_LABELS = ("code", "status", "status_code")
 _DURATION = "http_request_duration_seconds_bucket"
 
+
+def failures_query(matcher: str) -> str:
+    """Failed requests per second of each pod, over a minute."""
+    rates = (
+        f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
+    )
+    return f"sum by (namespace, pod) ({' or '.join(rates)})"
+
+
+def latencies_query(matcher: str) -> str:
+    """The histogram of a minute of each pod."""
+    return f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+
+
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
@@ -165,14 +179,11 @@ class PrometheusMetrics:
 
     def _ask_failures(self, matcher: str) -> PodAnswer:
         """Failed requests per second of each pod."""
-        rates = (
-            f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
-        )
-        return self._values(f"sum by (namespace, pod) ({' or '.join(rates)})", _RPS, "http_requests_total")
+        return self._values(failures_query(matcher), _RPS, "http_requests_total")
 
     def _ask_latencies(self, matcher: str) -> LatencyAnswer:
         """The histogram of the last minute of each pod."""
-        query = f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+        query = latencies_query(matcher)
         answer = self._timed(MetricType.LATENCY, query)
         if answer.problem:
             return LatencyAnswer({}, answer.problem, _naming(answer, query))

@@ -6,15 +6,25 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from scalableapp.core.decide import decide
+from scalableapp.core.decide import decide, remember
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import History, Observation, PodState, Reading, Recommendation
+from scalableapp.core.model import (
+    DataProblem,
+    History,
+    Observation,
+    PodState,
+    Reading,
+    Recommendation,
+    ServiceLevel,
+    Startups,
+)
 from scalableapp.core.spec import ScalableAppSpec
 
 # A pause between two moments that is longer is a hole in the past.
 _HOLE_SECONDS = 60.0
-# Pods of the past count as settled: when they became ready is not known any more.
+_PER_POD = {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.MEMORY}
 _SETTLED = timedelta(hours=1)
+_NOT_KNOWN = Reading(problem=DataProblem.EMPTY)
 
 
 class Moment(NamedTuple):
@@ -33,10 +43,36 @@ class PodsMoment(NamedTuple):
     values: Mapping[MetricType, Mapping[str, float]]
 
 
+def relived(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -> History:
+    """What an app with an objective has taught by the moments of which the pods are known, oldest first.
+
+    The replicas of then are taken to have been the pods that served.
+    """
+    history = History(startups=startups)
+    for moment in past:
+        if moment.ready:
+            history = remember(history, decide(spec, _lived(moment, moment.ready), history), spec)
+    return history
+
+
+def _lived(moment: Moment, ready: int) -> Observation:
+    pods = tuple(_settled(f"pod-{number}", moment.at) for number in range(ready))
+    slow = Reading(moment.slow_share) if moment.slow_share is not None else _NOT_KNOWN
+    return Observation(moment.at, ready, pods, service_level=ServiceLevel(Reading(moment.load), slow, _NOT_KNOWN))
+
+
+def _settled(name: str, at: datetime) -> PodState:
+    """A pod of the past; when it became ready is not known any more, so its start teaches nothing."""
+    return PodState(name, "Running", True, False, at - _SETTLED)
+
+
 def kinds_of(spec: ScalableAppSpec) -> frozenset[MetricType] | None:
-    """The kinds of metric from which past recommendations can be told; None where there are users' own queries."""
+    """The kinds of metric from which past recommendations can be told.
+
+    None where more than values per pod decided: a user's own query, a latency, an objective.
+    """
     kinds = frozenset(metric.type for metric in spec.metrics)
-    return None if MetricType.PROMETHEUS in kinds else kinds
+    return kinds if kinds <= _PER_POD and spec.scaling.horizontal.objective is None else None
 
 
 def recommended(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> tuple[Recommendation, ...]:
@@ -65,11 +101,10 @@ def _covers(past: Sequence[Recommendation], start: datetime, end: datetime) -> b
 
 def _observation(spec: ScalableAppSpec, moment: PodsMoment) -> Observation:
     names = sorted({name for values in moment.values.values() for name in values})
-    since = moment.at - _SETTLED
     return Observation(
         now=moment.at,
         replicas=len(names),
-        pods=tuple(PodState(name, "Running", True, False, since, since) for name in names),
+        pods=tuple(_settled(name, moment.at) for name in names),
         readings={
             metric.label: Reading(sum(values.values()), values)
             for metric in spec.metrics

@@ -15,8 +15,8 @@ from scalableapp.core.decide import decide, first_seen, remember
 from scalableapp.core.forecast import LoadHistory, Sample, learn, replay
 from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import History, Recommendation, Startups
-from scalableapp.core.past import PodsMoment, kinds_of, recommended, with_past
+from scalableapp.core.model import History, Reading, Recommendation, ServiceLevel, Startups
+from scalableapp.core.past import Moment, PodsMoment, kinds_of, recommended, relived, with_past
 from scalableapp.core.prediction import rejoined
 from tests.unit.core.build import CPU, NOW, QUEUE, RPS, ago, app, observe, per_pod
 
@@ -132,13 +132,44 @@ def test_what_was_recommended_since_the_start_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("metrics", "kinds"),
-    [((RPS, CPU), {MetricType.REQUESTS_PER_SECOND, MetricType.CPU}), ((RPS, QUEUE), None)],
-    ids=["per pod", "a query of one's own"],
+    [
+        ((RPS, CPU), {MetricType.REQUESTS_PER_SECOND, MetricType.CPU}),
+        ((RPS, QUEUE), None),
+        ((RPS, {"type": "Latency", "target": "250ms"}), None),
+    ],
+    ids=["per pod", "a query of one's own", "a latency"],
 )
 def test_only_metrics_per_pod_have_a_past_that_can_be_replayed(
     metrics: tuple[dict[str, str], ...], kinds: set[MetricType] | None
 ) -> None:
     assert kinds_of(app(*metrics)) == kinds
+
+
+OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
+
+
+def test_an_app_with_an_objective_has_no_past_recommendations() -> None:
+    assert kinds_of(app(objective=OBJECTIVE)) is None
+
+
+def test_what_an_objective_has_taught_is_taught_again() -> None:
+    spec, history = app(CPU, objective=OBJECTIVE), History()
+    moments = [Moment(ago(15.0 * (240 - n)), 100 + 40 * math.sin(n / 30), 5, 0.004) for n in range(241)]
+    for moment in moments:
+        level = ServiceLevel(Reading(moment.load), Reading(moment.slow_share))
+        seen = replace(observe(current=5), now=moment.at, service_level=level)
+        history = remember(history, decide(spec, seen, history), spec)
+    lived = relived(spec, moments, history.startups)
+    assert lived.learned == history.learned
+    assert lived.learned.capacity
+    assert lived.surplus == history.surplus
+    assert lived.startups == history.startups
+
+
+def test_moments_of_which_the_pods_are_not_known_teach_no_objective() -> None:
+    assert relived(app(objective=OBJECTIVE), [Moment(ago(60), 100.0)], Startups((9.0,))) == History(
+        startups=Startups((9.0,))
+    )
 
 
 def test_moments_without_usable_data_recommend_nothing() -> None:
