@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -40,9 +40,18 @@ def load_at(at: float) -> float:
     return 100 + 60 * math.sin(2 * math.pi * at / DAY)
 
 
+def _seven(_: float) -> float:
+    return 7.0
+
+
+def _thousand(_: float) -> float:
+    return 1000.0
+
+
 def _samples(end: int) -> Iterator[str]:
     """OpenMetrics text of three days, series by series."""
-    rates = {OLD: load_at, NEW: load_at, OTHER: lambda _: 7.0, **dict.fromkeys(STRANGERS, lambda _: 1000.0)}
+    rates: dict[str, Callable[[float], float]] = {OLD: load_at, NEW: load_at, OTHER: _seven}
+    rates |= dict.fromkeys(STRANGERS, _thousand)
     yield "# TYPE http_requests counter"
     for pod, rate in rates.items():
         total = 0.0

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from scalableapp import recall as recall_module
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
@@ -229,8 +228,8 @@ async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, m
         if len(naps) == 3:
             raise InterruptedError
 
-    monkeypatch.setattr(recall_module, "replayed", faulty)
-    monkeypatch.setattr(recall_module.asyncio, "sleep", nap)
+    monkeypatch.setattr("scalableapp.recall.replayed", faulty)
+    monkeypatch.setattr("scalableapp.recall.asyncio.sleep", nap)
     with pytest.raises(InterruptedError):
         await recall.follow()
     assert naps == [LOOK_SECONDS] * 3
