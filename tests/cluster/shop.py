@@ -97,7 +97,7 @@ class Shop:
 
     @contextmanager
     def replicas_seen(self) -> Iterator[list[int]]:
-        """The replicas that the Deployment asks for, every number that there is meanwhile in turn; filled at the end."""
+        """Every number of replicas that the Deployment asks for meanwhile, in turn; filled in at the end."""
         command = ["kubectl", "--context", CONTEXT, "-n", self.namespace, "get", "deployment", "web", "--watch"]
         numbers: list[int] = []
         with tempfile.TemporaryFile("w+") as output:
