@@ -92,27 +92,27 @@ class Ours:
         if metric.type is MetricType.CPU:
             busy = signals.per_pod(round(CPU_RATE_WINDOW_SECONDS))
             factor = self._cores / signals.service.rate
-            return _of_pods({_name(pod): rate * factor for pod, rate in busy.items()})
-        return _of_pods({_name(pod): rate for pod, rate in signals.per_pod(RATE_WINDOW_SECONDS).items()})
+            cores = {_name(pod): rate * factor for pod, rate in busy.items()}
+            return Reading(sum(cores.values()), cores)
+        rates = {_name(pod): rate for pod, rate in signals.per_pod(RATE_WINDOW_SECONDS).items()}
+        burst = self._spec.scaling.horizontal.burst
+        return Reading(sum(rates.values()), rates, burst_total=signals.rate(burst.window_seconds) if burst else None)
 
 
 def check_replayable(spec: ScalableAppSpec) -> None:
     """Raises OptionError when the app scales on what a load curve does not tell."""
-    unknown = [metric.label for metric in spec.metrics if metric.type is MetricType.PROMETHEUS]
+    told = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
+    unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in told]
     if unknown:
         raise OptionError(
-            f"a load curve says nothing about the metric {', '.join(unknown)} (a Prometheus query); "
-            "leave it out of the file that is tried, or scale on RequestsPerSecond or CPU"
+            f"a load curve says nothing about the metric {', '.join(unknown)}; leave it out of the file that is "
+            "tried, or scale on RequestsPerSecond, CPU or an objective"
         )
 
 
 @lru_cache(maxsize=4096)
 def _name(pod: int) -> str:
     return f"pod-{pod}"
-
-
-def _of_pods(values: dict[str, float]) -> Reading:
-    return Reading(sum(values.values()), values)
 
 
 def cores_at_full_load(spec: ScalableAppSpec) -> float:

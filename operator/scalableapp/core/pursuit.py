@@ -22,7 +22,7 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.quantity import format_number, parse_quantity
+from scalableapp.core.quantity import format_number
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.startup import startup_seconds
 
@@ -128,10 +128,10 @@ def _slow_share(level: ServiceLevel) -> float | None:
 
 def _utilisation(spec: ScalableAppSpec, level: ServiceLevel) -> float | None:
     """CPU used by a pod of what it may use, mean over the pods; None where that is not known."""
-    limit, used = spec.resources.limits.get("cpu"), level.cpu.per_pod.values()
+    limit, used = spec.resources.cpu_limit_cores, level.cpu.per_pod.values()
     if limit is None or level.cpu.problem or not used:
         return None
-    share = math.fsum(used) / len(used) / parse_quantity(limit)
+    share = sum(used) / len(used) / limit
     return share if 0 <= share <= _MOST_UTILISATION else None
 
 

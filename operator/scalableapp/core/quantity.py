@@ -79,6 +79,8 @@ def format_cpu(cores: float) -> str:
 
 def format_number(value: float) -> str:
     """A measured number as people read it: at most three significant decimals, no exponent."""
+    if 1e-3 <= value < 999.5:
+        return f"{value:.3g}"
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) < 100 else 0

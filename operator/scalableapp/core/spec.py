@@ -47,6 +47,12 @@ class Resources(Model):
         description="What a pod may use at most, by resource name.",
     )
 
+    @cached_property
+    def cpu_limit_cores(self) -> float | None:
+        """CPU that a pod may use at most, as a number, parsed once; None without a limit."""
+        limit = self.limits.get("cpu")
+        return None if limit is None else parse_quantity(limit)
+
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:
         for name, request in self.requests.items():
