@@ -138,7 +138,7 @@ class Recall:
         if past:
             history = replace(history, loads=rejoined(past, history.loads, startups))
         if lived and (lived.learned.capacity or not history.learned.capacity):
-            history = replace(history, learned=lived.learned, surplus=lived.surplus)
+            history = replace(history, learned=lived.learned)
         record.history = history
         log.info("%s: %d loads since %s replayed", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC")
 
