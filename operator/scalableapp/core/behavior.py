@@ -22,8 +22,8 @@ def stabilization(case: Case, number: int) -> Ruling | None:
     """
     up = _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds)
     down = _within(case, case.down_window_seconds)
-    lowest = min((entry.replicas for entry in up), default=number)
-    highest = max((entry.replicas for entry in down), default=number)
+    lowest = min([entry.replicas for entry in up], default=number)
+    highest = max([entry.replicas for entry in down], default=number)
     value = min(max(case.current, min(lowest, number)), max(highest, number))
     if value > number:
         return _stabilized(case, number, value, [entry for entry in down if entry.replicas >= value][-1], down)
@@ -33,8 +33,10 @@ def stabilization(case: Case, number: int) -> Ruling | None:
 
 
 def _within(case: Case, window_seconds: int) -> list[Recommendation]:
+    if not window_seconds:
+        return []
     cutoff = case.observation.now - timedelta(seconds=window_seconds)
-    return [entry for entry in case.history.recommendations if entry.at > cutoff] if window_seconds else []
+    return [entry for entry in case.history.recommendations if entry.at > cutoff]
 
 
 def _stabilized(
