@@ -1,6 +1,6 @@
 """The doors to the outside, one Protocol each: what the loop needs, not what the clients offer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from scalableapp.core.latency import Histogram
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.past import Moment, PodsMoment
 
 Manifest = dict[str, Any]
 
@@ -74,6 +75,33 @@ class Metrics(Protocol):
 
     async def collect(self, wanted: Wanted) -> Snapshot:
         """Answers to everything wanted, within the configured time-out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pasts:
+    """What Prometheus remembers of some apps, oldest first, or why it could not be asked."""
+
+    moments: Mapping[AppKey, Sequence[Moment]] = field(default_factory=dict)
+    pods: Mapping[AppKey, Sequence[PodsMoment]] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+class PastMetrics(Protocol):
+    """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
+
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
+
+        The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
+        """
+        ...
+
+    async def pods(
+        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+    ) -> Pasts:
+        """Values per pod of the last `seconds`, in steps of 15 s."""
         ...
 
 

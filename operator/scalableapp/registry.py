@@ -62,7 +62,10 @@ class Child:
 
 @dataclass(slots=True)
 class AppRecord:
-    """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen."""
+    """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
+
+    `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
+    """
 
     key: AppKey
     uid: str = ""
@@ -83,6 +86,7 @@ class AppRecord:
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     history: History | None = None
+    guessed_at: datetime | None = None
     decision: Decision | None = None
     settled_at: datetime | None = None
     settled_generation: int = -1

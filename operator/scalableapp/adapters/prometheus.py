@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from scalableapp.adapters.prometheus_http import Answer, InstantQueries
+from scalableapp.adapters.prometheus_http import Answer, Queries
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
@@ -31,7 +31,7 @@ REQUESTS_RATE_WINDOW_SECONDS = 30.0
 _MINUTE_SECONDS = 60.0
 
 
-class _Grouped(NamedTuple):
+class Grouped(NamedTuple):
     """The metric behind a kind, its further matchers, and the window of its rate in seconds; None for a gauge."""
 
     metric: str
@@ -46,16 +46,30 @@ class _Grouped(NamedTuple):
 
 
 _OF_THE_APP = f'container="{CONTAINER}",'
-_REQUESTS = _Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
-_GROUPED = {
+_REQUESTS = Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
+KINDS = {
     MetricType.REQUESTS_PER_SECOND: _REQUESTS,
-    MetricType.CPU: _Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
-    MetricType.MEMORY: _Grouped("container_memory_working_set_bytes", _OF_THE_APP),
+    MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
+    MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP),
 }
 _RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
 # What the status is called depends on the app's framework.
 _STATUS_LABELS = ("code", "status", "status_code")
 _DURATION = "http_request_duration_seconds_bucket"
+
+
+def failures_query(matcher: str) -> str:
+    """Failed requests per second of each pod, over a minute."""
+    rates = (
+        f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
+    )
+    return f"sum by (namespace, pod) ({' or '.join(rates)})"
+
+
+def latencies_query(matcher: str) -> str:
+    """The histogram of a minute of each pod."""
+    return f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+
 
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
@@ -87,7 +101,7 @@ class PrometheusMetrics:
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
     ) -> None:
-        self._prometheus = InstantQueries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
+        self._prometheus = Queries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
@@ -103,13 +117,13 @@ class PrometheusMetrics:
 
     async def collect(self, wanted: Wanted) -> Snapshot:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
-        kinds = sorted(wanted.kinds & _GROUPED.keys())
+        kinds = sorted(wanted.kinds & KINDS.keys())
         queries = sorted(wanted.queries)
         if not await self._reachable():
             return _all_unreachable(wanted, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
         per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_per_pod, _GROUPED[kind], kind, matcher) for kind in kinds},
+            **{kind: partial(self._ask_per_pod, KINDS[kind], kind, matcher) for kind in kinds},
             **{
                 window: partial(self._ask_per_pod, _REQUESTS._replace(window=window), _RPS, matcher)
                 for window in sorted(wanted.bursts)
@@ -159,20 +173,17 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    def _ask_per_pod(self, grouped: _Grouped, kind: MetricType, matcher: str) -> PodAnswer:
+    def _ask_per_pod(self, grouped: Grouped, kind: MetricType, matcher: str) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
         return self._values(grouped.query(matcher), kind, grouped.metric)
 
     def _ask_failures(self, matcher: str) -> PodAnswer:
         """Failed requests per second of each pod."""
-        rates = (
-            f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
-        )
-        return self._values(f"sum by (namespace, pod) ({' or '.join(rates)})", _RPS, "http_requests_total")
+        return self._values(failures_query(matcher), _RPS, "http_requests_total")
 
     def _ask_latencies(self, matcher: str) -> LatencyAnswer:
         """The histogram of the last minute of each pod."""
-        query = f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+        query = latencies_query(matcher)
         answer = self._timed(MetricType.LATENCY, query)
         if answer.problem:
             return LatencyAnswer({}, answer.problem, _naming(answer, query))
@@ -280,7 +291,7 @@ def _all_unreachable(wanted: Wanted, message: str) -> Snapshot:
     lost = DataProblem.UNREACHABLE, message
     return Snapshot(
         datetime.now(UTC),
-        dict.fromkeys(wanted.kinds & _GROUPED.keys(), PodAnswer({}, *lost)),
+        dict.fromkeys(wanted.kinds & KINDS.keys(), PodAnswer({}, *lost)),
         dict.fromkeys(wanted.queries, QueryAnswer(None, *lost)),
         latencies=LatencyAnswer({}, *lost) if wanted.latencies else None,
         failures=PodAnswer({}, *lost) if wanted.failures else None,

@@ -44,8 +44,25 @@ class Answer:
     message: str = ""
 
 
-class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
-    """Asks instant queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query: pairs of Unix time and value, oldest first."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeAnswer:
+    """The series of a range query, or why there are none to go by."""
+
+    series: tuple[Series, ...] = ()
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
+    """Asks queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
 
     def __init__(self, url: str, timeout_seconds: float, connections: int) -> None:
         session = requests.Session()
@@ -56,8 +73,21 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
 
     def ask(self, query: str) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message."""
+        answer = self._answer("query", {"query": query})
+        return answer if isinstance(answer, Answer) else _read(answer)
+
+    def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
+        """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
+        form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        answer = self._answer("query_range", form)
+        if isinstance(answer, Answer):
+            return RangeAnswer(problem=answer.problem, message=answer.message)
+        return _read_range(answer)
+
+    def _answer(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
+        """What Prometheus says to a question it understood, else an Answer with the problem."""
         try:
-            status, body = self._post(query)
+            status, body = self._post(endpoint, form)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._unreachable(_reason(error))
         try:
@@ -68,14 +98,14 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
             return self._unreachable(f"answered with JSON that is not Prometheus' (HTTP {status})")
         if status != _OK or answer["status"] != "success":
             return _refused(status, answer)
-        return _read(answer)
+        return answer
 
-    def _post(self, query: str) -> tuple[int, bytes]:
+    def _post(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body, within the time-out as a whole, and no larger than we are ready to read."""
         ends = time.monotonic() + self._timeout
         response = self._session.post(
-            f"{self.url}/api/v1/query",
-            data={"query": query, "timeout": f"{self._timeout:g}s"},
+            f"{self.url}/api/v1/{endpoint}",
+            data={**form, "timeout": f"{self._timeout:g}s"},
             timeout=self._timeout,
             stream=True,
         )
@@ -112,6 +142,19 @@ def _read(answer: Mapping[str, Any]) -> Answer:
         # A native histogram has no "value", so it ends here too.
         message = f"the answer cannot be read as numbers ({error!r}); return numbers, for example with sum(...)"
         return Answer(problem=DataProblem.WRONG_TYPE, message=message)
+
+
+def _read_range(answer: Mapping[str, Any]) -> RangeAnswer:
+    try:
+        return RangeAnswer(
+            tuple(
+                Series(entry["metric"], tuple((float(at), float(value)) for at, value in entry["values"]))
+                for entry in answer["data"]["result"]
+            )
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the answer to a range query cannot be read ({error!r})"
+        return RangeAnswer(problem=DataProblem.WRONG_TYPE, message=message)
 
 
 def _refused(status: int, answer: Mapping[str, Any]) -> Answer:

@@ -109,7 +109,7 @@ def replicas_for_pods(
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
-        return Answer(current if tolerance.holds(ratio) else _ceil(measured / target), ratio)
+        return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(measured / target), ratio)
     missing = (target if ratio <= 1 else 0.0,) * groups.missing
     filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
     size += groups.missing + unready
@@ -130,7 +130,7 @@ def _all_at(percentile: int | None, values: tuple[float, ...]) -> float:
 def replicas_for_total(total: float, target: float, current: int, tolerance: Tolerance) -> Answer:
     """HPA's rule for AverageValue: `target` is what one of the `current` replicas should carry of the total."""
     ratio = _exact(total / (target * max(current, 1)))
-    return Answer(current if current and tolerance.holds(ratio) else _ceil(total / target), ratio)
+    return _kept(current, ratio) if current and tolerance.holds(ratio) else Answer(_ceil(total / target), ratio)
 
 
 def replicas_for_value(value: float, target: float, ready: int, current: int, tolerance: Tolerance) -> Answer:
@@ -141,7 +141,11 @@ def replicas_for_value(value: float, target: float, ready: int, current: int, to
     ratio = _exact(value / target)
     if current == 0:
         return Answer(_ceil(ratio), ratio)
-    return Answer(current if tolerance.holds(ratio) else _ceil(value / target * ready), ratio)
+    return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(value / target * ready), ratio)
+
+
+def _kept(current: int, ratio: float) -> Answer:
+    return Answer(current, ratio, "" if ratio == 1 else ", within the tolerance")
 
 
 def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: datetime, cpu: bool) -> PodGroups:

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from scalableapp.core.explain import Reason, count
+from scalableapp.core.explain import Reason, count, when
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 
@@ -61,9 +61,12 @@ def no_samples(metric: Metric, observation: Observation, message: str = "") -> F
         return no_ready_pods(metric)
     delay = CPU_RATE_WINDOW_SECONDS if metric.type is MetricType.CPU else SAMPLE_DELAY_SECONDS
     if serving and all(_ready_seconds(pod, observation.now) < delay for pod in serving):
+        longest = max(_ready_seconds(pod, observation.now) for pod in serving)
+        expected = when(observation.now + timedelta(seconds=delay - longest), observation.now)
         return Failure(
             Reason.AWAITING_SAMPLES,
-            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago",
+            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago "
+            f"and can have one {expected}",
         )
     return _data_failure(
         metric, DataProblem.EMPTY, message or "none of the ready pods has a sample; check its scraping"
