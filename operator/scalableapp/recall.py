@@ -7,7 +7,7 @@ Prometheus remembers nothing starts cold, as a new one does.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,8 +16,9 @@ from typing import NoReturn
 from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
-from scalableapp.core.past import kinds_of, recommended, relived, with_past
+from scalableapp.core.past import Moment, kinds_of, recommended, relived, with_past
 from scalableapp.core.prediction import rejoined, replayed
+from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.ports import PastMetrics, Pasts
 from scalableapp.registry import AppRecord, Registry
 
@@ -84,7 +85,9 @@ class Recall:
     def _done(self, guessed: Iterable[AppRecord], unlearned: Iterable[AppRecord]) -> None:
         for record in guessed:
             record.guessed_at = None
-        self._replayed |= set(map(_id, unlearned))
+        for record in unlearned:
+            self._replayed.add(_id(record))
+            record.recall_until = None
 
     async def _recommendations(self, apps: Collection[AppRecord]) -> str:
         """Replay the stabilisation windows of the apps. Returns why Prometheus could not be asked, "" if it was."""
@@ -127,6 +130,12 @@ class Recall:
     async def _load(self, record: AppRecord, pasts: Pasts) -> None:
         moments, spec = pasts.moments.get(record.key, ()), record.spec
         self._replayed.add(_id(record))
+        try:
+            await self._replay(record, spec, moments)
+        finally:
+            record.recall_until = None
+
+    async def _replay(self, record: AppRecord, spec: ScalableAppSpec | None, moments: Sequence[Moment]) -> None:
         if not moments or record.history is None or spec is None:
             log.info("%s: Prometheus has no loads of its past; what they teach is learnt anew", record.key)
             return

@@ -33,6 +33,9 @@ from scalableapp.registry import DEPLOYMENT, AppRecord, Registry
 
 log = logging.getLogger(__name__)
 
+# Prometheus' history takes some seconds to read; longer than this an app is not held for it.
+RECALL_SECONDS = 60.0
+
 
 class Reconciler:
     """Knows how an app is evaluated and brought in line. `now` is the wall clock, aware and in UTC."""
@@ -239,5 +242,7 @@ def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation)
     window = timedelta(seconds=longest_window_seconds(spec.scaling.horizontal.behavior))
     if newest_recommendation(record.status) <= observation.now - window:
         record.guessed_at = observation.now
+    if spec.scaling.horizontal.objective and "decision" in record.status:
+        record.recall_until = observation.now + timedelta(seconds=RECALL_SECONDS)
     recommendations = remembered.recommendations or first_seen(observation).recommendations
     return replace(remembered, recommendations=recommendations)

@@ -25,6 +25,8 @@ from scalableapp.ports import Pasts
 DAYS = 8
 # The forecasts' verdict goes by an hour, and needs the trend before it.
 FINE_SECONDS = 4500.0
+# What a pod carries shows at the busiest hours of a day.
+_JUDGED_SECONDS = 86_400.0
 # Of 25 apps an answer then holds 20,000 points, half a MB of JSON: reading it holds the process up for some ms.
 STEPS_A_QUERY = 800
 
@@ -60,7 +62,8 @@ class PrometheusPast:
     async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
         """Loads of the last days in steps of 5 minutes, each told of its middle, and of the last 75 minutes of 15 s.
 
-        `apps` maps to the seconds from which on requests are slow, None where that is not wanted.
+        `apps` maps to the seconds from which on requests are slow, None where that is not wanted; those of the last
+        day are told with pods and slow shares.
         """
         end = until.timestamp()
         border = (end - FINE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
@@ -69,30 +72,36 @@ class PrometheusPast:
             coarse = await self._ask(_grouped(apps, "sum", BUCKET_SECONDS), start, border, BUCKET_SECONDS)
             fine = await self._ask(_grouped(apps, "sum", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
             pods = await self._ask(_grouped(apps, "count", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
-            slow = await self._slow_shares(apps, fine_start, end)
+            slow = await self._slow_shares(apps, fine_start, end, STEP_SECONDS)
+            judged = {key: seconds for key, seconds in apps.items() if seconds is not None}
+            day_start = border - _JUDGED_SECONDS + BUCKET_SECONDS
+            slow |= await self._slow_shares(judged, day_start, border, BUCKET_SECONDS)
+            if judged:
+                by_pods = _grouped(judged, "count", REQUESTS_RATE_WINDOW_SECONDS)
+                pods += await self._ask(by_pods, day_start, border, BUCKET_SECONDS)
         except _NoAnswer as error:
             return Pasts(problem=error.problem, message=str(error))
         found: dict[AppKey, list[Moment]] = {key: [] for key in apps}
         middle = timedelta(seconds=BUCKET_SECONDS / 2)
-        for key, _, at, load in _points(coarse, apps):
-            found[key].append(Moment(at - middle, load))
         counts = {(key, at): int(value) for key, _, at, value in _points(pods, apps)}
+        for key, _, at, load in _points(coarse, apps):
+            found[key].append(Moment(at - middle, load, counts.get((key, at)), slow.get((key, at))))
         for key, _, at, load in _points(fine, apps):
             found[key].append(Moment(at, load, counts.get((key, at)), slow.get((key, at))))
         return Pasts({key: moments for key, moments in found.items() if moments})
 
     async def _slow_shares(
-        self, apps: Mapping[AppKey, float | None], start: float, end: float
+        self, apps: Mapping[AppKey, float | None], start: float, end: float, step: float
     ) -> dict[tuple[AppKey, datetime], float]:
         """Share of slow and failed requests of the minute before each moment, where the app's histogram tells."""
         limits = {key: seconds for key, seconds in apps.items() if seconds is not None}
         if not limits:
             return {}
         matcher = _matcher(limits)
-        failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, STEP_SECONDS)
+        failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, step)
         failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
         histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
-        latencies = await self._ask(_by_app("sum", latencies_query(matcher), "le"), start, end, STEP_SECONDS)
+        latencies = await self._ask(_by_app("sum", latencies_query(matcher), "le"), start, end, step)
         for key, labels, at, value in _points(latencies, limits):
             histograms.setdefault((key, at), {})[float(labels["le"])] = value
         shares = {

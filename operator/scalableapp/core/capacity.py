@@ -42,12 +42,16 @@ class Limits(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """A minute of steady load: requests, those per second and pod, the share of slow ones, CPU used of the limit."""
+    """A minute: requests, those per second and pod, the share of slow ones, CPU used of the limit.
+
+    Where the load was not steady, queues and averages blur the line; that pods carried it well counts all the same.
+    """
 
     requests: float
     per_pod: float
     slow_share: float
     utilisation: float | None = None
+    steady: bool = True
 
 
 class _Line(NamedTuple):
@@ -114,14 +118,11 @@ class Capacity:
     def seen(self, minute: Minute, limits: Limits) -> "Capacity":
         """With one more minute."""
         if minute.slow_share > _OVERLOADED:
-            return self._overloaded()
+            return self._overloaded() if minute.steady else self
         x = math.log(minute.per_pod)
         slow = minute.slow_share * minute.requests + 0.5  # half a request, since ln(0) is no number
         y = math.log(slow / (minute.requests + 1))
-        error = y - self.line.at(x) - self.level if self.line.weight else 0.0
-        weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
-        line = self.line.with_point(x, y, weight)
-        level = self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
+        line, level = self._with(x, y, slow) if minute.steady or not self.line.weight else (self.line, self.level)
         highest = max(self.highest_well, x) if minute.slow_share <= limits.slow_limit else self.highest_well
         crossing = line.where(math.log(limits.slow_limit) - level)
         least, most = _one_at_a_time(minute, y, limits), _full(x, minute.utilisation)
@@ -129,6 +130,13 @@ class Capacity:
             min(max(min(crossing, highest + beyond), least), most) for beyond in (_MOST_TRUSTED, _MOST_EXPECTED)
         )
         return Capacity(trusted, estimate, highest, level, line, self.minutes + 1)
+
+    def _with(self, x: float, y: float, slow: float) -> tuple[_Line, float]:
+        """Line and level with one more point, of so many slow requests."""
+        error = y - self.line.at(x) - self.level if self.line.weight else 0.0
+        weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
+        line = self.line.with_point(x, y, weight)
+        return line, self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
 
     def _overloaded(self) -> "Capacity":
         step = min(_OVERLOAD_STEP, _MOST_LEVEL - self.level)

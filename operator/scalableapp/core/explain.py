@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CONFLICTED = "Conflicted"  # somebody else scales this workload
     PINNED = "Pinned"  # spec.replicas
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # measurements of a surge mislead
+    RECALLING = "Recalling"  # the operator has just started, and an objective's past is being read
     NO_READY_PODS = "NoReadyPods"  # nothing serves yet, so nothing can be measured
     AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a moment ago
     FALLBACK = "Fallback"  # no metric can be used: spec.scaling.horizontal.fallback

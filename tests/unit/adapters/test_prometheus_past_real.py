@@ -155,6 +155,15 @@ async def test_the_share_of_slow_requests_comes_from_the_histogram(past: Prometh
     assert found[0].slow_share is None
 
 
+async def test_what_an_objective_learns_from_is_told_of_a_whole_day(past: PrometheusPast, end: int) -> None:
+    found = await moments(past, end, WEB, 0.3)
+    with_pods = [moment for moment in found if moment.ready]
+    judged = [moment for moment in with_pods if moment.slow_share is not None]
+    assert timedelta(hours=23) < with_pods[-1].at - with_pods[0].at <= timedelta(hours=25)
+    assert timedelta(minutes=110) < judged[-1].at - judged[0].at  # as far back as the histogram goes
+    assert all(moment.slow_share == pytest.approx(0.3) for moment in judged)
+
+
 async def test_forecasts_learn_the_day_from_it(past: PrometheusPast, end: int) -> None:
     loads = replayed(((moment.at, moment.load) for moment in await moments(past, end, WEB)), Startups((30.0,)))
     assert len(loads.errors) == 240

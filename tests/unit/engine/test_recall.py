@@ -11,7 +11,7 @@ import pytest
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
-from scalableapp.ports import Pasts
+from scalableapp.ports import LatencyAnswer, Pasts, PodAnswer
 from scalableapp.recall import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, World, with_scaling
@@ -46,6 +46,14 @@ def spec(**horizontal: Any) -> dict[str, object]:
 
 PREDICTS = spec(prediction={"enabled": True})
 OBJECTIVE = spec(metrics=[], objective={"latency": {"quantile": 0.95, "seconds": 0.3}})
+
+
+def serve(world: World, key: AppKey, load: float) -> None:
+    """Prometheus' answers of the moment: all is well with that load on two pods."""
+    pods = [(key.namespace, f"{key.name}-{number}") for number in range(2)]
+    histogram = {0.1: load / 2 * 0.99, 0.3: load / 2 * 0.999, math.inf: load / 2}
+    world.metrics.latencies = LatencyAnswer(dict.fromkeys(pods, histogram))
+    world.metrics.bursts[20] = PodAnswer(dict.fromkeys(pods, load / 2))
 
 
 def recalled(world: World, past: FakePast) -> Recall:
@@ -95,6 +103,46 @@ async def test_an_objective_goes_by_what_was_learned(world: World) -> None:
     assert record.history
     assert record.history.learned.capacity
     assert record.history.learned.capacity.minutes > 30
+
+
+async def test_after_a_restart_an_objective_waits_for_what_it_had_learned(world: World) -> None:
+    key = await world.running(spec=OBJECTIVE)
+    serve(world, key, 50.0)
+    await world.tick()
+    before = world.replicas(key)
+    anew = await restarted(world, key)
+    serve(anew, key, 50.0)
+    await anew.tick()
+    record = anew.registry.get(key)
+    assert record
+    assert record.decision
+    assert (record.decision.reason, record.decision.replicas_to) == ("Recalling", before)
+    await recalled(anew, FakePast({key: rising(anew)})).look()
+    await anew.tick()
+    assert record.decision.reason != "Recalling"
+
+
+async def test_it_does_not_wait_for_ever(world: World) -> None:
+    key = await world.running(spec=OBJECTIVE)
+    serve(world, key, 50.0)
+    await world.tick()
+    anew = await restarted(world, key)
+    anew.clock.seconds += 61
+    serve(anew, key, 50.0)
+    record = anew.registry.get(key)
+    assert record
+    await anew.tick()
+    anew.clock.seconds += 61
+    await anew.tick()
+    assert record.decision
+    assert record.decision.reason != "Recalling"
+
+
+async def test_a_new_app_waits_for_nothing(world: World) -> None:
+    key = await world.running(spec=OBJECTIVE)
+    record = world.registry.get(key)
+    assert record
+    assert record.recall_until is None
 
 
 async def test_the_past_is_asked_for_once(world: World) -> None:
