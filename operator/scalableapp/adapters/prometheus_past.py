@@ -29,6 +29,8 @@ FINE_SECONDS = 4500.0
 _JUDGED_SECONDS = 86_400.0
 # Of 25 apps an answer then holds 20,000 points, half a MB of JSON: reading it holds the process up for some ms.
 STEPS_A_QUERY = 800
+# With a series for each pod or bucket.
+MANY_STEPS_A_QUERY = 60
 
 _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
@@ -101,7 +103,8 @@ class PrometheusPast:
         failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, step)
         failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
         histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
-        latencies = await self._ask(_by_app("sum", latencies_query(matcher), "le"), start, end, step)
+        query = _by_app("sum", latencies_query(matcher), "le")
+        latencies = await self._ask(query, start, end, step, MANY_STEPS_A_QUERY)
         for key, labels, at, value in _points(latencies, limits):
             histograms.setdefault((key, at), {})[float(labels["le"])] = value
         shares = {
@@ -119,17 +122,17 @@ class PrometheusPast:
         for kind in sorted(kinds):
             query = _by_app("sum", KINDS[kind].query(_matcher(apps)), "pod")
             try:
-                answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS)
+                answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
             except _NoAnswer as error:
                 return Pasts(problem=error.problem, message=str(error))
             for key, labels, at, value in _points(answer, apps):
                 found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels["pod"]] = value
         return Pasts(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
 
-    async def _ask(self, query: str, start: float, end: float, step: float) -> list[Series]:
-        """A range up to `end`, asked for in pieces with pauses between them. Raises _NoAnswer."""
+    async def _ask(self, query: str, start: float, end: float, step: float, steps: int = STEPS_A_QUERY) -> list[Series]:
+        """A range up to `end`, asked for in pieces of so many steps with pauses between them. Raises _NoAnswer."""
         series: list[Series] = []
-        for first, last in _pieces(start, end, step):
+        for first, last in _pieces(start, end, step, steps):
             started = time.monotonic()
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._thread, self._prometheus.ask_range, query, first, last, step
@@ -143,11 +146,11 @@ class PrometheusPast:
         return series
 
 
-def _pieces(start: float, end: float, step: float) -> Iterator[tuple[float, float]]:
+def _pieces(start: float, end: float, step: float, steps: int) -> Iterator[tuple[float, float]]:
     """Ranges of whole steps that end with `end`."""
     first = end - (end - start) // step * step
     while first <= end:
-        last = min(first + (STEPS_A_QUERY - 1) * step, end)
+        last = min(first + (steps - 1) * step, end)
         yield first, last
         first = last + step
 
