@@ -21,7 +21,7 @@ def account(found: Found) -> Account:
         "maxReplicas": horizontal.get("maxReplicas"),
         **{name: status.get(name) for name in _OF_STATUS},
         "events": [_event(event) for event in found.events],
-        "notes": [*_notes(metadata, status), *filter(None, [found.note])],
+        "notes": [*found.notes, *_notes(metadata, status)],
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -1,9 +1,10 @@
 """What the cluster tells of one app: the ScalableApp itself and the Events about it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
+from scalableapp.core.explain import duration
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION
 from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
@@ -13,14 +14,18 @@ from scalableapp.ports import Manifest
 _MOST_EVENTS = 10
 _LISTED_EVENTS = 500
 _TRIES = 2
+# Of the operator as manifests/ install it. Where it is elsewhere, or may not be read, nothing is said of it.
+_LEASE = "/apis/coordination.k8s.io/v1/namespaces/scalableapp-system/leases/scalableapp-operator"
+# The operator renews its Lease every few seconds.
+_SILENT_SECONDS = 60.0
 
 
 class Found(NamedTuple):
-    """The ScalableApp, its newest Events oldest first, and why there are none where they could not be read."""
+    """The ScalableApp, its newest Events oldest first, and what there is to say about both."""
 
     app: Manifest
     events: tuple[Manifest, ...] = ()
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 async def read(api: KubeApi, key: AppKey) -> Found:
@@ -37,10 +42,28 @@ async def read(api: KubeApi, key: AppKey) -> Found:
         ) from error
     except Unavailable as error:
         raise Unavailable(f"{error}; look whether kubectl reaches the cluster with the same context") from error
+    notes = await _silence(api, datetime.now(UTC))
     try:
-        return Found(app, await _events(api, key.namespace, app["metadata"]["uid"]))
+        return Found(app, await _events(api, key.namespace, app["metadata"]["uid"]), notes)
     except ClusterError as error:
-        return Found(app, note=f"Events could not be read: {error.answer if isinstance(error, Denied) else error}")
+        why = error.answer if isinstance(error, Denied) else error
+        return Found(app, notes=(*notes, f"Events could not be read: {why}"))
+
+
+async def _silence(api: KubeApi, now: datetime) -> tuple[str, ...]:
+    """What to know when the operator does not run: then all else is what it said last."""
+    try:
+        renewed = (await api.ask(Request("GET", _LEASE), tries=1))["spec"]["renewTime"]
+        silent = (now - datetime.fromisoformat(renewed)).total_seconds()
+    except (ClusterError, KeyError, TypeError, ValueError):
+        return ()
+    if silent < _SILENT_SECONDS:
+        return ()
+    note = (
+        f"the operator has not been at work for {duration(silent)}, and this is what it said before: "
+        "kubectl get pods -n scalableapp-system shows whether it runs"
+    )
+    return (note,)
 
 
 async def _missing(api: KubeApi, key: AppKey) -> NotFound:

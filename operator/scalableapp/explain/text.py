@@ -17,8 +17,16 @@ _FINE = {"Ready": "True", "Available": "True", "MetricsAvailable": "True", "Scal
 
 def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:
     """The account at the time `now`, in parts with a title."""
-    parts = (_head(told, paint), _decision(told, now), _steps(told), _metrics(told), _conditions(told, paint))
-    lines = [line for part in (*parts, _events(told, now, paint), _notes(told)) for line in _part(part, paint)]
+    parts = (
+        _head(told, paint),
+        ("Notes", told.get("notes") or ()),
+        _decision(told, now),
+        _steps(told),
+        _metrics(told),
+        _conditions(told, paint),
+        _events(told, now, paint),
+    )
+    lines = [line for part in parts for line in _part(part, paint)]
     return "\n".join(lines).strip("\n")
 
 
@@ -95,10 +103,6 @@ def _events(told: Account, now: datetime, paint: Paint) -> Part:
         f"{paint['bad' if event['type'] == 'Warning' else 'end']}{row}{paint['end']}"
         for event, row in zip(entries, rows, strict=True)
     ]
-
-
-def _notes(told: Account) -> Part:
-    return "Notes", told.get("notes") or ()
 
 
 def _moment(text: str, now: datetime) -> str:
