@@ -28,8 +28,8 @@ def running(shop: Shop, replicas: int) -> dict[str, Any]:
     """The decision in status, once so many pods are wanted and ready."""
 
     def look() -> dict[str, Any]:
-        status = shop.get("sapp")["status"]
-        assert (status["desiredReplicas"], status["readyReplicas"]) == (replicas, replicas)
+        status = shop.get("sapp").get("status", {})
+        assert (status.get("desiredReplicas"), status.get("readyReplicas")) == (replicas, replicas)
         assert shop.get("deployment")["spec"]["replicas"] == replicas
         found: dict[str, Any] = status["decision"]
         return found
