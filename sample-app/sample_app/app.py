@@ -23,7 +23,8 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
         SettingsError: the environment holds a value that cannot be used.
     """
     settings = settings or Settings.from_env(os.environ)
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     app = Flask(__name__, static_folder=None)
     app.config["DRAINING"] = draining
     app.config["POD"] = settings.pod
@@ -31,7 +32,7 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
     app.register_error_handler(HTTPException, _explain)
     # after_request runs the last registered first: the cache's header is there before the answer is observed.
     observe.init_app(app, metrics)
-    caching.init_app(app, metrics, settings)
+    caching.init_app(app, registry, settings)
     return app
 
 

@@ -37,7 +37,6 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.cache = Counter("cache_requests_total", "Look-ups in a cache.", ["cache", "result"], registry=registry)
 
     def declare(self, route: str) -> None:
         """Show a route's series as zero before its first request, so that `rate()` misses none of them."""
