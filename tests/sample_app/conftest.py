@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 
 import sample_app.app
 from sample_app.settings import Settings
+from tests.sample_app import redis_server
+from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import Server
 
 APP_FOLDER = Path(sample_app.app.__file__).parents[1]
@@ -26,6 +28,13 @@ def app() -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = redis_server.new(tmp_path)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

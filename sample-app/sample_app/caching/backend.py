@@ -126,7 +126,10 @@ class SingleFlight(BaseCache):
         return [self._version(key) for key in keys]
 
     def set_many(self, mapping: dict[str, Any], timeout: Any = None) -> list[Any]:
-        """A new version, which forgets all values of a function; old ones need not be prolonged."""
+        """A new version, which forgets all values of a function. May raise Unreachable.
+
+        Flask-Caching writes an old one anew with each value, which here would undo a reset in between.
+        """
         if timeout == VERSION_RESET:
             for key, version in mapping.items():
                 self.keep(key, _version_entry(version), VERSION_SECONDS, None)
@@ -180,16 +183,16 @@ class SingleFlight(BaseCache):
         entry: Entry | None = self.reach("read", lambda: super(SingleFlight, self).get(key))
         return entry
 
-    def _version(self, key: str) -> Any:
+    def _version(self, key: str) -> str:
+        new = secrets.token_hex(4)
         try:
             entry = self._entry(key)
             if entry is None:
-                new = _version_entry(secrets.token_hex(4))
-                self.reach("write", lambda: super(SingleFlight, self).add(key, new, VERSION_SECONDS))
+                self.reach("write", lambda: super(SingleFlight, self).add(key, _version_entry(new), VERSION_SECONDS))
                 entry = self._entry(key)
         except Unreachable:
-            return None
-        return entry.value if entry else None
+            entry = None
+        return entry.value if entry else new
 
     def _life(self, value: Any, timeout: Any) -> float:
         """Seconds for which a value is fresh, a little different each time; 0 for what is not to be kept."""

@@ -22,6 +22,7 @@ T = TypeVar("T")
 # A Redis nearby answers in under a millisecond; beyond this, to compute an answer is the better use of the time.
 TIMEOUT_SECONDS = 0.25
 _BATCH = 500
+_JSON = AnswerSerializer()
 _VALUE, _TURN = "sample-app:value:", "sample-app:turn:"
 
 # Turns end with their token only, and nothing is kept for one that was lost: each in one step, as Redis runs scripts.
@@ -52,7 +53,6 @@ class RedisBackend(SingleFlight, RedisCache):
 
     def __init__(self, client: Redis, metrics: CacheMetrics, **kwargs: Any) -> None:
         super().__init__(client, key_prefix=_VALUE, **kwargs)
-        self.serializer: BaseSerializer = AnswerSerializer()
         self._client = client
         self._errors = metrics.errors
         self._breaker = Breaker("Redis", lambda opened: metrics.broken.set(int(opened)))
@@ -91,7 +91,7 @@ class RedisBackend(SingleFlight, RedisCache):
 
     def keep(self, key: str, entry: Entry, seconds: int, token: str | None) -> bool:
         """See SingleFlight."""
-        arguments: list[str | bytes | int] = [token or "", AnswerSerializer().dumps(entry), seconds]
+        arguments: list[str | bytes | int] = [token or "", _JSON.dumps(entry), seconds]
         return bool(self.reach("write", lambda: self._keep([self._name(key), self._turn(key)], arguments)))
 
     def forget(self, key: str) -> int:
