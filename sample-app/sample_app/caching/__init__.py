@@ -36,14 +36,14 @@ def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> Non
     """Give `app` the cache that the settings ask for; its answers say X-Cache: HIT, STALE, MISS or ERROR."""
     metrics = CacheMetrics(registry)
     policy = Policy(
-        stale_seconds=settings.cache_stale_seconds,
-        negative_seconds=settings.cache_negative_seconds,
-        single_flight=settings.cache_single_flight,
+        stale_seconds=settings.storing.stale_seconds,
+        negative_seconds=settings.storing.negative_seconds,
+        single_flight=settings.storing.single_flight,
     )
     config: dict[str, Any] = {
         "CACHE_TYPE": _CACHE_TYPES[settings.cache_backend],
         "CACHE_DEFAULT_TIMEOUT": settings.cache_timeout_seconds,
-        "CACHE_REDIS_URL": settings.cache_redis_url,
+        "CACHE_REDIS_URL": settings.storing.redis_url,
         "CACHE_ENABLE_SIGNALS": True,
         "CACHE_NO_NULL_WARNING": True,  # a backend of None is asked for, not forgotten
         "SAMPLE_APP_CACHE": (policy, metrics),
@@ -52,7 +52,7 @@ def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> Non
         config["CACHE_SERIALIZER"] = AnswerSerializer
     cache.init_app(app, config)
     observe.init_app(app, metrics, admin.functions)
-    admin.init_app(app, cache, settings.cache_token)
+    admin.init_app(app, cache, settings.storing.cache_token)
 
 
 def cacheable(response: Any) -> bool:

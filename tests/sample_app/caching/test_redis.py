@@ -14,6 +14,7 @@ from sample_app.app import create_app
 from sample_app.caching import cache, cacheable, memoized
 from sample_app.caching.admin import functions
 from sample_app.settings import Settings
+from sample_app.storing import Storing
 from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.test_observe import value
 
@@ -21,7 +22,7 @@ TOKEN = {"Authorization": "Bearer secret"}
 
 
 def build(redis_url: str) -> Flask:
-    app = create_app(Settings(cache_backend="Redis", cache_redis_url=redis_url, cache_token="secret"))
+    app = create_app(Settings(cache_backend="Redis", storing=Storing(redis_url=redis_url, cache_token="secret")))
     calls = {"thing": 0, "double": 0}
 
     @memoized
@@ -120,7 +121,7 @@ def test_without_a_token_nobody_invalidates() -> None:
 
 
 def test_without_a_cache_there_is_nothing_to_invalidate() -> None:
-    client = create_app(Settings(cache_backend="None", cache_token="secret")).test_client()
+    client = create_app(Settings(cache_backend="None", storing=Storing(cache_token="secret"))).test_client()
     assert client.delete("/cache?key=a", headers=TOKEN).status_code == 409
 
 

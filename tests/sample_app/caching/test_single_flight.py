@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from sample_app.app import create_app
 from sample_app.caching import backend, cache, cacheable
 from sample_app.settings import Settings
+from sample_app.storing import Storing
 from tests.sample_app.redis_server import RedisServer
 
 TIMEOUT_SECONDS = 30
@@ -73,7 +74,7 @@ def replica(source: Source, settings: Settings) -> Flask:
 def site(request: pytest.FixtureRequest) -> Site:
     """In memory one replica, in Redis two that share it."""
     if request.param == "Memory":
-        settings, count = Settings(cache_timeout_seconds=1, cache_token="t"), 1
+        settings, count = Settings(cache_timeout_seconds=1, storing=Storing(cache_token="t")), 1
     else:
         redis: RedisServer = request.getfixturevalue("redis")
         settings, count = _redis_settings(redis), 2
@@ -82,8 +83,8 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 def _redis_settings(redis: RedisServer, **changes: Any) -> Settings:
-    usual = Settings(cache_backend="Redis", cache_redis_url=redis.url, cache_timeout_seconds=1, cache_token="t")
-    return replace(usual, **changes)
+    storing = replace(Storing(redis_url=redis.url, cache_token="t"), **changes)
+    return Settings(cache_backend="Redis", cache_timeout_seconds=1, storing=storing)
 
 
 def expire() -> None:
@@ -163,7 +164,7 @@ def test_the_waiters_of_a_dead_request_go_on(site: Site, monkeypatch: pytest.Mon
 
 def test_without_single_flight_the_whole_herd_computes(redis: RedisServer) -> None:
     source = Source(seconds=0.3)
-    site = Site(source, [replica(source, _redis_settings(redis, cache_single_flight=False))])
+    site = Site(source, [replica(source, _redis_settings(redis, single_flight=False))])
     site.herd(8)
     assert source.calls == 8
 
