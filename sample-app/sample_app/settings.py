@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from sample_app.environment import SettingsError, choice, integer
@@ -35,7 +35,7 @@ class Settings:
     workers: int = 2
     threads: int = 4
     drain_seconds: int = 3
-    storing: Storing = Storing()
+    storing: Storing = field(default_factory=Storing)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], default_workers: int = 2) -> Self:
