@@ -7,7 +7,8 @@ from flask import Flask, Response, g, jsonify
 from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException
 
-from sample_app import caching, drain, observe, views
+from sample_app import caching, cgroup, demo, drain, inside, limits, observe, views
+from sample_app.container import CgroupCollector
 from sample_app.metrics import Metrics
 from sample_app.settings import Settings
 
@@ -23,14 +24,19 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
         SettingsError: the environment holds a value that cannot be used.
     """
     settings = settings or Settings.from_env(os.environ)
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics(CollectorRegistry(), CgroupCollector(cgroup.container(settings.serving.cgroup_folder)))
     app = Flask(__name__, static_folder=None)
     app.config["DRAINING"] = draining
     app.config["POD"] = settings.pod
+    app.config["SERVING"] = settings.serving
     app.register_blueprint(views.site)
+    if settings.serving.demo:
+        app.register_blueprint(demo.faults)
     app.register_error_handler(HTTPException, _explain)
     # after_request runs the last registered first: the cache's header is there before the answer is observed.
     observe.init_app(app, metrics)
+    inside.init_app(app)
+    limits.init_app(app, metrics, settings.serving)
     caching.init_app(app, metrics, settings)
     return app
 
