@@ -7,7 +7,19 @@ from flask import Flask, Response, g, jsonify
 from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException
 
-from sample_app import caching, cgroup, demo, drain, inside, limits, observe, views
+from sample_app import (
+    assets,
+    caching,
+    cgroup,
+    demo,
+    drain,
+    httpcache,
+    inside,
+    limits,
+    observe,
+    profile_views,
+    views,
+)
 from sample_app.container import CgroupCollector
 from sample_app.metrics import Metrics
 from sample_app.settings import Settings
@@ -33,10 +45,13 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
     if settings.serving.demo:
         app.register_blueprint(demo.faults)
     app.register_error_handler(HTTPException, _explain)
+    profile_views.init_app(app, settings.serving)
     # after_request runs the last registered first: the cache's header is there before the answer is observed.
     observe.init_app(app, metrics)
     inside.init_app(app)
     limits.init_app(app, metrics, settings.serving)
+    httpcache.init_app(app, settings.cache_timeout_seconds)
+    assets.init_app(app, settings.serving.static_folder)
     caching.init_app(app, metrics, settings)
     return app
 

@@ -57,7 +57,7 @@ class Cgroup:
             places = _places((proc / "cgroup").read_text())
         except OSError:
             return cls.at(CGROUP_ROOT)
-        found = {name: folders for name, folders in _mounted(mounts, places)}
+        found = dict(_mounted(mounts, places))
         if any(name != _V2 for name in found) and "cpu" in found:
             found.pop(_V2, None)  # hybrid: version 2 is mounted, too, but controls nothing
         return cls(found)
@@ -88,7 +88,7 @@ class Cgroup:
 
 def _places(text: str) -> dict[str, str]:
     """By controller, the path of the process in its hierarchy (man 7 cgroups, "/proc/pid/cgroup")."""
-    places = {}
+    places: dict[str, str] = {}
     for line in text.splitlines():
         _number_of_it, controllers, path = line.split(":", 2)
         places |= dict.fromkeys(controllers.split(","), path)
@@ -144,10 +144,10 @@ def _table(file: Path | None) -> dict[str, int]:
 def _usage_v2(folder: Path) -> Usage:
     cpu, memory = _table(folder / "cpu.stat"), _number(folder / "memory.current")
     return Usage(
-        cpu_seconds=_times(cpu.get("usage_usec"), 1e-6),
+        cpu_seconds=_in_seconds(cpu.get("usage_usec"), 1e6),
         periods=cpu.get("nr_periods"),
         throttled_periods=cpu.get("nr_throttled"),
-        throttled_seconds=_times(cpu.get("throttled_usec"), 1e-6),
+        throttled_seconds=_in_seconds(cpu.get("throttled_usec"), 1e6),
         memory=memory,
         working_set=_working_set(memory, _table(folder / "memory.stat").get("inactive_file")),
         oom_kills=_table(folder / "memory.events").get("oom_kill"),
@@ -157,18 +157,18 @@ def _usage_v2(folder: Path) -> Usage:
 def _usage_v1(cpu: Path | None, cpuacct: Path | None, memory: Path | None) -> Usage:
     stat, used = _table(cpu and cpu / "cpu.stat"), _number(memory and memory / "memory.usage_in_bytes")
     return Usage(
-        cpu_seconds=_times(_number(cpuacct and cpuacct / "cpuacct.usage"), 1e-9),
+        cpu_seconds=_in_seconds(_number(cpuacct and cpuacct / "cpuacct.usage"), 1e9),
         periods=stat.get("nr_periods"),
         throttled_periods=stat.get("nr_throttled"),
-        throttled_seconds=_times(stat.get("throttled_time"), 1e-9),
+        throttled_seconds=_in_seconds(stat.get("throttled_time"), 1e9),
         memory=used,
         working_set=_working_set(used, _table(memory and memory / "memory.stat").get("total_inactive_file")),
         oom_kills=_table(memory and memory / "memory.oom_control").get("oom_kill"),
     )
 
 
-def _times(value: int | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+def _in_seconds(value: int | None, per_second: float) -> float | None:
+    return None if value is None else value / per_second
 
 
 def _working_set(used: int | None, inactive_file: int | None) -> int | None:

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from sample_app import cpu
 from sample_app.identity import served_by
+from sample_app.query import number
 
 MAX_WORK_MS = 5000
 DEFAULT_WORK_MS = 50
@@ -36,7 +37,7 @@ def _never_kept(response: Response) -> Response:
 @faults.get("/work")
 def work() -> Response:
     """Use `ms` milliseconds of CPU time; never cached."""
-    wanted = _number("ms", DEFAULT_WORK_MS, MAX_WORK_MS, "milliseconds")
+    wanted = number("ms", DEFAULT_WORK_MS, 0, MAX_WORK_MS, "milliseconds")
     began = time.perf_counter()
     used = cpu.burn(wanted / 1000)
     return jsonify(
@@ -50,7 +51,7 @@ def work() -> Response:
 @faults.get("/delay")
 def delay() -> Response:
     """Hold a thread for `ms` milliseconds without using the CPU, as a slow database would."""
-    wanted = _number("ms", DEFAULT_DELAY_MS, MAX_DELAY_MS, "milliseconds")
+    wanted = number("ms", DEFAULT_DELAY_MS, 0, MAX_DELAY_MS, "milliseconds")
     time.sleep(wanted / 1000)
     return jsonify(delayed_ms=wanted, **served_by())
 
@@ -58,8 +59,8 @@ def delay() -> Response:
 @faults.get("/memory")
 def memory() -> Response:
     """Fill `mb` megabytes of this worker's memory and hold them for `seconds`."""
-    wanted = _number("mb", 64, MAX_MEMORY_MB, "megabytes")
-    seconds = _number("seconds", DEFAULT_HOLD_SECONDS, MAX_HOLD_SECONDS, "seconds")
+    wanted = number("mb", 64, 0, MAX_MEMORY_MB, "megabytes")
+    seconds = number("seconds", DEFAULT_HOLD_SECONDS, 0, MAX_HOLD_SECONDS, "seconds")
     with _ballast.changing():
         if _ballast.megabytes() + wanted > MAX_MEMORY_MB:
             abort(409, f"{_ballast.megabytes()} MB are held, and this worker holds {MAX_MEMORY_MB} MB at most")
@@ -135,11 +136,3 @@ def _after(seconds: float, call: Callable[[], None]) -> None:
 
 
 _ballast = Ballast(_after)
-
-
-def _number(name: str, default: int, high: int, unit: str) -> int:
-    text = request.args.get(name, str(default))
-    # At most nine digits: int() would refuse thousands of them by an exception of its own.
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > high:
-        abort(400, f"{name}={text[:40]!r} is not a whole number of {unit} from 0 to {high}")
-    return int(text)

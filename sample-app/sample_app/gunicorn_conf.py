@@ -6,6 +6,7 @@ gunicorn --config python:sample_app.gunicorn_conf "sample_app.app:create_app()"
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -63,5 +64,6 @@ def when_ready(server: Arbiter) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """A worker is gone: what it counted stays, what it was doing is forgotten."""
     if len(server.WORKERS) < server.num_workers and not drain.draining():  # not asked to go
-        server.app.wsgi().extensions["metrics"].restarts.inc()
+        application: Any = server.app.wsgi()  # a Flask
+        application.extensions["metrics"].restarts.inc()
     prometheus_files.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # unannotated upstream

@@ -34,7 +34,7 @@ def init_app(app: Flask, metrics: Metrics, serving: Serving) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        if reason := g.pop("refused", None) or _REASONS.get(response.status_code):
+        if reason := g.pop("refused", None) or _REASONS.get(HTTPStatus(response.status_code)):
             metrics.refused.labels(reason).inc()
         return response
 

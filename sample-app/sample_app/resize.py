@@ -4,6 +4,7 @@ An in-place resize changes the cgroup and nothing else: no variable, no restart,
 one core (the GIL), a pod that is given a second core would never use it, and vertical scaling would do nothing.
 """
 
+import logging
 import signal
 import threading
 import time
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from gunicorn.arbiter import Arbiter
 
 from sample_app import drain
+
+logger = logging.getLogger("gunicorn.error")  # the server's own words
 
 LOOK_SECONDS = 2.0
 # A larger limit is used at the second look that tells it. A worker takes its warm cache along when it goes, so a
@@ -64,7 +67,7 @@ class Follower:
         before = self._server.num_workers
         after = self._hysteresis.look(self._wanted(), before)
         if after != before:
-            self._server.log.info("workers: %d -> %d, to match the container's CPU limit", before, after)
+            logger.info("workers: %d -> %d, to match the container's CPU limit", before, after)
             for signum in steps(before, after):
                 self._server.SIG_QUEUE.put_nowait(signum)
 

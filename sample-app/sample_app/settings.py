@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from sample_app.environment import SettingsError, choice, integer
@@ -38,7 +38,7 @@ class Settings:
     workers: int | None = None
     threads: int = 4
     drain_seconds: int = 3
-    serving: Serving = Serving()
+    serving: Serving = field(default_factory=Serving)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -7,10 +7,14 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from sample_app import __version__, cpu, demo
 from sample_app.caching import cache, cacheable
+from sample_app.httpcache import shared
 from sample_app.identity import served_by
+from sample_app.query import number
 
 # Some 0.1 s of a 2020s server core: enough to be seen on a graph, short enough to wait for.
 COLLATZ_LIMIT = 12_000
+DEFAULT_SPREAD = 100
+MAX_SPREAD = 1000
 
 site = Blueprint("site", __name__)
 
@@ -29,7 +33,14 @@ def index() -> Response:
     return response
 
 
+@site.get("/spread")
+def spread() -> str:
+    """A page that asks `n` times who answers, and shows how that spreads over pods and workers."""
+    return render_template("spread.html", requests=number("n", DEFAULT_SPREAD, 1, MAX_SPREAD, "requests"))
+
+
 @site.get("/cached")
+@shared
 @cache.cached(response_filter=cacheable)
 def cached() -> Response:
     """A costly answer, computed once per life of the cache's entry; it tells who computed it, and when."""

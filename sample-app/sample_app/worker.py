@@ -58,7 +58,8 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Called before the first request, with the application loaded before the fork."""
         super().load_wsgi()
-        self._load = Load(self.wsgi.extensions["metrics"], self.wsgi.config["SERVING"], self.cfg.threads)
+        application: Any = self.wsgi  # a Flask
+        self._load = Load(application.extensions["metrics"], application.config["SERVING"], self.cfg.threads)
 
     def enqueue_req(self, conn: Any) -> None:
         """Called when a request is there: the wait begins."""

@@ -57,8 +57,7 @@ def test_usage_is_read_from_version_1(tmp_path: Path) -> None:
     write(tmp_path, {"cpu/cpu.stat": "nr_periods 40\nnr_throttled 7\nthrottled_time 300000000\n"})
     write(tmp_path, {"memory/memory.usage_in_bytes": "1000\n", "memory/memory.stat": "total_inactive_file 400\n"})
     write(tmp_path, {"memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"})
-    used = Cgroup.at(tmp_path).usage()
-    assert used == Usage(2.5, 40, 7, pytest.approx(0.3), 1000, 600, 2)
+    assert Cgroup.at(tmp_path).usage() == Usage(2.5, 40, 7, 0.3, 1000, 600, 2)
 
 
 def test_what_the_kernel_does_not_tell_is_unknown_not_zero(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
 
 from sample_app.app import create_app
-from sample_app.metrics import Metrics
 from sample_app.load import Load
+from sample_app.metrics import Metrics
 from sample_app.serving import Serving
 from sample_app.settings import Settings
 from sample_app.worker import refused
-from prometheus_client import CollectorRegistry
 
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 

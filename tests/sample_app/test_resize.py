@@ -54,7 +54,7 @@ def test_gunicorn_is_told_one_step_at_a_time(before: int, after: int, signals: l
 
 def test_the_master_is_told_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    server = SimpleNamespace(num_workers=2, log=logging.getLogger("server"), SIG_QUEUE=queue.SimpleQueue())
+    server = SimpleNamespace(num_workers=2, SIG_QUEUE=queue.SimpleQueue())
     follower = Follower(server, lambda: 4)  # type: ignore[arg-type]  # what it uses of the arbiter
     follower.look()
     assert server.SIG_QUEUE.empty()
