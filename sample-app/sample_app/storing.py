@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from sample_app.environment import Environment, SettingsError, choice, integer, switch
+from sample_app.environment import Environment, SettingsError, choice, integer
 
 # A guessed token lets strangers empty the cache; 16 random characters take longer than anyone tries.
 SHORTEST_TOKEN = 16
@@ -19,7 +19,6 @@ class Storing:
     single_flight: whether only one request computes an answer that is missing.
     cache_token: who has it may invalidate; "" for nobody.
     database_url: of the product catalogue; "" for the SQLite file that comes with the image.
-    server_timing: whether answers tell what the database cost them.
     """
 
     redis_url: str = ""
@@ -28,7 +27,6 @@ class Storing:
     single_flight: bool = True
     cache_token: str = ""
     database_url: str = ""
-    server_timing: bool = False
 
     @classmethod
     def from_env(cls, environ: Environment) -> Self:
@@ -45,7 +43,6 @@ class Storing:
             single_flight=choice(environ, "CACHE_SINGLE_FLIGHT", "1", ("0", "1")) == "1",
             cache_token=_token(environ),
             database_url=_database_url(environ),
-            server_timing=switch(environ, "DEMO"),
         )
 
 

@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import sample_app.app
+from sample_app.serving import Serving
 from sample_app.settings import Settings
 from tests.sample_app import redis_server
 from tests.sample_app.redis_server import RedisServer
@@ -22,7 +23,7 @@ STOP_SECONDS = 20
 
 @pytest.fixture
 def app() -> Flask:
-    return sample_app.app.create_app(Settings(pod="pod-a"), draining=lambda: False)
+    return sample_app.app.create_app(Settings(pod="pod-a", serving=Serving(demo=True)), draining=lambda: False)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def _start(folder: Path, environment: dict[str, str]) -> Server:
     values = folder / "metrics"
     values.mkdir(exist_ok=True)
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    ours = {"PROMETHEUS_MULTIPROC_DIR": str(values), "PYTHONPATH": str(APP_FOLDER), "POD_NAME": "pod-a"}
+    ours = {"PROMETHEUS_MULTIPROC_DIR": str(values), "PYTHONPATH": str(APP_FOLDER), "POD_NAME": "pod-a", "DEMO": "1"}
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "log").open("ab") as log:
         command = [sys.executable, "-m", "gunicorn", "--config", "python:sample_app.gunicorn_conf"]
         process = subprocess.Popen(
