@@ -20,6 +20,7 @@ from sample_app import (
     profile_views,
     views,
 )
+from sample_app.catalogue import views as catalogue
 from sample_app.container import CgroupCollector
 from sample_app.metrics import Metrics
 from sample_app.settings import Settings
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
         app.register_blueprint(demo.faults)
     app.register_error_handler(HTTPException, _explain)
     profile_views.init_app(app, settings.serving)
+    catalogue.init_app(app, registry, settings)
     # after_request runs the last registered first: the cache's header is there before the answer is observed.
     observe.init_app(app, metrics)
     inside.init_app(app)

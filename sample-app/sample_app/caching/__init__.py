@@ -25,6 +25,7 @@ R = TypeVar("R")
 
 cache = Cache()
 
+_KEPT = (HTTPStatus.OK, HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _CACHE_TYPES = {
     "None": "NullCache",
     "Memory": "sample_app.caching.memory.MemoryBackend",
@@ -56,9 +57,11 @@ def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> Non
 
 
 def cacheable(response: Any) -> bool:
-    """Whether an answer may be kept: an error of the server must not outlive its cause."""
-    status: int = getattr(response, "status_code", HTTPStatus.OK)
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR
+    """Whether an answer may be kept: what there is and what there is not.
+
+    An error of the server must not outlive its cause, and a client's mistakes would only fill the cache.
+    """
+    return getattr(response, "status_code", HTTPStatus.OK) in _KEPT
 
 
 def memoized(function: Callable[P, R]) -> Callable[P, R]:
