@@ -11,6 +11,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import sample_app
+
+APP_FOLDER = Path(sample_app.__file__).parents[1]
 TIMEOUT_SECONDS = 30
 
 
