@@ -1,6 +1,7 @@
 """Real gunicorn whose CPU limit changes while it serves."""
 
 import contextlib
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -50,3 +51,23 @@ def _ask_until(port: int, stop: threading.Event, *, keep: bool) -> list[Answer]:
             if not keep:
                 client.close()
     return answers
+
+
+def test_a_pod_that_stops_while_workers_are_leaving_finishes_what_it_has(serve: Callable[..., Server]) -> None:
+    server = serve(WEB_CONCURRENCY="4", DRAIN_SECONDS="2")
+    server.workers(4)
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=12) as pool:
+        slow = [pool.submit(server.get, "/delay?ms=4000") for _ in range(8)]
+        eventually(lambda: server.metric("http_requests_in_progress") == 8, "eight requests are in flight")
+        clients = [pool.submit(_ask_until, server.port, stop, keep=True) for _ in range(3)]
+        for _ in range(2):
+            server.process.send_signal(signal.SIGTTOU)
+        eventually(lambda: "Handling signal: ttou" in server.log.read_text(), "two workers are leaving")
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: server.get("/readyz").status == 503, "not ready")
+        stop.set()  # the load balancer looks away
+        answers = [answer for client in clients for answer in client.result(TIMEOUT_SECONDS)]
+        answers += [future.result(TIMEOUT_SECONDS) for future in slow]
+    assert Counter(answer.status for answer in answers) == {200: len(answers)}
+    assert server.process.wait(TIMEOUT_SECONDS) == 0  # 2 s of draining and what was left of 4 s: within 3 + 25 s
