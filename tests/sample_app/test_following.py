@@ -54,7 +54,7 @@ def _ask_until(port: int, stop: threading.Event, *, keep: bool) -> list[Answer]:
 
 
 def test_a_pod_that_stops_while_workers_are_leaving_finishes_what_it_has(serve: Callable[..., Server]) -> None:
-    server = serve(WEB_CONCURRENCY="4", DRAIN_SECONDS="2")
+    server = serve(WEB_CONCURRENCY="4", WEB_THREADS="16", DRAIN_SECONDS="2")
     server.workers(4)
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=12) as pool:

@@ -41,6 +41,7 @@ def test_a_dead_worker_is_replaced_and_what_it_counted_stays(serve: Callable[...
         server.get("/work?ms=1")
     assert server.metric("http_requests_total", code="200", **WORK) == 40
     assert server.metric("http_requests_in_progress") == 0
+    assert (server.metric("worker_processes"), server.metric("worker_restarts_total")) == (2, 1)
 
 
 def test_values_of_an_earlier_run_are_forgotten(serve: Callable[..., Server], tmp_path: Path) -> None:
