@@ -36,7 +36,8 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
         SettingsError: the environment holds a value that cannot be used.
     """
     settings = settings or Settings.from_env(os.environ)
-    metrics = Metrics(CollectorRegistry(), CgroupCollector(cgroup.container(settings.serving.cgroup_folder)))
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, CgroupCollector(cgroup.container(settings.serving.cgroup_folder)))
     app = Flask(__name__, static_folder=None)
     app.config["DRAINING"] = draining
     app.config["POD"] = settings.pod
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
     limits.init_app(app, metrics, settings.serving)
     httpcache.init_app(app, settings.cache_timeout_seconds)
     assets.init_app(app, settings.serving.static_folder)
-    caching.init_app(app, metrics, settings)
+    caching.init_app(app, registry, settings)
     return app
 
 

@@ -52,7 +52,6 @@ class Metrics:
         )
         for reason in ("overload", "rate", "size"):
             self.refused.labels(reason)
-        self.cache = Counter("cache_requests_total", "Look-ups in a cache.", ["cache", "result"], registry=registry)
 
     def _live(self, name: str, text: str) -> Gauge:
         """A gauge that is the sum over the workers that live."""

@@ -7,10 +7,11 @@ from typing import Self
 
 from sample_app.environment import SettingsError, choice, integer
 from sample_app.serving import Serving
+from sample_app.storing import Storing
 
 __all__ = ["Settings", "SettingsError", "worker_count"]
 
-CACHE_BACKENDS = ("None", "Memory")
+CACHE_BACKENDS = ("None", "Memory", "Redis")
 MAX_WORKERS = 8
 # What one worker takes beside the memory it shares with the others: 12 MiB at rest (measured: Private_Dirty of
 # /proc/PID/smaps_rollup), the rest is room for its in-process cache and for what requests take.
@@ -22,7 +23,7 @@ class Settings:
     """How this process runs.
 
     pod: name of the pod (or host) told in answers.
-    cache_backend: one of CACHE_BACKENDS; "Memory" is one cache per worker process.
+    cache_backend: one of CACHE_BACKENDS; "Memory" is one cache per worker process, "Redis" one for all replicas.
     cache_timeout_seconds: life of a cached answer.
     workers: worker processes; None means as many as the CPU limit can use, at any time.
     threads: threads per worker. CPU work gains nothing from more than one (the GIL); the others answer probes,
@@ -30,6 +31,7 @@ class Settings:
     drain_seconds: after SIGTERM, how long requests are still accepted while /readyz says 503, so that load
         balancers have time to look away before the port closes.
     serving: what protects the pod, and what its operator may switch on.
+    storing: what is kept and where.
     """
 
     pod: str = "localhost"
@@ -40,6 +42,7 @@ class Settings:
     threads: int = 4
     drain_seconds: int = 3
     serving: Serving = field(default_factory=Serving)
+    storing: Storing = field(default_factory=Storing)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -57,6 +60,7 @@ class Settings:
             threads=integer(environ, "WEB_THREADS", 4, 1, 64),
             drain_seconds=integer(environ, "DRAIN_SECONDS", 3, 0, 20),
             serving=Serving.from_env(environ),
+            storing=Storing.from_env(environ),
         )
 
 

@@ -13,6 +13,8 @@ from flask.testing import FlaskClient
 import sample_app.app
 from sample_app.serving import Serving
 from sample_app.settings import Settings
+from tests.sample_app import redis_server
+from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import APP_FOLDER, Server
 
 STOP_SECONDS = 20
@@ -36,6 +38,13 @@ def cgroup_folder(tmp_path: Path) -> str:
     (folder / "cpu.max").write_text("200000 100000\n")
     (folder / "cpu.stat").write_text("usage_usec 2500000\nnr_periods 40\nnr_throttled 7\nthrottled_usec 300000\n")
     return str(folder)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = redis_server.new(tmp_path)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

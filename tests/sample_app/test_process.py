@@ -57,9 +57,9 @@ def test_the_cached_route_costs_each_worker_once(serve: Callable[..., Server]) -
     server = serve(WEB_CONCURRENCY="2", CACHE_TIMEOUT_SECONDS="600")
     answers = [server.get("/cached") for _ in range(40)]
     computed = {answer.json["computed_by"]["worker"] for answer in answers}
-    misses = server.metric("cache_requests_total", cache="view", result="miss")
+    misses = server.metric("cache_requests_total", cache="site.cached", result="miss")
     assert misses == len(computed) == len({answer.worker for answer in answers})
-    assert server.metric("cache_requests_total", cache="view", result="hit") == 40 - misses
+    assert server.metric("cache_requests_total", cache="site.cached", result="hit") == 40 - misses
 
 
 def test_the_latency_tells_the_wait_for_a_busy_thread(serve: Callable[..., Server]) -> None:
@@ -124,7 +124,7 @@ def test_sigterm_under_load_loses_no_request(serve: Callable[..., Server]) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("CACHE_BACKEND", "Redis"), ("WEB_THREADS", "many")], ids=["backend", "threads"]
+    ("name", "value"), [("CACHE_BACKEND", "Disk"), ("WEB_THREADS", "many")], ids=["backend", "threads"]
 )
 def test_a_bad_setting_ends_the_start_with_one_plain_line(tmp_path: Path, name: str, value: str) -> None:
     environment = {"PYTHONPATH": ":".join(sys.path), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), name: value}

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sample_app.serving import Serving
 from sample_app.settings import MAX_WORKERS, Settings, SettingsError, worker_count
+from sample_app.storing import Storing
 
 
 def test_every_default_is_as_promised() -> None:
@@ -18,6 +19,7 @@ def test_every_default_is_as_promised() -> None:
         threads=4,
         drain_seconds=3,
         serving=Serving(),
+        storing=Storing(),
     )
 
 
@@ -33,6 +35,36 @@ def test_every_variable_is_read() -> None:
         "DRAIN_SECONDS": "0",
     }
     assert Settings.from_env(environ) == Settings("pod-a", 9000, "None", 5, 3, 7, 0)
+
+
+def test_every_variable_of_what_is_kept_is_read() -> None:
+    environ = {
+        "CACHE_BACKEND": "Redis",
+        "CACHE_REDIS_URL": "redis://cache:6379/0",
+        "CACHE_STALE_SECONDS": "7",
+        "CACHE_NEGATIVE_SECONDS": "2",
+        "CACHE_SINGLE_FLIGHT": "0",
+        "CACHE_TOKEN": "0123456789abcdef",
+        "DATABASE_URL": "postgresql://db/shop",
+    }
+    expected = Storing("redis://cache:6379/0", 7, 2, False, "0123456789abcdef", "postgresql://db/shop")
+    assert Settings.from_env(environ).storing == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"CACHE_BACKEND": "Redis"}, "CACHE_REDIS_URL"),
+        ({"CACHE_BACKEND": "Redis", "CACHE_REDIS_URL": "http://secret@cache"}, "CACHE_REDIS_URL"),
+        ({"CACHE_TOKEN": "secret"}, "CACHE_TOKEN"),
+        ({"DATABASE_URL": "mysql://secret@db"}, "DATABASE_URL"),
+    ],
+    ids=["Redis without an address", "no address of a Redis", "a token to guess", "an unknown database"],
+)
+def test_secrets_are_not_told_when_they_cannot_be_used(environ: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refusal:
+        Settings.from_env(environ)
+    assert "secret" not in str(refusal.value)
 
 
 def test_an_empty_variable_means_the_default() -> None:
@@ -86,3 +118,9 @@ def test_workers_follow_the_limits(limit: float | None, cores: int, memory: int 
 )
 def test_workers_are_always_within_bounds(limit: float | None, cores: int, memory: int | None) -> None:
     assert 2 <= worker_count(limit, cores, memory) <= MAX_WORKERS
+
+
+def test_what_is_kept_has_the_promised_defaults() -> None:
+    assert Settings.from_env({}).storing == Storing(
+        redis_url="", stale_seconds=30, negative_seconds=5, single_flight=True, cache_token="", database_url=""
+    )
