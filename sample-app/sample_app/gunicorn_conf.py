@@ -17,7 +17,7 @@ multiprocess.prepare(os.environ)  # before the imports below, which load prometh
 
 from prometheus_client import multiprocess as prometheus_files  # noqa: E402 - see above
 
-from sample_app import cgroup, drain, logs, resize  # noqa: E402 - see above
+from sample_app import cgroup, drain, logs, resize, telemetry  # noqa: E402 - see above
 from sample_app.settings import Settings, SettingsError, worker_count  # noqa: E402 - see above
 from sample_app.worker import hand_over_with_data  # noqa: E402 - see above
 
@@ -61,9 +61,23 @@ def when_ready(server: Arbiter) -> None:
         resize.Follower(server, _wanted_workers).start()
 
 
+def post_worker_init(worker: Worker) -> None:
+    """In the new process: threads started before the fork would not be there."""
+    telemetry.start(_application(worker))
+
+
+def worker_exit(_server: Arbiter, worker: Worker) -> None:
+    """In the process that ends."""
+    telemetry.finish(_application(worker))
+
+
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """A worker is gone: what it counted stays, what it was doing is forgotten."""
-    if len(server.WORKERS) < server.num_workers and not drain.draining():  # not asked to go
-        application: Any = server.app.wsgi()  # a Flask
-        application.extensions["metrics"].restarts.inc()
     prometheus_files.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # unannotated upstream
+    if len(server.WORKERS) < server.num_workers and not drain.draining():  # not asked to go
+        _application(server).extensions["metrics"].restarts.inc()
+
+
+def _application(process: Any) -> Any:
+    """The Flask that this process has loaded before the fork."""
+    return process.app.wsgi()

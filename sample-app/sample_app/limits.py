@@ -20,6 +20,8 @@ from sample_app.worker import refused
 
 # Long enough for a queue of short requests to go down, short enough for a person to wait.
 RETRY_AFTER_SECONDS = 2
+# A Redis that does not answer must cost a request less than the work it asks for.
+_PATIENCE: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 _REASONS = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "size", HTTPStatus.TOO_MANY_REQUESTS: "rate"}
 
 
@@ -50,6 +52,7 @@ def _limit_rate(app: Flask, serving: Serving) -> None:
         app=app,
         application_limits=[serving.rate_limit],
         storage_uri=serving.rate_limit_storage,
+        storage_options=_PATIENCE if serving.rate_limit_storage.startswith("redis") else {},
         strategy="sliding-window-counter",
         in_memory_fallback_enabled=True,
         # Its headers differ from client to client, which has no place in an answer that a cache may keep.

@@ -61,10 +61,10 @@ class Switch:
         """The order in force; one stat of the file when nothing has changed."""
         try:
             written = self._file.stat().st_mtime_ns
-        except OSError:
+            if written != self._read[0]:
+                self._read = (written, Order(**json.loads(self._file.read_text())))
+        except OSError:  # off, perhaps between the two
             return None
-        if written != self._read[0]:
-            self._read = (written, Order(**json.loads(self._file.read_text())))
         order = self._read[1]
         return order if order and self._clock() < order.until else None
 

@@ -64,7 +64,14 @@ class Worker(ThreadWorker):
     def enqueue_req(self, conn: Any) -> None:
         """Called when a request is there: the wait begins."""
         conn.queued_at = time.monotonic()
-        if _start_of_request(conn.sock).startswith(_EXPRESS):
+        start = _start_of_request(conn.sock)
+        if start == b"" and not _read_ahead(
+            conn
+        ):  # the client has closed a connection that was kept alive: nothing for a thread to do
+            self.nr_conns -= 1
+            conn.close()
+            return
+        if start and start.startswith(_EXPRESS):
             pool, work = self._express, self.handle
         elif self._load.full():
             pool, work = self._refusals, self._refuse
@@ -130,8 +137,14 @@ class Worker(ThreadWorker):
             self.accept(listener)
 
 
-def _start_of_request(connection: socket.socket) -> bytes:
+def _read_ahead(conn: Any) -> bool:
+    """Whether a further request came with the one before."""
+    return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())
+
+
+def _start_of_request(connection: socket.socket) -> bytes | None:
+    """Empty at the end of the connection; None when nothing is there yet, or it broke, which a thread deals with."""
     try:
         return connection.recv(_LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:  # nothing there yet, or the client has gone: the pool's thread deals with either
-        return b""
+    except OSError:
+        return None

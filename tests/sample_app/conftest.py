@@ -15,9 +15,8 @@ from sample_app.serving import Serving
 from sample_app.settings import Settings
 from tests.sample_app import redis_server
 from tests.sample_app.redis_server import RedisServer
-from tests.sample_app.serving import Server
+from tests.sample_app.serving import APP_FOLDER, Server
 
-APP_FOLDER = Path(sample_app.app.__file__).parents[1]
 STOP_SECONDS = 20
 
 
@@ -29,6 +28,16 @@ def app() -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def cgroup_folder(tmp_path: Path) -> str:
+    """A version 2 cgroup with a limit of two cores that has been throttled in 7 periods."""
+    folder = tmp_path / "cgroup"
+    folder.mkdir()
+    (folder / "cpu.max").write_text("200000 100000\n")
+    (folder / "cpu.stat").write_text("usage_usec 2500000\nnr_periods 40\nnr_throttled 7\nthrottled_usec 300000\n")
+    return str(folder)
 
 
 @pytest.fixture

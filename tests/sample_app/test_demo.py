@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,6 +15,7 @@ from sample_app.demo import Ballast
 from sample_app.serving import Serving
 from sample_app.settings import Settings
 
+TOKEN = "0123456789abcdef"  # noqa: S105 - of this test
 ROUTES = ("/work", "/delay", "/memory", "/fault", "/readyz/disable", "/readyz/enable")
 
 
@@ -78,9 +80,15 @@ def test_a_worker_holds_no_more_than_the_bound(client: FlaskClient, monkeypatch:
     assert client.get("/memory?mb=5").status_code == 400
 
 
+@pytest.fixture
+def everything(tmp_path: Path) -> FlaskClient:
+    serving = Serving(demo=True, profile_token=TOKEN, profile_folder=tmp_path)
+    return create_app(Settings(serving=serving), draining=lambda: False).test_client()
+
+
 def every_route() -> list[str]:
     """Of the whole application, parameters filled with something that is not there."""
-    rules = create_app(Settings(serving=Serving(demo=True))).url_map.iter_rules()
+    rules = create_app(Settings(serving=Serving(demo=True, profile_token=TOKEN))).url_map.iter_rules()
     return sorted(rule.rule.replace("<", "").replace(">", "") for rule in rules if "GET" in (rule.methods or ()))
 
 
@@ -89,10 +97,11 @@ def every_route() -> list[str]:
     route=st.sampled_from(every_route()),
     query=st.dictionaries(st.sampled_from(["ms", "mb", "seconds", "n", "x"]) | st.text(), st.text()) | st.text(),
 )
-def test_no_query_string_makes_a_route_fail(client: FlaskClient, route: str, query: dict[str, str] | str) -> None:
+def test_no_query_string_makes_a_route_fail(everything: FlaskClient, route: str, query: dict[str, str] | str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu, "burn", lambda seconds: seconds)
         patch.setattr(time, "sleep", lambda _seconds: None)
         patch.setattr(demo, "MAX_MEMORY_MB", 1)
-        status = client.get(route, query_string=query).status_code
+        with everything.get(route, query_string=query, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+            status = answer.status_code
     assert status < 500 or route == "/fault" or (route == "/readyz" and demo.disabled())

@@ -10,6 +10,7 @@ from sample_app.metrics import Metrics
 from sample_app.serving import Serving
 from sample_app.settings import Settings
 from sample_app.worker import refused
+from tests.sample_app.redis_server import RedisServer
 
 UNCOUNTED = ("/healthz", "/readyz", "/metrics")
 
@@ -70,3 +71,12 @@ def test_a_worker_is_full_when_as_many_wait_as_may() -> None:
 def test_the_metrics_are_not_there_for_whoever_comes_through_a_proxy(client: FlaskClient, mark: str) -> None:
     assert client.get("/metrics", headers={mark: "198.51.100.1"}).status_code == 404
     assert client.get("/", headers={mark: "198.51.100.1"}).status_code == 200
+
+
+def test_replicas_share_the_count_in_redis_and_go_on_counting_alone_without_it(redis: RedisServer) -> None:
+    replicas = [client_of(rate_limit="4/minute", rate_limit_storage=redis.url) for _ in range(2)]
+    statuses = [replicas[number % 2].get("/").status_code for number in range(5)]
+    assert statuses == [200] * 4 + [429]
+    redis.stop()
+    alone = [replicas[0].get("/").status_code for _ in range(5)]
+    assert alone == [200] * 4 + [429]
