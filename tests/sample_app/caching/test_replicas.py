@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sample_app.catalogue import seed
 from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import Answer, Server, eventually
 
@@ -20,20 +19,12 @@ TIMEOUT_SECONDS = 60
 SHARED = "a token of these tests"
 
 
-@pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file: Path = tmp_path_factory.mktemp("catalogue") / "small.db"
-    seed.make_file(file, 2000)
-    return f"sqlite:///{file}"
-
-
 @pytest.fixture
-def replicas(serve: Callable[..., Server], redis: RedisServer, catalogue: str, tmp_path: Path) -> list[Server]:
+def replicas(serve: Callable[..., Server], redis: RedisServer, tmp_path: Path) -> list[Server]:
     environment = {
         "CACHE_BACKEND": "Redis",
         "CACHE_REDIS_URL": redis.url,
         "CACHE_TOKEN": SHARED,
-        "DATABASE_URL": catalogue,
         "WEB_CONCURRENCY": "2",
         "WEB_THREADS": "4",
     }
