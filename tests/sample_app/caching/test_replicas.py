@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sample_app.caching.redis import TURN
 from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import Answer, Server, eventually
 
@@ -52,7 +53,7 @@ def test_a_herd_on_all_replicas_computes_once(replicas: list[Server]) -> None:
 def test_a_killed_worker_leaves_its_turn_to_another_in_the_end(replicas: list[Server], redis: RedisServer) -> None:
     """Its turn expires by itself; until then answers are computed and not kept."""
     with redis.client as raw:
-        raw.set("sample-app:turn:view//cached", "of a worker that was killed", px=3000)
+        raw.set(f"{TURN}view//cached", "of a worker that was killed", px=3000)
         answers = together(replicas, "/cached", 4)
         assert {answer.status for answer in answers} == {200}
         eventually(lambda: replicas[0].get("/cached").headers["X-Cache"] == "HIT", "the answer is kept")
