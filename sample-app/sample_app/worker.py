@@ -72,9 +72,8 @@ class Worker(ThreadWorker):
         """Called when a request is there: the wait begins."""
         conn.queued_at = time.monotonic()
         start = _start_of_request(conn.sock)
-        if start == b"" and not _read_ahead(
-            conn
-        ):  # the client has closed a connection that was kept alive: nothing for a thread to do
+        if start == b"" and not _read_ahead(conn):
+            # The client has closed a connection that was kept alive: nothing for a thread to do.
             self.nr_conns -= 1
             conn.close()
             return

@@ -143,7 +143,7 @@ def test_everything_that_protects_the_pod_can_be_set() -> None:
     }
     assert Settings.from_env(environ).serving == Serving(
         demo=True,
-        profile_token="0123456789abcdef",  # noqa: S106 - of this test
+        profile_token="0123456789abcdef",
         profile_folder=Path("/profiles"),
         rate_limit="10/second;100/minute",
         rate_limit_storage="redis://redis:6379",
