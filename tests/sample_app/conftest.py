@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import sample_app.app
+from sample_app.catalogue import database, seed
 from sample_app.serving import Serving
 from sample_app.settings import Settings
 from tests.sample_app import redis_server
@@ -18,6 +19,17 @@ from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import APP_FOLDER, Server
 
 STOP_SECONDS = 20
+PRODUCTS = 2000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small catalogue in the place of the one that an image carries."""
+    file: Path = tmp_path_factory.mktemp("catalogue") / "small.db"
+    seed.make_file(file, PRODUCTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "SHIPPED", file)
+        yield file
 
 
 @pytest.fixture
@@ -48,12 +60,12 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(tmp_path: Path, catalogue_file: Path) -> Iterator[Callable[..., Server]]:
     """Starts real gunicorns on free loopback ports and ends them."""
     servers: list[Server] = []
 
     def start(**environment: str) -> Server:
-        server = _start(tmp_path, environment)
+        server = _start(tmp_path, {"DATABASE_URL": f"sqlite:///{catalogue_file}"} | environment)
         servers.append(server)
         server.wait_until_ready()
         return server

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -124,3 +125,55 @@ def test_what_is_kept_has_the_promised_defaults() -> None:
     assert Settings.from_env({}).storing == Storing(
         redis_url="", stale_seconds=30, negative_seconds=5, single_flight=True, cache_token="", database_url=""
     )
+
+
+def test_everything_that_protects_the_pod_can_be_set() -> None:
+    environ = {
+        "DEMO": "1",
+        "PROFILE_TOKEN": "0123456789abcdef",
+        "PROFILE_FOLDER": "/profiles",
+        "RATE_LIMIT": "10/second;100/minute",
+        "RATE_LIMIT_STORAGE": "redis://redis:6379",
+        "TRUSTED_PROXIES": "2",
+        "MAX_BODY_BYTES": "5",
+        "QUEUE_LIMIT": "7",
+        "QUEUE_SECONDS": "3",
+        "CGROUP_FOLDER": "/cgroup",
+        "STATIC_FOLDER": "/static",
+    }
+    assert Settings.from_env(environ).serving == Serving(
+        demo=True,
+        profile_token="0123456789abcdef",
+        profile_folder=Path("/profiles"),
+        rate_limit="10/second;100/minute",
+        rate_limit_storage="redis://redis:6379",
+        trusted_proxies=2,
+        max_body_bytes=5,
+        queue_limit=7,
+        queue_seconds=3,
+        cgroup_folder=Path("/cgroup"),
+        static_folder=Path("/static"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        pytest.param("DEMO", "yes", "DEMO='yes' is not one of 0, 1", id="a switch"),
+        pytest.param("RATE_LIMIT", "often", "RATE_LIMIT='often' is not a limit such as 100/minute", id="a rate"),
+        pytest.param("RATE_LIMIT_STORAGE", "file://x", "is not memory:// or an address redis://", id="a storage"),
+        pytest.param("STATIC_FOLDER", "static", "STATIC_FOLDER='static' is not an absolute path", id="a folder"),
+        pytest.param("QUEUE_LIMIT", "0", "QUEUE_LIMIT='0' is not a whole number from 1 to 1000", id="a bound"),
+        pytest.param("PROFILE_TOKEN", "short", "PROFILE_TOKEN is not 16 or more ASCII characters", id="a weak token"),
+    ],
+)
+def test_what_cannot_protect_the_pod_is_refused(name: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize("name", ["PROFILE_TOKEN", "RATE_LIMIT_STORAGE"])
+def test_a_refused_secret_is_not_told(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({name: "secret"})
+    assert "secret" not in str(refused.value)

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.retry import Retry
 
+from sample_app import __version__
 from sample_app.caching.backend import TURN_SECONDS, SingleFlight, Unreachable
 from sample_app.caching.breaker import Breaker
 from sample_app.caching.codec import AnswerSerializer, Entry
@@ -23,7 +24,8 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 0.25
 _BATCH = 500
 _JSON = AnswerSerializer()
-_VALUE, _TURN = "sample-app:value:", "sample-app:turn:"
+# Replicas of two versions run side by side during a rollout; a page of one may name style sheets the other lacks.
+VALUE, TURN = f"sample-app:{__version__}:value:", f"sample-app:{__version__}:turn:"
 
 # Turns end with their token only, and nothing is kept for one that was lost: each in one step, as Redis runs scripts.
 _KEEP = """
@@ -52,7 +54,7 @@ class RedisBackend(SingleFlight, RedisCache):
     where = "all replicas"
 
     def __init__(self, client: Redis, metrics: CacheMetrics, **kwargs: Any) -> None:
-        super().__init__(client, key_prefix=_VALUE, **kwargs)
+        super().__init__(client, key_prefix=VALUE, **kwargs)
         self._client = client
         self._errors = metrics.errors
         self._breaker = Breaker("Redis", lambda opened: metrics.broken.set(int(opened)))
@@ -101,8 +103,8 @@ class RedisBackend(SingleFlight, RedisCache):
 
     def forget_prefix(self, prefix: str) -> int:
         """See SingleFlight."""
-        self._unlink_all(_TURN, prefix)
-        return self._unlink_all(_VALUE, prefix)
+        self._unlink_all(TURN, prefix)
+        return self._unlink_all(VALUE, prefix)
 
     def _unlink_all(self, space: str, prefix: str) -> int:
         """In batches, so that Redis answers others in between."""
@@ -115,10 +117,10 @@ class RedisBackend(SingleFlight, RedisCache):
                 return removed
 
     def _name(self, key: str) -> str:
-        return f"{_VALUE}{key}"
+        return f"{VALUE}{key}"
 
     def _turn(self, key: str) -> str:
-        return f"{_TURN}{key}"
+        return f"{TURN}{key}"
 
 
 def _literally(text: str) -> str:

@@ -6,6 +6,7 @@ With `plan=before` or `plan=after` an answer is computed anew, by the slow queri
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, url_for
@@ -47,13 +48,15 @@ def _key(*_: Any, **__: Any) -> str:
     return f"{request.path}?{'&'.join(wanted)[:200]}#{'html' if _wants_html() else 'json'}"
 
 
-def _compared(*_: Any, **__: Any) -> bool:
-    return "plan" in request.args
-
-
 def _page(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Keep what `view` answers, here and in shared caches."""
-    return shared(cache.cached(make_cache_key=_key, unless=_compared, response_filter=cacheable)(view))
+    """Keep what `view` answers, here and in shared caches; unless it is asked for to be measured."""
+    kept = shared(cache.cached(make_cache_key=_key, response_filter=cacheable)(view))
+
+    @wraps(kept)
+    def answer(*args: Any, **kwargs: Any) -> Response:
+        return view(*args, **kwargs) if "plan" in request.args else kept(*args, **kwargs)
+
+    return answer
 
 
 @catalogue.get("")

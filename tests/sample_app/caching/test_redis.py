@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from sample_app.app import create_app
 from sample_app.caching import cache, cacheable, memoized
 from sample_app.caching.admin import functions
+from sample_app.caching.redis import VALUE
 from sample_app.settings import Settings
 from sample_app.storing import Storing
 from tests.sample_app.redis_server import RedisServer
@@ -85,7 +86,7 @@ def test_invalidation_removes_what_it_names(client: FlaskClient, query: str, rem
 
 def test_thousands_of_keys_of_a_prefix_are_removed(client: FlaskClient, redis: RedisServer) -> None:
     with redis.client as raw:
-        raw.mset({f"sample-app:value:a/{number}": "{}" for number in range(5000)})
+        raw.mset({f"{VALUE}a/{number}": "{}" for number in range(5000)})
         raw.set("of somebody else", 1)
         assert client.delete("/cache?prefix=a/", headers=TOKEN).get_json()["removed"] == 5000
         assert raw.keys("*") == [b"of somebody else"]

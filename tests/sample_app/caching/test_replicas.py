@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sample_app.catalogue import seed
+from sample_app.caching.redis import TURN
 from tests.sample_app.redis_server import RedisServer
 from tests.sample_app.serving import Answer, Server, eventually
 
@@ -20,20 +20,12 @@ TIMEOUT_SECONDS = 60
 SHARED = "a token of these tests"
 
 
-@pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file: Path = tmp_path_factory.mktemp("catalogue") / "small.db"
-    seed.make_file(file, 2000)
-    return f"sqlite:///{file}"
-
-
 @pytest.fixture
-def replicas(serve: Callable[..., Server], redis: RedisServer, catalogue: str, tmp_path: Path) -> list[Server]:
+def replicas(serve: Callable[..., Server], redis: RedisServer, tmp_path: Path) -> list[Server]:
     environment = {
         "CACHE_BACKEND": "Redis",
         "CACHE_REDIS_URL": redis.url,
         "CACHE_TOKEN": SHARED,
-        "DATABASE_URL": catalogue,
         "WEB_CONCURRENCY": "2",
         "WEB_THREADS": "4",
     }
@@ -61,7 +53,7 @@ def test_a_herd_on_all_replicas_computes_once(replicas: list[Server]) -> None:
 def test_a_killed_worker_leaves_its_turn_to_another_in_the_end(replicas: list[Server], redis: RedisServer) -> None:
     """Its turn expires by itself; until then answers are computed and not kept."""
     with redis.client as raw:
-        raw.set("sample-app:turn:view//cached", "of a worker that was killed", px=3000)
+        raw.set(f"{TURN}view//cached", "of a worker that was killed", px=3000)
         answers = together(replicas, "/cached", 4)
         assert {answer.status for answer in answers} == {200}
         eventually(lambda: replicas[0].get("/cached").headers["X-Cache"] == "HIT", "the answer is kept")

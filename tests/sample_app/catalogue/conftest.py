@@ -15,9 +15,8 @@ from sample_app.serving import Serving
 from sample_app.settings import Settings
 from sample_app.storing import Storing
 from tests.sample_app import postgres_server
+from tests.sample_app.conftest import PRODUCTS
 from tests.sample_app.postgres_server import PostgresServer
-
-PRODUCTS = 2000
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +27,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    file: Path = tmp_path_factory.mktemp("catalogue") / "small.db"
-    seed.make_file(file, PRODUCTS)
-    return f"sqlite:///{file}"
+def sqlite_url(catalogue_file: Path) -> str:
+    return f"sqlite:///{catalogue_file}"
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from sample_app.catalogue.models import Product
 from sample_app.settings import Settings
 from sample_app.storing import Storing
 from tests.sample_app import postgres_server
-from tests.sample_app.conftest import APP_FOLDER
+from tests.sample_app.conftest import PRODUCTS
 from tests.sample_app.postgres_server import PostgresServer
+from tests.sample_app.serving import APP_FOLDER
 
 TIMEOUT_SECONDS = 120
 COUNT_PRODUCTS = """
@@ -107,7 +108,7 @@ def test_the_pool_holds_as_many_connections_as_there_are_threads(database: Datab
             return total or 0
 
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(work, range(40))) == {2000}
+        assert set(pool.map(work, range(40))) == {PRODUCTS}
     assert database.engine.pool.status().startswith("Pool size: 4  Connections in pool: 4")
 
 
@@ -119,7 +120,7 @@ def test_who_gets_no_connection_in_time_is_told_so(database: Database, monkeypat
     for connection in held:
         connection.close()
     with database.session() as session:
-        assert session.scalar(select(func.count()).select_from(Product)) == 2000
+        assert session.scalar(select(func.count()).select_from(Product)) == PRODUCTS
 
 
 def test_a_statement_that_takes_too_long_is_ended(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

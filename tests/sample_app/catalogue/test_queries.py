@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from sample_app.catalogue import plans, queries, seed
 from sample_app.catalogue.database import Database
-from tests.sample_app.catalogue.conftest import PRODUCTS
+from tests.sample_app.conftest import PRODUCTS
 
 SAME_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 NAMES = seed._names(PRODUCTS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sample_app.app import create_app
 from sample_app.catalogue.database import NotReady
 from sample_app.settings import Settings
-from tests.sample_app.catalogue.conftest import PRODUCTS
+from tests.sample_app.conftest import PRODUCTS
 from tests.sample_app.test_observe import value
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -68,6 +68,7 @@ def test_a_plan_is_computed_anew_each_time(client: FlaskClient, plan: str, least
         answer = client.get(f"/products?plan={plan}")
         assert least <= server_timing(answer) <= most
         assert "X-Cache" not in answer.headers
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_junk_in_the_query_makes_no_entry_of_its_own(client: FlaskClient) -> None:
