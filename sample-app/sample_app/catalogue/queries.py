@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sqlalchemy import Select, String, cast, func, select
+from sqlalchemy import Select, String, cast, func, intersect, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from sample_app.catalogue.models import Category, Product, ProductWord, Review
@@ -70,12 +70,14 @@ def search(session: Session, words: Sequence[str], after: int, limit: int, *, na
 
 
 def products_with(words: Sequence[str], after: int, limit: int) -> Select[Product]:
-    """By the index of words."""
-    found = products_after(None, after, limit)
-    for word in words:
-        hits = select(ProductWord.product_id).where(ProductWord.word >= word, ProductWord.word < word + _LAST)
-        found = found.where(Product.id.in_(hits))
-    return found
+    """By the index of words, which the products then follow from: the table itself is read for the hits alone."""
+    hits = [
+        select(ProductWord.product_id).where(
+            ProductWord.word >= word, ProductWord.word < word + _LAST, ProductWord.product_id > after
+        )
+        for word in words
+    ]
+    return select(Product).where(Product.id.in_(intersect(*hits))).order_by(Product.id).limit(limit)
 
 
 def products_like(words: Sequence[str], after: int, limit: int) -> Select[Product]:
