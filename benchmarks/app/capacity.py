@@ -28,11 +28,9 @@ def workers(lab: Lab, plan: Plan) -> Results:
     curves = [_by_workers(lab, plan, cores) for cores in plan.limits]
     comparisons = []
     for curve in curves:
-        (_one, rate), *more = curve.points
-        comparisons += [
-            Comparison("workers", f"{curve.label}, {count:g} workers", "requests/s", rate, higher, ("1", f"{count:g}"))
-            for count, higher in more
-        ]
+        (_one, rate), (_two, rate_of_two), *_ = curve.points
+        labels = ("1 worker", "2 workers")
+        comparisons.append(Comparison("workers", f"CPU limit {curve.label}", "requests/s", rate, rate_of_two, labels))
     return Results(comparisons, curves)
 
 

@@ -132,7 +132,7 @@ def test_a_phone_shows_the_whole_width_of_a_page(browser: Chrome, site: str, pat
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     try:
         browser.get(f"{site}{path}")
-        width = browser.execute_script("return document.documentElement.scrollWidth")  # type: ignore[no-untyped-call]  # upstream
+        width = browser.execute_script("return document.documentElement.scrollWidth")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert width <= PHONE["width"]

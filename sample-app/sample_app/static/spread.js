@@ -17,13 +17,18 @@ function show(counts, done, failed) {
     for (const value of [pod, worker, count]) {
       row.insertCell().textContent = value;
     }
+    row.cells[2].className = "number";
     row.insertCell().append(bar);
     return row;
   });
   body.replaceChildren(...rows);
   const pods = new Set([...counts.keys()].map((who) => JSON.parse(who)[0]));
   status.textContent =
-    `${done} requests, ${failed} failed, answered by ${pods.size} pods and ${counts.size} workers`;
+    `${done} requests, ${failed} failed, answered by ${many(pods.size, "pod")} and ${many(counts.size, "worker")}`;
+}
+
+function many(count, what) {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 async function ask() {

@@ -1,5 +1,7 @@
 """The configurations of this repository, put before other gunicorns."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.app.capacity import outcome
@@ -7,7 +9,6 @@ from benchmarks.app.cpulimit import cpu_limit
 from benchmarks.app.errors import BenchError
 from benchmarks.app.servers import BALANCER, EDGE, behind
 from benchmarks.app.visitors import Answer
-from pathlib import Path
 
 
 @pytest.mark.parametrize("configuration", [BALANCER, EDGE], ids=lambda path: path.parent.name)
