@@ -12,7 +12,7 @@ from scalableapp.core.bounds import Bound, bounds_at
 from scalableapp.core.burst import burst
 from scalableapp.core.combine import combined
 from scalableapp.core.explain import Reason
-from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout, scheduled
+from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout, scheduled, sized_only
 from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
 from scalableapp.core.model import Decision, History, Observation, Recommendation, Step
@@ -71,6 +71,7 @@ RULES: tuple[Rule, ...] = (
     pinned,
     scheduled,
     out_of_bounds,
+    sized_only,
     rollout,
     combined,
     fallback,

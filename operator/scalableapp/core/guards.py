@@ -5,6 +5,7 @@ from scalableapp.core.bounds import outlook
 from scalableapp.core.explain import Reason, count
 from scalableapp.core.model import SCHEDULE, Step
 from scalableapp.core.rules import Case, Ruling
+from scalableapp.core.scaling import Mode
 
 
 def paused(case: Case, number: int) -> Ruling | None:
@@ -67,6 +68,14 @@ def _paced(case: Case, ruling: Ruling) -> Ruling:
         return ruling
     message = f"{ruling.message}; {pace.message}"
     return pace._replace(message=message, ends=True, before=(Step(ruling.rule, ruling.value, ruling.message),))
+
+
+def sized_only(case: Case, number: int) -> Ruling | None:
+    """Mode Vertical: replicas stay as they are, within the bounds."""
+    if case.spec.scaling.mode is not Mode.VERTICAL:
+        return None
+    message = f"keeps {count(number, 'replica')}: spec.scaling.mode is Vertical"
+    return Ruling("Mode", number, Reason.MODE_VERTICAL, message, ends=True, active=False)
 
 
 def rollout(case: Case, number: int) -> Ruling | None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scalableapp.core.forecast import LoadHistory
+from scalableapp.core.size import Sizing
 
 
 class AppKey(NamedTuple):
@@ -155,7 +156,8 @@ class Decision:
     `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
     the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
     `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups` and
-    `loads` are the history's as they stand now, to be remembered.
+    `loads` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
+    that decide on it.
     """
 
     at: datetime
@@ -173,6 +175,7 @@ class Decision:
     outage: Outage | None = None
     startups: Startups = Startups()
     loads: LoadHistory = field(default_factory=LoadHistory)
+    sizing: Sizing | None = None
 
     @property
     def changes(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scalableapp.core.fields import Model, NonNegativeQuantity, PositiveQuantity, Quantity
 from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.sizing import Prices, Vertical
 
 
 class MetricType(StrEnum):
@@ -309,12 +310,24 @@ class Mode(StrEnum):
     """In which direction the app is scaled."""
 
     HORIZONTAL = "Horizontal"
+    VERTICAL = "Vertical"
+    COMBINED = "Combined"
+
+    @property
+    def sizes(self) -> bool:
+        """Whether the pods' sizes are decided on."""
+        return self is not Mode.HORIZONTAL
 
 
 class Scaling(Model):
     """How the operator scales the app."""
 
-    mode: Mode = Field(Mode.HORIZONTAL, description="Horizontal: replicas follow the metrics.")
+    mode: Mode = Field(
+        Mode.HORIZONTAL,
+        description="Horizontal: replicas follow the metrics. Vertical: requests and limits follow the usage, and "
+        "replicas stay as they are within minReplicas..maxReplicas (spec.replicas sets them). Combined: both, in one "
+        "decision; replicas move first.",
+    )
     dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
     paused: bool = Field(False, description="Leave replicas as they are.")
     interval_seconds: int | None = Field(
@@ -326,4 +339,10 @@ class Scaling(Model):
     )
     horizontal: Horizontal = Field(
         default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
+    )
+    vertical: Vertical = Field(
+        default_factory=Vertical, description="Bounds and behaviour for sizes, in the modes Vertical and Combined."
+    )
+    prices: Prices | None = Field(
+        None, description="What requested resources cost, so that decisions on sizes tell the difference an hour."
     )
