@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from scalableapp.core.capacity import Limits
 from scalableapp.core.decide import decide, first_seen, remember
 from scalableapp.core.model import History, Observation, PodState, Reading
 from scalableapp.core.objective import Learned, Objective, Sample, learn, plan
@@ -67,7 +68,7 @@ class _ByObjective:
     """Apps with an objective."""
 
     def __init__(self, apps: int) -> None:
-        self._objective = Objective(0.05, 0.005)
+        self._objective = Objective(Limits(0.05, 0.25), 0.005)
         self._learned = [Learned() for _ in range(apps)]
         for number in range(-24, 0):
             self.tick(number)

@@ -50,9 +50,9 @@ def _jobs(traces: Sequence[str], setting: Setting, options: argparse.Namespace) 
 def _settings(group: str, options: argparse.Namespace) -> list[Setting]:
     if options.quick:
         return [Setting()]
-    settings = [Setting(), *(Setting(startup_seconds=seconds) for seconds in (60, 5, 120)), Setting(slowed=1.2)]
+    settings = [Setting(), Setting(startup_seconds=60), Setting(slowed=1.2)]
     if group == "public":
-        settings.append(Setting(interpolation="hold"))
+        settings += [Setting(interpolation="hold"), Setting(startup_seconds=5), Setting(startup_seconds=120)]
     return settings
 
 

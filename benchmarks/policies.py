@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scalableapp.backtest.objective import ByObjective
 from scalableapp.backtest.ours import Ours
 from scalableapp.backtest.rivals import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.session import tuned_hpa
 from scalableapp.backtest.simulator import Policy
-from scalableapp.core.objective import Objective
 from scalableapp.core.spec import parse_spec
 
 # What every policy but the objective is told of a pod: the rate it serves at most.
@@ -39,8 +37,11 @@ def _ours(utilisation: float, _startup: float) -> Policy:
     )
 
 
-def _objective(budget: float, startup: float) -> Policy:
-    return ByObjective(Objective(NOMINAL.slow_limit, budget), startup)
+def _objective(budget: float, _startup: float) -> Policy:
+    seconds = NOMINAL.wait_limit_seconds + NOMINAL.service_seconds
+    objective = {"latency": {"quantile": 1 - NOMINAL.slow_limit, "seconds": seconds}, "badMinutesPercent": 100 * budget}
+    horizontal = {"minReplicas": 2, "maxReplicas": 100, "objective": objective}
+    return Ours(parse_spec({"image": "benchmark", "scaling": {"horizontal": horizontal}}))
 
 
 POLICIES: dict[str, Contender] = {

@@ -13,6 +13,9 @@ One line is one situation of one app:
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
                  "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
+For spec.scaling.horizontal.objective the totals hold RequestsPerSecond and SlowShare: the share (0..1) of the last
+minute's requests that took longer than the objective's limit or failed. A Latency is a total in seconds.
+
 A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
 last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
 are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
@@ -34,7 +37,9 @@ from scalableapp.core.decide import first_seen, record_scale, remember
 from scalableapp.core.footprint import Footprint, SizeHistory
 from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.interval import due
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import (
+    NOT_LOOKED_AT,
     DataProblem,
     Decision,
     History,
@@ -44,12 +49,14 @@ from scalableapp.core.model import (
     Reading,
     Recommendation,
     ScaleEvent,
+    ServiceLevel,
     Startups,
 )
+from scalableapp.core.objective import Learned, Sample
 from scalableapp.core.prediction import replayed
+from scalableapp.core.pursuit import relearned
 from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.size import Size, told_fields
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.startup import learn
@@ -69,6 +76,9 @@ Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value
 
 
 Value = TypeVar("Value")
+# An objective's requests and CPU, read as a metric's are.
+_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
+_CPU = Metric(type=MetricType.CPU, target="1")
 
 
 class LineError(ScalableAppError):
@@ -217,8 +227,22 @@ def _observation(line: _Line, spec: ScalableAppSpec) -> Observation:
         replicas=seen.replicas,
         pods=tuple(_pod(pod, now) for pod in seen.pods),
         readings={metric.label: _reading(metric, seen) for metric in spec.metrics},
+        service_level=_service_level(seen) if spec.scaling.horizontal.objective else NOT_LOOKED_AT,
         rollout=seen.rollout,
     )
+
+
+def _service_level(seen: _Observed) -> ServiceLevel:
+    return ServiceLevel(_reading(_REQUESTS, seen), _slow_share(seen), _reading(_CPU, seen))
+
+
+def _slow_share(seen: _Observed) -> Reading:
+    share = seen.totals.get("SlowShare")
+    if share is None:
+        return Reading(problem=DataProblem.EMPTY, message="totals has no SlowShare")
+    if not 0 <= share <= 1:
+        return Reading(problem=DataProblem.WRONG_TYPE, message=f"SlowShare is {share:g}, not a share in 0..1")
+    return Reading(share)
 
 
 def _pod(pod: _Pod, now: datetime) -> PodState:
@@ -259,7 +283,13 @@ def _given(line: _Line, spec: ScalableAppSpec, observation: Observation) -> Hist
         Outage(_before(now, outage.seconds_ago), outage.replicas) if outage else None,
         startups,
         _loads(line.history, now, startups) if spec.scaling.horizontal.prediction.enabled else LoadHistory(),
+        _learned(line.history, now, spec, startups),
     )
+
+
+def _learned(history: _History, now: datetime, spec: ScalableAppSpec, startups: Startups) -> Learned:
+    loads = ((_before(now, age), load) for age, load in sorted(history.load, reverse=True))
+    return relearned(spec, (Sample(at.timestamp(), load, 0, None) for at, load in loads), startups)
 
 
 def _loads(history: _History, now: datetime, startups: Startups) -> LoadHistory:

@@ -13,8 +13,9 @@ from datetime import datetime
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import SCHEDULE, Decision
-from scalableapp.core.scaling import MetricType
+from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError
@@ -127,14 +128,25 @@ class Loop:
         namespaces: set[str] = set()
         queries: set[str] = set()
         bursts: set[int] = set()
+        objective = False
         for record in self.registry.apps():
             kinds.update(metric.type for metric in record.metrics)
             queries.update(record.queries.values())
             namespaces.add(record.key.namespace)
             if record.spec and record.spec.scaling.horizontal.burst:
                 bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
-        kinds.discard(MetricType.PROMETHEUS)
-        return Wanted(frozenset(kinds), frozenset(namespaces), frozenset(queries), frozenset(bursts))
+            objective |= record.objective is not None
+        if objective:
+            kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY}
+            bursts.add(RATE_WINDOW_SECONDS)
+        return Wanted(
+            frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
+            frozenset(namespaces),
+            frozenset(queries),
+            frozenset(bursts),
+            latencies=MetricType.LATENCY in kinds,
+            failures=objective,
+        )
 
     def _look_at(self, record: AppRecord) -> None:
         """Decide anew; the app gets a turn when something follows from that."""

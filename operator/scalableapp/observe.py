@@ -1,13 +1,16 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.conditions import AppState, Trouble
-from scalableapp.core.model import DataProblem, History, Observation, Reading
+from scalableapp.core.latency import Histogram, merged, quantile, slow_share
+from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
+from scalableapp.core.objective_fields import LatencyObjective
+from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.resources import selector_text, url_of
-from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.registry import AppRecord, Registry
 
@@ -23,6 +26,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         replicas=facts.replicas,
         pods=tuple(record.pods.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
+        service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
         conflict=registry.autoscalers.get(record.key, ""),
     )
@@ -67,6 +71,7 @@ class _Answers:
         self._stale = self._age > stale_after
 
     def reading(self, metric: Metric) -> Reading:
+        """What a metric says, or why it says nothing."""
         if self._snapshot is None:
             return Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked yet")
         if self._stale:
@@ -75,9 +80,42 @@ class _Answers:
         if metric.type is MetricType.PROMETHEUS:
             answer = self._snapshot.queries.get(self._record.queries[metric.label])
             return Reading(answer.value, problem=answer.problem, message=answer.message) if answer else _NOT_ASKED
-        grouped = self._snapshot.kinds.get(metric.type)
-        reading = self._of_pods(metric, grouped) if grouped else _NOT_ASKED
+        if metric.type is MetricType.LATENCY:
+            return self._of_histogram(lambda histogram: quantile(histogram, metric.latency_quantile))
+        reading = self._of_kind(metric.type)
         return replace(reading, burst_total=self._burst_total(self._snapshot.bursts, metric))
+
+    def service_level(self, objective: LatencyObjective) -> ServiceLevel:
+        """What an objective is judged by."""
+        if self._snapshot is None or self._stale:
+            return ServiceLevel(self.reading(_REQUESTS))
+        failures = self._snapshot.failures
+        if failures is None or failures.problem not in (None, DataProblem.EMPTY):
+            problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
+            slow = Reading(problem=problem[0], message=problem[1])
+        else:
+            failed = sum(self._values(failures).values())
+            slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
+        return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
+
+    def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
+        """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
+        answer = bursts.get(RATE_WINDOW_SECONDS)
+        values = {} if answer is None or answer.problem else self._values(answer)
+        return Reading(sum(values.values()), values) if values else self._of_kind(MetricType.REQUESTS_PER_SECOND)
+
+    def _of_histogram(self, of: Callable[[Histogram], float | None]) -> Reading:
+        answer = self._snapshot.latencies if self._snapshot else None
+        if answer is None:
+            return _NOT_ASKED
+        if answer.problem:
+            return Reading(problem=answer.problem, message=answer.message)
+        namespace, pods = self._record.key.namespace, self._record.pods
+        own = merged(found for name in pods if (found := answer.histograms.get((namespace, name))))
+        if own:
+            return Reading(of(own))
+        message = f"Prometheus has no http_request_duration_seconds_bucket of any pod of {self._record.key}"
+        return Reading(problem=DataProblem.EMPTY, message=message)
 
     def _burst_total(self, bursts: Mapping[int, PodAnswer], metric: Metric) -> float | None:
         """Requests/s over the short window that the app states; None without one, and where it cannot be used."""
@@ -85,12 +123,15 @@ class _Answers:
         answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
         return sum(self._values(answer).values()) if answer and not answer.problem else None
 
-    def _of_pods(self, metric: Metric, answer: PodAnswer) -> Reading:
+    def _of_kind(self, kind: MetricType) -> Reading:
+        answer = self._snapshot.kinds.get(kind) if self._snapshot else None
+        if answer is None:
+            return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
         values = self._values(answer)
         if not values:
-            message = f"Prometheus has no {metric.type} of any pod of {self._record.key}; is it scraping them?"
+            message = f"Prometheus has no {kind} of any pod of {self._record.key}; is it scraping them?"
             return Reading(problem=DataProblem.EMPTY, message=message)
         return Reading(sum(values.values()), per_pod=values)
 
@@ -99,5 +140,7 @@ class _Answers:
         return {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
 
 
+# An objective's requests, read as a metric's are.
+_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 # A new metric is asked for with the next tick.
 _NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked for this yet")

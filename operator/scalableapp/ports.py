@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from scalableapp.core.latency import Histogram
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.scaling import MetricType
 
 Manifest = dict[str, Any]
 
@@ -16,6 +17,15 @@ class PodAnswer:
     """Answer to one grouped query of the whole cluster: a value per (namespace, pod), or why there is none."""
 
     values: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyAnswer:
+    """Answer to the grouped query for latencies: a histogram per (namespace, pod), or why there is none."""
+
+    histograms: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
 
@@ -35,13 +45,16 @@ class Wanted:
 
     `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
     variables already filled in, each asked once however many apps share it. `bursts` are short windows, in
-    seconds, over which requests/s are wanted beside those of the kind.
+    seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
+    minute, too; `failures`: the failed requests per second in it.
     """
 
     kinds: frozenset[MetricType]
     namespaces: frozenset[str]
     queries: frozenset[str] = frozenset()
     bursts: frozenset[int] = frozenset()
+    latencies: bool = False
+    failures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Snapshot:
     kinds: Mapping[MetricType, PodAnswer] = field(default_factory=dict)
     queries: Mapping[str, QueryAnswer] = field(default_factory=dict)
     bursts: Mapping[int, PodAnswer] = field(default_factory=dict)
+    latencies: LatencyAnswer | None = None
+    failures: PodAnswer | None = None
 
 
 class Metrics(Protocol):

@@ -12,9 +12,10 @@ from typing import Any
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Trouble
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, Decision, History, PodState
+from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.resources import LABEL_APP, name_problem
-from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.status import Status
 from scalableapp.core.tokens import TokenBucket
@@ -99,6 +100,11 @@ class AppRecord:
     @status.setter
     def status(self, status: Mapping[str, Any]) -> None:
         self._status = json.dumps(status, separators=(",", ":"))
+
+    @property
+    def objective(self) -> LatencyObjective | None:
+        """What the user wants of the app, if that is how it is scaled."""
+        return self.spec.scaling.horizontal.objective if self.spec else None
 
     @property
     def own_deployment(self) -> DeploymentFacts | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.scaling import MetricType
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.errors import SpecError
 

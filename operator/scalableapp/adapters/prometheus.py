@@ -14,30 +14,54 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from scalableapp.adapters.prometheus_http import Answer, InstantQueries
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
-from scalableapp.core.scaling import MetricType
-from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot, Wanted
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Wanted
 
 # Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
 REQUESTS_RATE_WINDOW_SECONDS = 30.0
 
-# The metric behind each kind, its further matchers, and the window of its rate in seconds.
-_GROUPED = {
-    MetricType.REQUESTS_PER_SECOND: ("http_requests_total", "", REQUESTS_RATE_WINDOW_SECONDS),
-    MetricType.CPU: ("container_cpu_usage_seconds_total", f'container="{CONTAINER}",', CPU_RATE_WINDOW_SECONDS),
-}
+# A minute of an objective.
+_MINUTE_SECONDS = 60.0
 
-_REQUESTS = MetricType.REQUESTS_PER_SECOND
+
+class _Grouped(NamedTuple):
+    """The metric behind a kind, its further matchers, and the window of its rate in seconds; None for a gauge."""
+
+    metric: str
+    matchers: str = ""
+    window: float | None = None
+
+    def query(self, namespaces: str) -> str:
+        """A value for each pod."""
+        selector = f"{self.metric}{{{self.matchers}{namespaces}}}"
+        value = selector if self.window is None else f"rate({selector}[{self.window:.0f}s])"
+        return f"sum by (namespace, pod) ({value})"
+
+
+_OF_THE_APP = f'container="{CONTAINER}",'
+_REQUESTS = _Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
+_GROUPED = {
+    MetricType.REQUESTS_PER_SECOND: _REQUESTS,
+    MetricType.CPU: _Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
+    MetricType.MEMORY: _Grouped("container_memory_working_set_bytes", _OF_THE_APP),
+}
+_RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
+# What the status is called depends on the app's framework.
+_STATUS_LABELS = ("code", "status", "status_code")
+_DURATION = "http_request_duration_seconds_bucket"
 
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
+# Kinds, failures, latencies, and a burst window or two.
+_KINDS_IN_FLIGHT = 6
 QUERIES_IN_FLIGHT = 8
 # A sample may be 3 scrapes old, and in any case this old.
 FRESH_SECONDS = 60.0
@@ -50,7 +74,7 @@ _BREAKS_AFTER = 3
 _BREAK_SECONDS = (10.0, 15.0)
 
 _Key = TypeVar("_Key", bound=Hashable)
-_Answered = TypeVar("_Answered", PodAnswer, QueryAnswer)
+_Answered = TypeVar("_Answered", PodAnswer, LatencyAnswer, QueryAnswer)
 
 
 class PrometheusMetrics:
@@ -63,11 +87,11 @@ class PrometheusMetrics:
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
     ) -> None:
-        self._prometheus = InstantQueries(url, timeout_seconds, len(_GROUPED) + QUERIES_IN_FLIGHT)
+        self._prometheus = InstantQueries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
-        self._kind_threads = ThreadPoolExecutor(len(_GROUPED), "prometheus-kind")
+        self._kind_threads = ThreadPoolExecutor(_KINDS_IN_FLIGHT, "prometheus-kind")
         self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
         self._breaker = _Breaker()
 
@@ -82,26 +106,33 @@ class PrometheusMetrics:
         kinds = sorted(wanted.kinds & _GROUPED.keys())
         queries = sorted(wanted.queries)
         if not await self._reachable():
-            return _all_unreachable(kinds, queries, self._breaker.message)
+            return _all_unreachable(wanted, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
-        per_kind: dict[MetricType | int, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_per_pod, kind, matcher, _GROUPED[kind][2]) for kind in kinds},
-            **{window: partial(self._ask_per_pod, _REQUESTS, matcher, window) for window in sorted(wanted.bursts)},
+        per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
+            **{kind: partial(self._ask_per_pod, _GROUPED[kind], kind, matcher) for kind in kinds},
+            **{
+                window: partial(self._ask_per_pod, _REQUESTS._replace(window=window), _RPS, matcher)
+                for window in sorted(wanted.bursts)
+            },
+            **({_FAILURES: partial(self._ask_failures, matcher)} if wanted.failures else {}),
         }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
-        of_kinds, of_queries = await asyncio.gather(
-            self._within_time(self._kind_threads, per_kind, PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())),
-            self._within_time(
-                self._query_threads, per_query, QueryAnswer(None, DataProblem.QUERY_FAILED, self._too_late())
-            ),
+        latencies = {"": partial(self._ask_latencies, matcher)} if wanted.latencies else {}
+        late = DataProblem.UNREACHABLE, self._too_late()
+        of_kinds, of_latencies, of_queries = await asyncio.gather(
+            self._within_time(self._kind_threads, per_kind, PodAnswer({}, *late)),
+            self._within_time(self._kind_threads, latencies, LatencyAnswer({}, *late)),
+            self._within_time(self._query_threads, per_query, QueryAnswer(None, DataProblem.QUERY_FAILED, late[1])),
         )
-        self._breaker.learn([*of_kinds.values(), *of_queries.values()])
+        self._breaker.learn([*of_kinds.values(), *of_latencies.values(), *of_queries.values()])
         left_out = dict.fromkeys(queries[MOST_QUERIES:], _TOO_MANY)
         return Snapshot(
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},
             of_queries | left_out,
             {window: of_kinds[window] for window in wanted.bursts},
+            of_latencies.get(""),
+            of_kinds.get(_FAILURES),
         )
 
     async def _reachable(self) -> bool:
@@ -128,10 +159,34 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    def _ask_per_pod(self, kind: MetricType, matcher: str, window: float) -> PodAnswer:
-        """A value for each pod of the namespaces, in the kind's unit (requests/s, cores), over `window` seconds."""
-        metric, matchers, _ = _GROUPED[kind]
-        query = f"sum by (namespace, pod) (rate({metric}{{{matchers}{matcher}}}[{window:.0f}s]))"
+    def _ask_per_pod(self, grouped: _Grouped, kind: MetricType, matcher: str) -> PodAnswer:
+        """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
+        return self._values(grouped.query(matcher), kind, grouped.metric)
+
+    def _ask_failures(self, matcher: str) -> PodAnswer:
+        """Failed requests per second of each pod."""
+        rates = (
+            f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
+        )
+        return self._values(f"sum by (namespace, pod) ({' or '.join(rates)})", _RPS, "http_requests_total")
+
+    def _ask_latencies(self, matcher: str) -> LatencyAnswer:
+        """The histogram of the last minute of each pod."""
+        query = f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+        answer = self._timed(MetricType.LATENCY, query)
+        if answer.problem:
+            return LatencyAnswer({}, answer.problem, _naming(answer, query))
+        histograms: dict[tuple[str, str], dict[float, float]] = {}
+        for sample in answer.samples:
+            labels = sample.labels
+            if labels.keys() >= {"namespace", "pod", "le"}:
+                histograms.setdefault((labels["namespace"], labels["pod"]), {})[float(labels["le"])] = sample.value
+        if not histograms:
+            message = f"Prometheus has no {_DURATION} with the labels namespace, pod and le; do the apps serve it?"
+            return LatencyAnswer({}, DataProblem.EMPTY, message)
+        return LatencyAnswer(histograms)
+
+    def _values(self, query: str, kind: MetricType, metric: str) -> PodAnswer:
         answer = self._timed(kind, query)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
@@ -209,7 +264,7 @@ class _Breaker:
         """Whether it is time to look whether Prometheus is back."""
         return time.monotonic() >= self._probe_at
 
-    def learn(self, answers: Sequence[PodAnswer | QueryAnswer]) -> None:
+    def learn(self, answers: Sequence[PodAnswer | LatencyAnswer | QueryAnswer]) -> None:
         """Take a tick's answers into account."""
         if not answers:
             return
@@ -221,11 +276,14 @@ class _Breaker:
         self.message = f"{answers[0].message}; asked again in at most {_BREAK_SECONDS[1]:.0f} s"
 
 
-def _all_unreachable(kinds: Collection[MetricType], queries: Collection[str], message: str) -> Snapshot:
+def _all_unreachable(wanted: Wanted, message: str) -> Snapshot:
+    lost = DataProblem.UNREACHABLE, message
     return Snapshot(
         datetime.now(UTC),
-        dict.fromkeys(kinds, PodAnswer({}, DataProblem.UNREACHABLE, message)),
-        dict.fromkeys(queries, QueryAnswer(None, DataProblem.UNREACHABLE, message)),
+        dict.fromkeys(wanted.kinds & _GROUPED.keys(), PodAnswer({}, *lost)),
+        dict.fromkeys(wanted.queries, QueryAnswer(None, *lost)),
+        latencies=LatencyAnswer({}, *lost) if wanted.latencies else None,
+        failures=PodAnswer({}, *lost) if wanted.failures else None,
     )
 
 

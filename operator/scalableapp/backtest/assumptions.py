@@ -1,6 +1,7 @@
 """What a load curve does not tell about an app: taken from its spec, from options, or assumed and said so."""
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from scalableapp.backtest.load import Trace
 from scalableapp.backtest.ours import cores_at_full_load
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.simulator import Bounds, World
-from scalableapp.core.scaling import Metric, MetricType
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.spec import ScalableAppSpec
 
 # Where only a target is known: Knative's default of aiming at 70 % of what a pod carries.
@@ -27,20 +28,39 @@ class Assumed:
 
 
 def assume(spec: ScalableAppSpec, trace: Trace, pod_capacity: float | None, startup_seconds: float) -> Assumed:
-    """Fill the gaps. `pod_capacity` is requests per second of a pod with just 5 % slow ones; None to assume it."""
+    """Fill the gaps.
+
+    `pod_capacity` is requests per second of a pod with just as many slow ones as the objective allows, 5 % without
+    one; None to assume it.
+    """
     notes = []
     horizontal = spec.scaling.horizontal
     capacity = pod_capacity
     if capacity is None:
         capacity, note = _capacity(spec, trace)
         notes.append(note)
-    service = Service().with_capacity(capacity)
+    service = _service(spec, capacity)
     world = World(
         service=service,
         startup_seconds=startup_seconds,
         bounds=Bounds(horizontal.min_replicas, horizontal.max_replicas),
     )
-    return Assumed(world, _target(spec.metrics[0], spec, service), tuple(notes))
+    return Assumed(world, _target(spec, service), tuple(notes))
+
+
+def _service(spec: ScalableAppSpec, capacity: float) -> Service:
+    """A pod of that capacity. With an objective it has the workers that it takes to keep the objective's limits at it.
+
+    Then a request takes a third of the limit in the mean, as 0.1 s of 0.3 s in the usual service.
+    """
+    usual, objective = Service(), spec.scaling.horizontal.objective
+    if objective is None:
+        return usual.with_capacity(capacity)
+    limits = objective.shares.limits
+    working = limits.seconds * usual.service_seconds / (usual.service_seconds + usual.wait_limit_seconds)
+    workers = count(max(1, int(capacity * working)))
+    pods = (Service(number, working, limits.seconds - working, limits.slow_limit) for number in workers)
+    return next(pod for pod in pods if pod.capacity >= capacity).with_capacity(capacity)
 
 
 def _capacity(spec: ScalableAppSpec, trace: Trace) -> tuple[float, str]:
@@ -55,8 +75,12 @@ def _capacity(spec: ScalableAppSpec, trace: Trace) -> tuple[float, str]:
     return capacity, f"assumed that a pod carries {capacity:.3g} requests/s ({why}); give --pod-capacity to say better"
 
 
-def _target(metric: Metric, spec: ScalableAppSpec, service: Service) -> float:
-    """Requests per second and pod that a metric's target stands for."""
+def _target(spec: ScalableAppSpec, service: Service) -> float:
+    """Requests per second and pod that the first metric's target stands for; the usual share without one."""
+    horizontal = spec.scaling.horizontal
+    if horizontal.objective and not horizontal.metrics:
+        return _TARGET_SHARE * service.capacity
+    metric = spec.metrics[0]
     if metric.type is MetricType.REQUESTS_PER_SECOND:
         return metric.target_value
     share = metric.target_value / cores_at_full_load(spec)

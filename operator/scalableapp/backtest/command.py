@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scalableapp.errors import ScalableAppError
 
 if TYPE_CHECKING:
+    from scalableapp.backtest.appfile import App
     from scalableapp.backtest.load import Trace
     from scalableapp.backtest.session import Case, Outcome
 
@@ -98,12 +99,12 @@ def _case(options: argparse.Namespace) -> "Case":
 
     app = read_app(options.spec)
     check_replayable(app.spec)
-    trace, capacity, notes = _load(options, f"{app.namespace}/{app.name}")
+    trace, capacity, notes = _load(options, app)
     assumed = assume(app.spec, trace, capacity, options.startup_seconds)
     return Case(app.spec, trace, replace(assumed, notes=(*notes, *assumed.notes)))
 
 
-def _load(options: argparse.Namespace, default_app: str) -> "tuple[Trace, float | None, tuple[str, ...]]":
+def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None, tuple[str, ...]]":
     """The load, the capacity of a pod if it is known, and what there is to say about them."""
     from scalableapp.backtest import csvtrace, history  # noqa: PLC0415 - see the module's docstring
     from scalableapp.backtest.errors import OptionError  # noqa: PLC0415 - as above
@@ -114,11 +115,12 @@ def _load(options: argparse.Namespace, default_app: str) -> "tuple[Trace, float 
         if learn:
             raise OptionError("--pod-capacity learned needs --prometheus: a load curve tells nothing of slow requests")
         return csvtrace.read_csv(options.trace), capacity, ()
-    source = history.Source(options.prometheus, options.app or default_app)
+    source = history.Source(options.prometheus, options.app or f"{app.namespace}/{app.name}")
     trace, notes = history.load(source, history.seconds_of(options.since))
     if not learn:
         return trace, capacity, notes
-    learned = history.capacity(source, trace)
+    objective = app.spec.scaling.horizontal.objective
+    learned = history.capacity(source, trace, objective.shares.limits if objective else history.USUAL_LIMITS)
     return trace, learned, (*notes, f"learned that a pod carries {learned:.3g} requests/s")
 
 

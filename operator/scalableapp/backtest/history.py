@@ -1,5 +1,6 @@
 """An app's load, and what one of its pods carries, from Prometheus' history."""
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -14,15 +15,16 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
-from scalableapp.core.capacity import Capacity, Minute
+from scalableapp.core.capacity import Capacity, Limits, Minute
+from scalableapp.core.latency import slow_share
 
 _STEP_SECONDS = 60
 # Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
 _CHUNK_SECONDS = 5 * 86_400
 _TIMEOUT_SECONDS = 30
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-# Share of slow requests that is "just carried", and the latency that counts as slow: as the simulated service has it.
-_SLOW_LIMIT, _SLOW_SECONDS = 0.05, "0.25"
+# What is "just carried" where the app states no objective: as its default has it.
+USUAL_LIMITS = Limits(0.05, 0.25)
 _FEWEST_MINUTES = 60
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
@@ -69,16 +71,15 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     return Trace(source.app, times - times[0], rates, float(times[0])), notes
 
 
-def capacity(source: Source, trace: Trace) -> float:
-    """Requests per second that one pod carries with 5 % of them slower than 250 ms, learned from the same time.
+def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> float:
+    """Requests per second that one pod carries within the limits, learned from the same time.
 
     Raises TraceError when there is too little to learn from.
     """
     start, end = trace.started_at, trace.started_at + float(trace.seconds[-1])
     learned: Capacity | None = None
-    for minute in _minutes(source, start, end):
-        learned = learned or Capacity.first(minute.per_pod)
-        learned = learned.seen(minute, _SLOW_LIMIT)
+    for minute in _minutes(source, start, end, limits.seconds):
+        learned = learned.seen(minute, limits) if learned else Capacity.first(minute, limits)
     if learned is None or learned.minutes < _FEWEST_MINUTES:
         seen = learned.minutes if learned else 0
         raise TraceError(
@@ -88,37 +89,47 @@ def capacity(source: Source, trace: Trace) -> float:
     return learned.per_pod
 
 
-def _minutes(source: Source, start: float, end: float) -> Iterator[Minute]:
+def _minutes(source: Source, start: float, end: float, limit_seconds: float) -> Iterator[Minute]:
     """Minutes with load: requests, those per pod, share of slow ones."""
     labels = source.matcher
-    rate = dict(_range(source, f"sum(rate(http_request_duration_seconds_count{{{labels}}}[1m]))", start, end))
-    fast_query = f'sum(rate(http_request_duration_seconds_bucket{{{labels},le="{_SLOW_SECONDS}"}}[1m]))'
-    fast = dict(_range(source, fast_query, start, end))
+    histogram = f"sum by (le) (rate(http_request_duration_seconds_bucket{{{labels}}}[1m]))"
+    histograms: dict[float, dict[float, float]] = {}
+    for bound, points in _series(source, histogram, start, end, label="le"):
+        for at, rate in points:
+            histograms.setdefault(at, {})[float(bound)] = rate
     pods = dict(_range(source, f"count(sum by (pod) (rate(http_requests_total{{{labels}}}[1m])) > 0)", start, end))
-    for at, total in rate.items():
-        if total > 0 and at in fast and pods.get(at):
-            yield Minute(total * _STEP_SECONDS, total / pods[at], min(max(1 - fast[at] / total, 0.0), 1.0))
+    for at, found in sorted(histograms.items()):
+        slow, total = slow_share(found, limit_seconds), found.get(math.inf, 0.0)
+        if slow is not None and pods.get(at):
+            yield Minute(total * _STEP_SECONDS, total / pods[at], slow)
 
 
 def _range(source: Source, query: str, start: float, end: float) -> list[tuple[float, float]]:
-    points: list[tuple[float, float]] = []
+    """Points of a query that returns one series."""
+    return [point for _, points in _series(source, query, start, end) for point in points]
+
+
+def _series(
+    source: Source, query: str, start: float, end: float, label: str = ""
+) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Points of each series, with the value of one of its labels; long ones come in pieces."""
     prometheus = PrometheusConnect(url=source.url.rstrip("/"), timeout=_TIMEOUT_SECONDS)
     while start <= end:
         stop = min(start + _CHUNK_SECONDS, end)
-        points += _asked(prometheus, source, query, start, stop)
+        for series in _asked(prometheus, source, query, start, stop):
+            values = [(float(at), float(value)) for at, value in series["values"]]
+            yield series["metric"].get(label, ""), [point for point in values if math.isfinite(point[1])]
         start = stop + _STEP_SECONDS
-    return points
 
 
-def _asked(prometheus: Any, source: Source, query: str, start: float, stop: float) -> list[tuple[float, float]]:
+def _asked(prometheus: Any, source: Source, query: str, start: float, stop: float) -> list[dict[str, Any]]:
     try:
-        series = prometheus.custom_query_range(
+        series: list[dict[str, Any]] = prometheus.custom_query_range(
             query, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(stop, UTC), str(_STEP_SECONDS)
         )
     except (requests.RequestException, PrometheusApiClientException, ValueError) as error:
         raise TraceError(f"Prometheus at {source.url} did not answer {query}: {error}; check --prometheus") from error
-    values = series[0]["values"] if series else []
-    return [(float(at), float(value)) for at, value in values if np.isfinite(float(value))]
+    return series
 
 
 def _missing(source: Source, times: list[float], start: float, end: float) -> Iterator[str]:

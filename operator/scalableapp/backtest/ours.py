@@ -5,15 +5,17 @@ from functools import lru_cache
 
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.signals import Signals
+from scalableapp.core import pursuit
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
-from scalableapp.core.model import Decision, History, Observation, PodState, Reading
+from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.model import NOT_LOOKED_AT, Decision, History, Observation, PodState, Reading, ServiceLevel
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec
 
 # As adapters/prometheus.py asks for and manifests/ configure: rate()[30s] of counters scraped every 5 s.
 RATE_WINDOW_SECONDS = 30
+SLOW_SHARE_WINDOW_SECONDS = 60
 SCRAPE_SECONDS = 5
 INTERVAL_SECONDS = 5
 
@@ -51,7 +53,24 @@ class Ours:
             now=self._start + timedelta(seconds=signals.now),
             replicas=signals.fleet.replicas,
             pods=self._pod_states(signals),
-            readings={metric.label: self._reading(metric, signals) for metric in self._spec.metrics},
+            readings={metric.label: self._reading(metric, signals) for metric in self._metrics()},
+            service_level=self._service_level(signals),
+        )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        """Those that the decision will look at: with a plan for the objective, none is made up."""
+        planned = self._history is not None and self._history.learned.capacity is not None
+        return self._spec.scaling.horizontal.metrics if planned else self._spec.metrics
+
+    def _service_level(self, signals: Signals) -> ServiceLevel:
+        if self._spec.scaling.horizontal.objective is None:
+            return NOT_LOOKED_AT
+        utilisation = signals.utilisation(round(CPU_RATE_WINDOW_SECONDS))
+        used = {} if utilisation is None else {_name(pod): utilisation * self._cores for pod in signals.fleet.names}
+        return ServiceLevel(
+            Reading(signals.rate(pursuit.RATE_WINDOW_SECONDS)),
+            Reading(signals.slow_share(SLOW_SHARE_WINDOW_SECONDS)),
+            Reading(per_pod=used),
         )
 
     def _pod_states(self, signals: Signals) -> tuple[PodState, ...]:
@@ -73,27 +92,27 @@ class Ours:
         if metric.type is MetricType.CPU:
             busy = signals.per_pod(round(CPU_RATE_WINDOW_SECONDS))
             factor = self._cores / signals.service.rate
-            return _of_pods({_name(pod): rate * factor for pod, rate in busy.items()})
-        return _of_pods({_name(pod): rate for pod, rate in signals.per_pod(RATE_WINDOW_SECONDS).items()})
+            cores = {_name(pod): rate * factor for pod, rate in busy.items()}
+            return Reading(sum(cores.values()), cores)
+        rates = {_name(pod): rate for pod, rate in signals.per_pod(RATE_WINDOW_SECONDS).items()}
+        burst = self._spec.scaling.horizontal.burst
+        return Reading(sum(rates.values()), rates, burst_total=signals.rate(burst.window_seconds) if burst else None)
 
 
 def check_replayable(spec: ScalableAppSpec) -> None:
     """Raises OptionError when the app scales on what a load curve does not tell."""
-    unknown = [metric.label for metric in spec.metrics if metric.type is MetricType.PROMETHEUS]
+    told = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
+    unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in told]
     if unknown:
         raise OptionError(
-            f"a load curve says nothing about the metric {', '.join(unknown)} (a Prometheus query); "
-            "leave it out of the file that is tried, or scale on RequestsPerSecond or CPU"
+            f"a load curve says nothing about the metric {', '.join(unknown)}; leave it out of the file that is "
+            "tried, or scale on RequestsPerSecond, CPU or an objective"
         )
 
 
 @lru_cache(maxsize=4096)
 def _name(pod: int) -> str:
     return f"pod-{pod}"
-
-
-def _of_pods(values: dict[str, float]) -> Reading:
-    return Reading(sum(values.values()), values)
 
 
 def cores_at_full_load(spec: ScalableAppSpec) -> float:

@@ -1,9 +1,9 @@
 """Between 0 and 1: whether an app whose minReplicas is 0 sleeps or is awake."""
 
 from scalableapp.core.explain import Reason, in_unit_of
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import Reading
 from scalableapp.core.rules import Case, Ruling
-from scalableapp.core.scaling import Metric, MetricType
 
 
 def activation(case: Case, number: int) -> Ruling | None:

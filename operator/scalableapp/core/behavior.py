@@ -21,7 +21,7 @@ def stabilization(case: Case, number: int) -> Ruling | None:
     scaleDown's. What the metrics ask for now counts in both.
     """
     up = _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds)
-    down = _within(case, case.horizontal.behavior.scale_down.stabilization_window_seconds)
+    down = _within(case, case.down_window_seconds)
     lowest = min((entry.replicas for entry in up), default=number)
     highest = max((entry.replicas for entry in down), default=number)
     value = min(max(case.current, min(lowest, number)), max(highest, number))
@@ -40,9 +40,10 @@ def _within(case: Case, window_seconds: int) -> list[Recommendation]:
 
 
 def _stabilized(case: Case, number: int, value: int, binding: Recommendation, rules: ScaleUp | ScaleDown) -> Ruling:
-    ends = binding.at + timedelta(seconds=rules.stabilization_window_seconds)
-    longer = duration((ends - case.observation.now).total_seconds())
     up = isinstance(rules, ScaleUp)
+    window = rules.stabilization_window_seconds if isinstance(rules, ScaleUp) else case.down_window_seconds
+    ends = binding.at + timedelta(seconds=window)
+    longer = duration((ends - case.observation.now).total_seconds())
     held = f"held {longer} longer" if value == case.current else f"held at {value} for {longer} longer"
     message = (
         f"scale-{'up' if up else 'down'} to {number} {held} by the stabilisation window: "

@@ -8,7 +8,7 @@ capacity.
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 # Old minutes fade with this half-life, so that the line follows the app and a day's range of loads stays in it.
 _KEPT_PER_MINUTE = 0.5 ** (1 / 720)
@@ -26,10 +26,19 @@ _MOST_LEVEL = 2.0
 # Beyond this share, queues make a minute say nothing but "too much".
 _OVERLOADED = 0.3
 _OVERLOAD_STEP = 0.1
-# A pod is trusted with this much more than it has been seen to carry well: 28 %.
-_MOST_EXPLORED = 0.25
+# A pod is trusted with this much more than it has been seen to carry well: 28 %. Head-room may expect it to carry
+# double, as a line through few minutes is a guess.
+_MOST_TRUSTED, _MOST_EXPECTED = 0.25, math.log(2.0)
+_TRUSTED_ROOM = 0.5
 # CPU as second opinion: above this share of its limit a pod is as good as full, whatever the latency says.
 _MOST_UTILISATION = 0.85
+
+
+class Limits(NamedTuple):
+    """At most `slow_limit` (0..1) of a minute's requests may take longer than `seconds`."""
+
+    slow_limit: float
+    seconds: float
 
 
 class Minute(NamedTuple):
@@ -75,26 +84,35 @@ _NO_LINE = _Line()
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What is known of a pod's capacity. `log_per_pod` is ln(requests per second)."""
+    """What is known of a pod's capacity, as ln(requests per second).
 
-    log_per_pod: float
+    `log_trusted` is what a pod is given to carry, `log_estimate` what it can most likely carry: the two differ until
+    pods have been seen to carry it.
+    """
+
+    log_trusted: float
+    log_estimate: float
     highest_well: float = -math.inf
     level: float = 0.0
     line: _Line = _NO_LINE
     minutes: int = 0
 
     @classmethod
-    def first(cls, per_pod: float) -> Self:
-        """Pessimistic: a pod carries what it carries now."""
-        return cls(math.log(per_pod))
+    def first(cls, minute: Minute, limits: Limits) -> "Capacity":
+        """Before anything was learned: what one minute says, with the prior's slope and the same bounds."""
+        x = math.log(minute.per_pod)
+        if minute.slow_share <= _OVERLOADED:
+            return cls(x, x).seen(minute, limits)
+        carried = min(x - math.log(minute.slow_share / limits.slow_limit) / _PRIOR_SLOPE, _full(x, minute.utilisation))
+        return cls(carried, carried)
 
     @property
     def per_pod(self) -> float:
-        """Requests per second one pod carries at the objective."""
-        return math.exp(self.log_per_pod)
+        """Requests per second that one pod is given to carry."""
+        return math.exp(self.log_trusted)
 
-    def seen(self, minute: Minute, slow_limit: float) -> "Capacity":
-        """With one more minute; `slow_limit` is the share of slow requests that the objective allows."""
+    def seen(self, minute: Minute, limits: Limits) -> "Capacity":
+        """With one more minute."""
         if minute.slow_share > _OVERLOADED:
             return self._overloaded()
         x = math.log(minute.per_pod)
@@ -104,14 +122,35 @@ class Capacity:
         weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
         line = self.line.with_point(x, y, weight)
         level = self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
-        highest = max(self.highest_well, x) if minute.slow_share <= slow_limit else self.highest_well
-        crossing = line.where(math.log(slow_limit) - level)
-        bound = min(highest + _MOST_EXPLORED, _full(x, minute.utilisation))
-        return Capacity(min(crossing, bound), highest, level, line, self.minutes + 1)
+        highest = max(self.highest_well, x) if minute.slow_share <= limits.slow_limit else self.highest_well
+        crossing = line.where(math.log(limits.slow_limit) - level)
+        least, most = _one_at_a_time(minute, y, limits), _full(x, minute.utilisation)
+        trusted, estimate = (
+            min(max(min(crossing, highest + beyond), least), most) for beyond in (_MOST_TRUSTED, _MOST_EXPECTED)
+        )
+        return Capacity(trusted, estimate, highest, level, line, self.minutes + 1)
 
     def _overloaded(self) -> "Capacity":
         step = min(_OVERLOAD_STEP, _MOST_LEVEL - self.level)
-        return replace(self, level=self.level + step, log_per_pod=self.log_per_pod - step / self.line.slope)
+        less = step / self.line.slope
+        return replace(
+            self,
+            level=self.level + step,
+            log_trusted=self.log_trusted - less,
+            log_estimate=min(self.log_estimate, self.log_trusted) - less,
+        )
+
+
+def _one_at_a_time(minute: Minute, log_share: float, limits: Limits) -> float:
+    """ln(load per pod) that even a server of one request at a time would carry with the latencies of this minute.
+
+    The sojourn time of M/M/1 is exponential with rate mu - lambda (Kleinrock, Queueing Systems I, 3.2), so
+    ln(share) = -(mu - lambda) * seconds, and the share reaches its limit when lambda has grown by ln(limit / share) /
+    seconds. Half of that is trusted, as services differ. Without it an idle app would be taken for one that can do no
+    more, and would keep pods that its few requests never need.
+    """
+    room = max(0.0, math.log(limits.slow_limit) - log_share) / limits.seconds
+    return math.log(minute.per_pod + _TRUSTED_ROOM * room)
 
 
 def _full(x: float, utilisation: float | None) -> float:

@@ -11,8 +11,13 @@ from scalableapp.core.rules import Case, Ruling
 from scalableapp.core.scaling import Combine
 
 
-def combined(case: Case, number: int) -> Ruling:
-    """The largest, the smallest or the average proposal, as spec.scaling.horizontal.combine says."""
+def combined(case: Case, number: int) -> Ruling | None:
+    """The largest, the smallest or the average proposal, as spec.scaling.horizontal.combine says.
+
+    Nothing where an objective decides and no metric is stated beside it.
+    """
+    if not case.proposals:
+        return None
     usable = [proposal for proposal in case.proposals if proposal.replicas is not None]
     if not usable:
         return _held(case, number)
@@ -72,7 +77,7 @@ def _held(case: Case, number: int) -> Ruling:
     failed = _most_telling(case.failed)
     message = f"held at {count(number, 'replica')}: {failed.message}"
     before = _steps_before(case, failed)
-    return Ruling(failed.report.name, number, _reason(failed), message, active=False, before=before)
+    return Ruling(failed.report.name, number, _reason(failed), message, active=case.planned, before=before)
 
 
 def _refused(case: Case, wanted: int, number: int, failures: list[Proposal]) -> Ruling:

@@ -23,6 +23,7 @@ _UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
 _NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
 _FORMATS: dict[str, Schema] = {
     "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},
+    "target": _UNTYPED | {"pattern": rf"^\+?({_NUMBER[:-1]}|\d+(\.\d+)?m?s)$", "exclusiveMinimum": True},
     "positive-quantity": _UNTYPED | {"pattern": rf"^\+?{_NUMBER}", "exclusiveMinimum": True},
 }
 _COPIED = (
@@ -184,6 +185,10 @@ def _memory(when: Schema) -> dict[str, Schema]:
         "time": _string("When it began.") | when,
         "replicas": _integer("Replicas then: the last that usable metrics led to."),
     }
+    surplus = {
+        "podSeconds": _integer("Seconds that pods too many have idled, all together."),
+        "replicas": _integer("The most that was wanted meanwhile."),
+    }
     return {
         "recommendations": _list(
             "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
@@ -194,6 +199,7 @@ def _memory(when: Schema) -> dict[str, Schema]:
             _object("A change of replicas.", scale_event),
         ),
         "outage": _object("Since when no metric can be used; absent while one can.", outage),
+        "surplus": _object("Memory of an objective's scale-down, kept here to survive a restart.", surplus),
     }
 
 

@@ -15,9 +15,11 @@ from scalableapp.core.explain import Reason
 from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout, scheduled, sized_only
 from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
-from scalableapp.core.model import Decision, History, Observation, Recommendation, Step
+from scalableapp.core.model import NO_SURPLUS, NOTHING_LEARNED, Decision, History, Observation, Recommendation, Step
+from scalableapp.core.objective_rules import idle_time, objective
 from scalableapp.core.outage import fallback, outage_after
 from scalableapp.core.prediction import learned, prediction
+from scalableapp.core.pursuit import pursue
 from scalableapp.core.rules import Case, Rule, Ruling
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.startup import learn
@@ -37,17 +39,22 @@ def decide(spec: ScalableAppSpec, observation: Observation, history: History) ->
 def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> Case:
     horizontal, now = spec.scaling.horizontal, observation.now
     tolerance = Tolerance.of(horizontal.behavior)
-    proposals = tuple(propose(metric, observation, tolerance) for metric in spec.metrics)
     startups = learn(history.startups, observation.pods)
+    pursuit = pursue(spec, observation, history, startups)
+    # Without a metric that the user states beside the objective, one is only made up where there is no plan.
+    metrics = horizontal.metrics if pursuit and pursuit.plan else spec.metrics
+    proposals = tuple(propose(metric, observation, tolerance) for metric in metrics)
+    judged = (pursuit.proposal, *proposals) if pursuit else proposals
     return Case(
         spec,
         observation,
         history,
         proposals,
         bounds_at(horizontal, now),
-        outage_after(history.outage, proposals, now, observation.replicas),
+        outage_after(history.outage, judged, now, observation.replicas),
         startups,
         learned(spec, observation, history.loads, startups),
+        pursuit,
     )
 
 
@@ -74,8 +81,10 @@ RULES: tuple[Rule, ...] = (
     sized_only,
     rollout,
     combined,
+    objective,
     fallback,
     activation,
+    idle_time,
     stabilization,
     burst,
     prediction,
@@ -109,7 +118,8 @@ def _dry_run(case: Case, rulings: list[Ruling]) -> list[Ruling]:
 
 def _decision(case: Case, rulings: list[Ruling]) -> Decision:
     now = case.observation.now
-    data = next((p.failure for p in case.proposals if p.failure and p.failure.problem), None)
+    judged = (case.pursuit.proposal, *case.proposals) if case.pursuit else case.proposals
+    data = next((p.failure for p in judged if p.failure and p.failure.problem), None)
     asked = _asked(rulings)
     return Decision(
         at=now,
@@ -118,7 +128,7 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         reason=next(str(ruling.reason) for ruling in reversed(rulings) if ruling.reason),
         message=_told(case, rulings),
         steps=tuple(_steps(rulings)),
-        metrics=tuple(proposal.report for proposal in case.proposals),
+        metrics=tuple(proposal.report for proposal in judged),
         recommendation=None if asked is None else Recommendation(now, asked),
         active=all(ruling.active for ruling in rulings),
         limited=any(ruling.limits for ruling in rulings),
@@ -127,6 +137,8 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         outage=case.outage,
         startups=case.startups,
         loads=case.loads,
+        learned=case.pursuit.learned if case.pursuit else NOTHING_LEARNED,
+        surplus=next((ruling.surplus for ruling in rulings if ruling.surplus), NO_SURPLUS),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
-from scalableapp.core.quantity import format_number, parse_quantity
+from scalableapp.core.quantity import format_number, parse_target
 
 
 class Reason(StrEnum):
@@ -66,4 +66,4 @@ def _unit(quantity: str) -> tuple[str, float]:
     suffix = quantity.strip().lstrip("+-.0123456789")
     if not suffix or suffix[-1].isdigit():  # none, or an exponent
         return "", 1.0
-    return suffix, parse_quantity(f"1{suffix}")
+    return suffix, parse_target(f"1{suffix}")

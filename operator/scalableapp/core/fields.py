@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.quantity import parse_quantity, parse_target
 
 
 def _quantity(text: str) -> str:
@@ -15,6 +15,12 @@ def _quantity(text: str) -> str:
 
 def _positive(text: str) -> str:
     if parse_quantity(text) <= 0:
+        raise ValueError(f"{text} is not more than 0")
+    return text
+
+
+def _positive_target(text: str) -> str:
+    if parse_target(text) <= 0:
         raise ValueError(f"{text} is not more than 0")
     return text
 
@@ -35,6 +41,10 @@ Quantity = Annotated[
 ]
 PositiveQuantity = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_positive), Field(json_schema_extra={"format": "positive-quantity"})
+]
+# A quantity, or for a latency a duration such as 250ms.
+Target = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_positive_target), Field(json_schema_extra={"format": "target"})
 ]
 NonNegativeQuantity = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_not_negative), Field(json_schema_extra={"format": "quantity"})

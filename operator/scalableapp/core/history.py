@@ -33,7 +33,15 @@ def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> His
     asked = (decision.recommendation,) if decision.recommendation else ()
     recommendations = _still_eligible((*history.recommendations, *asked), decision.at, behavior)
     events = _recent(history.scale_events, decision.at, behavior)
-    remembered = History(recommendations, events, decision.outage, decision.startups, decision.loads)
+    remembered = History(
+        recommendations,
+        events,
+        decision.outage,
+        decision.startups,
+        decision.loads,
+        decision.learned,
+        decision.surplus,
+    )
     return history if remembered == history else remembered
 
 
@@ -47,7 +55,7 @@ def _still_eligible(
     entries: tuple[Recommendation, ...], now: datetime, behavior: Behavior
 ) -> tuple[Recommendation, ...]:
     up_cutoff = now - timedelta(seconds=behavior.scale_up.stabilization_window_seconds)
-    down_cutoff = now - timedelta(seconds=behavior.scale_down.stabilization_window_seconds)
+    down_cutoff = now - timedelta(seconds=behavior.scale_down.window_seconds)
     kept: list[Recommendation] = []
     highest, lowest = -1, math.inf
     for entry in reversed(entries):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from scalableapp.core.explain import count, in_unit_of
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, MetricReport, Observation, PodState, Reading
 from scalableapp.core.quality import (
     CPU_RATE_WINDOW_SECONDS,
@@ -23,7 +24,8 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.scaling import Behavior, Metric, MetricType, TargetType
+from scalableapp.core.quantity import is_duration
+from scalableapp.core.scaling import Behavior
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
 # believed only while the pod is ready, since starting up burns CPU that no load caused.
@@ -83,11 +85,11 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     failure = bad_reading(metric, reading, observation)
     if failure:
         return _failed(metric, failure)
-    if reading.per_pod and metric.target_type is TargetType.AVERAGE_VALUE:
+    if reading.per_pod and not metric.of_whole_app:
         return _from_pods(metric, reading.per_pod, observation, tolerance)
     if reading.total is None:
         return _failed(metric, no_samples(metric, observation))
-    if metric.target_type is TargetType.VALUE:
+    if metric.of_whole_app:
         return _from_value(metric, reading.total, observation, tolerance)
     return _from_total(metric, reading.total, observation, tolerance)
 
@@ -194,7 +196,8 @@ def _from_value(metric: Metric, value: float, observation: Observation, toleranc
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
-    return _answered(metric, answer, value, f" in all on {count(ready, 'ready pod')}", observation)
+    whereof = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
+    return _answered(metric, answer, value, f"{whereof} on {count(ready, 'ready pod')}", observation)
 
 
 def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:
@@ -210,10 +213,13 @@ def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, obs
     return Proposal(MetricReport(metric.label, text, metric.target, answer.replicas), message, answer.replicas)
 
 
+_UNITS = {MetricType.CPU: " cores", MetricType.REQUESTS_PER_SECOND: " requests/s"}
+
+
 def _unit(metric: Metric) -> str:
-    if metric.type is MetricType.PROMETHEUS:
-        return ""
-    return " cores" if metric.type is MetricType.CPU else " requests/s"
+    if metric.type is MetricType.LATENCY and not is_duration(metric.target):
+        return " s"
+    return _UNITS.get(metric.type, "")
 
 
 def _note(missing: int, unready: int, ratio: float) -> str:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scalableapp.core.forecast import LoadHistory
+from scalableapp.core.objective import Learned, Surplus
 from scalableapp.core.size import Sizing
 
 
@@ -56,6 +57,22 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """What an objective is judged by.
+
+    Requests per second, the share of them that were slow or failed in the last minute (0..1, for the whole app), and
+    CPU cores per pod.
+    """
+
+    load: Reading = field(default_factory=Reading)
+    slow_share: Reading = field(default_factory=Reading)
+    cpu: Reading = field(default_factory=Reading)
+
+
+NOT_LOOKED_AT = ServiceLevel()
+
+
+@dataclass(frozen=True, slots=True)
 class PodState:
     """What a decision needs to know of a pod.
 
@@ -79,6 +96,7 @@ class Observation:
     replicas: int
     pods: tuple[PodState, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    service_level: ServiceLevel = NOT_LOOKED_AT
     rollout: bool = False
     conflict: str = ""
 
@@ -115,6 +133,9 @@ class Startups:
     measured: frozenset[str] = frozenset()
 
 
+NOTHING_LEARNED, NO_SURPLUS = Learned(), Surplus()
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What a decision remembers: oldest first."""
@@ -124,6 +145,8 @@ class History:
     outage: Outage | None = None
     startups: Startups = Startups()
     loads: LoadHistory = field(default_factory=LoadHistory)
+    learned: Learned = NOTHING_LEARNED
+    surplus: Surplus = NO_SURPLUS
 
 
 # The rule whose words are news even where the number stays: a schedule began or ended.
@@ -155,8 +178,8 @@ class Decision:
 
     `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
     the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
-    `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups` and
-    `loads` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
+    `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups`, `loads`, `learned`
+    and `surplus` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
     that decide on it.
     """
 
@@ -175,6 +198,8 @@ class Decision:
     outage: Outage | None = None
     startups: Startups = Startups()
     loads: LoadHistory = field(default_factory=LoadHistory)
+    learned: Learned = NOTHING_LEARNED
+    surplus: Surplus = NO_SURPLUS
     sizing: Sizing | None = None
 
     @property

@@ -14,10 +14,12 @@ Numbers in, numbers out; time is seconds on any clock.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import NamedTuple
 
-from scalableapp.core.capacity import Capacity, Minute
+from scalableapp.core.capacity import Capacity, Limits, Minute
 from scalableapp.core.volatility import MOST_GROWTH, Volatility
 
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
@@ -30,15 +32,17 @@ IDLE_POD_SECONDS = 600.0
 # A minute teaches capacity when its load stayed within this factor: else queues and averages blur it.
 _STEADY = math.exp(0.2)
 _MINUTE = 60.0
+# A longer pause between two samples teaches no more than this: nobody knows what was in between.
+_MOST_ELAPSED = _MINUTE
 # Numbers of pods that are weighed at most.
 _CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """At most `slow_limit` (0..1) of the requests of a minute may be slow, else it is bad; `budget` (0..1) may be."""
+    """A minute beyond the limits is bad; `budget` (0..1) of the minutes may be."""
 
-    slow_limit: float
+    limits: Limits
     budget: float
 
 
@@ -62,13 +66,14 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the app has taught so far. `log_price` is ln(price * budget)."""
+    """What the app has taught so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen."""
 
     recent: tuple[Moment, ...] = ()
     volatility: Volatility = field(default_factory=Volatility.unknown)
     capacity: Capacity | None = None
     minute_ended: float = -math.inf
     log_price: float = 0.0
+    judged: float = -math.inf
 
 
 class Plan(NamedTuple):
@@ -90,21 +95,32 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     `reaction_seconds` is what passes from a change of load until pods started for it are ready: half the rate's
     window, the decision interval, the app's start-up.
     """
-    elapsed = sample.at - learned.recent[-1].at if learned.recent else 0.0
+    elapsed = elapsed_seconds(learned, sample.at)
     recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
     return Learned(
         recent,
         _volatility(learned.volatility, recent, elapsed, reaction_seconds),
         *_capacity(learned, recent, sample, objective),
         _log_price(learned.log_price, sample, objective, elapsed),
+        learned.judged if sample.slow_share is None else sample.at,
     )
+
+
+def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
+    """What the past, oldest first, teaches: after a restart, or of the days before the app was ours."""
+    return reduce(lambda learned, sample: learn(learned, sample, objective, reaction_seconds), samples, Learned())
+
+
+def elapsed_seconds(learned: Learned, at: float) -> float:
+    """Seconds since the last sample that count."""
+    return min(at - learned.recent[-1].at, _MOST_ELAPSED) if learned.recent else 0.0
 
 
 def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
     """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them."""
     if learned.capacity is None:
         return None
-    capacity = learned.capacity.per_pod
+    capacity, estimate = learned.capacity.per_pod, math.exp(learned.capacity.log_estimate)
     price = math.exp(learned.log_price) / objective.budget
     needed = max(1, math.ceil(load / capacity - 1e-9))
     if load <= 0:
@@ -115,10 +131,10 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
     for pods in _candidates(needed, load / capacity, current, most):
         if pods >= least:
             break  # the pods alone cost more than the best number with its risk
-        cost = pods + price * beyond(math.log(pods * capacity / load)) + (lasting if pods != current else 0.0)
+        cost = pods + price * beyond(math.log(pods * estimate / load)) + (lasting if pods != current else 0.0)
         if cost < least:
             best, least = pods, cost
-    return Plan(best, needed, capacity, beyond(max(0.0, math.log(best * capacity / load))), price)
+    return Plan(best, needed, capacity, beyond(max(0.0, math.log(best * estimate / load))), price)
 
 
 def _candidates(needed: int, load_in_pods: float, current: int, most: int) -> list[int]:
@@ -162,7 +178,7 @@ def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float) -> tuple
 def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> Volatility:
     now = recent[-1]
     before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
-    if before is None or before.load <= 0 or now.load <= 0:
+    if before is None or before.at < now.at - reaction - _MOST_ELAPSED or before.load <= 0 or now.load <= 0:
         return seen
     return seen.seen(math.log(now.load / before.load), elapsed)
 
@@ -170,7 +186,7 @@ def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, re
 def _log_price(log_price: float, sample: Sample, objective: Objective, elapsed: float) -> float:
     if sample.slow_share is None:
         return log_price
-    bad = float(sample.slow_share > objective.slow_limit)
+    bad = float(sample.slow_share > objective.limits.slow_limit)
     moved = log_price + (bad - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
     return min(max(moved, -_MOST_LOG_PRICE), _MOST_LOG_PRICE)
 
@@ -182,11 +198,12 @@ def _capacity(
     if sample.slow_share is None or sample.load <= 0 or sample.ready < 1:
         return learned.capacity, learned.minute_ended
     if learned.capacity is None:
-        return Capacity.first(sample.load / sample.ready), sample.at
+        first = Minute(_MINUTE * sample.load, sample.load / sample.ready, sample.slow_share, sample.utilisation)
+        return Capacity.first(first, objective.limits), sample.at
     if sample.at - learned.minute_ended < _MINUTE:
         return learned.capacity, learned.minute_ended
     minute = _minute(recent, sample, sample.slow_share)
-    return learned.capacity.seen(minute, objective.slow_limit) if minute else learned.capacity, sample.at
+    return learned.capacity.seen(minute, objective.limits) if minute else learned.capacity, sample.at
 
 
 def _minute(recent: tuple[Moment, ...], sample: Sample, slow_share: float) -> Minute | None:

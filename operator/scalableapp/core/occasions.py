@@ -82,7 +82,8 @@ class Prediction(Model):
     enabled: bool = Field(
         False,
         description="Whether to scale ahead to the load expected at the time new pods would serve. A model is used "
-        "only while it was clearly better in the last hour than expecting the load of now.",
+        "only while it was clearly better in the last hour than expecting the load of now. Needs a metric "
+        "RequestsPerSecond or an objective.",
     )
 
 

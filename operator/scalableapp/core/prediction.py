@@ -7,18 +7,16 @@ from functools import reduce
 
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.forecast import LoadHistory, Sample, learn
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import Observation, Startups
+from scalableapp.core.pursuit import usual_startup_seconds
 from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import format_number
 from scalableapp.core.rules import Case, Ruling
-from scalableapp.core.scaling import Metric, MetricType
 from scalableapp.core.spec import ScalableAppSpec
-from scalableapp.core.startup import startup_seconds
 
 # From the decision to the first sample in which a new pod's relief shows: an interval of ours and a scrape.
 _REACTION_SECONDS = 15.0
-# As long as no start has been measured.
-_UNKNOWN_STARTUP_SECONDS = 30.0
 _NOTHING = LoadHistory()
 
 
@@ -27,9 +25,9 @@ def learned(spec: ScalableAppSpec, observation: Observation, loads: LoadHistory,
     if not spec.scaling.horizontal.prediction.enabled:
         return _NOTHING
     metric = _requests(spec)
-    if metric is None:
+    if metric is None and not spec.scaling.horizontal.objective:
         return _NOTHING
-    reading = observation.readings.get(metric.label)
+    reading = observation.readings.get(metric.label) if metric else observation.service_level.load
     if reading is None or reading.problem:
         return loads
     load = math.fsum(reading.per_pod.values()) if reading.total is None else reading.total
@@ -50,21 +48,20 @@ def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> L
 
 def horizon_seconds(startups: Startups) -> float:
     """How far ahead the load counts: the measured start-up time and our own reaction."""
-    usual = startup_seconds(startups)
-    return _REACTION_SECONDS + (_UNKNOWN_STARTUP_SECONDS if usual is None else usual)
+    return _REACTION_SECONDS + usual_startup_seconds(startups)
 
 
 def prediction(case: Case, number: int) -> Ruling | None:
     """Replicas that the expected load needs, if that is more; otherwise says what the forecasts are worth."""
     if not case.horizontal.prediction.enabled or case.blind:
         return None
-    metric = _requests(case.spec)
-    if metric is None:
+    per_pod = _per_pod(case)
+    if per_pod is None:
         return None
     forecast, verdict = case.loads.forecast, case.loads.verdict
     if forecast is None:
         return Ruling("Prediction", number, "", f"prediction is off: {verdict.message}")
-    need = min(math.ceil(round(forecast / metric.target_value, 9)), _most(case))
+    need = min(math.ceil(round(forecast / per_pod, 9)), _most(case))
     ahead = duration(horizon_seconds(case.startups))
     told = f"{format_number(round(forecast, 3))} requests/s are expected in {ahead} by the {verdict.message}"
     if need <= number:
@@ -76,6 +73,14 @@ def prediction(case: Case, number: int) -> Ruling | None:
 def _most(case: Case) -> int:
     """HPA's own limit on growth, twice and 4 more: a forecast that explodes must not."""
     return 2 * case.current + 4
+
+
+def _per_pod(case: Case) -> float | None:
+    """Requests per second that one pod shall carry: as the target says, or as the objective has learned."""
+    if case.pursuit and case.pursuit.plan:
+        return case.pursuit.plan.capacity
+    metric = _requests(case.spec)
+    return metric.target_value if metric else None
 
 
 def _requests(spec: ScalableAppSpec) -> Metric | None:

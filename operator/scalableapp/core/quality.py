@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from scalableapp.core.explain import Reason, count
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
-from scalableapp.core.scaling import Metric, MetricType
 
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)
@@ -72,17 +72,22 @@ def no_samples(metric: Metric, observation: Observation, message: str = "") -> F
 
 def too_thin(metric: Metric, values: Mapping[str, float], observation: Observation) -> Failure | None:
     """Whether too few of the pods that should have a sample have one."""
-    expected = [
-        pod.name
-        for pod in observation.pods
-        if serves(pod) and _ready_seconds(pod, observation.now) >= SAMPLE_DELAY_SECONDS
-    ]
+    expected = pods_with_samples(observation)
     sampled = sum(name in values for name in expected)
     if sampled >= LEAST_COVERAGE * len(expected):
         return None
     return _data_failure(
         metric, DataProblem.PARTIAL, f"only {sampled} of {len(expected)} ready pods have a sample; check their scraping"
     )
+
+
+def pods_with_samples(observation: Observation) -> list[str]:
+    """Names of the pods that serve for long enough to have a sample, if all goes well."""
+    return [
+        pod.name
+        for pod in observation.pods
+        if serves(pod) and _ready_seconds(pod, observation.now) >= SAMPLE_DELAY_SECONDS
+    ]
 
 
 def no_ready_pods(metric: Metric) -> Failure:

@@ -58,6 +58,19 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+_LATENCY = re.compile(r"^\d+(?:\.\d+)?m?s$")
+
+
+def is_duration(text: str) -> bool:
+    """Whether it is written with a unit of time that no quantity has: "250ms", "1.5s"."""
+    return _LATENCY.match(text.strip()) is not None
+
+
+def parse_target(text: str) -> float:
+    """A metric's target as a number: a quantity, or a duration in seconds. Raises ValueError when it is neither."""
+    return parse_duration(text) if is_duration(text) else parse_quantity(text)
+
+
 def format_cpu(cores: float) -> str:
     """Cores as the API server writes them back: "250m", "2"."""
     millis = math.ceil(round(cores * 1000, 6))
@@ -66,6 +79,8 @@ def format_cpu(cores: float) -> str:
 
 def format_number(value: float) -> str:
     """A measured number as people read it: at most three significant decimals, no exponent."""
+    if 1e-3 <= value < 999.5:
+        return f"{value:.3g}"
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) < 100 else 0

@@ -11,6 +11,8 @@ from scalableapp.core.bounds import Bounds
 from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.horizontal import Proposal
 from scalableapp.core.model import History, Observation, Outage, Startups, Step
+from scalableapp.core.objective import Surplus
+from scalableapp.core.pursuit import Pursuit
 from scalableapp.core.scaling import Horizontal
 from scalableapp.core.spec import ScalableAppSpec
 
@@ -26,6 +28,7 @@ class Case(NamedTuple):
     outage: Outage | None
     startups: Startups
     loads: LoadHistory
+    pursuit: Pursuit | None = None
 
     @property
     def current(self) -> int:
@@ -43,9 +46,24 @@ class Case(NamedTuple):
         return [proposal for proposal in self.proposals if proposal.failure]
 
     @property
+    def planned(self) -> bool:
+        """Whether the objective has a plan to go by."""
+        return self.pursuit is not None and self.pursuit.plan is not None
+
+    @property
     def blind(self) -> bool:
-        """Whether no metric can be used."""
-        return all(proposal.failure for proposal in self.proposals)
+        """Whether nothing measured can be used."""
+        return not self.planned and all(proposal.failure for proposal in self.proposals)
+
+    @property
+    def waits_by_idle_time(self) -> bool:
+        """Whether scale-downs wait as an objective has it: unless a stabilisation window is stated."""
+        return self.planned and self.horizontal.behavior.scale_down.stabilization_window_seconds is None
+
+    @property
+    def down_window_seconds(self) -> int:
+        """The stabilisation window of scale-downs."""
+        return 0 if self.waits_by_idle_time else self.horizontal.behavior.scale_down.window_seconds
 
 
 class Ruling(NamedTuple):
@@ -54,7 +72,7 @@ class Ruling(NamedTuple):
     `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
     metrics asked for something else. `active`: False when the metrics do not drive the number. `asked`: what the
     metrics asked for, to be remembered; the last word counts. `asked_too`: what a rule after the stabilisation
-    windows asked for beyond that. `before`: the steps that led to this one.
+    windows asked for beyond that. `before`: the steps that led to this one. `surplus`: pods too many, to be remembered.
     """
 
     rule: str
@@ -67,6 +85,7 @@ class Ruling(NamedTuple):
     asked: int | None = None
     asked_too: int | None = None
     before: tuple[Step, ...] = ()
+    surplus: Surplus | None = None
 
 
 Rule = Callable[[Case, int], Ruling | None]

@@ -1,4 +1,4 @@
-"""`spec.scaling`: metrics and their targets, bounds, and the speed and calm of scaling."""
+"""`spec.scaling`: bounds, and the speed and calm of scaling."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -6,121 +6,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from scalableapp.core.fields import Model, NonNegativeQuantity, PositiveQuantity, Quantity
+from scalableapp.core.fields import Model, Quantity
+from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.sizing import Prices, Vertical
-
-
-class MetricType(StrEnum):
-    """What a metric measures."""
-
-    REQUESTS_PER_SECOND = "RequestsPerSecond"
-    CPU = "CPU"
-    PROMETHEUS = "Prometheus"
-
-
-class TargetType(StrEnum):
-    """What the target of a Prometheus query is compared with."""
-
-    AVERAGE_VALUE = "AverageValue"
-    VALUE = "Value"
-
-
-class Aggregate(StrEnum):
-    """What stands for the app when a metric has a value per pod."""
-
-    AVERAGE = "Average"
-    PERCENTILE = "Percentile"
-
-
-class Metric(Model):
-    """One metric and the value it shall have."""
-
-    type: MetricType = Field(
-        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
-        "a share of the request. Prometheus: a query of your own."
-    )
-    name: str | None = Field(
-        None, min_length=1, max_length=63, description="Name in status and events; without it, the type."
-    )
-    target: PositiveQuantity = Field(
-        description="Value per pod to aim at, as a quantity (50, 300m); with targetType Value, for the whole app."
-    )
-    target_type: TargetType = Field(
-        TargetType.AVERAGE_VALUE,
-        description="AverageValue: the query's value divided by the pods is compared with the target. "
-        "Value: the query's value itself. Only for type Prometheus.",
-    )
-    query: str | None = Field(
-        None,
-        min_length=1,
-        max_length=2048,
-        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
-        'selector must hold namespace="$namespace". Only for type Prometheus.',
-    )
-    aggregate: Aggregate = Field(
-        Aggregate.AVERAGE,
-        description="Average: the pods' average is compared with the target. Percentile: the pod at `percentile` is, "
-        "so that a few hot pods count; it helps where new pods take load off the hot ones. Not for type Prometheus.",
-    )
-    percentile: int | None = Field(
-        None, ge=1, le=100, description="Nearest rank; 100 is the hottest pod. Only with aggregate Percentile."
-    )
-    weight: PositiveQuantity | None = Field(
-        None, description="Share in the average of combine Weighted; without it, 1. Only with combine Weighted."
-    )
-    activation_target: NonNegativeQuantity | None = Field(
-        None,
-        description="With minReplicas 0, the app sleeps at 0 replicas until the query's value is above this. "
-        "Only for type Prometheus.",
-    )
-
-    @cached_property
-    def label(self) -> str:
-        """Name under which status, events and readings know this metric."""
-        return self.name or self.type.value
-
-    @cached_property
-    def target_value(self) -> float:
-        """The target as a number, parsed once: every decision needs it."""
-        return parse_quantity(self.target)
-
-    @cached_property
-    def weight_value(self) -> float:
-        """The weight as a number, parsed once."""
-        return parse_quantity(self.weight or "1")
-
-    @cached_property
-    def activation_value(self) -> float:
-        """The value above which the app must be awake, as a number, parsed once."""
-        return parse_quantity(self.activation_target or "0")
-
-    @model_validator(mode="after")
-    def _fields_fit_the_type(self) -> Self:
-        is_query = self.type is MetricType.PROMETHEUS
-        if is_query and not self.query:
-            raise ValueError("type Prometheus has no query; add query: with PromQL that returns one number")
-        if not is_query and self.query:
-            raise ValueError(f"type {self.type} takes no query; remove query or use type: Prometheus")
-        if not is_query and self.target_type is TargetType.VALUE:
-            raise ValueError(f"type {self.type} is measured per pod; remove targetType or use type: Prometheus")
-        if not is_query and self.activation_target is not None:
-            raise ValueError(
-                f"type {self.type} cannot be measured without pods; remove activationTarget or use type: Prometheus"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _aggregate_fits(self) -> Self:
-        by_percentile = self.aggregate is Aggregate.PERCENTILE
-        if by_percentile and self.type is MetricType.PROMETHEUS:
-            raise ValueError("a query has no values per pod; remove aggregate or use quantile() in the query")
-        if by_percentile and self.percentile is None:
-            raise ValueError("aggregate Percentile has no percentile; add percentile: 90")
-        if not by_percentile and self.percentile is not None:
-            raise ValueError("percentile has no effect; add aggregate: Percentile or remove percentile")
-        return self
 
 
 class PolicyType(StrEnum):
@@ -172,11 +63,19 @@ class ScaleUp(Model):
         return parse_quantity(self.tolerance)
 
 
+# autoscaling/v2's --horizontal-pod-autoscaler-downscale-stabilization.
+SCALE_DOWN_WINDOW_SECONDS = 300
+
+
 class ScaleDown(Model):
     """How fast replicas may be removed (autoscaling/v2 HPAScalingRules and its defaults)."""
 
-    stabilization_window_seconds: int = Field(
-        300, ge=0, le=3600, description="Look back this long and take the highest recommendation."
+    stabilization_window_seconds: int | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="Look back this long and take the highest recommendation. Without it 300; where an objective "
+        "decides, pods go instead when those too many have idled for 600 s together: one for ten minutes, ten for one.",
     )
     select_policy: SelectPolicy = Field(
         SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
@@ -188,6 +87,12 @@ class ScaleDown(Model):
         description="Limits on the speed of scaling down.",
     )
     tolerance: Quantity = Field("0.1", description="Ratio under 1 that is let pass without scaling down.")
+
+    @property
+    def window_seconds(self) -> int:
+        """The stabilisation window where metrics decide."""
+        stated = self.stabilization_window_seconds
+        return SCALE_DOWN_WINDOW_SECONDS if stated is None else stated
 
     @cached_property
     def tolerance_ratio(self) -> float:
@@ -234,11 +139,18 @@ class Horizontal(Model):
         "workers that draw from a queue, not for what people wait for.",
     )
     max_replicas: int = Field(10, ge=1, le=1000, description="Most replicas.")
+    objective: LatencyObjective | None = Field(
+        None,
+        description="What you want of the app, instead of a load per pod to tune: a latency and how many minutes may "
+        "miss it. The operator learns from http_request_duration_seconds what a pod carries, and from the load how "
+        "much head-room new pods' start-up takes. Metrics stated beside it may ask for more. While it has nothing to "
+        "go by, the metrics decide, or without any CPU at 80 % of the request.",
+    )
     metrics: tuple[Metric, ...] = Field(
         (),
         max_length=16,
-        description="Metrics to scale on; the largest proposal wins. Without any: CPU at 80 % of "
-        "spec.resources.requests.cpu, as an absolute amount.",
+        description="Metrics to scale on; the largest proposal wins. Without any and without an objective: CPU at "
+        "80 % of spec.resources.requests.cpu, as an absolute amount.",
     )
     combine: Combine = Field(
         Combine.MAX,
@@ -298,9 +210,14 @@ class Horizontal(Model):
                 "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus, or "
                 "set minReplicas to 1"
             )
-        for name, used in (("burst", self.burst is not None), ("prediction", self.prediction.enabled)):
-            if used and all(metric.type is not MetricType.REQUESTS_PER_SECOND for metric in self.metrics):
-                raise ValueError(f"{name} looks at requests; add a metric of type RequestsPerSecond or remove {name}")
+        by_requests = any(metric.type is MetricType.REQUESTS_PER_SECOND for metric in self.metrics)
+        if self.burst and not by_requests:
+            raise ValueError("burst looks at requests; add a metric of type RequestsPerSecond or remove burst")
+        if self.prediction.enabled and not by_requests and not self.objective:
+            raise ValueError(
+                "prediction looks at requests; add an objective or a metric of type RequestsPerSecond, or remove "
+                "prediction"
+            )
         if self.combine is not Combine.WEIGHTED and any(metric.weight for metric in self.metrics):
             raise ValueError(f"combine {self.combine} takes no weight; use combine: Weighted or remove weight")
         return self

@@ -12,8 +12,9 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scalableapp.core.fields import Model, Path, ResourceMap
+from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Metric, MetricType, Mode, Scaling
+from scalableapp.core.scaling import Mode, Scaling
 from scalableapp.errors import FieldProblem, SpecError
 
 
@@ -45,6 +46,12 @@ class Resources(Model):
         default_factory=lambda: {"cpu": "1", "memory": "256Mi"},
         description="What a pod may use at most, by resource name.",
     )
+
+    @cached_property
+    def cpu_limit_cores(self) -> float | None:
+        """CPU that a pod may use at most, as a number, parsed once; None without a limit."""
+        limit = self.limits.get("cpu")
+        return None if limit is None else parse_quantity(limit)
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:

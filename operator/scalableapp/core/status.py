@@ -10,12 +10,22 @@ from enum import StrEnum
 from typing import Any
 
 from scalableapp.core.conditions import AppState, Condition, conditions
-from scalableapp.core.model import SCHEDULE, Decision, History, MetricReport, Outage, Recommendation, ScaleEvent
-from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.model import (
+    NO_SURPLUS,
+    SCHEDULE,
+    Decision,
+    History,
+    MetricReport,
+    Outage,
+    Recommendation,
+    ScaleEvent,
+)
+from scalableapp.core.objective import Surplus
+from scalableapp.core.quantity import parse_target
 
 Status = dict[str, Any]
 
-_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage")
+_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage", "surplus")
 # Lists in status are what a restart needs, not a log; beyond this the oldest go.
 LONGEST_LIST = 64
 
@@ -73,8 +83,8 @@ def _moved(old: MetricReport, new: MetricReport) -> bool:
     if (old.name, old.target, old.proposed_replicas) != (new.name, new.target, new.proposed_replicas):
         return True
     try:
-        change = abs(parse_quantity(new.current) - parse_quantity(old.current))
-        return change > parse_quantity(new.target) / 20
+        change = abs(parse_target(new.current) - parse_target(old.current))
+        return change > parse_target(new.target) / 20
     except ValueError:
         return old.current != new.current
 
@@ -92,7 +102,16 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
         recommendations[-1] = Recommendation(now, recommendations[-1].replicas)
     events = [ScaleEvent(at, entry["change"]) for at, entry in _entries(status, "scaleEvents", "change")]
     outages = [Outage(at, entry["replicas"]) for at, entry in _entries({"": [status.get("outage")]}, "", "replicas")]
-    return History(tuple(recommendations), tuple(events), outages[0] if outages else None)
+    return History(
+        tuple(recommendations), tuple(events), outages[0] if outages else None, surplus=_surplus(status.get("surplus"))
+    )
+
+
+def _surplus(entry: object) -> Surplus:
+    try:
+        return Surplus(float(entry["podSeconds"]), int(entry["replicas"]))  # type: ignore[index]  # whatever was stored
+    except (KeyError, TypeError, ValueError):
+        return NO_SURPLUS
 
 
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
@@ -146,16 +165,18 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
     events = [{"time": _text(event.at), "change": event.change} for event in history.scale_events[-LONGEST_LIST:]]
     last = events[-1]["time"] if events else previous.get("lastScaleTime")
     outage = {"time": _text(history.outage.since), "replicas": history.outage.replicas} if history.outage else None
+    surplus = {"podSeconds": round(history.surplus.pod_seconds), "replicas": history.surplus.wanted}
     return {
         "recommendations": recommendations or None,
         "scaleEvents": events or None,
         "lastScaleTime": last,
         "outage": outage,
+        "surplus": surplus if history.surplus.pod_seconds else None,
     }
 
 
 # A carried-out scaling is told by lastScaleTime; what only ages out of these lists is no news.
-_MEASURED = {"metrics", "recommendations", "scaleEvents"}
+_MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus"}
 
 
 def _material(status: Mapping[str, Any]) -> dict[str, Any]:

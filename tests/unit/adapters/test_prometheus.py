@@ -1,4 +1,5 @@
 import asyncio
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,9 +11,9 @@ import pytest_asyncio
 
 from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.core.scaling import MetricType
-from scalableapp.ports import PodAnswer, QueryAnswer, Wanted
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Wanted
 from tests.unit.adapters.canned import Canned, vector
 
 RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
@@ -62,6 +63,27 @@ async def test_each_short_window_is_asked_for_once(canned: Canned, metrics: Prom
     ]
     assert snapshot.bursts[10].values == snapshot.bursts[20].values == snapshot.kinds[RPS].values
     assert set(snapshot.kinds) == {RPS}
+
+
+async def test_latencies_and_failures_are_asked_for_where_an_objective_needs_them(
+    canned: Canned, metrics: PrometheusMetrics
+) -> None:
+    await metrics.collect(Wanted(frozenset(), frozenset({"a"}), latencies=True, failures=True))
+    rates = " or ".join(
+        f'rate(http_requests_total{{{label}=~"5..",namespace=~"a"}}[60s])'
+        for label in ("code", "status", "status_code")
+    )
+    assert sorted(canned.queries) == [
+        f"sum by (namespace, pod) ({rates})",
+        'sum by (namespace, pod, le) (rate(http_request_duration_seconds_bucket{namespace=~"a"}[60s]))',
+    ]
+
+
+async def test_a_histogram_is_read_by_its_bounds(canned: Canned, metrics: PrometheusMetrics) -> None:
+    web = {"namespace": "shop", "pod": "web-1"}
+    canned.vector((web | {"le": "0.25"}, "3"), (web | {"le": "+Inf"}, "4"), (web, "9"), at=time.time())
+    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), latencies=True))).latencies
+    assert answer == LatencyAnswer({("shop", "web-1"): {0.25: 3.0, math.inf: 4.0}})
 
 
 async def test_with_very_many_namespaces_they_are_not_named(canned: Canned, metrics: PrometheusMetrics) -> None:

@@ -1,5 +1,6 @@
 """The adapter against a real Prometheus that scrapes a page of ours."""
 
+import math
 import shutil
 import socket
 import subprocess
@@ -14,9 +15,9 @@ import pytest_asyncio
 import requests
 
 from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.promql import bind
-from scalableapp.core.scaling import MetricType
 from scalableapp.ports import QueryAnswer, Wanted
 
 pytestmark = [
@@ -38,6 +39,12 @@ PAGE = """
 http_requests_total{{namespace="shop",pod="web-1",path="/a"}} {requests}
 http_requests_total{{namespace="shop",pod="web-1",path="/b"}} {requests}
 http_requests_total{{namespace="other",pod="db-1"}} {requests}
+http_requests_total{{namespace="shop",pod="web-2",path="/a",code="200"}} {requests}
+http_requests_total{{namespace="shop",pod="web-2",path="/a",code="503"}} {seconds}
+http_requests_total{{namespace="shop",pod="web-3",path="/a",status="500"}} {seconds}
+http_request_duration_seconds_bucket{{namespace="shop",pod="web-2",le="0.25"}} {seconds}
+http_request_duration_seconds_bucket{{namespace="shop",pod="web-2",le="+Inf"}} {requests}
+container_memory_working_set_bytes{{namespace="shop",pod="web-1",container="app"}} 1048576
 container_cpu_usage_seconds_total{{namespace="shop",pod="web-1",container="app"}} {seconds}
 container_cpu_usage_seconds_total{{namespace="shop",pod="web-1",container="proxy"}} {requests}
 queue{{namespace="shop"}} 40
@@ -119,10 +126,31 @@ async def test_grouped_queries_bring_rates_per_pod_of_our_container_and_namespac
     wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND, MetricType.CPU}), frozenset({"shop"}))
     kinds = (await metrics.collect(wanted)).kinds
     requests_, cores = kinds[MetricType.REQUESTS_PER_SECOND].values, kinds[MetricType.CPU].values
-    assert requests_.keys() == cores.keys() == {("shop", "web-1")}
+    assert requests_.keys() == {("shop", "web-1"), ("shop", "web-2"), ("shop", "web-3")}
+    assert cores.keys() == {("shop", "web-1")}
     # Samples of a few seconds do not fill the windows yet, so the rates are lower; the other container's would be 20
     # times the app's.
     assert 0 < cores["shop", "web-1"] < requests_["shop", "web-1"] / 20 < 1.1
+
+
+async def test_histograms_come_per_pod_with_their_bounds(metrics: PrometheusMetrics) -> None:
+    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), latencies=True))).latencies
+    assert answer is not None
+    (histogram,) = answer.histograms.values()
+    assert answer.histograms.keys() == {("shop", "web-2")}
+    assert histogram[0.25] / histogram[math.inf] == pytest.approx(0.05, rel=0.01)
+
+
+async def test_failed_requests_are_found_by_whatever_name_their_status_has(metrics: PrometheusMetrics) -> None:
+    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), failures=True))).failures
+    assert answer is not None
+    assert answer.values.keys() == {("shop", "web-2"), ("shop", "web-3")}
+    assert all(value > 0 for value in answer.values.values())
+
+
+async def test_memory_is_read_as_it_stands(metrics: PrometheusMetrics) -> None:
+    kinds = (await metrics.collect(Wanted(frozenset({MetricType.MEMORY}), frozenset({"shop"})))).kinds
+    assert kinds[MetricType.MEMORY].values == {("shop", "web-1"): 2.0**20}
 
 
 async def test_without_pods_the_grouped_answer_is_empty(metrics: PrometheusMetrics) -> None:
@@ -149,7 +177,7 @@ async def test_users_queries_bring_numbers(metrics: PrometheusMetrics, query: st
         pytest.param('nothing{namespace="$namespace"}', DataProblem.EMPTY, "returns nothing", id="empty"),
         pytest.param("0/0", DataProblem.NOT_A_NUMBER, "NaN", id="NaN"),
         pytest.param('sum(queue{namespace="$namespace"}) / 0', DataProblem.INFINITE, "inf", id="infinite"),
-        pytest.param('http_requests_total{namespace="$namespace"}', DataProblem.WRONG_TYPE, "2 series", id="several"),
+        pytest.param('http_requests_total{namespace="$namespace"}', DataProblem.WRONG_TYPE, "5 series", id="several"),
         pytest.param(
             'queue{namespace="$namespace"} + on() http_requests_total{namespace="$namespace"}',
             DataProblem.QUERY_FAILED,

@@ -9,8 +9,8 @@ import requests
 
 import scalableapp
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, Decision
-from scalableapp.core.scaling import MetricType
 from scalableapp.errors import ScalableAppError, Unavailable
 from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot
 

@@ -57,6 +57,25 @@ def test_json_has_every_policy_with_its_figures(app: Path, curve: Path, capsys: 
     assert oracle["times_oracle"] == 1
 
 
+@pytest.mark.parametrize(
+    ("limits", "capacity"),
+    [
+        pytest.param("quantile: 0.95, seconds: 0.25", 30, id="a usual app"),
+        pytest.param("quantile: 0.99, seconds: 0.1", 300, id="a fast one"),
+        pytest.param("quantile: 0.9, seconds: 5", 0.5, id="a slow one"),
+    ],
+)
+def test_an_app_with_an_objective_is_simulated_with_its_limits(
+    tmp_path: Path, curve: Path, capsys: pytest.CaptureFixture[str], limits: str, capacity: float
+) -> None:
+    objective = f"objective: {{latency: {{{limits}}}}}"
+    file = tmp_path / "objective.yaml"
+    file.write_text(APP.replace('metrics: [{type: RequestsPerSecond, target: "20"}]', objective), "utf-8")
+    assert backtest(file, "--trace", curve, "--compare", "hpa,oracle", "--pod-capacity", capacity, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["pod_capacity"] == pytest.approx(capacity, rel=1e-3)
+
+
 def test_the_table_shows_all_rivals_and_what_was_assumed(
     app: Path, curve: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

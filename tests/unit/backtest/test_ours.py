@@ -1,5 +1,7 @@
 """The real core in the simulator."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.load import Noise, arrivals
 from scalableapp.backtest.ours import Ours, check_replayable
 from scalableapp.backtest.rivals import Hpa, request_rate
+from scalableapp.backtest.score import score
 from scalableapp.backtest.service import Floats
 from scalableapp.backtest.simulator import Bounds, Run, World, simulate
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
@@ -40,6 +43,32 @@ def test_cpu_of_a_pod_follows_what_it_serves() -> None:
     run = simulate(two_hours(), Ours(spec({"type": "CPU", "target": "500m"})), world())
     wanted = 350 / (0.5 * world().service.rate)
     assert wanted * 0.9 <= run.replicas.max() <= wanted * 1.4
+
+
+OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.3}, "badMinutesPercent": 0.5}
+
+
+def with_horizontal(**fields: Any) -> ScalableAppSpec:
+    return parse_spec({"image": "app:1", "scaling": {"horizontal": {"minReplicas": 2, "maxReplicas": 30, **fields}}})
+
+
+def test_an_objective_finds_out_what_a_pod_carries_and_needs_fewer_than_a_tuned_target() -> None:
+    """Two calm days as the trace: the objective ends near the fewest pods that keep it, without knowing the pod."""
+    load = arrivals(np.full(6 * 3600, 400.0), Noise())
+    run = simulate(load, Ours(with_horizontal(objective=OBJECTIVE)), world())
+    fewest = 400 / world().service.capacity
+    settled = run.replicas[-3600:]
+    assert fewest <= settled.mean() < 1.35 * fewest
+    assert score(run, 0.05, skip_seconds=3600).bad_percent <= 1.0
+
+
+def test_a_burst_window_sees_sudden_load_sooner() -> None:
+    load = np.where(np.arange(1800) < 900, 40.0, 240.0)
+    ready = [
+        int(np.argmax(simulate(load, Ours(app), world()).replicas >= 8))
+        for app in (with_horizontal(metrics=[RPS]), with_horizontal(metrics=[RPS], burst={}))
+    ]
+    assert 900 < ready[1] < ready[0]
 
 
 def test_the_same_load_gives_the_same_run() -> None:

@@ -79,6 +79,50 @@ def test_usage_per_pod_is_a_quantity_under_the_type_or_the_name(ask: Any) -> Non
     assert [step["rule"] for step in answer["steps"]] == ["cores", "CPU"]
 
 
+OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}, "badMinutesPercent": 0.5}
+WITH_OBJECTIVE = {"image": "app:1", "scaling": {"horizontal": {"maxReplicas": 20, "objective": OBJECTIVE}}}
+
+
+def test_an_objective_is_decided_by_load_and_slow_share(ask: Any) -> None:
+    totals = {"RequestsPerSecond": 80, "SlowShare": 0.2}
+    calm = {"load": [[age, 80] for age in range(5, 3600, 5)]}
+    _, answers = ask(
+        situation(replicas=4, spec=WITH_OBJECTIVE, observed={"totals": totals}),
+        situation(replicas=4, spec=WITH_OBJECTIVE, observed={"totals": totals}, history=calm),
+    )
+    assert [answer["steps"][0]["rule"] for answer in answers] == ["Objective"] * 2
+    assert answers[0]["replicas"] > answers[1]["replicas"] > 4  # an hour of calm needs less head-room
+
+
+@pytest.mark.parametrize(
+    ("totals", "told"),
+    [
+        pytest.param({"RequestsPerSecond": 80}, "totals has no SlowShare", id="no share"),
+        pytest.param(
+            {"RequestsPerSecond": 80, "SlowShare": 1.2}, "SlowShare is 1.2, not a share in 0..1", id="none that is one"
+        ),
+        pytest.param({"SlowShare": 0.0}, "RequestsPerSecond cannot be used", id="no requests"),
+    ],
+)
+def test_an_objective_with_nothing_to_go_by_leaves_it_to_the_metrics(ask: Any, totals: Any, told: str) -> None:
+    pods = [pod(number, usage={"CPU": "160m"}) for number in range(2)]
+    _, (answer,) = ask(situation(replicas=2, spec=WITH_OBJECTIVE, observed={"totals": totals, "pods": pods}))
+    assert answer["replicas"] == 4
+    assert "the metrics decide" in answer["message"]
+    assert told in answer["message"]
+
+
+def test_followed_an_objective_learns_what_its_pods_carry(ask: Any) -> None:
+    lines = [
+        situation(100, 4, spec=WITH_OBJECTIVE, observed={"totals": {"RequestsPerSecond": 100, "SlowShare": 0.01}})
+        | {"now": f"2026-11-23T{12 + second // 3600}:{second // 60 % 60:02}:{second % 60:02}Z"}
+        for second in range(0, 7200, 5)
+    ]
+    _, answers = ask(*lines, options=("--follow",))
+    assert answers[0]["replicas"] > answers[-1]["replicas"]
+    assert "a pod carries" in answers[-1]["message"]
+
+
 @pytest.mark.parametrize(
     ("observed", "reason"),
     [

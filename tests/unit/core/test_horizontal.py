@@ -166,6 +166,28 @@ def test_an_app_at_0_replicas_has_no_average_to_tolerate() -> None:
     assert ask(QUEUE, observe(current=0, queue=Reading(total=10.5))).replicas == 2
 
 
+@pytest.mark.parametrize(
+    ("target", "seconds", "wanted", "told"),
+    [
+        pytest.param("250ms", 0.5, 6, "500ms at quantile 0.95", id="twice too slow"),
+        pytest.param("0.25", 0.5, 6, "0.5 s at quantile 0.95", id="a target in seconds"),
+        pytest.param("250ms", 0.26, 3, "260ms", id="within tolerance"),
+        pytest.param("2s", 0.5, 1, "0.5s at quantile 0.95", id="fast"),
+    ],
+)
+def test_a_latency_follows_the_ready_pods(target: str, seconds: float, wanted: int, told: str) -> None:
+    proposal = ask({"type": "Latency", "target": target}, observe(Latency=Reading(seconds)))
+    assert proposal.replicas == wanted
+    assert told in proposal.message
+
+
+def test_memory_is_per_pod_and_told_in_the_unit_of_its_target() -> None:
+    memory = {"type": "Memory", "target": "200Mi"}
+    proposal = ask(memory, observe(Memory=per_pod(300 * 2**20, 300 * 2**20, 300 * 2**20)))
+    assert proposal.replicas == 5
+    assert proposal.message.startswith("Memory is 300Mi per pod on 3 pods")
+
+
 def test_value_without_a_ready_pod_says_so() -> None:
     failure = ask(QUEUE_VALUE, observe(current=1, pods=[pod(0, ready=False)], queue=Reading(total=99))).failure
     assert failure is not None

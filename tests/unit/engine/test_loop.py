@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from scalableapp import loop as loop_module
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
-from scalableapp.core.scaling import MetricType
 from scalableapp.loop import STALLED_INTERVALS
 from tests.unit.engine.world import SPEC, START, World
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.core.scaling import MetricType
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, QueryAnswer
 from tests.unit.engine.world import (

@@ -18,6 +18,7 @@ from scalableapp.core.model import (
     ScaleEvent,
     Step,
 )
+from scalableapp.core.objective import Surplus
 from scalableapp.core.status import (
     LONGEST_LIST,
     Change,
@@ -190,11 +191,15 @@ def test_a_patch_holds_only_what_changed_and_removes_what_is_gone() -> None:
 @given(
     recommendations=st.lists(st.tuples(st.integers(0, 3600), st.integers(0, 50)), max_size=LONGEST_LIST),
     events=st.lists(st.tuples(st.integers(0, 3600), st.integers(-9, 9)), max_size=LONGEST_LIST),
+    surplus=st.builds(Surplus, st.integers(1, 600).map(float), st.integers(1, 50)) | st.just(Surplus()),
 )
-def test_history_survives_a_restart(recommendations: list[tuple[int, int]], events: list[tuple[int, int]]) -> None:
+def test_history_survives_a_restart(
+    recommendations: list[tuple[int, int]], events: list[tuple[int, int]], surplus: Surplus
+) -> None:
     history = History(
         tuple(Recommendation(NOW + timedelta(seconds=at), n) for at, n in sorted(recommendations, key=lambda x: x[0])),
         tuple(ScaleEvent(NOW + timedelta(seconds=at), n) for at, n in sorted(events, key=lambda x: x[0])),
+        surplus=surplus,
     )
     status = build_status(replace(STATE, history=history), {}, NOW)
     read = history_from(status, NOW)
@@ -215,6 +220,13 @@ def test_an_entry_that_cannot_be_read_is_left_out(entry: dict[str, Any]) -> None
     good = {"time": "2026-01-05T12:00:00Z", "replicas": 2}
     read = history_from({"recommendations": [entry, good]}, NOW)
     assert read.recommendations == (Recommendation(NOW, 2),)
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 7, {}, {"podSeconds": "x", "replicas": 1}], ids=["none", "number", "empty", "text"]
+)
+def test_a_surplus_that_cannot_be_read_is_none(entry: Any) -> None:
+    assert history_from({"surplus": entry}, NOW).surplus == Surplus()
 
 
 def test_lists_in_status_are_bounded() -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
-from scalableapp.core.scaling import MetricType
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.loop import Loop
-from scalableapp.ports import Event, Manifest, PodAnswer, QueryAnswer, Snapshot, Wanted
+from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Wanted
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns, WorkQueue
@@ -119,6 +119,8 @@ class FakeMetrics:
     pods: dict[MetricType, PodAnswer] = field(default_factory=dict)
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
     bursts: dict[int, PodAnswer] = field(default_factory=dict)
+    latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
+    failures: PodAnswer = field(default_factory=PodAnswer)
     asked: list[Wanted] = field(default_factory=list)
 
     async def collect(self, wanted: Wanted) -> Snapshot:
@@ -128,6 +130,8 @@ class FakeMetrics:
             {kind: self.pods.get(kind, PodAnswer()) for kind in wanted.kinds},
             {query: self.queries[query] for query in wanted.queries if query in self.queries},
             {window: self.bursts.get(window, PodAnswer()) for window in wanted.bursts},
+            self.latencies if wanted.latencies else None,
+            self.failures if wanted.failures else None,
         )
 
 

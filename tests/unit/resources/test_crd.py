@@ -78,7 +78,7 @@ def test_a_metric_gets_its_defaults_inside_a_list() -> None:
     metrics = [{"type": "CPU", "target": "300m"}]
     stored = defaulted({"image": "a", "scaling": {"horizontal": {"metrics": metrics}}}, spec_schema())
     assert stored["scaling"]["horizontal"]["metrics"][0]["targetType"] == "AverageValue"
-    assert stored["scaling"]["horizontal"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
+    assert stored["scaling"]["horizontal"]["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
 
 
 def test_whole_numbers_have_bounds() -> None:

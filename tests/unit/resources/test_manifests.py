@@ -56,8 +56,12 @@ def metric(**fields: Any) -> dict[str, Any]:
     return {"type": "CPU", "target": "1", "targetType": "AverageValue", "aggregate": "Average"} | fields
 
 
+PLAIN = {"prediction": {"enabled": False}}
+OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
+
+
 def horizontal(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics), "schedules": []} | fields
+    return {"minReplicas": 1, "maxReplicas": 10, "metrics": list(metrics), "schedules": [], **PLAIN} | fields
 
 
 WAKING = {"type": "Prometheus", "query": "x", "activationTarget": "0"}
@@ -72,6 +76,12 @@ GOOD = {
     "a measured type": ("metrics", metric()),
     "0 with a waking metric": ("horizontal", horizontal(metric(**WAKING), minReplicas=0)),
     "a burst of requests": ("horizontal", horizontal(metric(type="RequestsPerSecond"), burst={})),
+    "forecasts of an objective's requests": (
+        "horizontal",
+        horizontal(prediction={"enabled": True}, objective=OBJECTIVE),
+    ),
+    "a latency as a duration": ("metrics", metric(type="Latency", target="250ms", quantile=0.9)),
+    "a latency in seconds": ("metrics", metric(type="Latency", target=0.25)),
     "hot pods": ("metrics", metric(aggregate="Percentile", percentile=90)),
     "hold": ("fallback", {"behavior": "Hold"}),
     "a static fallback": ("fallback", {"behavior": "Static", "replicas": 3}),
@@ -90,6 +100,10 @@ BAD = {
     "0 without a waking metric": ("horizontal", horizontal(metric(), minReplicas=0)),
     "a schedule to 0 without one": ("horizontal", horizontal(metric(), schedules=[NIGHT | {"minReplicas": 0}])),
     "a burst of nothing": ("horizontal", horizontal(metric(), burst={})),
+    "forecasts of nothing": ("horizontal", horizontal(metric(), prediction={"enabled": True})),
+    "a duration for cores": ("metrics", metric(target="250ms")),
+    "a quantile of cores": ("metrics", metric(quantile=0.9)),
+    "hot pods by latency": ("metrics", metric(type="Latency", aggregate="Percentile", percentile=90)),
     "a pod metric that wakes": ("metrics", metric(activationTarget="0")),
     "hot pods without a percentile": ("metrics", metric(aggregate="Percentile")),
     "a percentile of an average": ("metrics", metric(percentile=90)),

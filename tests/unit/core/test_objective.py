@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.capacity import Capacity, Minute
+from scalableapp.core.capacity import Capacity, Limits, Minute
 from scalableapp.core.objective import (
     IDLE_POD_SECONDS,
     Learned,
@@ -19,7 +19,8 @@ from scalableapp.core.objective import (
 )
 from scalableapp.core.volatility import MOST_GROWTH, Volatility
 
-OBJECTIVE = Objective(slow_limit=0.05, budget=0.005)
+LIMITS = Limits(slow_limit=0.05, seconds=0.25)
+OBJECTIVE = Objective(LIMITS, budget=0.005)
 REACTION = 30.0
 
 
@@ -31,8 +32,12 @@ def volatility(*growths: float, rounds: int = 400) -> Volatility:
     return seen
 
 
+def known(per_pod: float) -> Capacity:
+    return Capacity(math.log(per_pod), math.log(per_pod))
+
+
 def taught(per_pod: float = 10.0, log_price: float = 0.0, *growths: float) -> Learned:
-    return Learned(volatility=volatility(*growths or (0.0,)), capacity=Capacity.first(per_pod), log_price=log_price)
+    return Learned(volatility=volatility(*growths or (0.0,)), capacity=known(per_pod), log_price=log_price)
 
 
 def replicas(learned: Learned, load: float, current: int = 1, most: int = 100) -> int:
@@ -136,40 +141,79 @@ def share(per_pod: float, capacity: float, steepness: float = 8.0) -> float:
 
 @pytest.mark.parametrize("steepness", [4.0, 8.0, 12.0])
 def test_capacity_is_found_from_loads_well_below_it(steepness: float) -> None:
-    capacity = Capacity.first(20.0)
+    capacity = known(20.0)
     for minute in range(600):
         load = 22 + 4 * math.sin(minute / 60)
-        capacity = capacity.seen(Minute(20_000, load, share(load, 30, steepness)), 0.05)
+        capacity = capacity.seen(Minute(20_000, load, share(load, 30, steepness)), LIMITS)
     assert 0.85 * 30 < capacity.per_pod < 1.1 * 30
 
 
 def test_a_slower_release_is_noticed_within_minutes() -> None:
-    capacity = Capacity.first(20.0)
+    capacity = known(20.0)
     for minute in range(900):
         load = 24 + 4 * math.sin(minute / 60)
         true = 30 if minute < 840 else 25
-        capacity = capacity.seen(Minute(20_000, load, share(load, true)), 0.05)
+        capacity = capacity.seen(Minute(20_000, load, share(load, true)), LIMITS)
     assert capacity.per_pod < 27
 
 
 def test_a_pod_is_not_trusted_with_much_more_than_it_has_carried() -> None:
-    capacity = Capacity.first(5.0)
-    capacity = capacity.seen(Minute(100_000, 5.0, 0.0), 0.05)
-    assert capacity.per_pod <= 5 * math.exp(0.25) + 1e-9
+    capacity = known(500.0)
+    capacity = capacity.seen(Minute(100_000, 500.0, 0.0), LIMITS)
+    assert capacity.per_pod == pytest.approx(500 * math.exp(0.25))
+
+
+def test_head_room_may_rely_on_what_pods_can_most_likely_carry() -> None:
+    capacity = known(500.0).seen(Minute(100_000, 500.0, 0.0), LIMITS)
+    assert math.exp(capacity.log_estimate) == pytest.approx(1000)
+
+
+def test_an_idle_pod_is_trusted_with_what_one_request_at_a_time_allows() -> None:
+    """M/M/1: 60 requests, none slow, half of ln(0.05 / (0.5 / 61)) / 0.25 s more than the 1/s of now."""
+    idle = Capacity.first(Minute(60, 1.0, 0.0), LIMITS)
+    assert idle.per_pod == pytest.approx(1 + 0.5 * math.log(0.05 * 61 / 0.5) / 0.25)
+
+
+@pytest.mark.parametrize(
+    ("slow", "per_pod"),
+    [
+        pytest.param(0.9, 40 * (0.05 / 0.9) ** (1 / 8), id="too much: less than it carries"),
+        pytest.param(0.05, 40, id="just right"),
+    ],
+)
+def test_the_first_minute_tells_what_a_pod_carries(slow: float, per_pod: float) -> None:
+    assert Capacity.first(Minute(1_000_000, 40.0, slow), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
+
+
+@given(st.floats(0.01, 1e4), st.floats(0, 1), st.floats(1, 1e6), st.none() | st.floats(0.01, 1.1))
+def test_what_is_trusted_is_never_more_than_what_is_likely(
+    per_pod: float, slow: float, requests: float, utilisation: float | None
+) -> None:
+    capacity = Capacity.first(Minute(requests, per_pod, slow, utilisation), LIMITS)
+    for _ in range(3):
+        capacity = capacity.seen(Minute(requests, per_pod, slow, utilisation), LIMITS)
+        assert 0 < capacity.per_pod <= math.exp(capacity.log_estimate) * (1 + 1e-9)
+
+
+def test_a_long_pause_teaches_no_more_than_a_minute() -> None:
+    before = samples(10, slow=0.2)
+    after = learn(before, Sample(before.recent[-1].at + 36_000, 500, 10, 0.2), OBJECTIVE, REACTION)
+    assert after.log_price - before.log_price == pytest.approx(0.995 * 60 * 0.1 / 15)
+    assert after.volatility == before.volatility
 
 
 def test_cpu_near_its_limit_caps_the_capacity_whatever_the_latency_says() -> None:
-    capacity = Capacity.first(20.0)
+    capacity = known(20.0)
     for _ in range(100):
-        capacity = capacity.seen(Minute(100_000, 20.0, 0.0, utilisation=0.8), 0.05)
+        capacity = capacity.seen(Minute(100_000, 20.0, 0.0, utilisation=0.8), LIMITS)
     assert capacity.per_pod == pytest.approx(20 * 0.85 / 0.8)
 
 
 def test_overload_lowers_the_capacity_step_by_step_and_not_for_ever() -> None:
-    capacity = Capacity.first(20.0)
+    capacity = known(20.0)
     numbers = []
     for _ in range(100):
-        capacity = capacity.seen(Minute(10_000, 40.0, 0.9), 0.05)
+        capacity = capacity.seen(Minute(10_000, 40.0, 0.9), LIMITS)
         numbers.append(capacity.per_pod)
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] > 20 * math.exp(-2.1 / 8)

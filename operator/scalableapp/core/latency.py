@@ -1,0 +1,63 @@
+"""What a Prometheus histogram of durations tells: quantiles, and the share of requests slower than a limit.
+
+A histogram is a mapping from upper bounds in seconds, math.inf among them, to the requests per second that took at
+most so long. Between two bounds durations are taken to be spread evenly, as Prometheus' histogram_quantile() has it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+Histogram = Mapping[float, float]
+
+
+def merged(histograms: Iterable[Histogram]) -> dict[float, float]:
+    """One histogram of several, as of an app's pods."""
+    total: dict[float, float] = {}
+    for histogram in histograms:
+        for bound, rate in histogram.items():
+            total[bound] = total.get(bound, 0.0) + rate
+    return dict(sorted(total.items()))
+
+
+def quantile(histogram: Histogram, share: float) -> float | None:
+    """Seconds that `share` (0..1) of the requests took at most; 0 without requests, None without a histogram.
+
+    In the last bucket its lower bound is the answer, as there is no upper one (histogram_quantile).
+    """
+    requests = histogram.get(math.inf)
+    if requests is None or not len(histogram) > 1:
+        return None
+    if requests <= 0:
+        return 0.0
+    rank, lower, below = share * requests, 0.0, 0.0
+    for bound, rate in sorted(histogram.items()):
+        if rate >= rank:
+            if math.isinf(bound):
+                break
+            return bound if rate <= below else lower + (bound - lower) * (rank - below) / (rate - below)
+        lower, below = bound, rate
+    return lower
+
+
+def slow_share(histogram: Histogram, limit_seconds: float, failures: float = 0.0) -> float | None:
+    """Share (0..1) of the requests that took longer than the limit or failed; None without requests.
+
+    `failures` are failed requests per second. One that was slow, too, counts twice: rather too strict than too lax.
+    """
+    requests = histogram.get(math.inf, 0.0)
+    if requests <= 0:
+        return None
+    slow = requests - _within(histogram, limit_seconds)
+    return min(max((slow + failures) / requests, 0.0), 1.0)
+
+
+def _within(histogram: Histogram, seconds: float) -> float:
+    """Requests per second that took at most `seconds`. Beyond the last finite bound all others count as slow."""
+    lower, below = 0.0, 0.0
+    for bound, rate in sorted(histogram.items()):
+        if bound >= seconds:
+            if math.isinf(bound):
+                break
+            return below + (rate - below) * (seconds - lower) / (bound - lower)
+        lower, below = bound, rate
+    return below

@@ -1,0 +1,45 @@
+"""The rules of objective mode: the plan beside the metrics, and no haste on the way down."""
+
+from scalableapp.core.explain import Reason, count, duration
+from scalableapp.core.objective import IDLE_POD_SECONDS, elapsed_seconds, without_haste
+from scalableapp.core.pursuit import LABEL
+from scalableapp.core.rules import Case, Ruling
+
+
+def objective(case: Case, number: int) -> Ruling | None:
+    """The plan, or more where metrics that are stated beside it ask for more.
+
+    Where there is no plan it says why. Requests that cannot be read forbid less, as a failing metric does.
+    """
+    pursuit = case.pursuit
+    if pursuit is None:
+        return None
+    failure, wanted = pursuit.proposal.failure, pursuit.proposal.replicas
+    if wanted is not None:
+        value = max(number, wanted) if case.proposals else wanted
+        return Ruling(LABEL, value, Reason.DESIRED_WITHIN_RANGE, pursuit.proposal.message, asked=value)
+    why = pursuit.proposal.message
+    if failure and failure.problem and number < case.current:
+        message = f"scale-down to {number} refused: {why}"
+        return Ruling(LABEL, case.current, failure.reason, message, limits=True)
+    return Ruling(LABEL, number, "", f"the objective has no say, the metrics decide: {why}")
+
+
+def idle_time(case: Case, number: int) -> Ruling | None:
+    """Pods go when those too many have idled long enough together, unless a stabilisation window is stated."""
+    if not case.waits_by_idle_time:
+        return None
+    wanted = max(number, case.bounds.least.value)
+    elapsed = elapsed_seconds(case.history.learned, case.observation.now.timestamp())
+    value, surplus = without_haste(case.history.surplus, wanted, case.current, elapsed)
+    if value == wanted:
+        return None
+    if surplus.pod_seconds:
+        left = (IDLE_POD_SECONDS - surplus.pod_seconds) / (case.current - wanted)
+        message = (
+            f"scale-down to {wanted} held {duration(left)} longer: {count(case.current - wanted, 'pod')} too many must "
+            f"idle {IDLE_POD_SECONDS:.0f} s together, {surplus.pod_seconds:.0f} s have passed"
+        )
+    else:
+        message = f"scale-down to {wanted} held at {value}: so many were wanted since pods became too many"
+    return Ruling("IdleTime", value, Reason.SCALE_DOWN_STABILIZED, message, limits=True, surplus=surplus)

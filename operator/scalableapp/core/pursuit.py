@@ -1,0 +1,180 @@
+"""What an objective makes of a moment: what the app teaches, the plan that follows, and the objective's say.
+
+Without requests, or without a word on how fast they are answered, there is no plan, and the metrics decide.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from scalableapp.core.explain import Reason, count, duration
+from scalableapp.core.horizontal import Proposal
+from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Observation, Reading, ServiceLevel, Startups
+from scalableapp.core.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
+from scalableapp.core.objective_fields import LatencyObjective
+from scalableapp.core.quality import (
+    Failure,
+    bad_reading,
+    no_ready_pods,
+    no_samples,
+    pods_with_samples,
+    serves,
+    too_thin,
+)
+from scalableapp.core.quantity import format_number
+from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.startup import startup_seconds
+
+LABEL = "Objective"
+# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate tells the load of half
+# that time ago.
+RATE_WINDOW_SECONDS = 20
+# As long as no start has been measured.
+_UNKNOWN_STARTUP_SECONDS = 30.0
+# What a pod carries is believed for so long without any word on how fast requests are answered.
+_BELIEVED_SECONDS = 300.0
+# CPU beyond its limit says that the limit is not what holds the pods: then it tells nothing of how full they are.
+_MOST_UTILISATION = 1.1
+# The objective's requests are judged as those of a metric are.
+_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
+
+
+class Pursuit(NamedTuple):
+    """The objective's part in a decision; `plan` is None where the metrics decide instead."""
+
+    learned: Learned
+    plan: Plan | None
+    proposal: Proposal
+
+
+def pursue(spec: ScalableAppSpec, observation: Observation, history: History, startups: Startups) -> Pursuit | None:
+    """The app's objective at this moment; None for an app without one. Bad data teaches nothing."""
+    objective = spec.scaling.horizontal.objective
+    if objective is None:
+        return None
+    failure = _bad_load(observation)
+    if failure:
+        return Pursuit(history.learned, None, _failed(objective, failure))
+    sample = _sample(spec, observation)
+    learned = history.learned
+    if not observation.rollout:  # pods of two kinds teach nothing of either
+        learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, sample.at))
+    found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
+    failure = _unfounded(observation, learned, sample, found)
+    if failure or found is None:
+        return Pursuit(learned, None, _failed(objective, failure or _NOT_YET))
+    return Pursuit(learned, found, _proposal(objective, found, sample, startups))
+
+
+def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
+    """What an app with an objective has taught in the past, oldest sample first."""
+    objective = spec.scaling.horizontal.objective
+    if objective is None:
+        return NOTHING_LEARNED
+    return replayed(samples, objective.shares, reaction_seconds(startups, spec.scaling.interval_seconds or 0))
+
+
+def reaction_seconds(startups: Startups, interval_seconds: float) -> float:
+    """From a change of the load until pods that are started for it serve."""
+    return RATE_WINDOW_SECONDS / 2 + interval_seconds + usual_startup_seconds(startups)
+
+
+def usual_startup_seconds(startups: Startups) -> float:
+    """What a start takes, as measured; a guess as long as none was."""
+    usual = startup_seconds(startups)
+    return _UNKNOWN_STARTUP_SECONDS if usual is None else usual
+
+
+def _reaction_seconds(spec: ScalableAppSpec, startups: Startups, learned: Learned, now: float) -> float:
+    return reaction_seconds(startups, max(elapsed_seconds(learned, now), spec.scaling.interval_seconds or 0))
+
+
+def _most(spec: ScalableAppSpec) -> int:
+    horizontal = spec.scaling.horizontal
+    return max([horizontal.max_replicas, *(schedule.max_replicas or 0 for schedule in horizontal.schedules)])
+
+
+def _bad_load(observation: Observation) -> Failure | None:
+    reading = observation.service_level.load
+    failure = bad_reading(_REQUESTS, reading, observation)
+    if failure is None and reading.per_pod:
+        return too_thin(_REQUESTS, reading.per_pod, observation)
+    if failure is None and reading.total is None:
+        return no_samples(_REQUESTS, observation)
+    return failure
+
+
+def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
+    level = observation.service_level
+    ready = sum(map(serves, observation.pods))
+    load = _whole_load(level.load, observation)
+    return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, level))
+
+
+def _whole_load(reading: Reading, observation: Observation) -> float:
+    """Requests per second of all pods; one that serves and has missed a scrape carries what the others do."""
+    if not reading.per_pod:
+        return reading.total or 0.0
+    seen = math.fsum(reading.per_pod.values())
+    missing = sum(name not in reading.per_pod for name in pods_with_samples(observation))
+    return seen * (1 + missing / len(reading.per_pod))
+
+
+def _slow_share(level: ServiceLevel) -> float | None:
+    share = None if level.slow_share.problem else level.slow_share.total
+    return share if share is not None and 0 <= share <= 1 else None
+
+
+def _utilisation(spec: ScalableAppSpec, level: ServiceLevel) -> float | None:
+    """CPU used by a pod of what it may use, mean over the pods; None where that is not known."""
+    limit, used = spec.resources.cpu_limit_cores, level.cpu.per_pod.values()
+    if limit is None or level.cpu.problem or not used:
+        return None
+    share = sum(used) / len(used) / limit
+    return share if 0 <= share <= _MOST_UTILISATION else None
+
+
+def _unfounded(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
+    """Why the plan must not be followed, if so."""
+    if found is None or (sample.load > 0 and sample.at - learned.judged > _BELIEVED_SECONDS):
+        why = observation.service_level.slow_share.message
+        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message}{f' ({why})' if why else ''}")
+    if found.replicas < observation.replicas and not sample.ready:
+        return no_ready_pods(_REQUESTS)
+    return None
+
+
+_NOT_YET = Failure(Reason.AWAITING_SAMPLES, "nothing says how fast requests are answered")
+
+
+def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
+    return Proposal(MetricReport(LABEL, "<unknown>", _target(objective), None), failure.message, failure=failure)
+
+
+def _proposal(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> Proposal:
+    current = "<unknown>" if sample.slow_share is None else format_number(round(sample.slow_share, 4))
+    report = MetricReport(LABEL, current, _target(objective), found.replicas)
+    return Proposal(report, _told(objective, found, sample, startups), found.replicas)
+
+
+def _told(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> str:
+    limits = objective.shares.limits
+    slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
+    ahead = duration(reaction_seconds(startups, 0))
+    return (
+        f"{format_number(round(sample.load, 3))} requests/s on {count(sample.ready, 'ready pod')}, {slow} slower than "
+        f"{objective.latency.seconds:g} s or failed in the last minute ({_percent(limits.slow_limit)} % may be); a pod "
+        f"carries {format_number(round(found.capacity, 3))} requests/s at that: {count(found.needed, 'pod')} "
+        f"{'carries' if found.needed == 1 else 'carry'} the load, and with {found.replicas} the risk that it outgrows "
+        f"them within {ahead}, before new ones would serve, is {_percent(found.risk)} %: asks for "
+        f"{count(found.replicas, 'replica')}"
+    )
+
+
+def _percent(share: float) -> str:
+    return format_number(round(100 * share, 2))
+
+
+def _target(objective: LatencyObjective) -> str:
+    return format_number(objective.shares.limits.slow_limit)
