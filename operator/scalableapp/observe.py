@@ -11,6 +11,7 @@ from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observat
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.resources import selector_text, url_of
+from scalableapp.core.size_status import SizeState
 from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.registry import AppRecord, Registry
 
@@ -47,7 +48,18 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         conflict=record.foreign or registry.autoscalers.get(record.key, ""),
         decision=record.decision,
         history=record.history or History(),
+        sizes=_sizes(record),
     )
+
+
+def _sizes(record: AppRecord) -> SizeState | None:
+    """None where sizes are not decided on, or not known yet."""
+    sizing = record.sizing
+    if not record.sizes or sizing.size is None or sizing.history is None:
+        return None
+    current = sizing.change.good if sizing.change else sizing.size
+    history = sizing.history
+    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.mistake)
 
 
 def _pause(record: AppRecord) -> Trouble | None:

@@ -6,16 +6,19 @@ nothing changed that matters.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Trouble
+from scalableapp.core.footprint import Room, SizeHistory
+from scalableapp.core.gate import Change
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.resources import LABEL_APP, name_problem
+from scalableapp.core.resources import CONTAINER, LABEL_APP, name_problem
+from scalableapp.core.size import Resource, Size, read_size
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.status import Status
 from scalableapp.core.tokens import TokenBucket
@@ -31,7 +34,10 @@ REPAIRS_BURST = 5
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
-    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status."""
+    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
+
+    `size` is what its template gives the app's container.
+    """
 
     generation: int
     replicas: int
@@ -39,6 +45,7 @@ class DeploymentFacts:
     updated: int = 0
     ready: int = 0
     stuck: bool = False
+    size: Size | None = None
 
     @property
     def rollout(self) -> bool:
@@ -61,6 +68,20 @@ class Child:
 
 
 @dataclass(slots=True)
+class Sized:
+    """What is known of the size of an app's pods, in the modes that decide on it.
+
+    `size` is what the template shall have, None until the Deployment has been seen; `change` is under way. `history` is
+    None until a first decision, `recommended` the size that bounds alone would allow.
+    """
+
+    size: Size | None = None
+    history: SizeHistory | None = None
+    change: Change | None = None
+    recommended: Size | None = None
+
+
+@dataclass(slots=True)
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen."""
 
@@ -80,6 +101,8 @@ class AppRecord:
     foreign: str = ""
     trouble: Trouble | None = None
     scale_failed: bool = False
+    sizing: Sized = field(default_factory=Sized)
+    oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     history: History | None = None
@@ -102,9 +125,14 @@ class AppRecord:
         self._status = json.dumps(status, separators=(",", ":"))
 
     @property
+    def sizes(self) -> bool:
+        """Whether the size of its pods is decided on."""
+        return self.spec is not None and self.spec.scaling.mode.sizes
+
+    @property
     def objective(self) -> LatencyObjective | None:
         """What the user wants of the app, if that is how it is scaled."""
-        return self.spec.scaling.horizontal.objective if self.spec else None
+        return self.spec.objective if self.spec else None
 
     @property
     def own_deployment(self) -> DeploymentFacts | None:
@@ -119,12 +147,13 @@ class AppRecord:
 
 
 class Registry:
-    """All apps by key, the last answers of Prometheus, and the autoscalers of others."""
+    """All apps by key, the last answers of Prometheus, the autoscalers of others, and the room in each namespace."""
 
     def __init__(self) -> None:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
+        self.rooms: Mapping[str, Mapping[Resource, Room]] = {}
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
@@ -219,7 +248,11 @@ class Registry:
 
     def pod_seen(self, key: AppKey, pod: PodState) -> None:
         """A pod of the app was listed, added or changed."""
-        self._record(key).pods[pod.name] = pod
+        record = self._record(key)
+        known = record.pods.get(pod.name)
+        if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
+            record.oom_kills += 1
+        record.pods[pod.name] = pod
 
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
@@ -232,9 +265,7 @@ class Registry:
         facts = record.deployment
         if facts:
             record.scaled_at_generation = facts.generation
-            record.deployment = DeploymentFacts(
-                facts.generation, replicas, facts.running, facts.updated, facts.ready, facts.stuck
-            )
+            record.deployment = replace(facts, replicas=replicas)
 
     def _record(self, key: AppKey) -> AppRecord:
         if key not in self._records:
@@ -326,9 +357,7 @@ def _count(record: AppRecord, body: Mapping[str, Any]) -> bool:
         return False
     facts = _facts(body)
     if record.deployment and facts.generation <= record.scaled_at_generation:
-        facts = DeploymentFacts(
-            facts.generation, record.deployment.replicas, facts.running, facts.updated, facts.ready, facts.stuck
-        )
+        facts = replace(facts, replicas=record.deployment.replicas)
     changed, record.deployment = facts != record.deployment, facts
     return changed
 
@@ -346,4 +375,10 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
+        size=_template_size(body),
     )
+
+
+def _template_size(body: Mapping[str, Any]) -> Size | None:
+    containers = ((body.get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or ()
+    return next((read_size(entry.get("resources")) for entry in containers if entry.get("name") == CONTAINER), None)

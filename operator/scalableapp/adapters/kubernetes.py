@@ -13,15 +13,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scalableapp.adapters.kube_api import APPLY_PATCH, MERGE_PATCH, METADATA_LIST, Invalid, KubeApi, Request
+from scalableapp.adapters.kube_api import (
+    APPLY_PATCH,
+    MERGE_PATCH,
+    METADATA_LIST,
+    STRATEGIC_PATCH,
+    Invalid,
+    KubeApi,
+    Request,
+)
+from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND, MANAGED_BY, ClusterFeatures
+from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
+from scalableapp.core.size import Size, write_size
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
 
 # The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
+RESIZE_MANAGER = f"{MANAGED_BY}-resize"
 SCALE_MANAGER = f"{MANAGED_BY}-scale"
 _SLEEP_ACTION_SINCE = (1, 30)
 
@@ -104,6 +115,29 @@ class KubeClient:
         body = {"spec": {"replicas": replicas}}
         await self._api.ask(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
 
+    async def resize(self, key: AppKey, pod: str, size: Size) -> None:
+        """Give a running pod another size in place, through its resize subresource."""
+        path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}/resize"
+        await self._api.ask(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
+
+    async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
+        """Give the template of a Deployment's present ReplicaSet another size: its pods stay, later ones have it.
+
+        Raises NotFound when there is none.
+        """
+        metadata = deployment["metadata"]
+        collection = f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets"
+        labels = f"{LABEL_APP}={metadata['name']}"
+        listed = await self._api.ask(Request("GET", collection, {"labelSelector": labels}))
+        owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
+        if not owned:
+            raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
+        name = max(owned, key=_revision)["metadata"]["name"]
+        body = {"spec": {"template": _sized(size, replace=True)}}
+        await self._api.ask(
+            Request("PATCH", f"{collection}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH)
+        )
+
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
         """Merge-patch the ScalableApp's status; None removes a field."""
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
@@ -170,11 +204,23 @@ class KubeClient:
             policy = await self._api.ask(Request("GET", "/apis/policy"))
         except NotFound:
             policy = {}
+        core = await self._api.ask(Request("GET", "/api/v1"))
         served = {entry["groupVersion"] for entry in policy.get("versions", ())}
         return ClusterFeatures(
             pdb_version="policy/v1" if "policy/v1" in served else "policy/v1beta1" if served else None,
             sleep_action=numbers >= _SLEEP_ACTION_SINCE,
+            resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()),
         )
+
+
+def _sized(size: Size, *, replace: bool = False) -> Manifest:
+    """A patch of a pod or a pod template; with `replace`, without what stood there before."""
+    resources: Manifest = {**write_size(size), **({"$patch": "replace"} if replace else {})}
+    return {"spec": {"containers": [{"name": CONTAINER, "resources": resources}]}}
+
+
+def _revision(replica_set: Manifest) -> int:
+    return int((replica_set["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
 
 
 def _collection(api_version: str, kind: str, namespace: str) -> str:

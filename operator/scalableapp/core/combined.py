@@ -55,12 +55,20 @@ def decide_both(
 
 
 def carried_out(sizes: SizeHistory, decision: Decision) -> SizeHistory:
-    """What is remembered once a decision has been carried out."""
+    """What is remembered once a decision has been carried out as a whole."""
     if decision.sizing and decision.sizing.changes:
-        sizes = replace(sizes, changed_at=decision.at)
-    if decision.changes:
-        sizes = replace(sizes, scaled=ScaleEvent(decision.at, decision.replicas_to - decision.replicas_from))
-    return sizes
+        sizes = size_changed(sizes, decision.at)
+    return replicas_changed(sizes, decision) if decision.changes else sizes
+
+
+def size_changed(sizes: SizeHistory, at: datetime) -> SizeHistory:
+    """What is remembered of a change of size."""
+    return replace(sizes, changed_at=at)
+
+
+def replicas_changed(sizes: SizeHistory, decision: Decision) -> SizeHistory:
+    """What is remembered of a change of replicas."""
+    return replace(sizes, scaled=ScaleEvent(decision.at, decision.replicas_to - decision.replicas_from))
 
 
 def _guarded(

@@ -114,6 +114,14 @@ class SizeHistory:
         return cls(empty, ready=ready)
 
 
+def with_half_lives(history: SizeHistory, vertical: Vertical) -> SizeHistory:
+    """The history itself; with other half-lives than it was made with, one that has to be read anew."""
+    lives = {resource: float(vertical.need(resource).half_life_seconds) for resource in Resource}
+    if all(history.learned[resource].histogram.half_life == lives[resource] for resource in Resource):
+        return history
+    return replace(history, learned=SizeHistory.blank(vertical).learned, ready=False)
+
+
 def learn(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: datetime) -> SizeHistory:
     """`history` with what is seen now. Samples of bad data are left out."""
     learned = dict(history.learned)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.objective import Learned, Surplus
-from scalableapp.core.size import Sizing
+from scalableapp.core.size import Resize, Size, Sizing
 
 
 class AppKey(NamedTuple):
@@ -77,6 +77,8 @@ class PodState:
     """What a decision needs to know of a pod.
 
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
+    Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
+    memory. `trouble` says why the pod cannot start, `resize` and `resize_message` where a resize in place stands.
     """
 
     name: str
@@ -86,6 +88,12 @@ class PodState:
     started_at: datetime
     readiness_changed_at: datetime | None = None
     created_at: datetime | None = None
+    size: Size | None = None
+    ended_at: datetime | None = None
+    oom_killed_at: datetime | None = None
+    trouble: str = ""
+    resize: Resize = Resize.DONE
+    resize_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +214,8 @@ class Decision:
     def changes(self) -> bool:
         """Whether the decision asks for another number than there is."""
         return self.replicas_to != self.replicas_from
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the decision asks for another size of the pods than they have."""
+        return self.sizing is not None and self.sizing.changes

@@ -21,6 +21,16 @@ class Resource(StrEnum):
     MEMORY = "memory"
 
 
+class Resize(StrEnum):
+    """Where the resize of a pod in place stands: nothing left to do, under way, waiting for room, or refused."""
+
+    DONE = "Done"
+    IN_PROGRESS = "InProgress"
+    DEFERRED = "Deferred"
+    INFEASIBLE = "Infeasible"
+    FAILED = "Error"
+
+
 class Amount(NamedTuple):
     """Request and limit of one resource; None where none is set."""
 

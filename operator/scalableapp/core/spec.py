@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scalableapp.core.fields import Model, Path, ResourceMap
 from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.scaling import Mode, Scaling
 from scalableapp.errors import FieldProblem, SpecError
@@ -176,6 +177,11 @@ class ScalableAppSpec(Model):
                 "add a metric, or a CPU request to derive one from"
             )
         return self
+
+    @property
+    def objective(self) -> LatencyObjective | None:
+        """What the user wants of the app; None in mode Vertical, which leaves replicas alone."""
+        return None if self.scaling.mode is Mode.VERTICAL else self.scaling.horizontal.objective
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:

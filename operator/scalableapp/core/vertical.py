@@ -295,15 +295,30 @@ def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
 
 def repeats(mistake: Mistake | None, wish: Size, now: datetime) -> str:
     """Why the wish would repeat a mistake that is not over yet; "" when it would not."""
-    if mistake is None:
+    if mistake is None or not any(_as_bad(mistake, wish, resource) for resource in Resource):
         return ""
-    wait = min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2 ** min(20, mistake.times - 1))
-    left = wait - (now - mistake.at).total_seconds()
-    if left <= 0 or not any(_as_bad(mistake, wish, resource) for resource in Resource):
+    return backing_off(mistake, now)
+
+
+def backing_off(mistake: Mistake, now: datetime) -> str:
+    """What went wrong a while ago and is not to be tried again yet; "" when it may be."""
+    left = _back_off(mistake) - (now - mistake.at).total_seconds()
+    if left <= 0:
         return ""
     return (
         f"{mistake.size} had to be taken back at {mistake.at:%H:%M:%S}, {mistake.why}; tried again in {duration(left)}"
     )
+
+
+def counted(mistake: Mistake | None, size: Size, now: datetime) -> int:
+    """How many times in a row a size had to be taken back, this time included."""
+    if mistake is None or not any(_as_bad(mistake, size, resource) for resource in Resource):
+        return 1
+    return mistake.times + 1 if (now - mistake.at).total_seconds() < 2 * _back_off(mistake) else 1
+
+
+def _back_off(mistake: Mistake) -> float:
+    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(20, mistake.times - 1))
 
 
 def _as_bad(mistake: Mistake, wish: Size, resource: Resource) -> bool:
