@@ -117,11 +117,11 @@ class Town:
 
     async def opened(self) -> "Town":
         """Ticks until a change of size begins."""
-        for _ in range(60):
+        for _ in range(200):
             await self.world.tick()
             if self.world.condition(self.key, "Sized") == ("False", "Resizing"):
                 return self
-        raise AssertionError("no change of size in five minutes")
+        raise AssertionError("no change of size")
 
     def events(self, reason: str) -> list[str]:
         return [event.message for event in self.world.cluster.events if event.reason == reason]
