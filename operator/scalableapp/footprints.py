@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from scalableapp.core.explain import count
-from scalableapp.core.footprint import Footprint
+from scalableapp.core.footprint import REMEMBERED_HALF_LIVES, Footprint, recalled
 from scalableapp.core.gate import Change, Sight
 from scalableapp.core.latency import quantile
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem, PodState
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, SAMPLE_DELAY_SECONDS, seconds_between, serves
-from scalableapp.core.size import Resource, Size
+from scalableapp.core.size import Resource
 from scalableapp.core.startup import startup_seconds
-from scalableapp.ports import PodAnswer, Snapshot, Usage
+from scalableapp.ports import PastUsage, PodAnswer, Snapshot, Usage
 from scalableapp.registry import AppRecord, DeploymentFacts, Registry
 
+# Prometheus seldom keeps more.
+LONGEST_SECONDS = 7 * 86400.0
 # A pod that is not ready this soon after its start is still starting; later it is in trouble that may last.
 STARTING_SECONDS = 120.0
 
@@ -148,7 +150,14 @@ class _Answers:
         return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
 
 
-def template_size(record: AppRecord) -> Size | None:
-    """The size that the template shall have now; None where spec.resources says so."""
-    sizing = record.sizing
-    return sizing.change.template if sizing.change else sizing.size
+def remembered_seconds(resource: Resource, record: AppRecord) -> float:
+    """How far back the usage of an app matters."""
+    half_life = record.sizing.history.learned[resource].histogram.half_life if record.sizing.history else 0.0
+    return min(LONGEST_SECONDS, REMEMBERED_HALF_LIVES * half_life)
+
+
+def recall(record: AppRecord, past: Mapping[Resource, PastUsage]) -> None:
+    """Let an app know of its usage of before."""
+    if record.sizing.history:
+        points = {resource: found.apps.get(record.key, ()) for resource, found in past.items()}
+        record.sizing.history = recalled(record.sizing.history, points)

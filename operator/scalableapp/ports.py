@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from scalableapp.core.latency import Histogram
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.size import Size
+from scalableapp.core.size import Resource, Size
 
 Manifest = dict[str, Any]
 
@@ -81,11 +81,30 @@ class Snapshot:
     usage: Mapping[Usage, PodAnswer] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class PastUsage:
+    """Usage of the past by app: (seconds since 1970, value), oldest first; or why there is none.
+
+    CPU is what all pods of an app used, each taken for as busy as the one at the 90th percentile; memory is the largest
+    pod's.
+    """
+
+    apps: Mapping[AppKey, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
 class Metrics(Protocol):
     """Prometheus, as the loop sees it. Never raises for bad data: a problem is part of the answer."""
 
     async def collect(self, wanted: Wanted) -> Snapshot:
         """Answers to everything wanted, within the configured time-out."""
+        ...
+
+    async def past_usage(
+        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
+    ) -> dict[Resource, PastUsage]:
+        """Usage of the last `seconds` of all apps in the namespaces."""
         ...
 
 

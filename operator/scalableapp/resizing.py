@@ -176,7 +176,7 @@ def _restore(record: AppRecord) -> None:
         return
     told = read_sizes(record.status.get("resources"))
     change = told.change if told else None
-    history = SizeHistory.blank(spec.scaling.vertical)
+    history = SizeHistory.blank(spec.scaling.vertical, ready=False)
     if told:
         history = replace(history, changed_at=told.changed_at, mistake=told.mistake)
     killed = [pod.oom_killed_at for pod in record.pods.values() if pod.oom_killed_at]

@@ -4,8 +4,8 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import pytest
 
@@ -87,7 +87,7 @@ class Visitors:
         self.answered = 0
         self.failed: list[str] = []
 
-    def __enter__(self) -> "Visitors":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -107,7 +107,7 @@ class Visitors:
 
 
 @pytest.fixture
-def visited(shop: Shop) -> Iterator[Callable[[], Visitors]]:
+def visited(shop: Shop) -> Callable[[], Visitors]:
     host = f"web.{shop.namespace}.test"
 
     def ready() -> Visitors:
@@ -121,7 +121,7 @@ def visited(shop: Shop) -> Iterator[Callable[[], Visitors]]:
         eventually(look)
         return Visitors(host)
 
-    yield ready
+    return ready
 
 
 @pytest.mark.parametrize("replicas", [1, 2])

@@ -18,11 +18,12 @@ from typing import NamedTuple, TypeVar
 
 from scalableapp.adapters.prometheus_http import Answer, InstantQueries
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import DataProblem
+from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.promql import plain_selector
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
-from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.core.size import Resource
+from scalableapp.ports import LatencyAnswer, PastUsage, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
 # Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
 REQUESTS_RATE_WINDOW_SECONDS = 30.0
@@ -76,6 +77,10 @@ _KIND_OF_USAGE = {
     Usage.THROTTLED: MetricType.CPU,
     Usage.CPU_PRESSURE: MetricType.CPU,
 }
+# The past is read in minutes, of very long half-lives in longer steps; once, so it may take a while.
+PAST_STEP_SECONDS = 60.0
+PAST_TIMEOUT_SECONDS = 20.0
+_PAST_POINTS = 500
 _RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
 # What the status is called depends on the app's framework.
 _STATUS_LABELS = ("code", "status", "status_code")
@@ -160,6 +165,28 @@ class PrometheusMetrics:
             of_kinds.get(_FAILURES),
             {usage: of_kinds[usage] for usage in Usage} if wanted.usage else {},
         )
+
+    async def past_usage(
+        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
+    ) -> dict[Resource, PastUsage]:
+        """Usage of the last `seconds` of all apps in the namespaces, in two range queries."""
+        matcher = _namespace_matcher(namespaces)
+        run = asyncio.get_running_loop().run_in_executor
+        futures = {r: run(self._kind_threads, partial(self._ask_past, r, matcher, seconds[r])) for r in seconds}
+        return {resource: await future for resource, future in futures.items()}
+
+    def _ask_past(self, resource: Resource, matcher: str, seconds: float) -> PastUsage:
+        end, step = time.time(), max(PAST_STEP_SECONDS, seconds / _PAST_POINTS)
+        query = past_query(resource, f"{_OF_THE_APP}{matcher}", step)
+        answer = self._prometheus.ask_range(query, end - seconds, end, step, PAST_TIMEOUT_SECONDS)
+        if answer.problem:
+            return PastUsage({}, answer.problem, answer.message)
+        apps = {
+            AppKey(series.labels["namespace"], series.labels["app"]): series.points
+            for series in answer.series
+            if series.labels.keys() >= {"namespace", "app"}
+        }
+        return PastUsage(apps)
 
     async def _reachable(self) -> bool:
         """False while the breaker is open; when its time has come, one cheap query decides."""
@@ -269,6 +296,19 @@ class PrometheusMetrics:
             f"Prometheus at {self._prometheus.url} had not answered after {self._timeout:g} s; "
             "look at its load, and for slow queries"
         )
+
+
+def past_query(resource: Resource, matchers: str, step: float) -> str:
+    """Usage by namespace and app. Pods that are gone bear no app label any more: a Deployment's are named after it."""
+
+    def by_app(values: str) -> str:
+        return f'label_replace({values}, "app", "$1", "pod", "(.+)-[a-z0-9]+-[a-z0-9]{{5}}")'
+
+    if resource is Resource.MEMORY:
+        peaks = by_app(f"max_over_time(container_memory_working_set_bytes{{{matchers}}}[{step:.0f}s])")
+        return f"max by (namespace, app) ({peaks})"
+    cores = by_app(f"rate(container_cpu_usage_seconds_total{{{matchers}}}[{CPU_RATE_WINDOW_SECONDS:.0f}s])")
+    return f"quantile by (namespace, app) (0.9, {cores}) * count by (namespace, app) ({cores})"
 
 
 _TOO_MANY = QueryAnswer(

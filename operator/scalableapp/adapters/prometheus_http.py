@@ -6,8 +6,9 @@ drops the warnings with which Prometheus says that an answer is partial.
 
 import contextlib
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +45,23 @@ class Answer:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query: (seconds since 1970, value), oldest first, without what is no number."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeAnswer:
+    """The series of a range query, or why there are none to go by."""
+
+    series: tuple[Series, ...] = ()
+    problem: DataProblem | None = None
+    message: str = ""
+
+
 class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
     """Asks instant queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
 
@@ -56,8 +74,21 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
 
     def ask(self, query: str) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message."""
+        answer = self._asked("query", {"query": query}, self._timeout)
+        return answer if isinstance(answer, Answer) else _read(answer)
+
+    def ask_range(self, query: str, start: float, end: float, step: float, timeout_seconds: float) -> RangeAnswer:
+        """The answer to one query over a range of times. Never raises."""
+        span = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.0f}"}
+        answer = self._asked("query_range", span, timeout_seconds)
+        if isinstance(answer, Answer):
+            return RangeAnswer((), answer.problem, answer.message)
+        return _read_range(answer)
+
+    def _asked(self, path: str, data: Mapping[str, str], timeout: float) -> Answer | Mapping[str, Any]:
+        """What Prometheus answered with success, or what went wrong."""
         try:
-            status, body = self._post(query)
+            status, body = self._post(path, data, timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._unreachable(_reason(error))
         try:
@@ -68,16 +99,13 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
             return self._unreachable(f"answered with JSON that is not Prometheus' (HTTP {status})")
         if status != _OK or answer["status"] != "success":
             return _refused(status, answer)
-        return _read(answer)
+        return answer
 
-    def _post(self, query: str) -> tuple[int, bytes]:
+    def _post(self, path: str, data: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
         """Status and body, within the time-out as a whole, and no larger than we are ready to read."""
-        ends = time.monotonic() + self._timeout
+        ends = time.monotonic() + timeout
         response = self._session.post(
-            f"{self.url}/api/v1/query",
-            data={"query": query, "timeout": f"{self._timeout:g}s"},
-            timeout=self._timeout,
-            stream=True,
+            f"{self.url}/api/v1/{path}", data={**data, "timeout": f"{timeout:g}s"}, timeout=timeout, stream=True
         )
         with contextlib.closing(response):
             body = bytearray()
@@ -85,7 +113,7 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
                 if time.monotonic() > ends:
-                    raise requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
+                    raise requests.Timeout(f"the answer was not complete after {timeout:g} s")
                 if len(body) > _LARGEST_ANSWER_BYTES:
                     raise requests.RequestException("the answer is larger than 32 MiB; aggregate the query")
             return response.status_code, bytes(body)
@@ -112,6 +140,23 @@ def _read(answer: Mapping[str, Any]) -> Answer:
         # A native histogram has no "value", so it ends here too.
         message = f"the answer cannot be read as numbers ({error!r}); return numbers, for example with sum(...)"
         return Answer(problem=DataProblem.WRONG_TYPE, message=message)
+
+
+def _read_range(answer: Mapping[str, Any]) -> RangeAnswer:
+    if warnings := answer.get("warnings"):
+        told = "; ".join(str(warning) for warning in warnings)[:300]
+        return RangeAnswer((), DataProblem.WARNINGS, f"Prometheus warns that its answer may be partial: {told}")
+    try:
+        series = tuple(Series(entry["metric"], tuple(_numbers(entry["values"]))) for entry in answer["data"]["result"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        return RangeAnswer((), DataProblem.WRONG_TYPE, f"the answer cannot be read as numbers ({error!r})")
+    return RangeAnswer(series)
+
+
+def _numbers(values: Any) -> Iterator[tuple[float, float]]:
+    for at, text in values:
+        if math.isfinite(value := float(text)):
+            yield float(at), value
 
 
 def _refused(status: int, answer: Mapping[str, Any]) -> Answer:

@@ -80,8 +80,6 @@ def _guarded(
         return held(footprint, sizing, "Paused", "Paused", "spec.scaling.paused is set")
     if observation.conflict:
         return held(footprint, sizing, "Conflict", "Conflicted", observation.conflict)
-    if not sizes.ready:
-        return held(footprint, sizing, "History", "AwaitingHistory", "usage of before has not been read yet")
     if footprint.busy:
         return held(footprint, sizing, "Busy", "ResizeInProgress", footprint.busy)
     return sizing

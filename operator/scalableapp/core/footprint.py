@@ -1,6 +1,7 @@
 """What vertical decisions look at and what they remember: usage, kills, throttling, and the room in the cluster."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -20,6 +21,8 @@ OOM_RATIO = 1.2
 OOM_BYTES = 100 * 2**20
 # A quarter of the periods throttled is a pod that people feel to be slow.
 THROTTLED_SHARE = 0.25
+# Beyond anything measured.
+LARGEST_USAGE = 1e18
 # A kill or throttling is remembered as long as the histogram remembers anything: 8 half-lives, 0.4 % of the weight.
 REMEMBERED_HALF_LIVES = 8
 
@@ -130,6 +133,22 @@ def learn(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: d
             learned[resource] = sampled(learned[resource], resource, Sample(now, value))
     history = replace(history, learned=learned)
     return _throttling(_kills(history, footprint, vertical, now), footprint, vertical, now)
+
+
+def recalled(history: SizeHistory, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> SizeHistory:
+    """`history` with usage of before: (seconds since 1970, value), the oldest first."""
+    learned = dict(history.learned)
+    for resource, points in past.items():
+        known = learned[resource].histogram
+        first = known.first if known.samples else math.inf
+        histogram = Histogram(known.half_life)
+        for at, value in points:
+            if at < first and 0 <= value < LARGEST_USAGE:
+                histogram = histogram.add(at, value)
+        for sample in learned[resource].recent:
+            histogram = histogram.add(sample.at.timestamp(), sample.value)
+        learned[resource] = replace(learned[resource], histogram=histogram)
+    return replace(history, learned=learned, ready=True)
 
 
 def sampled(learned: Learned, resource: Resource, sample: Sample) -> Learned:

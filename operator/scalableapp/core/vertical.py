@@ -122,8 +122,9 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
     """One resource's chain."""
     current, learned = case.footprint.size.of(resource), case.history.learned[resource]
     need = _need(resource, learned, case)
-    if need is None or (not need.urgent and _unusable(case.footprint)):
-        reason, why = _unusable(case.footprint) or ("AwaitingSamples", "its usage is not known yet")
+    unusable = _unusable(case.footprint, case.history)
+    if need is None or (not need.urgent and unusable):
+        reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
         message = f"{told(resource, current)} held: {why}"
         return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
     bounded, bound = _bounded(resource, need.value, case)
@@ -136,11 +137,13 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
     return Verdict(amount, wished, reason, tuple(steps), bool(bound))
 
 
-def _unusable(footprint: Footprint) -> tuple[str, str] | None:
+def _unusable(footprint: Footprint, history: SizeHistory) -> tuple[str, str] | None:
     """Reason and words for why usage must not change a size now."""
     if footprint.problem:
         return footprint.problem.value, footprint.message
-    return ("PodsUnsettled", footprint.unsettled) if footprint.unsettled else None
+    if footprint.unsettled:
+        return "PodsUnsettled", footprint.unsettled
+    return None if history.ready else ("AwaitingHistory", "usage of before has not been read yet")
 
 
 def _rule(resource: Resource) -> str:

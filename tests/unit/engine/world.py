@@ -14,10 +14,10 @@ from typing import Any
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
-from scalableapp.core.size import Size
+from scalableapp.core.size import Resource, Size
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.loop import Loop
-from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.ports import Event, LatencyAnswer, Manifest, PastUsage, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns, WorkQueue
@@ -133,6 +133,7 @@ class FakeMetrics:
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
     bursts: dict[int, PodAnswer] = field(default_factory=dict)
     usage: dict[Usage, PodAnswer] = field(default_factory=dict)
+    past: dict[Resource, PastUsage] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
     asked: list[Wanted] = field(default_factory=list)
@@ -148,6 +149,11 @@ class FakeMetrics:
             self.failures if wanted.failures else None,
             self.usage if wanted.usage else {},
         )
+
+    async def past_usage(
+        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
+    ) -> dict[Resource, PastUsage]:
+        return {resource: self.past.get(resource, PastUsage()) for resource in seconds}
 
 
 @dataclass
