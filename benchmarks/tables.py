@@ -63,9 +63,13 @@ def to_file(results: Sequence[Result], path: Path) -> None:
 
 def _policy(name: str, results: Sequence[Result]) -> str:
     own = [result for result in results if result.job.policy == name]
-    bad, _, knobs = _over_knobs(own)
+    bad, costs, knobs = _over_knobs(own)
     if not min(bad) <= BAD_PERCENT <= max(bad):
-        return f"{name:<14}{'':>6}{min(bad):>7.2f}   {BAD_PERCENT} % is not within what its knob reaches"
+        nearest = min(range(len(bad)), key=lambda index: abs(bad[index] - BAD_PERCENT))
+        return (
+            f"{name:<14}{costs[nearest]:>6.3f}{bad[nearest]:>7.2f}   its knob does not reach {BAD_PERCENT} %: this is at "
+            f"{knobs[nearest]:g}"
+        )
 
     def at_knob(value: Callable[[Result], float]) -> float:
         means = [fmean(value(result) for result in own if result.job.knob == knob) for knob in knobs]

@@ -1,4 +1,7 @@
-"""The `scalableapp` command: the operator's decisions without a cluster."""
+"""The `scalableapp` command: the operator's decisions, tried without a cluster or explained from one.
+
+As `kubectl-scalableapp` on PATH it is kubectl's plugin: kubectl scalableapp explain shop/web.
+"""
 
 import argparse
 import contextlib
@@ -11,7 +14,9 @@ from typing import TextIO
 
 from scalableapp import __version__, decide_lines
 from scalableapp.backtest import command as backtest
+from scalableapp.explain import command as explain
 
+_DESCRIPTION = "The operator's decisions, tried without a cluster or explained from one."
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -30,12 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scalableapp", description=__doc__)
+    parser = argparse.ArgumentParser(prog=_program(sys.argv[0]), description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_decide(commands)
     backtest.add_to(commands)
+    explain.add_to(commands)
     return parser
+
+
+def _program(command: str) -> str:
+    """The name under which the user called it."""
+    return "kubectl scalableapp" if Path(command).name.startswith("kubectl-") else "scalableapp"
 
 
 def _add_decide(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

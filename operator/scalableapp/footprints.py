@@ -1,6 +1,6 @@
 """Size and usage of an app's pods, put in the form in which decisions on sizes take them. Pure: no I/O, no clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from scalableapp.core.explain import count
@@ -12,7 +12,7 @@ from scalableapp.core.model import DataProblem, PodState
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, SAMPLE_DELAY_SECONDS, seconds_between, serves
 from scalableapp.core.size import Resource
 from scalableapp.core.startup import startup_seconds
-from scalableapp.ports import PastUsage, PodAnswer, Snapshot, Usage
+from scalableapp.ports import PodAnswer, Snapshot, Usage
 from scalableapp.registry import AppRecord, DeploymentFacts, Registry
 
 # Prometheus seldom keeps more.
@@ -150,14 +150,13 @@ class _Answers:
         return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
 
 
-def remembered_seconds(resource: Resource, record: AppRecord) -> float:
+def remembered_seconds(record: AppRecord, resource: Resource) -> float:
     """How far back the usage of an app matters."""
     half_life = record.sizing.history.learned[resource].histogram.half_life if record.sizing.history else 0.0
     return min(LONGEST_SECONDS, REMEMBERED_HALF_LIVES * half_life)
 
 
-def recall(record: AppRecord, past: Mapping[Resource, PastUsage]) -> None:
+def recall(record: AppRecord, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> None:
     """Let an app know of its usage of before."""
     if record.sizing.history:
-        points = {resource: found.apps.get(record.key, ()) for resource, found in past.items()}
-        record.sizing.history = recalled(record.sizing.history, points)
+        record.sizing.history = recalled(record.sizing.history, past)

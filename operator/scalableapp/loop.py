@@ -10,18 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import SCHEDULE, Decision
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
-from scalableapp.core.size import Resource
 from scalableapp.core.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError
-from scalableapp.footprints import recall, remembered_seconds
 from scalableapp.ports import Metrics, Wanted
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import AppRecord, Registry
@@ -35,8 +32,6 @@ APPS_AT_A_STRETCH = 500
 MEASURES_SECONDS = 60.0
 MEASURES_RATE = 5.0
 MEASURES_BURST = 25.0
-# Pause after usage of the past has been asked for.
-RECALL_SECONDS = 30.0
 # A tick may be late by collecting with all time-outs; after so many intervals it hangs.
 STALLED_INTERVALS = 6
 
@@ -55,7 +50,6 @@ class Loop:
     now: Callable[[], datetime]
     _measures: TokenBucket = field(default_factory=lambda: TokenBucket(MEASURES_RATE, MEASURES_BURST))
     _tick_started: float | None = None
-    _recall_at: float = 0.0
 
     async def run(self, workers: int) -> None:
         """First a tick, so that no app is judged on metrics nobody has asked for; then ticks and workers."""
@@ -79,7 +73,6 @@ class Loop:
     async def tick(self) -> None:
         """Ask Prometheus once for all apps, then look at each."""
         self.registry.snapshot = await self.metrics.collect(self._wanted())
-        await self._recall()
         self.telemetry.collected(self.registry.snapshot)
         self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))
         for number, record in enumerate(self.registry.apps(), start=1):
@@ -129,20 +122,6 @@ class Loop:
             log.exception("A tick failed; the next one comes in %.0f s", self.interval_seconds)
             self.telemetry.failed(error)
         self.telemetry.ticked(self.clock() - started, len(self.turns))
-
-    async def _recall(self) -> None:
-        """Read the usage of before for apps whose sizes are to be decided on; now and then while that fails."""
-        waiting = [r for r in self.registry.apps() if r.sizes and r.sizing.history and not r.sizing.history.ready]
-        if not waiting or self.clock() < self._recall_at:
-            return
-        self._recall_at = self.clock() + RECALL_SECONDS
-        seconds = {resource: max(map(partial(remembered_seconds, resource), waiting)) for resource in Resource}
-        past = await self.metrics.past_usage(frozenset(record.key.namespace for record in waiting), seconds)
-        for problem in {found.message for found in past.values() if found.problem}:
-            log.warning("Usage of before could not be read; tried again in %.0f s: %s", RECALL_SECONDS, problem)
-        if not any(found.problem for found in past.values()):
-            for record in waiting:
-                recall(record, past)
 
     def _wanted(self) -> Wanted:
         kinds: set[MetricType] = set()

@@ -1,6 +1,6 @@
 """The doors to the outside, one Protocol each: what the loop needs, not what the clients offer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from scalableapp.core.latency import Histogram
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.past import Moment, PodsMoment
 from scalableapp.core.size import Resource, Size
 
 Manifest = dict[str, Any]
@@ -81,19 +82,6 @@ class Snapshot:
     usage: Mapping[Usage, PodAnswer] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PastUsage:
-    """Usage of the past by app: (seconds since 1970, value), oldest first; or why there is none.
-
-    CPU is what all pods of an app used, each taken for as busy as the one at the 90th percentile; memory is the largest
-    pod's.
-    """
-
-    apps: Mapping[AppKey, tuple[tuple[float, float], ...]] = field(default_factory=dict)
-    problem: DataProblem | None = None
-    message: str = ""
-
-
 class Metrics(Protocol):
     """Prometheus, as the loop sees it. Never raises for bad data: a problem is part of the answer."""
 
@@ -101,10 +89,39 @@ class Metrics(Protocol):
         """Answers to everything wanted, within the configured time-out."""
         ...
 
-    async def past_usage(
-        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
-    ) -> dict[Resource, PastUsage]:
-        """Usage of the last `seconds` of all apps in the namespaces."""
+
+@dataclass(frozen=True, slots=True)
+class Pasts:
+    """What Prometheus remembers of some apps, oldest first, or why it could not be asked."""
+
+    moments: Mapping[AppKey, Sequence[Moment]] = field(default_factory=dict)
+    pods: Mapping[AppKey, Sequence[PodsMoment]] = field(default_factory=dict)
+    usage: Mapping[AppKey, Mapping[Resource, Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+
+
+class PastMetrics(Protocol):
+    """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
+
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
+
+        The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
+        """
+        ...
+
+    async def pods(
+        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+    ) -> Pasts:
+        """Values per pod of the last `seconds`, in steps of 15 s."""
+        ...
+
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+        """Usage of the last seconds that each resource of an app maps to, as pairs of Unix time and value.
+
+        CPU is what all pods used, each taken for as busy as the one at 90 %; memory is the largest pod's.
+        """
         ...
 
 

@@ -17,11 +17,13 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.core.resources import API_VERSION, KIND
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
 from scalableapp.loop import Loop
+from scalableapp.recall import Recall
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.settings import Settings, load_settings
@@ -43,6 +45,7 @@ class Clients:
     api: KubeApi
     cluster: KubeClient
     metrics: PrometheusMetrics
+    past: PrometheusPast
     lease: Lease
 
 
@@ -58,6 +61,7 @@ class Operator:
         self._registry = registry
         self._turns = Turns(WorkQueue(), time.monotonic)
         self._namespaces = settings.namespaces or ("",)
+        self._recall = Recall(registry, clients.past, _now)
         self._upkeep = Upkeep(registry, self._turns, clients.cluster, kinds, self._namespaces)
         self._loop = Loop(
             registry=registry,
@@ -103,6 +107,7 @@ class Operator:
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
             group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
             group.create_task(self._upkeep.resync(), name="resync")
+            group.create_task(self._recall.follow(), name="recall")
             group.create_task(self._loop.run(self._settings.workers), name="loop")
 
     async def _hold_lease(self) -> None:
@@ -137,10 +142,12 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     await _require_crd(cluster, settings)
     metrics = PrometheusMetrics(str(settings.prometheus_url), observe=telemetry.queried)
     stack.callback(metrics.close)
+    past = PrometheusPast(str(settings.prometheus_url), observe=telemetry.queried)
+    stack.callback(past.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
     await lease.acquire()
     stack.push_async_callback(lease.release)
-    return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, lease=lease)
+    return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, past=past, lease=lease)
 
 
 async def _require_crd(cluster: KubeClient, settings: Settings) -> None:

@@ -14,11 +14,20 @@ from scalableapp.core.conditions import Trouble
 from scalableapp.core.decide import first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
 from scalableapp.core.footprint import SizeHistory
+from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.interval import due
 from scalableapp.core.model import Decision, History, Observation
 from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.spec import ScalableAppSpec
-from scalableapp.core.status import Change, build_status, change_of, history_from, patch_of, turned_bad
+from scalableapp.core.status import (
+    Change,
+    build_status,
+    change_of,
+    history_from,
+    newest_recommendation,
+    patch_of,
+    turned_bad,
+)
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
@@ -26,6 +35,9 @@ from scalableapp.registry import DEPLOYMENT, AppRecord, Registry
 from scalableapp.resizing import Resizer, template_of
 
 log = logging.getLogger(__name__)
+
+# Prometheus' history takes some seconds to read; longer than this an app is not held for it.
+RECALL_SECONDS = 60.0
 
 
 class Reconciler:
@@ -81,7 +93,7 @@ class Reconciler:
         if record.spec is None or observation is None:
             return None
         if record.history is None:
-            record.history = _history(record, observation)
+            record.history = _history(record, record.spec, observation)
         record.decision = self._decided(record, record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
         if not record.decision.changes and not record.decision.resizes:
@@ -244,8 +256,16 @@ class Reconciler:
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
 
 
-def _history(record: AppRecord, observation: Observation) -> History:
-    """What status remembers; without recommendations in it, that of an app nobody has decided on yet."""
+def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:
+    """What status remembers; without recommendations in it, that of an app nobody has decided on yet.
+
+    What is older than the windows says nothing of them: the operator may have been away.
+    """
     remembered = history_from(record.status, observation.now)
+    window = timedelta(seconds=longest_window_seconds(spec.scaling.horizontal.behavior))
+    if newest_recommendation(record.status) <= observation.now - window:
+        record.guessed_at = observation.now
+    if spec.scaling.horizontal.objective and "decision" in record.status:
+        record.recall_until = observation.now + timedelta(seconds=RECALL_SECONDS)
     recommendations = remembered.recommendations or first_seen(observation).recommendations
     return replace(remembered, recommendations=recommendations)

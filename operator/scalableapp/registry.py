@@ -83,7 +83,11 @@ class Sized:
 
 @dataclass(slots=True)
 class AppRecord:
-    """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen."""
+    """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
+
+    `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
+    `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    """
 
     key: AppKey
     uid: str = ""
@@ -106,6 +110,8 @@ class AppRecord:
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     history: History | None = None
+    guessed_at: datetime | None = None
+    recall_until: datetime | None = None
     decision: Decision | None = None
     settled_at: datetime | None = None
     settled_generation: int = -1

@@ -3,9 +3,12 @@
 import json
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import IO, Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -15,6 +18,8 @@ OPERATOR = "deployment/scalableapp-operator"
 CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisruptionbudget.policy")
 # Long, for a busy machine; what is waited for takes a second or two.
 PATIENCE_SECONDS = 150.0
+# Pods that run, but take little of a small machine.
+SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}}
 # A failed try comes again within a minute at the latest.
 BACK_OFF_SECONDS = 180.0
 
@@ -90,6 +95,30 @@ class Shop:
         listed = json.loads(self.kubectl("get", "events", "--field-selector", selector, "-o", "json"))
         return list(listed["items"])
 
+    @contextmanager
+    def replicas_seen(self) -> Iterator[list[int]]:
+        """Every number of replicas that the Deployment asks for meanwhile, in turn; filled in at the end."""
+        command = ["kubectl", "--context", CONTEXT, "-n", self.namespace, "get", "deployment", "web", "--watch"]
+        numbers: list[int] = []
+        with tempfile.TemporaryFile("w+") as output:
+            watch = subprocess.Popen([*command, "-o", "jsonpath={.spec.replicas} "], stdout=output)
+            try:
+                yield numbers
+                eventually(lambda: _caught_up(output, self.get("deployment")["spec"]["replicas"]))
+            finally:
+                watch.terminate()
+                watch.wait(10)
+            numbers += [number for number, _ in groupby(_numbers(output))]
+
     def versions(self) -> dict[str, str]:
         """resourceVersion of the app and of its children."""
         return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
+
+
+def _numbers(output: IO[str]) -> list[int]:
+    output.seek(0)
+    return [int(number) for number in output.read().split()]
+
+
+def _caught_up(output: IO[str], replicas: int) -> None:
+    assert _numbers(output)[-1:] == [replicas]

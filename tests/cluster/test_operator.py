@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from tests.cluster.shop import BACK_OFF_SECONDS, CHILDREN, OPERATOR, SYSTEM, Shop, eventually, kubectl
+from tests.cluster.shop import BACK_OFF_SECONDS, CHILDREN, OPERATOR, SMALL, SYSTEM, Shop, eventually, kubectl
 
 pytestmark = pytest.mark.cluster
 
@@ -265,6 +265,5 @@ def _some(found: _T) -> _T:
     return found
 
 
-SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}}
 # No node takes such a pod, so it costs nothing.
 UNSCHEDULABLE = {"requests": {"cpu": "900"}, "limits": {"cpu": "900"}}

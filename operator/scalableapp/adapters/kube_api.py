@@ -50,6 +50,14 @@ class Invalid(Rejected):
     """The object as it would become breaks a rule of its kind (422)."""
 
 
+class Denied(Rejected):
+    """Who asks is not known to the server, or lacks the right (401, 403). `answer` is the server's, without a mend."""
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
 class _Throttled(Unavailable):
     """The server says when to come back."""
 
@@ -221,7 +229,9 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
         return _KINDS[code](message)
     if code == _FORBIDDEN and "because it is being terminated" in message:
         return Terminating(message)
-    return Rejected(message + _mend(code, message))
+    if code in (_UNAUTHORIZED, _FORBIDDEN):
+        return Denied(message + _mend(code, message), message)
+    return Rejected(message)
 
 
 _KINDS = {_NOT_FOUND: NotFound, _CONFLICT: Conflict, _GONE: Expired, _INVALID: Invalid}

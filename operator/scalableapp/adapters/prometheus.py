@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from scalableapp.adapters.prometheus_http import Answer, InstantQueries
+from scalableapp.adapters.prometheus_http import Answer, Queries
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
-from scalableapp.core.size import Resource
-from scalableapp.ports import LatencyAnswer, PastUsage, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
 # Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
 REQUESTS_RATE_WINDOW_SECONDS = 30.0
@@ -32,7 +31,7 @@ REQUESTS_RATE_WINDOW_SECONDS = 30.0
 _MINUTE_SECONDS = 60.0
 
 
-class _Grouped(NamedTuple):
+class Grouped(NamedTuple):
     """The metric behind a kind, its further matchers, and the window of its rate in seconds; None for a gauge."""
 
     metric: str
@@ -47,11 +46,11 @@ class _Grouped(NamedTuple):
 
 
 _OF_THE_APP = f'container="{CONTAINER}",'
-_REQUESTS = _Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
-_GROUPED = {
+_REQUESTS = Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
+KINDS = {
     MetricType.REQUESTS_PER_SECOND: _REQUESTS,
-    MetricType.CPU: _Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
-    MetricType.MEMORY: _Grouped("container_memory_working_set_bytes", _OF_THE_APP),
+    MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
+    MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP),
 }
 # The metric behind each usage, and the query with $ for the selector of its series. A pod that was not throttled for a
 # minute has no periods, or 0 of 0.
@@ -77,14 +76,24 @@ _KIND_OF_USAGE = {
     Usage.THROTTLED: MetricType.CPU,
     Usage.CPU_PRESSURE: MetricType.CPU,
 }
-# The past is read in minutes, of very long half-lives in longer steps; once, so it may take a while.
-PAST_STEP_SECONDS = 60.0
-PAST_TIMEOUT_SECONDS = 20.0
-_PAST_POINTS = 500
 _RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
 # What the status is called depends on the app's framework.
 _STATUS_LABELS = ("code", "status", "status_code")
 _DURATION = "http_request_duration_seconds_bucket"
+
+
+def failures_query(matcher: str) -> str:
+    """Failed requests per second of each pod, over a minute."""
+    rates = (
+        f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
+    )
+    return f"sum by (namespace, pod) ({' or '.join(rates)})"
+
+
+def latencies_query(matcher: str) -> str:
+    """The histogram of a minute of each pod."""
+    return f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+
 
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
@@ -116,7 +125,7 @@ class PrometheusMetrics:
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
     ) -> None:
-        self._prometheus = InstantQueries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
+        self._prometheus = Queries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
@@ -132,13 +141,13 @@ class PrometheusMetrics:
 
     async def collect(self, wanted: Wanted) -> Snapshot:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
-        kinds = sorted(wanted.kinds & _GROUPED.keys())
+        kinds = sorted(wanted.kinds & KINDS.keys())
         queries = sorted(wanted.queries)
         if not await self._reachable():
             return _all_unreachable(wanted, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
         per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_per_pod, _GROUPED[kind], kind, matcher) for kind in kinds},
+            **{kind: partial(self._ask_per_pod, KINDS[kind], kind, matcher) for kind in kinds},
             **{
                 window: partial(self._ask_per_pod, _REQUESTS._replace(window=window), _RPS, matcher)
                 for window in sorted(wanted.bursts)
@@ -166,28 +175,6 @@ class PrometheusMetrics:
             {usage: of_kinds[usage] for usage in Usage} if wanted.usage else {},
         )
 
-    async def past_usage(
-        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
-    ) -> dict[Resource, PastUsage]:
-        """Usage of the last `seconds` of all apps in the namespaces, in two range queries."""
-        matcher = _namespace_matcher(namespaces)
-        run = asyncio.get_running_loop().run_in_executor
-        futures = {r: run(self._kind_threads, partial(self._ask_past, r, matcher, seconds[r])) for r in seconds}
-        return {resource: await future for resource, future in futures.items()}
-
-    def _ask_past(self, resource: Resource, matcher: str, seconds: float) -> PastUsage:
-        end, step = time.time(), max(PAST_STEP_SECONDS, seconds / _PAST_POINTS)
-        query = past_query(resource, f"{_OF_THE_APP}{matcher}", step)
-        answer = self._prometheus.ask_range(query, end - seconds, end, step, PAST_TIMEOUT_SECONDS)
-        if answer.problem:
-            return PastUsage({}, answer.problem, answer.message)
-        apps = {
-            AppKey(series.labels["namespace"], series.labels["app"]): series.points
-            for series in answer.series
-            if series.labels.keys() >= {"namespace", "app"}
-        }
-        return PastUsage(apps)
-
     async def _reachable(self) -> bool:
         """False while the breaker is open; when its time has come, one cheap query decides."""
         if not self._breaker.open:
@@ -212,16 +199,13 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    def _ask_per_pod(self, grouped: _Grouped, kind: MetricType, matcher: str) -> PodAnswer:
+    def _ask_per_pod(self, grouped: Grouped, kind: MetricType, matcher: str) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
         return self._values(grouped.query(matcher), kind, grouped.metric)
 
     def _ask_failures(self, matcher: str) -> PodAnswer:
         """Failed requests per second of each pod."""
-        rates = (
-            f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
-        )
-        return self._values(f"sum by (namespace, pod) ({' or '.join(rates)})", _RPS, "http_requests_total")
+        return self._values(failures_query(matcher), _RPS, "http_requests_total")
 
     def _ask_usage(self, usage: Usage, matcher: str) -> PodAnswer:
         """What sizes are decided on, of each pod's app container."""
@@ -231,7 +215,7 @@ class PrometheusMetrics:
 
     def _ask_latencies(self, matcher: str) -> LatencyAnswer:
         """The histogram of the last minute of each pod."""
-        query = f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
+        query = latencies_query(matcher)
         answer = self._timed(MetricType.LATENCY, query)
         if answer.problem:
             return LatencyAnswer({}, answer.problem, _naming(answer, query))
@@ -298,19 +282,6 @@ class PrometheusMetrics:
         )
 
 
-def past_query(resource: Resource, matchers: str, step: float) -> str:
-    """Usage by namespace and app. Pods that are gone bear no app label any more: a Deployment's are named after it."""
-
-    def by_app(values: str) -> str:
-        return f'label_replace({values}, "app", "$1", "pod", "(.+)-[a-z0-9]+-[a-z0-9]{{5}}")'
-
-    if resource is Resource.MEMORY:
-        peaks = by_app(f"max_over_time(container_memory_working_set_bytes{{{matchers}}}[{step:.0f}s])")
-        return f"max by (namespace, app) ({peaks})"
-    cores = by_app(f"rate(container_cpu_usage_seconds_total{{{matchers}}}[{CPU_RATE_WINDOW_SECONDS:.0f}s])")
-    return f"quantile by (namespace, app) (0.9, {cores}) * count by (namespace, app) ({cores})"
-
-
 _TOO_MANY = QueryAnswer(
     None,
     DataProblem.QUERY_FAILED,
@@ -352,7 +323,7 @@ def _all_unreachable(wanted: Wanted, message: str) -> Snapshot:
     lost = DataProblem.UNREACHABLE, message
     return Snapshot(
         datetime.now(UTC),
-        dict.fromkeys(wanted.kinds & _GROUPED.keys(), PodAnswer({}, *lost)),
+        dict.fromkeys(wanted.kinds & KINDS.keys(), PodAnswer({}, *lost)),
         dict.fromkeys(wanted.queries, QueryAnswer(None, *lost)),
         latencies=LatencyAnswer({}, *lost) if wanted.latencies else None,
         failures=PodAnswer({}, *lost) if wanted.failures else None,

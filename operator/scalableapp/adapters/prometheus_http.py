@@ -6,9 +6,8 @@ drops the warnings with which Prometheus says that an answer is partial.
 
 import contextlib
 import json
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series of a range query: (seconds since 1970, value), oldest first, without what is no number."""
+    """One series of a range query: pairs of Unix time and value, oldest first."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
@@ -62,8 +61,8 @@ class RangeAnswer:
     message: str = ""
 
 
-class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
-    """Asks instant queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
+class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
+    """Asks queries by POST, each within `timeout_seconds`, with at most `connections` at a time."""
 
     def __init__(self, url: str, timeout_seconds: float, connections: int) -> None:
         session = requests.Session()
@@ -74,21 +73,21 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
 
     def ask(self, query: str) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message."""
-        answer = self._asked("query", {"query": query}, self._timeout)
+        answer = self._answer("query", {"query": query})
         return answer if isinstance(answer, Answer) else _read(answer)
 
-    def ask_range(self, query: str, start: float, end: float, step: float, timeout_seconds: float) -> RangeAnswer:
-        """The answer to one query over a range of times. Never raises."""
-        span = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.0f}"}
-        answer = self._asked("query_range", span, timeout_seconds)
+    def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
+        """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
+        form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        answer = self._answer("query_range", form)
         if isinstance(answer, Answer):
-            return RangeAnswer((), answer.problem, answer.message)
+            return RangeAnswer(problem=answer.problem, message=answer.message)
         return _read_range(answer)
 
-    def _asked(self, path: str, data: Mapping[str, str], timeout: float) -> Answer | Mapping[str, Any]:
-        """What Prometheus answered with success, or what went wrong."""
+    def _answer(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
+        """What Prometheus says to a question it understood, else an Answer with the problem."""
         try:
-            status, body = self._post(path, data, timeout)
+            status, body = self._post(endpoint, form)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._unreachable(_reason(error))
         try:
@@ -101,11 +100,14 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
             return _refused(status, answer)
         return answer
 
-    def _post(self, path: str, data: Mapping[str, str], timeout: float) -> tuple[int, bytes]:
+    def _post(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body, within the time-out as a whole, and no larger than we are ready to read."""
-        ends = time.monotonic() + timeout
+        ends = time.monotonic() + self._timeout
         response = self._session.post(
-            f"{self.url}/api/v1/{path}", data={**data, "timeout": f"{timeout:g}s"}, timeout=timeout, stream=True
+            f"{self.url}/api/v1/{endpoint}",
+            data={**form, "timeout": f"{self._timeout:g}s"},
+            timeout=self._timeout,
+            stream=True,
         )
         with contextlib.closing(response):
             body = bytearray()
@@ -113,7 +115,7 @@ class InstantQueries(PrometheusConnect):  # type: ignore[misc]  # the library ha
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 body += chunk
                 if time.monotonic() > ends:
-                    raise requests.Timeout(f"the answer was not complete after {timeout:g} s")
+                    raise requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
                 if len(body) > _LARGEST_ANSWER_BYTES:
                     raise requests.RequestException("the answer is larger than 32 MiB; aggregate the query")
             return response.status_code, bytes(body)
@@ -143,20 +145,16 @@ def _read(answer: Mapping[str, Any]) -> Answer:
 
 
 def _read_range(answer: Mapping[str, Any]) -> RangeAnswer:
-    if warnings := answer.get("warnings"):
-        told = "; ".join(str(warning) for warning in warnings)[:300]
-        return RangeAnswer((), DataProblem.WARNINGS, f"Prometheus warns that its answer may be partial: {told}")
     try:
-        series = tuple(Series(entry["metric"], tuple(_numbers(entry["values"]))) for entry in answer["data"]["result"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        return RangeAnswer((), DataProblem.WRONG_TYPE, f"the answer cannot be read as numbers ({error!r})")
-    return RangeAnswer(series)
-
-
-def _numbers(values: Any) -> Iterator[tuple[float, float]]:
-    for at, text in values:
-        if math.isfinite(value := float(text)):
-            yield float(at), value
+        return RangeAnswer(
+            tuple(
+                Series(entry["metric"], tuple((float(at), float(value)) for at, value in entry["values"]))
+                for entry in answer["data"]["result"]
+            )
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the answer to a range query cannot be read ({error!r})"
+        return RangeAnswer(problem=DataProblem.WRONG_TYPE, message=message)
 
 
 def _refused(status: int, answer: Mapping[str, Any]) -> Answer:

@@ -19,7 +19,10 @@ def activation(case: Case, number: int) -> Ruling | None:
         return None if number else Ruling("Activation", 1, Reason.ACTIVATED, f"{waking}: awake with 1 replica", asked=1)
     if number == 0 or (case.failed and case.current):
         return None
-    message = "no metric is above its activationTarget: asleep with 0 replicas"
+    wakers = " or ".join(
+        f"{metric.label} is above {metric.activation_value:g}" for metric in case.spec.metrics if _wakes(metric)
+    )
+    message = f"no metric is above its activationTarget: asleep with 0 replicas until {wakers}"
     return Ruling("Activation", 0, Reason.ASLEEP, message, asked=0)
 
 
@@ -29,6 +32,11 @@ def _usable(case: Case) -> list[Reading | None]:
         None if proposal.failure else readings[metric.label]
         for metric, proposal in zip(case.spec.metrics, case.proposals, strict=True)
     ]
+
+
+def _wakes(metric: Metric) -> bool:
+    """Whether the metric can be measured without pods."""
+    return metric.type is MetricType.PROMETHEUS
 
 
 def _above(metric: Metric, reading: Reading | None) -> str:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from scalableapp.core.explain import Reason, clock, count, duration
+from scalableapp.core.explain import Reason, clock, count, duration, when
 from scalableapp.core.model import Recommendation, ScaleEvent
 from scalableapp.core.rules import Case, Ruling
 from scalableapp.core.scaling import Policy, PolicyType, ScaleDown, ScaleUp, SelectPolicy
@@ -22,32 +22,37 @@ def stabilization(case: Case, number: int) -> Ruling | None:
     """
     up = _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds)
     down = _within(case, case.down_window_seconds)
-    lowest = min((entry.replicas for entry in up), default=number)
-    highest = max((entry.replicas for entry in down), default=number)
+    lowest = min([entry.replicas for entry in up], default=number)
+    highest = max([entry.replicas for entry in down], default=number)
     value = min(max(case.current, min(lowest, number)), max(highest, number))
     if value > number:
-        binding = [entry for entry in down if entry.replicas >= value][-1]
-        return _stabilized(case, number, value, binding, case.horizontal.behavior.scale_down)
+        return _stabilized(case, number, value, [entry for entry in down if entry.replicas >= value][-1], down)
     if value < number:
-        binding = [entry for entry in up if entry.replicas <= value][-1]
-        return _stabilized(case, number, value, binding, case.horizontal.behavior.scale_up)
+        return _stabilized(case, number, value, [entry for entry in up if entry.replicas <= value][-1], up)
     return None
 
 
 def _within(case: Case, window_seconds: int) -> list[Recommendation]:
+    if not window_seconds:
+        return []
     cutoff = case.observation.now - timedelta(seconds=window_seconds)
-    return [entry for entry in case.history.recommendations if entry.at > cutoff] if window_seconds else []
+    return [entry for entry in case.history.recommendations if entry.at > cutoff]
 
 
-def _stabilized(case: Case, number: int, value: int, binding: Recommendation, rules: ScaleUp | ScaleDown) -> Ruling:
-    up = isinstance(rules, ScaleUp)
-    window = rules.stabilization_window_seconds if isinstance(rules, ScaleUp) else case.down_window_seconds
-    ends = binding.at + timedelta(seconds=window)
-    longer = duration((ends - case.observation.now).total_seconds())
+def _stabilized(
+    case: Case, number: int, value: int, binding: Recommendation, window: Iterable[Recommendation]
+) -> Ruling:
+    up, now, behavior = value < number, case.observation.now, case.horizontal.behavior
+    seconds = behavior.scale_up.stabilization_window_seconds if up else case.down_window_seconds
+    ends = binding.at + timedelta(seconds=seconds)
+    longer = duration((ends - now).total_seconds())
     held = f"held {longer} longer" if value == case.current else f"held at {value} for {longer} longer"
+    following = [number, *(entry.replicas for entry in window if entry.at > binding.at)]
     message = (
         f"scale-{'up' if up else 'down'} to {number} {held} by the stabilisation window: "
-        f"{binding.replicas} was recommended at {clock(binding.at)}"
+        f"{binding.replicas} was recommended at {clock(binding.at, now)}; "
+        f"{min(following) if up else max(following)} from {clock(ends, now)} on, "
+        f"{'if as much is still' if up else 'unless more is'} asked for"
     )
     reason = Reason.SCALE_UP_STABILIZED if up else Reason.SCALE_DOWN_STABILIZED
     return Ruling("Stabilization", value, reason, message, limits=True)
@@ -113,18 +118,18 @@ def _limited(case: Case, number: int, limit: int, policy: Policy) -> Ruling:
     amount = f"{policy.value} %" if policy.type is PolicyType.PERCENT else count(policy.value, "pod")
     message = (
         f"scale-{'up' if up else 'down'} to {number} limited to {limit} by the policy of {amount} per "
-        f"{duration(policy.period_seconds)}; more in {duration(_next_step(case, limit, policy, up))}"
+        f"{duration(policy.period_seconds)}; more {when(_next_step(case, limit, policy, up), case.observation.now)}"
     )
     reason = Reason.SCALE_UP_LIMIT if up else Reason.SCALE_DOWN_LIMIT
     return Ruling("Rate", limit, reason, message, limits=True)
 
 
-def _next_step(case: Case, limit: int, policy: Policy, up: bool) -> float:
-    """Seconds until the policy gives way: when the oldest change leaves its period, or this step's own does."""
+def _next_step(case: Case, limit: int, policy: Policy, up: bool) -> datetime:
+    """When the policy gives way: when the oldest change leaves its period, or this step's own does."""
     now = case.observation.now
     same_way: list[datetime] = [event.at for event in _in_period(policy, case) if (event.change > 0) == up]
     oldest = min(same_way, default=now) if limit == case.current else now
-    return policy.period_seconds - (now - oldest).total_seconds()
+    return oldest + timedelta(seconds=policy.period_seconds)
 
 
 def _disabled(case: Case, number: int, direction: str, reason: Reason) -> Ruling:

@@ -1,8 +1,10 @@
 """Means of a load over 5 minutes, for 8 days: what a season of an hour, a day or a week is read from."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 
 BUCKET_SECONDS = 300
 MOST_BUCKETS = 8 * 24 * 12
@@ -21,6 +23,21 @@ class Buckets:
     number: int = -1
     total: float = 0.0
     count: int = 0
+
+    @classmethod
+    def of(cls, samples: Iterable[tuple[datetime, float]]) -> "Buckets":
+        """What adding the samples one by one, oldest first, comes to; days of them in one go."""
+        means: list[float] = []
+        number, total, count = -1, 0.0, 0
+        for at, load in samples:
+            if (now := int(at.timestamp() // BUCKET_SECONDS)) == number:
+                total, count = total + load, count + 1
+                continue
+            if count:
+                means += [total / count, *repeat(_NOTHING, min(now - number - 1, MOST_BUCKETS))]
+            number, total, count = now, load, 1
+        means = means[-MOST_BUCKETS:]
+        return cls(number - len(means) if count else 0, tuple(means), number, total, count)
 
     def add(self, at: datetime, load: float) -> "Buckets":
         """With one more sample, which must not be older than the last one."""

@@ -23,6 +23,8 @@ _OUTLIER = 1.5
 # The line's level follows within some ten minutes what the slope takes hours for: a slower release, a colder cache.
 _LEVEL_GAIN = 0.1
 _MOST_LEVEL = 2.0
+# Fewer slow requests than this are none: shares between two bounds of a histogram are interpolated.
+_ONE_SLOW = 0.5
 # Beyond this share, queues make a minute say nothing but "too much".
 _OVERLOADED = 0.3
 _OVERLOAD_STEP = 0.1
@@ -42,12 +44,16 @@ class Limits(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """A minute of steady load: requests, those per second and pod, the share of slow ones, CPU used of the limit."""
+    """A minute: requests, those per second and pod, the share of slow ones, CPU used of the limit.
+
+    Where the load was not steady, queues and averages blur the line; that pods carried it well counts all the same.
+    """
 
     requests: float
     per_pod: float
     slow_share: float
     utilisation: float | None = None
+    steady: bool = True
 
 
 class _Line(NamedTuple):
@@ -114,14 +120,11 @@ class Capacity:
     def seen(self, minute: Minute, limits: Limits) -> "Capacity":
         """With one more minute."""
         if minute.slow_share > _OVERLOADED:
-            return self._overloaded()
+            return self._overloaded() if minute.steady else self
         x = math.log(minute.per_pod)
         slow = minute.slow_share * minute.requests + 0.5  # half a request, since ln(0) is no number
         y = math.log(slow / (minute.requests + 1))
-        error = y - self.line.at(x) - self.level if self.line.weight else 0.0
-        weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
-        line = self.line.with_point(x, y, weight)
-        level = self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
+        line, level = self._with(x, y, slow) if self._is_news(minute, x, y) else (self.line, self.level)
         highest = max(self.highest_well, x) if minute.slow_share <= limits.slow_limit else self.highest_well
         crossing = line.where(math.log(limits.slow_limit) - level)
         least, most = _one_at_a_time(minute, y, limits), _full(x, minute.utilisation)
@@ -129,6 +132,24 @@ class Capacity:
             min(max(min(crossing, highest + beyond), least), most) for beyond in (_MOST_TRUSTED, _MOST_EXPECTED)
         )
         return Capacity(trusted, estimate, highest, level, line, self.minutes + 1)
+
+    def _is_news(self, minute: Minute, x: float, y: float) -> bool:
+        """Whether the minute says something of the line.
+
+        That few requests had no slow one among them is no news where the line expects fewer than one: taken for more,
+        each quiet night would make pods look slower than they are.
+        """
+        if not self.line.weight:
+            return True
+        none_slow = minute.slow_share * minute.requests < _ONE_SLOW
+        return minute.steady and not (none_slow and y >= self.line.at(x) + self.level)
+
+    def _with(self, x: float, y: float, slow: float) -> tuple[_Line, float]:
+        """Line and level with one more point, of so many slow requests."""
+        error = y - self.line.at(x) - self.level if self.line.weight else 0.0
+        weight = 1 / (1 / slow + _OWN_VARIANCE) * min(1.0, _OUTLIER / max(abs(error), 1e-9))
+        line = self.line.with_point(x, y, weight)
+        return line, self.level + _LEVEL_GAIN * weight / _BEST_WEIGHT * (y - line.at(x) - self.level)
 
     def _overloaded(self) -> "Capacity":
         step = min(_OVERLOAD_STEP, _MOST_LEVEL - self.level)

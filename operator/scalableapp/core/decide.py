@@ -12,9 +12,10 @@ from scalableapp.core.bounds import Bound, bounds_at
 from scalableapp.core.burst import burst
 from scalableapp.core.combine import combined
 from scalableapp.core.explain import Reason
-from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, rollout, scheduled, sized_only
+from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, recalling, rollout, scheduled, sized_only
 from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
+from scalableapp.core.interval import outlook
 from scalableapp.core.model import NO_SURPLUS, NOTHING_LEARNED, Decision, History, Observation, Recommendation, Step
 from scalableapp.core.objective_rules import idle_time, objective
 from scalableapp.core.outage import fallback, outage_after
@@ -62,14 +63,15 @@ def _bounds(case: Case, number: int) -> Ruling | None:
     """What was asked for, cut to the bounds in force."""
     least, most = case.bounds
     if number > most.value:
-        return _limited(most, Reason.TOO_MANY_REPLICAS)
+        return _limited(number, most, Reason.TOO_MANY_REPLICAS)
     if number < least.value:
-        return _limited(least, Reason.TOO_FEW_REPLICAS)
+        return _limited(number, least, Reason.TOO_FEW_REPLICAS)
     return None
 
 
-def _limited(bound: Bound, reason: Reason) -> Ruling:
-    return Ruling("Bounds", bound.value, reason, f"limited to {bound.value} by {bound.stated_by}", limits=True)
+def _limited(number: int, bound: Bound, reason: Reason) -> Ruling:
+    message = f"{number} limited to {bound.value} by {bound.stated_by}"
+    return Ruling("Bounds", bound.value, reason, message, limits=True)
 
 
 RULES: tuple[Rule, ...] = (
@@ -80,6 +82,7 @@ RULES: tuple[Rule, ...] = (
     out_of_bounds,
     sized_only,
     rollout,
+    recalling,
     combined,
     objective,
     fallback,
@@ -90,6 +93,7 @@ RULES: tuple[Rule, ...] = (
     prediction,
     _bounds,
     rate,
+    outlook,
 )
 
 

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     CONFLICTED = "Conflicted"  # somebody else scales this workload
     PINNED = "Pinned"  # spec.replicas
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # measurements of a surge mislead
+    RECALLING = "Recalling"  # the operator has just started, and an objective's past is being read
     NO_READY_PODS = "NoReadyPods"  # nothing serves yet, so nothing can be measured
     AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a moment ago
     FALLBACK = "Fallback"  # no metric can be used: spec.scaling.horizontal.fallback
@@ -45,9 +46,15 @@ def duration(seconds: float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
-def clock(at: datetime) -> str:
-    """Time of day of a moment, "12:03:15"."""
-    return f"{at.hour:02d}:{at.minute:02d}:{at.second:02d}"
+def clock(at: datetime, now: datetime) -> str:
+    """A moment in UTC, with its date unless that is today's: "12:03:15 UTC", "2026-11-22 23:58:00 UTC"."""
+    day = "" if at.date() == now.date() else f"{at:%Y-%m-%d} "
+    return f"{day}{at.hour:02d}:{at.minute:02d}:{at.second:02d} UTC"
+
+
+def when(at: datetime, now: datetime) -> str:
+    """A moment to come, from now and by the clock: "in 12 s (12:06:47 UTC)". Words may be read long after."""
+    return f"in {duration((at - now).total_seconds())} ({clock(at, now)})"
 
 
 def count(number: int, noun: str) -> str:

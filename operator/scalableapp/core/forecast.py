@@ -7,13 +7,14 @@ expected costs nine times as much as one that did not come. (A plain mean error 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 from scalableapp.core.buckets import Buckets
+from scalableapp.core.explain import duration
 
 STEP_SECONDS = 15.0
 # The trend of the last 5 minutes: longer and it misses turns, shorter and it follows noise.
@@ -88,6 +89,29 @@ def learn(history: LoadHistory, sample: Sample, horizon_seconds: float) -> LoadH
     return replace(seen, pending=(*pending, Pending(due, expected)), verdict=_verdict(seen.errors))
 
 
+def replay(samples: Iterable[Sample], horizon_seconds: float) -> LoadHistory:
+    """What learning the samples one by one, oldest first, comes to.
+
+    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that nobody scores.
+    """
+    thinned = _thinned(samples)
+    if not thinned:
+        return LoadHistory()
+    scored = MOST_FORECASTS * STEP_SECONDS + TREND_SECONDS + 2 * horizon_seconds
+    split = next(i for i, sample in enumerate(thinned) if _seconds(sample.at, thinned[-1].at) <= scored)
+    start = LoadHistory(buckets=Buckets.of(thinned[:split]))
+    return reduce(lambda history, sample: learn(history, sample, horizon_seconds), thinned[split:], start)
+
+
+def _thinned(samples: Iterable[Sample]) -> list[Sample]:
+    """At most one sample a step, as `learn` takes them."""
+    kept: list[Sample] = []
+    for sample in samples:
+        if not kept or _seconds(kept[-1].at, sample.at) >= STEP_SECONDS - 0.5:
+            kept.append(sample)
+    return kept
+
+
 def _scored(history: LoadHistory, sample: Sample) -> tuple[tuple[float | None, ...], ...]:
     """The errors so far, and those of the forecasts whose moment has come."""
     if not history.recent or _seconds(history.recent[-1].at, sample.at) > 3 * STEP_SECONDS:
@@ -141,7 +165,10 @@ MODELS: dict[str, Model] = {
 
 def _verdict(errors: tuple[tuple[float | None, ...], ...]) -> Verdict:
     if len(errors) < LEAST_FORECASTS:
-        return Verdict(None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model")
+        left = duration((LEAST_FORECASTS - len(errors)) * STEP_SECONDS)
+        return Verdict(
+            None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model, {left} more"
+        )
     shares = {name: share for i, name in enumerate(MODELS) if i and (share := _share(errors, i)) is not None}
     if not shares:
         return Verdict(None, "no model has enough load of the past to go by")

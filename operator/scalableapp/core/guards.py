@@ -2,7 +2,7 @@
 
 from scalableapp.core.behavior import rate
 from scalableapp.core.bounds import outlook
-from scalableapp.core.explain import Reason, count
+from scalableapp.core.explain import Reason, clock, count
 from scalableapp.core.model import SCHEDULE, Step
 from scalableapp.core.rules import Case, Ruling
 from scalableapp.core.scaling import Mode
@@ -84,6 +84,18 @@ def rollout(case: Case, number: int) -> Ruling | None:
         return None
     message = "a rollout is under way and its extra pods distort the metrics; decisions go on when it is complete"
     return _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, number, message)
+
+
+def recalling(case: Case, number: int) -> Ruling | None:
+    """After a restart an objective knows nothing of its app until Prometheus' history has been replayed."""
+    until, now = case.observation.recall_until, case.observation.now
+    if until is None or now >= until:
+        return None
+    message = (
+        "the operator has just started and reads from Prometheus' history what the app has taught; decisions go on "
+        f"when it has, {clock(until, now)} at the latest"
+    )
+    return _hold("Recall", Reason.RECALLING, number, message)
 
 
 def _hold(rule: str, reason: Reason, number: int, why: str) -> Ruling:

@@ -51,6 +51,11 @@ def record_scale(history: History, at: datetime, change: int, spec: ScalableAppS
     return replace(history, scale_events=_recent(events, at, spec.scaling.horizontal.behavior))
 
 
+def longest_window_seconds(behavior: Behavior) -> float:
+    """How far back recommendations count."""
+    return float(max(behavior.scale_up.stabilization_window_seconds, behavior.scale_down.window_seconds))
+
+
 def _still_eligible(
     entries: tuple[Recommendation, ...], now: datetime, behavior: Behavior
 ) -> tuple[Recommendation, ...]:

@@ -8,7 +8,7 @@ an app without any ready pod is never scaled down.
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
 from scalableapp.core.explain import count, in_unit_of
@@ -20,7 +20,6 @@ from scalableapp.core.quality import (
     bad_reading,
     no_ready_pods,
     no_samples,
-    seconds_between,
     serves,
     too_thin,
 )
@@ -29,10 +28,11 @@ from scalableapp.core.scaling import Behavior
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
 # believed only while the pod is ready, since starting up burns CPU that no load caused.
-CPU_INITIALIZATION_SECONDS = 300.0
+_CPU_INITIALIZATION = timedelta(seconds=300)
 # HPA's --horizontal-pod-autoscaler-initial-readiness-delay: a pod that turned unready this soon after its
 # start has never been ready, so its CPU is still start-up.
-INITIAL_READINESS_SECONDS = 30.0
+_INITIAL_READINESS = timedelta(seconds=30)
+_CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
 
 _MOST_REPLICAS = 2**31 - 1  # replicas are an int32 in Kubernetes
 _NOT_MEASURED = Reading(problem=DataProblem.EMPTY, message="nothing was measured")
@@ -109,7 +109,7 @@ def replicas_for_pods(
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
-        return Answer(current if tolerance.holds(ratio) else _ceil(measured / target), ratio)
+        return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(measured / target), ratio)
     missing = (target if ratio <= 1 else 0.0,) * groups.missing
     filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
     size += groups.missing + unready
@@ -130,7 +130,7 @@ def _all_at(percentile: int | None, values: tuple[float, ...]) -> float:
 def replicas_for_total(total: float, target: float, current: int, tolerance: Tolerance) -> Answer:
     """HPA's rule for AverageValue: `target` is what one of the `current` replicas should carry of the total."""
     ratio = _exact(total / (target * max(current, 1)))
-    return Answer(current if current and tolerance.holds(ratio) else _ceil(total / target), ratio)
+    return _kept(current, ratio) if current and tolerance.holds(ratio) else Answer(_ceil(total / target), ratio)
 
 
 def replicas_for_value(value: float, target: float, ready: int, current: int, tolerance: Tolerance) -> Answer:
@@ -141,7 +141,11 @@ def replicas_for_value(value: float, target: float, ready: int, current: int, to
     ratio = _exact(value / target)
     if current == 0:
         return Answer(_ceil(ratio), ratio)
-    return Answer(current if tolerance.holds(ratio) else _ceil(value / target * ready), ratio)
+    return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(value / target * ready), ratio)
+
+
+def _kept(current: int, ratio: float) -> Answer:
+    return Answer(current, ratio, "" if ratio == 1 else ", within the tolerance")
 
 
 def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: datetime, cpu: bool) -> PodGroups:
@@ -166,9 +170,9 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
 def _is_starting(pod: PodState, now: datetime) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
-    if seconds_between(pod.started_at, now) < CPU_INITIALIZATION_SECONDS:
-        return not pod.ready or seconds_between(changed_at, now) < CPU_RATE_WINDOW_SECONDS
-    return not pod.ready and seconds_between(pod.started_at, changed_at) < INITIAL_READINESS_SECONDS
+    if now - pod.started_at < _CPU_INITIALIZATION:
+        return not pod.ready or now - changed_at < _CPU_RATE_WINDOW
+    return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
 
 def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observation, tolerance: Tolerance) -> Proposal:

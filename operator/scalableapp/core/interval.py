@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from scalableapp.core.explain import when
+from scalableapp.core.rules import Case, Ruling
 from scalableapp.core.scaling import Scaling
 
 # Ticks come on a grid, some a moment early: 29.9 s after the last one is 30 s, or it would become 35 s.
@@ -16,3 +18,13 @@ def due(scaling: Scaling, last: datetime | None, now: datetime) -> bool:
     if scaling.interval_seconds is None or last is None:
         return True
     return not timedelta(0) <= now - last < timedelta(seconds=scaling.interval_seconds - TICK_JITTER_SECONDS)
+
+
+def outlook(case: Case, number: int) -> Ruling | None:
+    """Says when an app with an interval of its own is decided on again."""
+    seconds = case.spec.scaling.interval_seconds
+    if seconds is None:
+        return None
+    now = case.observation.now
+    following = when(now + timedelta(seconds=seconds), now)
+    return Ruling("Interval", number, "", f"decided on again {following}, by intervalSeconds")

@@ -98,7 +98,10 @@ class PodState:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One app at one moment. `replicas` is what its Deployment asks for, not what runs."""
+    """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
+
+    `recall_until`: after a restart, until when what an objective has learned is waited for.
+    """
 
     now: datetime
     replicas: int
@@ -106,6 +109,7 @@ class Observation:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     service_level: ServiceLevel = NOT_LOOKED_AT
     rollout: bool = False
+    recall_until: datetime | None = None
     conflict: str = ""
 
 

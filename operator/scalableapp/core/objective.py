@@ -29,7 +29,7 @@ _MOST_LOG_PRICE = 4.0
 _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
 # Pods are removed when those too many have idled so long together: two for five minutes, as HPA's window has it.
 IDLE_POD_SECONDS = 600.0
-# A minute teaches capacity when its load stayed within this factor: else queues and averages blur it.
+# A minute was steady when its load stayed within this factor.
 _STEADY = math.exp(0.2)
 _MINUTE = 60.0
 # A longer pause between two samples teaches no more than this: nobody knows what was in between.
@@ -203,15 +203,13 @@ def _capacity(
     if sample.at - learned.minute_ended < _MINUTE:
         return learned.capacity, learned.minute_ended
     minute = _minute(recent, sample, sample.slow_share)
-    return learned.capacity.seen(minute, objective.limits) if minute else learned.capacity, sample.at
+    return learned.capacity.seen(minute, objective.limits), sample.at
 
 
-def _minute(recent: tuple[Moment, ...], sample: Sample, slow_share: float) -> Minute | None:
-    """The last minute, if its load was steady."""
+def _minute(recent: tuple[Moment, ...], sample: Sample, slow_share: float) -> Minute:
+    """The last minute."""
     moments = [moment for moment in recent if moment.at > sample.at - _MINUTE]
     loads = [moment.load for moment in moments]
     pods = sum(moment.ready for moment in moments)
-    if min(loads) <= 0 or max(loads) > _STEADY * min(loads) or not pods:
-        return None
-    load = sum(loads)
-    return Minute(_MINUTE * load / len(loads), load / pods, slow_share, sample.utilisation)
+    load, steady = sum(loads), 0 < max(loads) <= _STEADY * min(loads)
+    return Minute(_MINUTE * load / len(loads), load / pods, slow_share, sample.utilisation, steady)

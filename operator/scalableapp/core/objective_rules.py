@@ -1,6 +1,8 @@
 """The rules of objective mode: the plan beside the metrics, and no haste on the way down."""
 
-from scalableapp.core.explain import Reason, count, duration
+from datetime import timedelta
+
+from scalableapp.core.explain import Reason, clock, count, duration
 from scalableapp.core.objective import IDLE_POD_SECONDS, elapsed_seconds, without_haste
 from scalableapp.core.pursuit import LABEL
 from scalableapp.core.rules import Case, Ruling
@@ -30,7 +32,8 @@ def idle_time(case: Case, number: int) -> Ruling | None:
     if not case.waits_by_idle_time:
         return None
     wanted = max(number, case.bounds.least.value)
-    elapsed = elapsed_seconds(case.history.learned, case.observation.now.timestamp())
+    now = case.observation.now
+    elapsed = elapsed_seconds(case.history.learned, now.timestamp())
     value, surplus = without_haste(case.history.surplus, wanted, case.current, elapsed)
     if value == wanted:
         return None
@@ -38,7 +41,8 @@ def idle_time(case: Case, number: int) -> Ruling | None:
         left = (IDLE_POD_SECONDS - surplus.pod_seconds) / (case.current - wanted)
         message = (
             f"scale-down to {wanted} held {duration(left)} longer: {count(case.current - wanted, 'pod')} too many must "
-            f"idle {IDLE_POD_SECONDS:.0f} s together, {surplus.pod_seconds:.0f} s have passed"
+            f"idle {IDLE_POD_SECONDS:.0f} s together, {surplus.pod_seconds:.0f} s have passed; {wanted} from "
+            f"{clock(now + timedelta(seconds=left), now)} on, unless more is asked for"
         )
     else:
         message = f"scale-down to {wanted} held at {value}: so many were wanted since pods became too many"

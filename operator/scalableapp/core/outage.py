@@ -1,9 +1,9 @@
 """No metric can be used: since when, and what `fallback` makes of it."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from scalableapp.core.explain import Reason, count, duration
+from scalableapp.core.explain import Reason, clock, count, duration
 from scalableapp.core.horizontal import Proposal
 from scalableapp.core.model import Outage
 from scalableapp.core.occasions import FallbackBehavior
@@ -29,16 +29,24 @@ def fallback(case: Case, number: int) -> Ruling | None:
     outage = case.outage
     if outage is None:
         return None
-    rules = case.horizontal.fallback
-    lasted = seconds_between(outage.since, case.observation.now)
+    rules, now = case.horizontal.fallback, case.observation.now
+    since = f"no metric could be used since {clock(outage.since, now)}"
     least = max(number, outage.replicas)
-    if rules.replicas is None or lasted < rules.after_seconds:
-        return _restored(outage, least) if least > number else None
+    if rules.replicas is None:
+        return _restored(since, least, number)
     value = rules.replicas if rules.behavior is FallbackBehavior.STATIC else max(least, rules.replicas)
-    message = f"no metric could be used for {duration(lasted)}: fallback {rules.behavior} to {count(value, 'replica')}"
+    what = f"fallback {rules.behavior} to {count(value, 'replica')}"
+    lasted = seconds_between(outage.since, now)
+    if lasted < rules.after_seconds:
+        starts = clock(outage.since + timedelta(seconds=rules.after_seconds), now)
+        return _restored(since, least, number, f"; {what} at {starts} unless one can be used by then")
+    message = f"{since} ({duration(lasted)}): {what} until one can be used again"
     return Ruling("Fallback", value, Reason.FALLBACK, message, active=False)
 
 
-def _restored(outage: Outage, least: int) -> Ruling:
-    message = f"raised to the {count(least, 'replica')} of {outage.since:%H:%M:%S}, when metrics could last be used"
-    return Ruling("Fallback", least, Reason.FALLBACK, message, active=False)
+def _restored(since: str, least: int, number: int, outlook: str = "") -> Ruling:
+    """The last good number, told even where it is there already: what comes next is asked for in an outage."""
+    if least > number:
+        message = f"{since}: raised to the {count(least, 'replica')} of then{outlook}"
+        return Ruling("Fallback", least, Reason.FALLBACK, message, active=False)
+    return Ruling("Fallback", number, "", f"{since}: not below {count(least, 'replica')} meanwhile{outlook}")

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import reduce
 
 from scalableapp.core.explain import Reason, count, duration
-from scalableapp.core.forecast import LoadHistory, Sample, learn
+from scalableapp.core.forecast import LoadHistory, Sample, learn, replay
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import Observation, Startups
 from scalableapp.core.pursuit import usual_startup_seconds
@@ -41,9 +41,13 @@ def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> L
 
     Steps of 5 minutes are enough for the seasons, and of 15 s for the last hour, in which the models are judged.
     """
-    horizon = horizon_seconds(startups)
     usable = (Sample(at, load) for at, load in samples if 0 <= load < LARGEST_VALUE)
-    return reduce(lambda loads, sample: learn(loads, sample, horizon), usable, LoadHistory())
+    return replay(usable, horizon_seconds(startups))
+
+
+def rejoined(past: LoadHistory, live: LoadHistory, startups: Startups) -> LoadHistory:
+    """`past` as replayed, and what has been learnt live since it was asked for."""
+    return reduce(lambda loads, sample: learn(loads, sample, horizon_seconds(startups)), live.recent, past)
 
 
 def horizon_seconds(startups: Startups) -> float:

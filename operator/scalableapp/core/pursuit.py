@@ -32,6 +32,8 @@ LABEL = "Objective"
 RATE_WINDOW_SECONDS = 20
 # As long as no start has been measured.
 _UNKNOWN_STARTUP_SECONDS = 30.0
+# One request in eleven days is none: logarithms and ratios of less are noise.
+_LEAST_LOAD = 1e-6
 # What a pod carries is believed for so long without any word on how fast requests are answered.
 _BELIEVED_SECONDS = 300.0
 # CPU beyond its limit says that the limit is not what holds the pods: then it tells nothing of how full they are.
@@ -109,16 +111,19 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     level = observation.service_level
     ready = sum(map(serves, observation.pods))
     load = _whole_load(level.load, observation)
+    if load < _LEAST_LOAD:
+        load = 0.0
     return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, level))
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
     """Requests per second of all pods; one that serves and has missed a scrape carries what the others do."""
+    total = reading.total or 0.0
     if not reading.per_pod:
-        return reading.total or 0.0
+        return total
     seen = math.fsum(reading.per_pod.values())
     missing = sum(name not in reading.per_pod for name in pods_with_samples(observation))
-    return seen * (1 + missing / len(reading.per_pod))
+    return max(total, seen * (1 + missing / len(reading.per_pod)))
 
 
 def _slow_share(level: ServiceLevel) -> float | None:

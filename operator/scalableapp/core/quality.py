@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from scalableapp.core.explain import Reason, count
+from scalableapp.core.explain import Reason, count, when
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 
@@ -14,6 +14,7 @@ from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 CPU_RATE_WINDOW_SECONDS = 60.0
 # A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
 SAMPLE_DELAY_SECONDS = 30.0
+_SAMPLE_DELAY = timedelta(seconds=SAMPLE_DELAY_SECONDS)
 # Below this share of ready pods with samples the others are more likely unseen than idle.
 LEAST_COVERAGE = 0.5
 LARGEST_VALUE = 1e100  # beyond anything measured, and small enough for sums and ratios to stay finite
@@ -61,9 +62,12 @@ def no_samples(metric: Metric, observation: Observation, message: str = "") -> F
         return no_ready_pods(metric)
     delay = CPU_RATE_WINDOW_SECONDS if metric.type is MetricType.CPU else SAMPLE_DELAY_SECONDS
     if serving and all(_ready_seconds(pod, observation.now) < delay for pod in serving):
+        longest = max(_ready_seconds(pod, observation.now) for pod in serving)
+        expected = when(observation.now + timedelta(seconds=delay - longest), observation.now)
         return Failure(
             Reason.AWAITING_SAMPLES,
-            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago",
+            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago "
+            f"and can have one {expected}",
         )
     return _data_failure(
         metric, DataProblem.EMPTY, message or "none of the ready pods has a sample; check its scraping"
@@ -83,10 +87,9 @@ def too_thin(metric: Metric, values: Mapping[str, float], observation: Observati
 
 def pods_with_samples(observation: Observation) -> list[str]:
     """Names of the pods that serve for long enough to have a sample, if all goes well."""
+    latest = observation.now - _SAMPLE_DELAY
     return [
-        pod.name
-        for pod in observation.pods
-        if serves(pod) and _ready_seconds(pod, observation.now) >= SAMPLE_DELAY_SECONDS
+        pod.name for pod in observation.pods if serves(pod) and (pod.readiness_changed_at or pod.started_at) <= latest
     ]
 
 

@@ -18,10 +18,12 @@ def learn(startups: Startups, pods: tuple[PodState, ...]) -> Startups:
 
     Pods that an operator finds serving when it starts are measured, too: their readiness says since when.
     """
-    there = {pod.name for pod in pods}
-    fresh = [pod for pod in pods if pod.name not in startups.measured and serves(pod) and pod.readiness_changed_at]
-    if not fresh and startups.measured <= there:
+    known = startups.measured
+    unknown = [pod for pod in pods if pod.name not in known]
+    fresh = [pod for pod in unknown if serves(pod) and pod.readiness_changed_at]
+    if not fresh and len(pods) - len(unknown) == len(known):  # none is new, none has gone
         return startups
+    there = {pod.name for pod in pods}
     fresh.sort(key=lambda pod: pod.readiness_changed_at or pod.started_at)
     samples = (*startups.samples, *filter(_is_startup, map(_seconds_to_ready, fresh)))
     return Startups(samples[-MOST_SAMPLES:], startups.measured & there | {pod.name for pod in fresh})

@@ -116,6 +116,12 @@ def _surplus(entry: object) -> Surplus:
         return NO_SURPLUS
 
 
+def newest_recommendation(status: Mapping[str, Any]) -> datetime:
+    """When the last recommendation in status was made; long ago, if there is none."""
+    times = [at for at, _ in _entries(status, "recommendations", "replicas")]
+    return times[-1] if times else datetime.min.replace(tzinfo=UTC)
+
+
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
 # An app that starts is not in trouble: these reasons get no Event.
 _QUIET = {"PodsNotReady", "Deploying"}

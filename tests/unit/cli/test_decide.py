@@ -46,7 +46,7 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 def test_a_line_is_answered_with_the_decision_and_its_chain(ask: Any) -> None:
     status, (answer,) = ask(situation(400))
     told = "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: asks for 8 replicas"
-    limited = "scale-up to 8 limited to 7 by the policy of 4 pods per 15 s; more in 15 s"
+    limited = "scale-up to 8 limited to 7 by the policy of 4 pods per 15 s; more in 15 s (12:06:50 UTC)"
     assert status == 0
     assert answer == {
         "replicas": 7,
@@ -215,7 +215,7 @@ def test_the_loads_of_the_past_let_a_forecast_be_made(ask: Any) -> None:
     _, (ahead, plain) = ask(rising, situation(750, 15, spec=spec, history={"load": ramp[:20]}))
     assert (ahead["replicas"], ahead["reason"]) == (16, "Predicted")
     assert (plain["replicas"], plain["reason"]) == (15, "DesiredWithinRange")
-    assert plain["message"].endswith("forecasts are in that it takes to judge a model")
+    assert plain["message"].endswith("18 of 40 forecasts are in that it takes to judge a model, 5 m 30 s more")
 
 
 def test_following_remembers_since_when_there_is_no_data(ask: Any) -> None:

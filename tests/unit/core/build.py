@@ -26,8 +26,8 @@ def ago(seconds: float) -> datetime:
 
 
 def app(*metrics: Mapping[str, Any], replicas: int | None = None, **horizontal: Any) -> ScalableAppSpec:
-    """A spec that scales on `metrics`; scaling.paused and dryRun are keywords, the rest goes to horizontal."""
-    scaling = {name: horizontal.pop(name) for name in ("paused", "dryRun") if name in horizontal}
+    """A spec that scales on `metrics`; paused, dryRun and intervalSeconds go to scaling, the rest to horizontal."""
+    scaling = {name: horizontal.pop(name) for name in ("paused", "dryRun", "intervalSeconds") if name in horizontal}
     horizontal = {"minReplicas": 1, "maxReplicas": 100, "metrics": list(metrics or (RPS,)), **horizontal}
     pin = {} if replicas is None else {"replicas": replicas}
     return parse_spec({"image": "app:1", "scaling": {**scaling, "horizontal": horizontal}, **pin})

@@ -108,7 +108,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {200: 9},
             {},
-            "scale-down to 4 held 1 m 40 s longer by the stabilisation window: 9 was recommended at 12:03:15",
+            "scale-down to 4 held 1 m 40 s longer by the stabilisation window: 9 was recommended at 12:03:15 UTC; "
+            "4 from 12:08:15 UTC on, unless more is asked for",
             id="window",
         ),
         pytest.param(
@@ -116,7 +117,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {250: 9, 200: 7},
             {},
-            "scale-down to 4 held 50 s longer by the stabilisation window: 9 was recommended at 12:02:25",
+            "scale-down to 4 held 50 s longer by the stabilisation window: 9 was recommended at 12:02:25 UTC; "
+            "7 from 12:07:25 UTC on, unless more is asked for",
             id="the first change comes when the highest has passed",
         ),
         pytest.param(
@@ -124,7 +126,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {200: 7},
             {},
-            "scale-down to 4 held at 7 for 1 m 40 s longer by the stabilisation window: 7 was recommended at 12:03:15",
+            "scale-down to 4 held at 7 for 1 m 40 s longer by the stabilisation window: 7 was recommended at 12:03:15 "
+            "UTC; 4 from 12:08:15 UTC on, unless more is asked for",
             id="window half way",
         ),
         pytest.param(
@@ -132,7 +135,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             free(up={"policies": [PODS_4]}),
             {},
             {},
-            "scale-up to 60 limited to 13 by the policy of 4 pods per 1 m; more in 1 m",
+            "scale-up to 60 limited to 13 by the policy of 4 pods per 1 m; more in 1 m (12:07:35 UTC)",
             id="policy",
         ),
         pytest.param(
@@ -140,7 +143,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             free(up={"policies": [PODS_4]}),
             {},
             {50: 2, 20: 2},
-            "scale-up to 60 limited to 9 by the policy of 4 pods per 1 m; more in 10 s",
+            "scale-up to 60 limited to 9 by the policy of 4 pods per 1 m; more in 10 s (12:06:45 UTC)",
             id="policy used up",
         ),
         pytest.param(

@@ -29,7 +29,8 @@ def test_the_chain_tells_what_each_rule_made_of_the_number() -> None:
     assert (decision.replicas_to, decision.reason, decision.limited) == (7, Reason.SCALE_UP_LIMIT, True)
     assert decision.message == (
         "RequestsPerSecond is 500 requests/s per pod on 3 pods, 1000 % of the target 50: asks for 30 replicas; "
-        "limited to 20 by maxReplicas; scale-up to 20 limited to 7 by the policy of 4 pods per 15 s; more in 15 s"
+        "30 limited to 20 by maxReplicas; scale-up to 20 limited to 7 by the policy of 4 pods per 15 s; "
+        "more in 15 s (12:06:50 UTC)"
     )
 
 

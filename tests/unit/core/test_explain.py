@@ -1,6 +1,8 @@
+from datetime import timedelta
+
 import pytest
 
-from scalableapp.core.explain import clock, count, duration, in_unit_of
+from scalableapp.core.explain import clock, count, duration, in_unit_of, when
 from tests.unit.core.build import NOW
 
 
@@ -41,5 +43,11 @@ def test_one_is_singular() -> None:
     assert (count(1, "pod"), count(2, "pod"), count(0, "pod")) == ("1 pod", "2 pods", "0 pods")
 
 
-def test_clock_is_the_time_of_day() -> None:
-    assert clock(NOW) == "12:06:35"
+def test_clock_is_the_time_of_day_with_the_date_of_another_day() -> None:
+    assert clock(NOW, NOW) == "12:06:35 UTC"
+    assert clock(NOW - timedelta(days=1), NOW) == "2026-11-22 12:06:35 UTC"
+
+
+def test_what_is_to_come_is_told_from_now_and_by_the_clock() -> None:
+    assert when(NOW + timedelta(seconds=12), NOW) == "in 12 s (12:06:47 UTC)"
+    assert when(NOW + timedelta(hours=12), NOW) == "in 12 h (2026-11-24 00:06:35 UTC)"

@@ -1,8 +1,10 @@
 import pytest
 
+from scalableapp.core.decide import decide
 from scalableapp.core.interval import due
+from scalableapp.core.model import History
 from scalableapp.core.scaling import Scaling
-from tests.unit.core.build import NOW, ago
+from tests.unit.core.build import NOW, ago, app, observe
 
 
 @pytest.mark.parametrize(
@@ -19,3 +21,10 @@ from tests.unit.core.build import NOW, ago
 def test_an_app_is_due_after_its_interval(interval: int | None, seconds_ago: float | None, expected: bool) -> None:
     last = None if seconds_ago is None else ago(seconds_ago)
     assert due(Scaling(interval_seconds=interval), last, NOW) is expected
+
+
+def test_an_app_with_an_interval_of_its_own_is_told_when_it_is_decided_on_again() -> None:
+    decision = decide(app(intervalSeconds=300), observe(RequestsPerSecond=500), History())
+    assert decision.steps[-1].message == "decided on again in 5 m (12:11:35 UTC), by intervalSeconds"
+    assert decision.reason == "ScaleUpLimit"
+    assert "decided on again" not in decide(app(), observe(RequestsPerSecond=500), History()).message

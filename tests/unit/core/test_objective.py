@@ -163,6 +163,29 @@ def test_a_pod_is_not_trusted_with_much_more_than_it_has_carried() -> None:
     assert capacity.per_pod == pytest.approx(500 * math.exp(0.25))
 
 
+def test_a_minute_of_changing_load_shows_what_pods_carry_but_not_the_line() -> None:
+    before = known(20.0).seen(Minute(6_000, 20.0, 0.0), LIMITS)
+    after = before.seen(Minute(12_000, 40.0, 0.001, steady=False), LIMITS)
+    assert (after.line, after.level) == (before.line, before.level)
+    assert after.highest_well == pytest.approx(math.log(40))
+    assert after.per_pod > before.per_pod
+
+
+def test_a_quiet_night_does_not_make_pods_look_slower() -> None:
+    busy = known(20.0)
+    for minute in range(300):
+        load = 22 + 4 * math.sin(minute / 30)
+        busy = busy.seen(Minute(60 * 4 * load, load, share(load, 30)), LIMITS)
+    night = busy
+    for _ in range(600):
+        night = night.seen(Minute(60.0, 0.5, 0.0), LIMITS)
+    assert night.per_pod == pytest.approx(busy.per_pod, rel=0.05)
+
+
+def test_overload_while_the_load_changes_teaches_nothing() -> None:
+    assert known(20.0).seen(Minute(6_000, 40.0, 0.9, steady=False), LIMITS) == known(20.0)
+
+
 def test_head_room_may_rely_on_what_pods_can_most_likely_carry() -> None:
     capacity = known(500.0).seen(Minute(100_000, 500.0, 0.0), LIMITS)
     assert math.exp(capacity.log_estimate) == pytest.approx(1000)

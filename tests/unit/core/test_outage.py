@@ -54,8 +54,38 @@ def test_the_fallback_says_what_happened() -> None:
     assert decision.reason == Reason.FALLBACK
     assert decision.message == (
         "held at 5 replicas: RequestsPerSecond cannot be used: Prometheus does not answer; "
-        "no metric could be used for 6 m 40 s: fallback Static to 2 replicas"
+        "no metric could be used since 11:59:55 UTC (6 m 40 s): fallback Static to 2 replicas until one can be used "
+        "again"
     )
+
+
+@pytest.mark.parametrize(
+    ("fallback", "current", "told"),
+    [
+        pytest.param({}, 5, "not below 5 replicas meanwhile", id="hold"),
+        pytest.param({}, 3, "raised to the 5 replicas of then", id="hold, raised"),
+        pytest.param(
+            {"behavior": "Static", "replicas": 2},
+            5,
+            "not below 5 replicas meanwhile; fallback Static to 2 replicas at 12:08:15 UTC unless one can be used by "
+            "then",
+            id="static, later",
+        ),
+        pytest.param(
+            {"behavior": "CurrentIfHigher", "replicas": 7},
+            3,
+            "raised to the 5 replicas of then; fallback CurrentIfHigher to 7 replicas at 12:08:15 UTC unless one can "
+            "be used by then",
+            id="at least, later",
+        ),
+    ],
+)
+def test_what_comes_next_in_an_outage_is_told_before_it_comes(
+    fallback: dict[str, Any], current: int, told: str
+) -> None:
+    decision = blind(200, fallback, current)
+    assert decision.message.endswith(f"; no metric could be used since 12:03:15 UTC: {told}")
+    assert decision.steps[-1].message.endswith(told)
 
 
 def test_a_fallback_keeps_to_the_policies() -> None:

@@ -30,6 +30,21 @@ async def test_load_over_target_scales_up_and_says_so(world: World) -> None:
     assert world.status(key)["lastScaleTime"] == (START + timedelta(seconds=15)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+async def test_status_event_log_and_conditions_use_the_same_words(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await world.running(spec=with_scaling(horizontal={**SPEC["scaling"]["horizontal"], "maxReplicas": 3}))
+    world.load(key, 100)
+    with caplog.at_level("INFO"):
+        await world.tick()
+    (event,) = world.cluster.events
+    decision = world.status(key)["decision"]
+    assert event.message == f"2 -> 3 replicas ({decision['reason']}): {decision['message']}"
+    assert f"{key}: {event.message}" in caplog.messages
+    assert world.message(key, "ScalingLimited") == decision["message"]
+    assert all(step["message"] in decision["message"] for step in decision["steps"])
+
+
 async def test_a_scaling_is_told_once(world: World) -> None:
     key = await world.running()
     world.load(key, 100)

@@ -16,8 +16,9 @@ from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.size import Resource, Size
 from scalableapp.errors import ClusterError, NotFound
+from scalableapp.footprints import recall
 from scalableapp.loop import Loop
-from scalableapp.ports import Event, LatencyAnswer, Manifest, PastUsage, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns, WorkQueue
@@ -133,7 +134,6 @@ class FakeMetrics:
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
     bursts: dict[int, PodAnswer] = field(default_factory=dict)
     usage: dict[Usage, PodAnswer] = field(default_factory=dict)
-    past: dict[Resource, PastUsage] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
     asked: list[Wanted] = field(default_factory=list)
@@ -149,11 +149,6 @@ class FakeMetrics:
             self.failures if wanted.failures else None,
             self.usage if wanted.usage else {},
         )
-
-    async def past_usage(
-        self, namespaces: frozenset[str], seconds: Mapping[Resource, float]
-    ) -> dict[Resource, PastUsage]:
-        return {resource: self.past.get(resource, PastUsage()) for resource in seconds}
 
 
 @dataclass
@@ -173,6 +168,7 @@ class World:
         self, cluster: FakeCluster | None = None, seconds: float = 0.0, features: ClusterFeatures | None = None
     ) -> None:
         self.features = features or FEATURES
+        self.past_usage: dict[Resource, list[tuple[float, float]]] = {}
         self.clock = Clock(seconds)
         self.cluster = cluster or FakeCluster()
         self.metrics = FakeMetrics(self.clock)
@@ -254,6 +250,9 @@ class World:
         for _ in range(times):
             self.clock.seconds += 5
             await self.loop.tick()
+            for record in self.registry.apps():
+                if record.sizing.history and not record.sizing.history.ready:
+                    recall(record, self.past_usage)
             await self.settle()
 
     async def run_pods(self, key: AppKey, rps_each: float | None = None, ready_for: float = 600) -> None:

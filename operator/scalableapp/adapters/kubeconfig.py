@@ -1,0 +1,47 @@
+"""How a person at a terminal reaches a cluster: by the kubeconfig, as kubectl does."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.kube_config import list_kube_config_contexts, load_kube_config
+
+from scalableapp.adapters.kube_api import load_configuration
+from scalableapp.errors import Rejected
+
+
+class Access(NamedTuple):
+    """The way to a cluster, and the namespace in which things are looked for unless one is named."""
+
+    configuration: Configuration
+    namespace: str = "default"
+
+
+async def access(kubeconfig: str | None = None, context: str | None = None) -> Access:
+    """By the file(s) `kubeconfig` (else KUBECONFIG, else ~/.kube/config) and its `context` (else the current one).
+
+    Without any such file, as the pod's ServiceAccount. Raises Rejected when none of it serves.
+    """
+    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not _exist(files):
+        if kubeconfig or context:
+            raise Rejected(f"There is no kubeconfig at {files}; set --kubeconfig or KUBECONFIG to where it is")
+        return Access(await load_configuration())
+    configuration = Configuration()
+    try:
+        await load_kube_config(files, context, client_configuration=configuration)  # type: ignore[no-untyped-call]  # untyped library
+        return Access(configuration, _namespace(files, context))
+    except (ConfigException, OSError, ValueError) as error:
+        raise Rejected(f"The kubeconfig {files} does not serve: {error}; kubectl config view shows it") from error
+
+
+def _exist(files: str) -> bool:
+    return any(Path(file).expanduser().is_file() for file in files.split(os.pathsep))
+
+
+def _namespace(files: str, context: str | None) -> str:
+    contexts, current = list_kube_config_contexts(files)  # type: ignore[no-untyped-call]  # as above
+    chosen = next((entry for entry in contexts if entry["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")

@@ -1,0 +1,215 @@
+"""What Prometheus remembers of apps: range queries grouped over many apps, bounded in points, and never in a hurry.
+
+Pods of the past no longer exist, so nothing but their names tells whose they were. A Deployment's pods are called
+NAME-HASH-SUFFIX; neither hash nor suffix holds a hyphen, and both are of letters and digits that make no words
+(k8s.io/apimachinery/pkg/util/rand), so shop-web's pods are never taken for shop's. Names beyond 47 characters are
+cut by Kubernetes and not recognised: such an app starts without a past.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from scalableapp.adapters.prometheus import KINDS, REQUESTS_RATE_WINDOW_SECONDS, failures_query, latencies_query
+from scalableapp.adapters.prometheus_http import Queries, Series
+from scalableapp.core.buckets import BUCKET_SECONDS
+from scalableapp.core.forecast import STEP_SECONDS
+from scalableapp.core.latency import slow_share
+from scalableapp.core.metrics import MetricType
+from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.resources import CONTAINER
+from scalableapp.core.size import Resource
+from scalableapp.ports import Pasts
+
+DAYS = 8
+# The forecasts' verdict goes by an hour, and needs the trend before it.
+FINE_SECONDS = 4500.0
+# What a pod carries shows at the busiest hours of a day.
+_JUDGED_SECONDS = 86_400.0
+# Of 25 apps an answer then holds 20,000 points, half a MB of JSON: reading it holds the process up for some ms.
+STEPS_A_QUERY = 800
+# With a series for each pod or bucket.
+MANY_STEPS_A_QUERY = 60
+
+_LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
+_POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
+_LABEL = "scalableapp"
+_TIMEOUT_SECONDS = 30.0
+_MINUTE_SECONDS = 60.0
+_MOST_STEPS = 500
+# Prometheus is left alone for as long as it took to answer.
+_LEAST_PAUSE_SECONDS = 0.02
+
+
+class _NoAnswer(Exception):
+    """Prometheus could not be asked, or refused."""
+
+    def __init__(self, problem: DataProblem, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class PrometheusPast:
+    """Implements ports.PastMetrics. `observe` is told what was asked and for how many seconds, from another thread."""
+
+    def __init__(self, url: str, *, observe: Callable[[str, float], None] = lambda _what, _seconds: None) -> None:
+        self._prometheus = Queries(url, _TIMEOUT_SECONDS, 1)
+        self._observe = observe
+        self._thread = ThreadPoolExecutor(1, "prometheus-past")
+
+    def close(self) -> None:
+        """Let go of thread and connection; what is under way ends by its time-out."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._prometheus.close()
+
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+        """Loads of the last days in steps of 5 minutes, each told of its middle, and of the last 75 minutes of 15 s.
+
+        `apps` maps to the seconds from which on requests are slow, None where that is not wanted; those of the last
+        day are told with pods and slow shares.
+        """
+        end = until.timestamp()
+        border = (end - FINE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
+        start, fine_start = border - DAYS * 86_400 + BUCKET_SECONDS, border + STEP_SECONDS
+        try:
+            coarse = await self._ask(_grouped(apps, "sum", BUCKET_SECONDS), start, border, BUCKET_SECONDS)
+            fine = await self._ask(_grouped(apps, "sum", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
+            pods = await self._ask(_grouped(apps, "count", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
+            slow = await self._slow_shares(apps, fine_start, end, STEP_SECONDS)
+            judged = {key: seconds for key, seconds in apps.items() if seconds is not None}
+            day_start = border - _JUDGED_SECONDS + BUCKET_SECONDS
+            slow |= await self._slow_shares(judged, day_start, border, BUCKET_SECONDS)
+            if judged:
+                by_pods = _grouped(judged, "count", REQUESTS_RATE_WINDOW_SECONDS)
+                pods += await self._ask(by_pods, day_start, border, BUCKET_SECONDS)
+        except _NoAnswer as error:
+            return Pasts(problem=error.problem, message=str(error))
+        found: dict[AppKey, list[Moment]] = {key: [] for key in apps}
+        middle = timedelta(seconds=BUCKET_SECONDS / 2)
+        counts = {(key, at): int(value) for key, _, at, value in _points(pods, apps)}
+        for key, _, at, load in _points(coarse, apps):
+            found[key].append(Moment(at - middle, load, counts.get((key, at)), slow.get((key, at))))
+        for key, _, at, load in _points(fine, apps):
+            found[key].append(Moment(at, load, counts.get((key, at)), slow.get((key, at))))
+        return Pasts({key: moments for key, moments in found.items() if moments})
+
+    async def _slow_shares(
+        self, apps: Mapping[AppKey, float | None], start: float, end: float, step: float
+    ) -> dict[tuple[AppKey, datetime], float]:
+        """Share of slow and failed requests of the minute before each moment, where the app's histogram tells."""
+        limits = {key: seconds for key, seconds in apps.items() if seconds is not None}
+        if not limits:
+            return {}
+        matcher = _matcher(limits)
+        failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, step)
+        failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
+        histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
+        query = _by_app("sum", latencies_query(matcher), "le")
+        latencies = await self._ask(query, start, end, step, MANY_STEPS_A_QUERY)
+        for key, labels, at, value in _points(latencies, limits):
+            histograms.setdefault((key, at), {})[float(labels["le"])] = value
+        shares = {
+            moment: slow_share(histogram, limits[moment[0]], failed.get(moment, 0.0))
+            for moment, histogram in histograms.items()
+        }
+        return {moment: share for moment, share in shares.items() if share is not None}
+
+    async def pods(
+        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+    ) -> Pasts:
+        """Values per pod of the last `seconds`, in steps of 15 s."""
+        end = until.timestamp()
+        found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
+        for kind in sorted(kinds):
+            query = _by_app("sum", KINDS[kind].query(_matcher(apps)), "pod")
+            try:
+                answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
+            except _NoAnswer as error:
+                return Pasts(problem=error.problem, message=str(error))
+            for key, labels, at, value in _points(answer, apps):
+                found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels["pod"]] = value
+        return Pasts(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
+
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+        """Usage of so many seconds by resource, in steps of a minute, of long times in longer ones."""
+        end = until.timestamp()
+        found: dict[AppKey, dict[Resource, list[tuple[float, float]]]] = {}
+        for resource in Resource:
+            seconds = max(wanted[resource] for wanted in apps.values())
+            step = max(_MINUTE_SECONDS, seconds // _MOST_STEPS)
+            try:
+                answer = await self._ask(_usage_query(resource, _matcher(apps), step), end - seconds, end, step)
+            except _NoAnswer as error:
+                return Pasts(problem=error.problem, message=str(error))
+            for key, _, at, value in _points(answer, apps):
+                found.setdefault(key, {}).setdefault(resource, []).append((at.timestamp(), value))
+        return Pasts(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
+
+    async def _ask(self, query: str, start: float, end: float, step: float, steps: int = STEPS_A_QUERY) -> list[Series]:
+        """A range up to `end`, asked for in pieces of so many steps with pauses between them. Raises _NoAnswer."""
+        series: list[Series] = []
+        for first, last in _pieces(start, end, step, steps):
+            started = time.monotonic()
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._prometheus.ask_range, query, first, last, step
+            )
+            took = time.monotonic() - started
+            self._observe("History", took)
+            if answer.problem:
+                raise _NoAnswer(answer.problem, answer.message)
+            series += answer.series
+            await asyncio.sleep(max(_LEAST_PAUSE_SECONDS, took))
+        return series
+
+
+def _pieces(start: float, end: float, step: float, steps: int) -> Iterator[tuple[float, float]]:
+    """Ranges of whole steps that end with `end`."""
+    first = end - (end - start) // step * step
+    while first <= end:
+        last = min(first + (steps - 1) * step, end)
+        yield first, last
+        first = last + step
+
+
+def _matcher(apps: Collection[AppKey]) -> str:
+    namespaces = "|".join(sorted({key.namespace for key in apps}))
+    names = "|".join(sorted({key.name for key in apps}))
+    return f'namespace=~"{namespaces}",pod=~"(?:{names})-{_POD}"'
+
+
+def _by_app(how: str, per_pod: str, *labels: str) -> str:
+    """What a query brings for each pod, summed up or counted for each app, and for each value of `labels`."""
+    named = f'label_replace({per_pod}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
+    return f"{how} by ({', '.join(('namespace', _LABEL, *labels))}) ({named})"
+
+
+def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
+    """Requests per second of each app over `window` seconds, or the number of its pods that have any such series."""
+    requests = KINDS[MetricType.REQUESTS_PER_SECOND]._replace(window=window)
+    return _by_app(how, requests.query(_matcher(apps)))
+
+
+def _usage_query(resource: Resource, matcher: str, step: float) -> str:
+    """Bytes of each app's largest pod, or cores of all its pods if each were as busy as the one at 90 %."""
+    if resource is Resource.MEMORY:
+        peaks = f'max_over_time(container_memory_working_set_bytes{{container="{CONTAINER}",{matcher}}}[{step:.0f}s])'
+        return _by_app("max", peaks)
+    cores = KINDS[MetricType.CPU].query(matcher)
+    labels = f"(namespace, {_LABEL})"
+    named = f'label_replace({cores}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
+    return f"quantile by {labels} (0.9, {named}) * count by {labels} ({named})"
+
+
+def _points(
+    found: Iterable[Series], apps: Collection[AppKey]
+) -> Iterator[tuple[AppKey, Mapping[str, str], datetime, float]]:
+    """App, labels, time and value of each point of the apps: names of one namespace may be there in another, too."""
+    for series in found:
+        labels = series.labels
+        key = AppKey(labels.get("namespace", ""), labels.get(_LABEL, ""))
+        if key in apps:
+            for at, value in series.points:
+                yield key, labels, datetime.fromtimestamp(at, UTC), value

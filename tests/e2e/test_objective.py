@@ -1,0 +1,34 @@
+"""An objective instead of a target, under real load: what a pod carries is nowhere stated."""
+
+from typing import Any
+
+import pytest
+
+from cluster.settings import CONTEXT
+from demo.kube import api_client
+from demo.plan import five_stages
+from demo.run import App, run
+
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+
+# On a small and busy machine half a second is what an app with a pod to spare keeps.
+OBJECTIVE: dict[str, Any] = {
+    "minReplicas": 1,
+    "maxReplicas": 6,
+    "objective": {"latency": {"quantile": 0.9, "seconds": 1.0}, "badMinutesPercent": 1},
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 30}},
+}
+PLAN = five_stages(calm=5, high=40, seconds=(30, 5, 70, 5, 60))
+
+
+@pytest.mark.parametrize("app", [OBJECTIVE], indirect=True, ids=["objective"])
+def test_replicas_follow_the_load_by_what_pods_turn_out_to_carry(app: App) -> None:
+    recording = run(app, PLAN, api_client(CONTEXT), lambda _recording, _at: None)
+    held = PLAN.span(PLAN.hold)
+    before = recording.replicas_at(PLAN.span(PLAN.rise).begin)
+    most = max(state.replicas for state in recording.timeline() if held.begin <= state.at <= held.end)
+    words = [decision.message for decision in recording.changes()]
+    assert most > before, words
+    assert recording.state.metric == "Objective"
+    assert all("slower than 1 s or failed in the last minute (10 % may be); a pod carries" in each for each in words)
+    assert sum(sample.failed for sample in recording.load) == 0
