@@ -181,8 +181,9 @@ def test_a_size_that_no_node_can_hold_is_taken_back(shop: Shop) -> None:
     shop.kubectl("apply", "-f", "-", text=json.dumps(quota))
 
     def taken_back() -> str:
-        (event,) = shop.events("ResizeTakenBack")
-        return str(event["message"])
+        events = shop.events("ResizeTakenBack")
+        assert events
+        return str(events[0]["message"])
 
     message = eventually(taken_back, 75 + 120 + 200)
     assert "is taken back to cpu" in message

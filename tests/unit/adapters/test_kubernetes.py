@@ -3,7 +3,6 @@ import logging
 import pytest
 
 from scalableapp.adapters import kubernetes
-from scalableapp.adapters.kube_api import KubeApi
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures
@@ -15,11 +14,6 @@ KEY = AppKey("shop", "web")
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"}}
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"}}
 EVENT = Event(KEY, "uid-1", "Normal", "SuccessfulRescale", "from 2 to 3")
-
-
-@pytest.fixture
-def cluster(api: KubeApi) -> KubeClient:
-    return KubeClient(api)
 
 
 async def test_apply_is_server_side_by_one_manager(server: ApiServer, cluster: KubeClient) -> None:
@@ -212,6 +206,8 @@ async def test_features_are_discovered(
     def respond(asked: Asked) -> object:
         if asked.path == "/version":
             return {"major": "1", "minor": minor}
+        if asked.path == "/api/v1":
+            return {"resources": [{"name": "pods"}, {"name": "pods/status"}]}
         return {"versions": [{"groupVersion": version} for version in policy]} if policy else Refusal(404)
 
     server.respond = respond
