@@ -129,14 +129,14 @@ def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(
     shop: Shop, visited: Callable[[], Visitors], replicas: int
 ) -> None:
     scaling = VERTICAL | {"horizontal": {"minReplicas": replicas, "maxReplicas": 3}}
-    shop.apply(**growing(100, after=75, memory="64Mi", limit="256Mi", scaling=scaling))
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling))
     wait_until_serving(shop, replicas)
     with visited() as visitors:
 
         def grown() -> None:
             assert mebibytes(requests_of(shop)["memory"]) > 115
 
-        eventually(grown, 75 + 120)
+        eventually(grown, 20 + 120)
 
         def all_new() -> None:
             assert shop.condition("Sized")[:2] == ("True", "InLine")
@@ -170,7 +170,7 @@ def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
 
 def test_a_size_that_no_node_can_hold_is_taken_back(shop: Shop) -> None:
     """A quota that lets the first pod in nowhere stands for a node that is full."""
-    shop.apply(**growing(100, after=75, memory="64Mi", limit="256Mi"))
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi"))
     wait_until_serving(shop, 2)
     quota = {
         "apiVersion": "v1",
@@ -185,7 +185,7 @@ def test_a_size_that_no_node_can_hold_is_taken_back(shop: Shop) -> None:
         assert events
         return str(events[0]["message"])
 
-    message = eventually(taken_back, 75 + 120 + 200)
+    message = eventually(taken_back, 20 + 120 + 240)
     assert "is taken back to cpu" in message
     assert requests_of(shop)["memory"] == "64Mi"
     assert all(map(is_ready, pods(shop)))
@@ -200,7 +200,7 @@ def serves_resize() -> bool:
 def test_in_place_pods_grow_without_a_restart_and_later_ones_come_in_the_new_size(shop: Shop) -> None:
     if not serves_resize():
         pytest.skip("this cluster does not serve pods/resize (Kubernetes 1.33 and later do)")
-    shop.apply(**growing(100, after=75, memory="64Mi", limit="256Mi"))
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi"))
     wait_until_serving(shop, 2)
     before = {pod["metadata"]["uid"] for pod in pods(shop)}
 
@@ -208,11 +208,11 @@ def test_in_place_pods_grow_without_a_restart_and_later_ones_come_in_the_new_siz
         assert shop.condition("Sized")[:2] == ("True", "InLine")
         assert mebibytes(requests_of(shop)["memory"]) > 115
 
-    eventually(grown, 75 + 300)
+    eventually(grown, 20 + 300)
     after = pods(shop)
     assert {pod["metadata"]["uid"] for pod in after} == before
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in after)
-    shop.apply(**growing(100, after=75, memory="64Mi", limit="256Mi", replicas=3))
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", replicas=3))
     wait_until_serving(shop, 3)
     sizes = [pod["spec"]["containers"][0]["resources"]["requests"]["memory"] for pod in pods(shop)]
     assert all(mebibytes(size) > 115 for size in sizes)
