@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from scalableapp.core.explain import count
-from scalableapp.core.footprint import REMEMBERED_HALF_LIVES, Footprint, recalled
+from scalableapp.core.footprint import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
 from scalableapp.core.gate import Change, Sight
 from scalableapp.core.latency import quantile
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem, PodState
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, SAMPLE_DELAY_SECONDS, seconds_between, serves
-from scalableapp.core.size import Resource
+from scalableapp.core.rooms import NamespaceRoom, within_quota
+from scalableapp.core.size import Resource, Size
 from scalableapp.core.startup import startup_seconds
 from scalableapp.ports import PodAnswer, Snapshot, Usage
 from scalableapp.registry import AppRecord, DeploymentFacts, Registry
@@ -38,8 +39,12 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
         oom_kills=record.oom_kills,
         busy=_busy(record.sizing.change),
         unsettled=_unsettled(facts, pods, now),
-        rooms=registry.rooms.get(record.key.namespace, {}),
+        rooms=_rooms(registry.rooms.get(record.key.namespace, NamespaceRoom()), size, facts.replicas),
     )
+
+
+def _rooms(room: NamespaceRoom, size: Size, replicas: int) -> dict[Resource, Room]:
+    return {resource: within_quota(room, resource, size.of(resource), replicas) for resource in Resource}
 
 
 def sight_of(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> Sight:

@@ -12,13 +12,14 @@ from typing import Any
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Trouble
-from scalableapp.core.footprint import Room, SizeHistory
+from scalableapp.core.footprint import SizeHistory
 from scalableapp.core.gate import Change
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.resources import CONTAINER, LABEL_APP, name_problem
-from scalableapp.core.size import Resource, Size, read_size
+from scalableapp.core.rooms import NamespaceRoom
+from scalableapp.core.size import Size, read_size
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.status import Status
 from scalableapp.core.tokens import TokenBucket
@@ -159,7 +160,7 @@ class Registry:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
-        self.rooms: Mapping[str, Mapping[Resource, Room]] = {}
+        self.rooms: Mapping[str, NamespaceRoom] = {}
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())

@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,8 +25,9 @@ from scalableapp.adapters.kube_api import (
 from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
+from scalableapp.core.rooms import NamespaceRoom, largest_node, namespace_room
 from scalableapp.core.size import Size, write_size
-from scalableapp.errors import ClusterError, NotFound
+from scalableapp.errors import ClusterError, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,23 @@ class KubeClient:
             except NotFound:
                 continue  # the cluster does not serve this kind
         return found
+
+    async def list_rooms(self, namespaces: Collection[str]) -> dict[str, NamespaceRoom]:
+        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing."""
+        nodes = largest_node(await self._readable("/api/v1/nodes"))
+        found = {}
+        for namespace in namespaces:
+            ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
+            quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
+            found[namespace] = namespace_room(nodes, ranges, quotas)
+        return found
+
+    async def _readable(self, path: str) -> list[Manifest]:
+        """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""
+        try:
+            return [item async for page in self._api.pages(Request("GET", path)) for item in page.get("items") or ()]
+        except Rejected:
+            return []
 
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""

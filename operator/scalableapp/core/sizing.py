@@ -64,15 +64,15 @@ class MemoryNeed(Model):
 class Raising(Model):
     """When a size is raised."""
 
-    tolerance: Quantity = Field("0.1", description="Share by which the need may exceed a request unanswered.")
+    tolerance: Quantity = Field("0.15", description="Share by which the need may exceed a request unanswered.")
     interval_seconds: int = Field(60, ge=15, le=86400, description="Least seconds since the last change.")
 
 
 class Cutting(Model):
     """When a size is cut."""
 
-    tolerance: Quantity = Field("0.2", description="Share by which a request may exceed the need unanswered.")
-    interval_seconds: int = Field(600, ge=30, le=86400, description="Least seconds since the last change.")
+    tolerance: Quantity = Field("0.3", description="Share by which a request may exceed the need unanswered.")
+    interval_seconds: int = Field(900, ge=30, le=86400, description="Least seconds since the last change.")
 
 
 class SizeBehavior(Model):

@@ -12,8 +12,7 @@ from scalableapp.adapters.podwatch import pod_state
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resize, Size, read_size
 from scalableapp.errors import NotFound, Rejected
-from tests.unit.adapters.canned import Asked, Refusal
-from tests.unit.adapters.api_server import ApiServer
+from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 KEY = AppKey("default", "shop")
 POD = "shop-6848484964-p8sq7"
