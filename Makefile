@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-operator check format test test-unit demo lock crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator check format test test-unit demo lock crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -30,6 +30,9 @@ bench-decisions: venv ## Our policies and the rivals' on load curves (ARGS=--qui
 
 bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 and 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core
+
+bench-vertical: venv ## Time to target after a step of CPU, ours and VPA's; what deciding on sizes costs
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
 
 bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
 	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py

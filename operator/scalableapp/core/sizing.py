@@ -72,7 +72,7 @@ class Cutting(Model):
     """When a size is cut."""
 
     tolerance: Quantity = Field("0.3", description="Share by which a request may exceed the need unanswered.")
-    interval_seconds: int = Field(900, ge=30, le=86400, description="Least seconds since the last change.")
+    interval_seconds: int = Field(600, ge=30, le=86400, description="Least seconds since the last change.")
 
 
 class SizeBehavior(Model):
