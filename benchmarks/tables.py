@@ -67,8 +67,8 @@ def _policy(name: str, results: Sequence[Result]) -> str:
     if not min(bad) <= BAD_PERCENT <= max(bad):
         nearest = min(range(len(bad)), key=lambda index: abs(bad[index] - BAD_PERCENT))
         return (
-            f"{name:<14}{costs[nearest]:>6.3f}{bad[nearest]:>7.2f}   its knob does not reach {BAD_PERCENT} %: this is at "
-            f"{knobs[nearest]:g}"
+            f"{name:<14}{costs[nearest]:>6.3f}{bad[nearest]:>7.2f}   its knob does not reach {BAD_PERCENT} %: "
+            f"this is at {knobs[nearest]:g}"
         )
 
     def at_knob(value: Callable[[Result], float]) -> float:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scalableapp.core.quantity import canonical_quantity, format_cpu, parse_quantity
@@ -163,6 +164,7 @@ def size_from(fields: Mapping[str, Mapping[str, Any]]) -> Size:
     return read_size(maps)
 
 
+@lru_cache(maxsize=4096)
 def format_amount(resource: Resource, value: float) -> str:
     """Cores or bytes as the API server writes them back: "250m", "153Mi"."""
     if resource is Resource.CPU:
