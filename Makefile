@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator check format test test-unit demo lock crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator check format test test-unit demo lock profile-story crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -61,6 +61,9 @@ cluster-load: ## Build this repository's images and load them into the cluster
 
 cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
 	@$(PYTHON) -m cluster down $(ARGS)
+
+profile-story: venv ## Draw the profiles of docs/profiling.md anew
+	@$(BIN)/python tools/profile_story.py
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py

@@ -26,6 +26,7 @@ IMAGES = (
     Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
     Image("scalableapp-operator:0.1.0", "operator/Dockerfile", "."),
     Image("scalableapp-prometheus:2.53.3", "cluster/prometheus/Dockerfile", "cluster/prometheus"),
+    Image("scalableapp-redis:8.0.2", "cluster/redis/Dockerfile", "cluster/redis"),
     Image("scalableapp-ingress:0.1.0", "cluster/ingress/Dockerfile", "cluster/ingress"),
 )
 

@@ -25,6 +25,7 @@ _PLURALS = {
     "Service": "services",
     "Ingress": "ingresses",
     "PodDisruptionBudget": "poddisruptionbudgets",
+    "NetworkPolicy": "networkpolicies",
 }
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from scalableapp.adapters.kube_api import KubeApi, load_configuration
@@ -122,7 +122,7 @@ async def operate(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, stack)
-        features = await clients.cluster.features()
+        features = replace(await clients.cluster.features(), redis_image=settings.redis_image)
         log.info("The cluster serves %s", features)
         registry = Registry()
         # Answers count while the loop is late by no more than two ticks and their time-outs.

@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.combined import decide_both, replicas_changed
 from scalableapp.core.conditions import Trouble
-from scalableapp.core.decide import first_seen, record_scale, remember
+from scalableapp.core.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
-from scalableapp.core.footprint import SizeHistory
 from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.interval import due
-from scalableapp.core.model import Decision, History, Observation
+from scalableapp.core.model import ChildId, Decision, History, Observation
 from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.status import (
@@ -31,7 +30,7 @@ from scalableapp.core.status import (
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.registry import DEPLOYMENT, AppRecord, Registry
+from scalableapp.registry import AppRecord, Registry
 from scalableapp.resizing import Resizer, template_of
 
 log = logging.getLogger(__name__)
@@ -107,8 +106,9 @@ class Reconciler:
     def _decided(
         self, record: AppRecord, spec: ScalableAppSpec, observation: Observation, history: History
     ) -> Decision:
-        footprint = self._resizer.look(record, self._stale_after)
-        sizes = record.sizing.history or SizeHistory.blank(spec.scaling.vertical)
+        footprint, sizes = self._resizer.look(record, self._stale_after), record.sizing.history
+        if footprint is None or sizes is None:
+            return decide(spec, observation, history)
         decision, record.sizing.history = decide_both(spec, observation, history, footprint, sizes)
         if decision.sizing:
             record.sizing.recommended = decision.sizing.recommended
@@ -153,15 +153,15 @@ class Reconciler:
             except ClusterError as error:
                 errors.append(error)
         for manifest in unwanted(record.key, record.spec, self._features):
-            child = record.children.get(manifest["kind"])
+            child = record.children.get(_id(manifest))
             if child and child.owner == record.uid:
                 await self._cluster.delete(manifest)
         if errors:
             raise errors[0]
 
     async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
-        kind, seal = manifest["kind"], manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
-        child = record.children.get(kind)
+        seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        child = record.children.get(_id(manifest))
         ours = child if child and child.owner == record.uid else None
         if ours and ours.live is None and ours.settled == seal:
             return
@@ -174,26 +174,26 @@ class Reconciler:
             self._registry.child_settled(record, await self._repaired(record, manifest), seal)
         else:
             self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
-            log.info("%s: %s applied", record.key, kind)
+            log.info("%s: %s %s applied", record.key, *_id(manifest))
 
     async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
         """Put right what was in line before; now and then only where somebody insists on changing it."""
-        kind, (namespace, name) = manifest["kind"], record.key
+        kind, name = _id(manifest)
         if not record.repairs.take(self._now().timestamp()):
             raise Conflict(
-                f"{kind} {record.key} is changed by somebody else each time it has been put right; who it is: "
-                f"kubectl get {kind} -n {namespace} {name} -o yaml --show-managed-fields"
+                f"{kind} {record.key.namespace}/{name} is changed by somebody else each time it has been put right; "
+                f"who it is: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
             repaired = await self._cluster.apply(manifest)
         except ClusterError:
             record.repairs.put_back()
             raise
-        log.info("%s: %s was changed by somebody else and has been put right", record.key, kind)
+        log.info("%s: %s %s was changed by somebody else and has been put right", record.key, kind, name)
         return repaired
 
     def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
-        what = f"{live['kind']} {record.key}"
+        what = f"{live['kind']} {record.key.namespace}/{live['metadata']['name']}"
         owners = [owner for owner in live["metadata"].get("ownerReferences") or () if owner.get("controller")]
         whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
         if whose == f"{KIND} {record.key.name}":
@@ -204,7 +204,7 @@ class Reconciler:
             f"{what} exists and {f'belongs to {whose}' if whose else 'was not made by this ScalableApp'}; "
             "it is left alone. Delete or rename it, or give the ScalableApp another name"
         )
-        record.trouble = Trouble("Conflicted", record.foreign, holds=live["kind"] == DEPLOYMENT)
+        record.trouble = Trouble("Conflicted", record.foreign, holds=_id(live) == record.deployment_id)
         raise Conflict(record.foreign)
 
     async def _drive(self, record: AppRecord) -> None:
@@ -223,7 +223,7 @@ class Reconciler:
             await self._cluster.scale(record.key, decision.replicas_to)
         except ClusterError as error:
             if isinstance(error, NotFound):
-                record.children.pop(DEPLOYMENT, None)
+                record.children.pop(record.deployment_id, None)
             record.scale_failed = True
             record.trouble = Trouble("FailedRescale", f"{change} failed: {error}", holds=False)
             raise
@@ -254,6 +254,10 @@ class Reconciler:
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
+
+
+def _id(manifest: Manifest) -> ChildId:
+    return ChildId(manifest["kind"], manifest["metadata"]["name"])
 
 
 def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:

@@ -15,9 +15,9 @@ from scalableapp.core.conditions import Trouble
 from scalableapp.core.footprint import SizeHistory
 from scalableapp.core.gate import Change
 from scalableapp.core.metrics import Metric, MetricType
-from scalableapp.core.model import AppKey, Decision, History, PodState
+from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.resources import CONTAINER, LABEL_APP, name_problem
+from scalableapp.core.resources import CONTAINER, LABEL_APP, cache_name_problem, child_names, name_problem
 from scalableapp.core.rooms import NamespaceRoom
 from scalableapp.core.size import Size, read_size
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
@@ -101,7 +101,7 @@ class AppRecord:
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
     pods: dict[str, PodState] = field(default_factory=dict)
-    children: dict[str, Child] = field(default_factory=dict)
+    children: dict[ChildId, Child] = field(default_factory=dict)
     load_balancer: Mapping[str, Any] = field(default_factory=dict)
     foreign: str = ""
     trouble: Trouble | None = None
@@ -142,9 +142,14 @@ class AppRecord:
         return self.spec.objective if self.spec else None
 
     @property
+    def deployment_id(self) -> ChildId:
+        """The Deployment that runs the app; others may run beside it."""
+        return ChildId(DEPLOYMENT, self.key.name)
+
+    @property
     def own_deployment(self) -> DeploymentFacts | None:
         """The Deployment's counts, if it is the app's own."""
-        child = self.children.get(DEPLOYMENT)
+        child = self.children.get(self.deployment_id)
         return self.deployment if child and child.owner == self.uid else None
 
     @property
@@ -209,49 +214,54 @@ class Registry:
 
     def child_seen(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was listed, added or changed, by whomever."""
-        key = _app_of(body)
-        if key is None or body["metadata"]["name"] != key.name:
+        found = child_of(body["kind"], body["metadata"])
+        if found is None:
             return None
-        record, kind = self._record(key), body["kind"]
-        counted = _count(record, body)
-        fingerprint = _fingerprint(body)
-        known = record.children.get(kind)
+        key, child = found
+        record = self._record(key)
+        counted = _count(record, child, body)
+        fingerprint = _fingerprint(body, scaled=child == record.deployment_id)
+        known = record.children.get(child)
         if known and known.fingerprint == fingerprint:
             return key if counted else None
-        record.children[kind] = Child(_owner(body), fingerprint, _slim(body), known.settled if known else "")
+        record.children[child] = Child(_owner(body), fingerprint, _slim(body), known.settled if known else "")
         return key
 
     def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
         """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""
+        child = ChildId(live["kind"], live["metadata"]["name"])
         if "status" in live:
-            _count(record, live)
-        record.children[live["kind"]] = Child(_owner(live), _fingerprint(live), None, seal)
+            _count(record, child, live)
+        fingerprint = _fingerprint(live, scaled=child == record.deployment_id)
+        record.children[child] = Child(_owner(live), fingerprint, None, seal)
 
     def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was deleted."""
-        key = _app_of(body)
-        return self.child_lost(key, body["kind"]) if key and body["metadata"]["name"] == key.name else None
+        found = child_of(body["kind"], body["metadata"])
+        return self.child_lost(*found) if found else None
 
-    def child_lost(self, key: AppKey, kind: str) -> AppKey | None:
+    def child_lost(self, key: AppKey, child: ChildId) -> AppKey | None:
         """A child turned out to be gone, though nobody told."""
         record = self._records.get(key)
         if record is None:
             return None
-        record.children.pop(kind, None)
-        if kind == DEPLOYMENT:
+        record.children.pop(child, None)
+        if child == record.deployment_id:
             record.deployment = None
-        if kind == INGRESS:
+        if child.kind == INGRESS:
             record.load_balancer = {}
         return self._left(record)
 
-    def has_child(self, key: AppKey, kind: str) -> bool:
-        """Whether a labelled child of that kind is known."""
+    def has_child(self, key: AppKey, child: ChildId) -> bool:
+        """Whether that labelled child is known."""
         record = self._records.get(key)
-        return record is not None and kind in record.children
+        return record is not None and child in record.children
 
-    def children_of(self, kind: str) -> list[AppKey]:
-        """Apps that are known to have a child of that kind."""
-        return [key for key, record in self._records.items() if kind in record.children]
+    def children_of(self, kind: str) -> list[tuple[AppKey, ChildId]]:
+        """All children of that kind that are known, each with its app."""
+        return [
+            (key, child) for key, record in self._records.items() for child in record.children if child.kind == kind
+        ]
 
     def pod_seen(self, key: AppKey, pod: PodState) -> None:
         """A pod of the app was listed, added or changed."""
@@ -294,15 +304,22 @@ class Registry:
 def _parse(record: AppRecord, raw: Mapping[str, Any]) -> None:
     """The spec, once per generation; with a wrong one the app is left as it is."""
     record.spec, record.problem, record.metrics, record.queries = None, None, (), {}
-    if problem := name_problem(record.key):
-        record.problem = SpecError((problem,))
-        return
     try:
-        spec = parse_spec(raw)
+        spec = _spec(record.key, raw)
         record.queries = _queries(spec, record.key)
         record.spec, record.metrics = spec, spec.metrics
     except SpecError as error:
         record.problem = error
+
+
+def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
+    """The spec of an app whose name goes with it. Raises SpecError."""
+    if problem := name_problem(key):
+        raise SpecError((problem,))
+    spec = parse_spec(raw)
+    if problem := cache_name_problem(key, spec):
+        raise SpecError((problem,))
+    return spec
 
 
 def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
@@ -314,10 +331,13 @@ def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
     }
 
 
-def _app_of(body: Mapping[str, Any]) -> AppKey | None:
-    metadata = body["metadata"]
-    name = (metadata.get("labels") or {}).get(LABEL_APP)
-    return AppKey(metadata["namespace"], name) if name else None
+def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:
+    """Whose child an object is by its labels and its name; None for no app's."""
+    app = (metadata.get("labels") or {}).get(LABEL_APP)
+    if not app:
+        return None
+    key = AppKey(metadata["namespace"], app)
+    return (key, ChildId(kind, metadata["name"])) if metadata["name"] in child_names(key) else None
 
 
 def _owner(body: Mapping[str, Any]) -> str:
@@ -339,10 +359,10 @@ def _slim(body: Mapping[str, Any]) -> Manifest:
     }
 
 
-def _fingerprint(body: Mapping[str, Any]) -> int:
-    """Changes whenever something changes that can be out of line; not with counts, replicas or status."""
+def _fingerprint(body: Mapping[str, Any], *, scaled: bool) -> int:
+    """Changes whenever something changes that can be out of line; not with status, nor the replicas of the `scaled`."""
     slim = _slim(body)
-    spec = {name: value for name, value in slim["spec"].items() if name != "replicas"}
+    spec = {name: value for name, value in slim["spec"].items() if not (scaled and name == "replicas")}
     annotations = {
         name: value for name, value in (slim["metadata"].get("annotations") or {}).items() if name != _REVISION
     }
@@ -354,13 +374,13 @@ def _fingerprint(body: Mapping[str, Any]) -> int:
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-def _count(record: AppRecord, body: Mapping[str, Any]) -> bool:
+def _count(record: AppRecord, child: ChildId, body: Mapping[str, Any]) -> bool:
     """Take over what a child's status says. Returns whether it says something new."""
-    if body["kind"] == INGRESS:
+    if child.kind == INGRESS:
         found = {"status": {"loadBalancer": (body.get("status") or {}).get("loadBalancer") or {}}}
         changed, record.load_balancer = found != record.load_balancer, found
         return changed
-    if body["kind"] != DEPLOYMENT:
+    if child != record.deployment_id:
         return False
     facts = _facts(body)
     if record.deployment and facts.generation <= record.scaled_at_generation:

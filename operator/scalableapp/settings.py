@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from scalableapp.core.redis import IMAGE
 from scalableapp.errors import SettingsError
 
 _PREFIX = "SCALABLEAPP_"
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
     metrics_port: Port = Field(8080, description="The operator's own metrics.")
     liveness_port: Port = Field(8081, description="Liveness of the operator: /healthz.")
     workers: int = Field(8, ge=1, le=64, description="Apps that are brought in line at the same time.")
+    redis_image: str = Field(
+        IMAGE, min_length=1, pattern=r"^\S+$", description="Image of the Redis that apps with cache.backend Redis get."
+    )
     log_format: Literal["json", "plain"] = Field("json", description="Form of the log lines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 

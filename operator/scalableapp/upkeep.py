@@ -11,10 +11,10 @@ from typing import Any
 
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import Listed, PodWatch
-from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND, LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.model import AppKey, ChildId
+from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.errors import ClusterError
-from scalableapp.registry import Registry
+from scalableapp.registry import Registry, child_of
 from scalableapp.workqueue import Turns
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,12 @@ FIRST_LISTS_SECONDS = 60.0
 
 def child_kinds(features: ClusterFeatures) -> dict[str, str]:
     """The kinds of children in this cluster, each with its API version."""
-    kinds = {"Deployment": "apps/v1", "Service": "v1", "Ingress": "networking.k8s.io/v1"}
+    kinds = {
+        "Deployment": "apps/v1",
+        "Service": "v1",
+        "Ingress": "networking.k8s.io/v1",
+        "NetworkPolicy": "networking.k8s.io/v1",
+    }
     return kinds | ({"PodDisruptionBudget": features.pdb_version} if features.pdb_version else {})
 
 
@@ -140,28 +145,28 @@ class Upkeep:
     async def _untold(self) -> list[str]:
         apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]
         return apps + [
-            f"{kind} {key}"
+            f"{kind} {key.namespace}/{child.name}"
             for kind in self._kinds
-            async for key in self._children(kind)
-            if not self._registry.has_child(key, kind)
+            async for key, child in self._children(kind)
+            if not self._registry.has_child(key, child)
         ]
 
     async def _resync_children(self, kind: str) -> None:
         known = self._registry.children_of(kind)
-        existing = {key async for key in self._children(kind)}
-        for key in known:
-            if key not in existing and (turn := self._registry.child_lost(key, kind)):
-                log.warning("%s: its %s was deleted unseen; made again now", key, kind)
+        existing = {found async for found in self._children(kind)}
+        for key, child in known:
+            if (key, child) not in existing and (turn := self._registry.child_lost(key, child)):
+                log.warning("%s: its %s %s was deleted unseen; made again now", key, *child)
                 self._turns.add(turn)
 
     async def _apps(self) -> AsyncIterator[AppKey]:
         async for metadata in self._listed(API_VERSION, KIND, ""):
             yield AppKey(metadata["namespace"], metadata["name"])
 
-    async def _children(self, kind: str) -> AsyncIterator[AppKey]:
+    async def _children(self, kind: str) -> AsyncIterator[tuple[AppKey, ChildId]]:
         async for metadata in self._listed(self._kinds[kind], kind, CHILD_SELECTOR):
-            if metadata["labels"].get(LABEL_APP) == metadata["name"]:
-                yield AppKey(metadata["namespace"], metadata["name"])
+            if found := child_of(kind, metadata):
+                yield found
 
     async def _listed(self, api_version: str, kind: str, labels: str) -> AsyncIterator[Any]:
         for namespace in self._namespaces:

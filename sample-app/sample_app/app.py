@@ -7,7 +7,21 @@ from flask import Flask, Response, g, jsonify
 from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException
 
-from sample_app import caching, drain, observe, views
+from sample_app import (
+    assets,
+    caching,
+    cgroup,
+    demo,
+    drain,
+    httpcache,
+    inside,
+    limits,
+    observe,
+    profile_views,
+    views,
+)
+from sample_app.catalogue import views as catalogue
+from sample_app.container import CgroupCollector
 from sample_app.metrics import Metrics
 from sample_app.settings import Settings
 
@@ -23,15 +37,25 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
         SettingsError: the environment holds a value that cannot be used.
     """
     settings = settings or Settings.from_env(os.environ)
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, CgroupCollector(cgroup.container(settings.serving.cgroup_folder)))
     app = Flask(__name__, static_folder=None)
     app.config["DRAINING"] = draining
     app.config["POD"] = settings.pod
+    app.config["SERVING"] = settings.serving
     app.register_blueprint(views.site)
+    if settings.serving.demo:
+        app.register_blueprint(demo.faults)
     app.register_error_handler(HTTPException, _explain)
+    profile_views.init_app(app, settings.serving)
+    catalogue.init_app(app, registry, settings)
     # after_request runs the last registered first: the cache's header is there before the answer is observed.
     observe.init_app(app, metrics)
-    caching.init_app(app, metrics, settings)
+    inside.init_app(app)
+    limits.init_app(app, metrics, settings.serving)
+    httpcache.init_app(app, settings.cache_timeout_seconds)
+    assets.init_app(app, settings.serving.static_folder)
+    caching.init_app(app, registry, settings)
     return app
 
 

@@ -6,6 +6,7 @@ gunicorn --config python:sample_app.gunicorn_conf "sample_app.app:create_app()"
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -16,21 +17,25 @@ multiprocess.prepare(os.environ)  # before the imports below, which load prometh
 
 from prometheus_client import multiprocess as prometheus_files  # noqa: E402 - see above
 
-from sample_app import cgroup, drain, logs  # noqa: E402 - see above
+from sample_app import cgroup, drain, logs, resize, telemetry  # noqa: E402 - see above
 from sample_app.settings import Settings, SettingsError, worker_count  # noqa: E402 - see above
 from sample_app.worker import hand_over_with_data  # noqa: E402 - see above
 
+
+def _wanted_workers() -> int:
+    container = cgroup.container(_settings.serving.cgroup_folder)
+    return worker_count(container.cpu_limit(), len(os.sched_getaffinity(0)), container.memory_limit())
+
+
 try:
-    _settings = Settings.from_env(
-        os.environ, default_workers=worker_count(cgroup.cpu_limit(), len(os.sched_getaffinity(0)))
-    )
+    _settings = Settings.from_env(os.environ)
 except SettingsError as error:
     sys.exit(f"sample-app does not start: {error}")
 logs.configure()
 
 bind = f"0.0.0.0:{_settings.port}"
 worker_class = "sample_app.worker.Worker"
-workers = _settings.workers
+workers = _settings.workers or _wanted_workers()
 threads = _settings.threads
 # The application is loaded once, before the fork: a new worker is there in milliseconds and shares its memory.
 preload_app = True
@@ -52,8 +57,27 @@ def when_ready(server: Arbiter) -> None:
     """The server listens and has set its signal handlers: SIGTERM may be ours now."""
     hand_over_with_data(server)
     drain.install(server, _settings.drain_seconds)
+    if not _settings.workers:
+        resize.Follower(server, _wanted_workers).start()
 
 
-def child_exit(_server: Arbiter, worker: Worker) -> None:
+def post_worker_init(worker: Worker) -> None:
+    """In the new process: threads started before the fork would not be there."""
+    telemetry.start(_application(worker))
+
+
+def worker_exit(_server: Arbiter, worker: Worker) -> None:
+    """In the process that ends."""
+    telemetry.finish(_application(worker))
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
     """A worker is gone: what it counted stays, what it was doing is forgotten."""
     prometheus_files.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # unannotated upstream
+    if len(server.WORKERS) < server.num_workers and not drain.draining():  # not asked to go
+        _application(server).extensions["metrics"].restarts.inc()
+
+
+def _application(process: Any) -> Any:
+    """The Flask that this process has loaded before the fork."""
+    return process.app.wsgi()

@@ -6,6 +6,7 @@ Label values must be few: a route is told by its template, a method nobody defin
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from sample_app import multiprocess
 
@@ -18,8 +19,10 @@ NO_ROUTE = "unmatched"
 class Metrics:
     """The metrics of one application, right for one process and for several that share a folder."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, container: Collector | None = None) -> None:
+        """`container`: further metrics that are the same whichever worker is asked, such as the cgroup's."""
         self._registry = registry
+        self._container = container
         self.requests = Counter(
             "http_requests_total", "HTTP requests answered.", ["method", "route", "code"], registry=registry
         )
@@ -37,7 +40,22 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.cache = Counter("cache_requests_total", "Look-ups in a cache.", ["cache", "result"], registry=registry)
+        self.workers = self._live("worker_processes", "Worker processes that serve.")
+        self.threads = self._live("worker_threads", "Threads that answer requests, of all workers.")
+        self.threads_busy = self._live("worker_threads_busy", "Threads that answer a request now.")
+        self.queue = self._live("worker_queue_length", "Requests that wait for a free thread.")
+        self.restarts = Counter(
+            "worker_restarts_total", "Workers replaced because they died or hung.", registry=registry
+        )
+        self.refused = Counter(
+            "http_requests_refused_total", "Requests answered without work being done.", ["reason"], registry=registry
+        )
+        for reason in ("overload", "rate", "size"):
+            self.refused.labels(reason)
+
+    def _live(self, name: str, text: str) -> Gauge:
+        """A gauge that is the sum over the workers that live."""
+        return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
 
     def declare(self, route: str) -> None:
         """Show a route's series as zero before its first request, so that `rate()` misses none of them."""
@@ -52,9 +70,12 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers in the format that `accept` asks for, and its content type."""
-        registry = self._registry
+        registry = CollectorRegistry()  # anew for each scrape, as it is the files that hold the values
         if multiprocess.active():
-            registry = CollectorRegistry()  # anew for each scrape, as it is the files that hold the values
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # unannotated upstream
+        else:
+            registry.register(self._registry)
+        if self._container:
+            registry.register(self._container)
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type

@@ -12,7 +12,7 @@ from sample_app.metrics import Metrics
 from sample_app.worker import queue_seconds
 
 # The cluster's own requests: counted, they would look like load and keep an idle application scaled up.
-UNCOUNTED_ROUTES = frozenset({"/metrics", "/healthz", "/readyz"})
+UNCOUNTED_ROUTES = frozenset({"/metrics", "/healthz", "/readyz", "/readyz/disable", "/readyz/enable"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 logger = logging.getLogger("sample_app.access")

@@ -24,9 +24,8 @@ PLAN = five_stages(calm=5, high=40, seconds=(30, 5, 70, 5, 60))
 @pytest.mark.parametrize("app", [OBJECTIVE], indirect=True, ids=["objective"])
 def test_replicas_follow_the_load_by_what_pods_turn_out_to_carry(app: App) -> None:
     recording = run(app, PLAN, api_client(CONTEXT), lambda _recording, _at: None)
-    held = PLAN.span(PLAN.hold)
     before = recording.replicas_at(PLAN.span(PLAN.rise).begin)
-    most = max(state.replicas for state in recording.timeline() if held.begin <= state.at <= held.end)
+    most = max(state.replicas for state in recording.states if state.at <= PLAN.span(PLAN.hold).end)
     words = [decision.message for decision in recording.changes()]
     assert most > before, words
     assert recording.state.metric == "Objective"

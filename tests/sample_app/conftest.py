@@ -11,16 +11,30 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import sample_app.app
+from sample_app.catalogue import database, seed
+from sample_app.serving import Serving
 from sample_app.settings import Settings
-from tests.sample_app.serving import Server
+from tests.sample_app import redis_server
+from tests.sample_app.redis_server import RedisServer
+from tests.sample_app.serving import APP_FOLDER, Server
 
-APP_FOLDER = Path(sample_app.app.__file__).parents[1]
 STOP_SECONDS = 20
+PRODUCTS = 2000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small catalogue in the place of the one that an image carries."""
+    file: Path = tmp_path_factory.mktemp("catalogue") / "small.db"
+    seed.make_file(file, PRODUCTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "SHIPPED", file)
+        yield file
 
 
 @pytest.fixture
 def app() -> Flask:
-    return sample_app.app.create_app(Settings(pod="pod-a"), draining=lambda: False)
+    return sample_app.app.create_app(Settings(pod="pod-a", serving=Serving(demo=True)), draining=lambda: False)
 
 
 @pytest.fixture
@@ -29,12 +43,29 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def cgroup_folder(tmp_path: Path) -> str:
+    """A version 2 cgroup with a limit of two cores that has been throttled in 7 periods."""
+    folder = tmp_path / "cgroup"
+    folder.mkdir()
+    (folder / "cpu.max").write_text("200000 100000\n")
+    (folder / "cpu.stat").write_text("usage_usec 2500000\nnr_periods 40\nnr_throttled 7\nthrottled_usec 300000\n")
+    return str(folder)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = redis_server.new(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, catalogue_file: Path) -> Iterator[Callable[..., Server]]:
     """Starts real gunicorns on free loopback ports and ends them."""
     servers: list[Server] = []
 
     def start(**environment: str) -> Server:
-        server = _start(tmp_path, environment)
+        server = _start(tmp_path, {"DATABASE_URL": f"sqlite:///{catalogue_file}"} | environment)
         servers.append(server)
         server.wait_until_ready()
         return server
@@ -48,7 +79,7 @@ def _start(folder: Path, environment: dict[str, str]) -> Server:
     values = folder / "metrics"
     values.mkdir(exist_ok=True)
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    ours = {"PROMETHEUS_MULTIPROC_DIR": str(values), "PYTHONPATH": str(APP_FOLDER), "POD_NAME": "pod-a"}
+    ours = {"PROMETHEUS_MULTIPROC_DIR": str(values), "PYTHONPATH": str(APP_FOLDER), "POD_NAME": "pod-a", "DEMO": "1"}
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "log").open("ab") as log:
         command = [sys.executable, "-m", "gunicorn", "--config", "python:sample_app.gunicorn_conf"]
         process = subprocess.Popen(

@@ -11,6 +11,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import sample_app
+
+APP_FOLDER = Path(sample_app.__file__).parents[1]
 TIMEOUT_SECONDS = 30
 
 
@@ -60,11 +63,7 @@ class Server:
 
     def get(self, path: str, **headers: str) -> Answer:
         """A request on a connection of its own, which any worker may take."""
-        client = Client(self.port)
-        try:
-            return client.get(path, **headers)
-        finally:
-            client.close()
+        return get_once(self.port, path, **headers)
 
     def wait_until_ready(self) -> None:
         eventually(lambda: self.get("/readyz").status == 200, f"the server is ready; its log: {self.log}")
@@ -90,6 +89,15 @@ class Server:
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics().get((name, frozenset(labels.items())), 0.0)
+
+
+def get_once(port: int, path: str, **headers: str) -> Answer:
+    """A request on a connection of its own."""
+    client = Client(port)
+    try:
+        return client.get(path, **headers)
+    finally:
+        client.close()
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:

@@ -27,7 +27,7 @@ def test_requests_are_counted_by_route_method_and_code(client: FlaskClient) -> N
 
 def test_a_route_shows_as_zero_before_its_first_request(client: FlaskClient) -> None:
     assert value(client, "http_requests_total", method="GET", route="/cached", code="200") == 0
-    assert value(client, "cache_requests_total", cache="view", result="hit") == 0
+    assert value(client, "cache_requests_total", cache="site.cached", result="hit") == 0
 
 
 def test_paths_without_a_route_and_invented_methods_share_one_series(client: FlaskClient) -> None:
@@ -88,8 +88,8 @@ def test_a_request_is_in_progress_while_it_is_handled(client: FlaskClient, monke
 def test_cache_hits_and_misses_are_counted(client: FlaskClient) -> None:
     for _ in range(3):
         client.get("/cached")
-    assert value(client, "cache_requests_total", cache="view", result="miss") == 1
-    assert value(client, "cache_requests_total", cache="view", result="hit") == 2
+    assert value(client, "cache_requests_total", cache="site.cached", result="miss") == 1
+    assert value(client, "cache_requests_total", cache="site.cached", result="hit") == 2
 
 
 def test_the_scraper_gets_the_format_it_asks_for(client: FlaskClient) -> None:

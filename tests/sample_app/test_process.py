@@ -41,6 +41,7 @@ def test_a_dead_worker_is_replaced_and_what_it_counted_stays(serve: Callable[...
         server.get("/work?ms=1")
     assert server.metric("http_requests_total", code="200", **WORK) == 40
     assert server.metric("http_requests_in_progress") == 0
+    assert (server.metric("worker_processes"), server.metric("worker_restarts_total")) == (2, 1)
 
 
 def test_values_of_an_earlier_run_are_forgotten(serve: Callable[..., Server], tmp_path: Path) -> None:
@@ -56,9 +57,9 @@ def test_the_cached_route_costs_each_worker_once(serve: Callable[..., Server]) -
     server = serve(WEB_CONCURRENCY="2", CACHE_TIMEOUT_SECONDS="600")
     answers = [server.get("/cached") for _ in range(40)]
     computed = {answer.json["computed_by"]["worker"] for answer in answers}
-    misses = server.metric("cache_requests_total", cache="view", result="miss")
+    misses = server.metric("cache_requests_total", cache="site.cached", result="miss")
     assert misses == len(computed) == len({answer.worker for answer in answers})
-    assert server.metric("cache_requests_total", cache="view", result="hit") == 40 - misses
+    assert server.metric("cache_requests_total", cache="site.cached", result="hit") == 40 - misses
 
 
 def test_the_latency_tells_the_wait_for_a_busy_thread(serve: Callable[..., Server]) -> None:
@@ -123,7 +124,7 @@ def test_sigterm_under_load_loses_no_request(serve: Callable[..., Server]) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("CACHE_BACKEND", "Redis"), ("WEB_THREADS", "many")], ids=["backend", "threads"]
+    ("name", "value"), [("CACHE_BACKEND", "Disk"), ("WEB_THREADS", "many")], ids=["backend", "threads"]
 )
 def test_a_bad_setting_ends_the_start_with_one_plain_line(tmp_path: Path, name: str, value: str) -> None:
     environment = {"PYTHONPATH": ":".join(sys.path), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), name: value}
@@ -181,3 +182,22 @@ def _refuses(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_one_switch_turns_the_profiler_on_in_all_workers(serve: Callable[..., Server], tmp_path: Path) -> None:
+    token = "0123456789abcdef"  # noqa: S105 - of this test
+    server = serve(WEB_CONCURRENCY="2", PROFILE_TOKEN=token, PROFILE_FOLDER=str(tmp_path / "profiles"))
+    told = {"Authorization": f"Bearer {token}"}
+    both = server.workers(2)
+    assert server.get("/debug/profile/").status == 401
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
+    connection.request("POST", "/debug/profile/on?every=1&seconds=60", headers=told)
+    assert connection.getresponse().status == 200
+    connection.close()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        answers = list(pool.map(server.get, ["/work?ms=5"] * 80))
+    assert {answer.status for answer in answers} == {200}
+    taken = server.get("/debug/profile/", **told).json["profiles"]
+    assert {one["worker"] for one in taken} == both
+    assert {one["route"] for one in taken} == {"/work"}
+    assert "burn" in server.get(taken[0]["page"], **told).body.decode()

@@ -79,8 +79,8 @@ def test_without_a_cache_every_answer_is_computed() -> None:
     assert answers[0].get_json()["computed_at"] < answers[1].get_json()["computed_at"]
 
 
-@pytest.mark.parametrize(("status", "kept"), [(200, True), (404, True), (500, False), (503, False)])
-def test_errors_of_the_server_are_never_kept(status: int, kept: bool) -> None:
+@pytest.mark.parametrize(("status", "kept"), [(200, True), (404, True), (400, False), (500, False), (503, False)])
+def test_errors_are_not_kept_but_for_not_found(status: int, kept: bool) -> None:
     assert cacheable(Response(status=status)) is kept
 
 

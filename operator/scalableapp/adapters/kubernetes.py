@@ -42,6 +42,7 @@ _PLURALS = {
     "Service": "services",
     "Ingress": "ingresses",
     "PodDisruptionBudget": "poddisruptionbudgets",
+    "NetworkPolicy": "networkpolicies",
     "ScalableApp": "scalableapps",
 }
 

@@ -24,6 +24,13 @@ class AppKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class ChildId(NamedTuple):
+    """Names one child of an app, in the app's namespace."""
+
+    kind: str
+    name: str
+
+
 class DataProblem(StrEnum):
     """Why a metric cannot be decided on. Each is a state of its own, never a zero."""
 

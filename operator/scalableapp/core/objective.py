@@ -117,14 +117,17 @@ def elapsed_seconds(learned: Learned, at: float) -> float:
 
 
 def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
-    """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them."""
+    """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them.
+
+    No requests need no knowledge: one pod will do.
+    """
+    if load <= 0:
+        return Plan(1, 1, learned.capacity.per_pod if learned.capacity else math.inf, 0.0, 0.0)
     if learned.capacity is None:
         return None
     capacity, estimate = learned.capacity.per_pod, math.exp(learned.capacity.log_estimate)
     price = math.exp(learned.log_price) / objective.budget
     needed = max(1, math.ceil(load / capacity - 1e-9))
-    if load <= 0:
-        return Plan(needed, needed, capacity, 0.0, price)
     beyond = learned.volatility.beyond()
     lasting = max(_WORTHWHILE_PODS, _WORTHWHILE_SHARE * current)
     best, least = needed, math.inf

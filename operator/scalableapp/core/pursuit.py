@@ -158,12 +158,20 @@ def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
 
 
 def _proposal(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> Proposal:
-    current = "<unknown>" if sample.slow_share is None else format_number(round(sample.slow_share, 4))
-    report = MetricReport(LABEL, current, _target(objective), found.replicas)
+    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas)
     return Proposal(report, _told(objective, found, sample, startups), found.replicas)
 
 
+def _current(sample: Sample) -> str:
+    """The slow share; of no requests, none is slow."""
+    if sample.slow_share is None:
+        return "<unknown>" if sample.load > 0 else "0"
+    return format_number(round(sample.slow_share, 4))
+
+
 def _told(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> str:
+    if sample.load <= 0:
+        return f"no requests on {count(sample.ready, 'ready pod')}: asks for {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
     slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
     ahead = duration(reaction_seconds(startups, 0))

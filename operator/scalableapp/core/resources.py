@@ -1,4 +1,4 @@
-"""What the children of a ScalableApp look like: Deployment, Service, Ingress, PodDisruptionBudget.
+"""What the children of a ScalableApp look like: Deployment, Service, Ingress, PodDisruptionBudget; and its Redis.
 
 Values stand here as the API server writes them back, so that drift.in_line holds against the live objects.
 `spec.replicas` never stands here: the scale subresource alone moves it.
@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from scalableapp.core import redis
 from scalableapp.core.drift import in_line, owned_by, sealed
 from scalableapp.core.model import AppKey
 from scalableapp.core.quantity import canonical_quantity
 from scalableapp.core.size import Resource, Size, write_size
-from scalableapp.core.spec import EnvVar, Ingress, LoadBalancing, ScalableAppSpec
+from scalableapp.core.spec import CacheBackend, EnvVar, Ingress, LoadBalancing, ScalableAppSpec
 from scalableapp.errors import FieldProblem
 
-__all__ = ["ClusterFeatures", "children", "in_line", "name_problem", "owned_by", "unwanted", "url_of"]
+__all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted", "url_of"]
 
 Manifest = dict[str, Any]
 
@@ -46,15 +47,17 @@ _LB_METHODS = {LoadBalancing.ROUND_ROBIN: "round_robin", LoadBalancing.LEAST_CON
 
 @dataclass(frozen=True, slots=True)
 class ClusterFeatures:
-    """What the cluster serves beyond Kubernetes 1.20.
+    """What the cluster serves beyond Kubernetes 1.20, and where it gets what is not the user's.
 
     `sleep_action`: preStop hooks may be `sleep` (1.30 and later), which needs no program in the image.
     `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
+    `redis_image`: what apps with cache.backend Redis get.
     """
 
     pdb_version: Literal["policy/v1", "policy/v1beta1"] | None = None
     sleep_action: bool = False
     resize: bool = False
+    redis_image: str = redis.IMAGE
 
 
 class Template(NamedTuple):
@@ -83,6 +86,17 @@ def name_problem(key: AppKey) -> FieldProblem | None:
     )
 
 
+def cache_name_problem(key: AppKey, spec: ScalableAppSpec) -> FieldProblem | None:
+    """What keeps the app's Redis from bearing a name made from the app's."""
+    if not _has_redis(spec) or len(key.name) <= redis.LONGEST_APP_NAME:
+        return None
+    return FieldProblem(
+        "metadata.name",
+        f"{key.name!r} leaves no room for the name of its Redis, {redis.cache_name(key)}",
+        f"use at most {redis.LONGEST_APP_NAME} characters, or another spec.cache.backend",
+    )
+
+
 def children(
     key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures, template: Template = AS_SPECIFIED
 ) -> tuple[Manifest, ...]:
@@ -95,12 +109,22 @@ def children(
         manifests.append(_ingress(key, uid, spec.ingress))
     if features.pdb_version:
         manifests.append(_owned(features.pdb_version, "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
+    if _has_redis(spec):
+        manifests += _redis(key, uid, features)
     return tuple(sealed(manifest) for manifest in manifests)
+
+
+def child_names(key: AppKey) -> tuple[str, ...]:
+    """Names that children of the app may have: its own, and that of its Redis."""
+    return key.name, redis.cache_name(key)
 
 
 def unwanted(key: AppKey, spec: ScalableAppSpec, _features: ClusterFeatures) -> tuple[Manifest, ...]:
     """Names of the objects that must not be there, to be deleted when they are ours."""
-    return () if spec.ingress.enabled else (_named("networking.k8s.io/v1", "Ingress", key),)
+    ingress = () if spec.ingress.enabled else (_named("networking.k8s.io/v1", "Ingress", key, key.name),)
+    name = redis.cache_name(key)
+    cache = () if _has_redis(spec) else tuple(_named(version, kind, key, name) for version, kind in _REDIS_KINDS)
+    return ingress + cache
 
 
 def selector(key: AppKey) -> dict[str, str]:
@@ -127,12 +151,33 @@ def _load_balancer(live_ingress: Mapping[str, Any]) -> str:
     return str(points[0].get("hostname") or points[0].get("ip") or "")
 
 
-def _named(api_version: str, kind: str, key: AppKey) -> Manifest:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"namespace": key.namespace, "name": key.name}}
+def _has_redis(spec: ScalableAppSpec) -> bool:
+    return spec.cache.backend is CacheBackend.REDIS
 
 
-def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest) -> Manifest:
-    manifest = _named(api_version, kind, key)
+_REDIS_KINDS = (("networking.k8s.io/v1", "NetworkPolicy"), ("apps/v1", "Deployment"), ("v1", "Service"))
+
+
+def _redis(key: AppKey, uid: str, features: ClusterFeatures) -> list[Manifest]:
+    """The policy comes first, so that nobody reaches it before."""
+    specs = (
+        redis.network_policy(key, selector(key)),
+        redis.deployment(key, features.redis_image),
+        redis.service(key),
+    )
+    name = redis.cache_name(key)
+    return [
+        _owned(version, kind, key, uid, {"spec": spec}, name=name)
+        for (version, kind), spec in zip(_REDIS_KINDS, specs, strict=True)
+    ]
+
+
+def _named(api_version: str, kind: str, key: AppKey, name: str) -> Manifest:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"namespace": key.namespace, "name": name}}
+
+
+def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest, *, name: str = "") -> Manifest:
+    manifest = _named(api_version, kind, key, name or key.name)
     manifest["metadata"] |= {
         "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
         "ownerReferences": [
@@ -194,12 +239,12 @@ def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template
                 "labelSelector": {"matchLabels": selector(key)},
             }
         ],
-        "containers": [_container(spec, features, template)],
+        "containers": [_container(key, spec, features, template)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
     }
 
 
-def _container(spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
+def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
     sleep: Manifest = (
         {"sleep": {"seconds": PRE_STOP_SECONDS}}
         if features.sleep_action
@@ -211,7 +256,7 @@ def _container(spec: ScalableAppSpec, features: ClusterFeatures, template: Templ
         "command": list(spec.command),
         "args": list(spec.args),
         "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
-        "env": _environment(spec),
+        "env": _environment(key, spec),
         "envFrom": list(spec.env_from),
         "resources": _resources(spec, template),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
@@ -251,7 +296,7 @@ def _resources(spec: ScalableAppSpec, template: Template) -> dict[str, dict[str,
     return {field: values for field, values in stated.items() if values}
 
 
-def _environment(spec: ScalableAppSpec) -> list[Manifest]:
+def _environment(key: AppKey, spec: ScalableAppSpec) -> list[Manifest]:
     """Ours first, so that a user's variable can refer to them as $(POD_NAME); the user's win over ours."""
     ours = [
         EnvVar(name="POD_NAME", value_from={"fieldRef": {"fieldPath": "metadata.name"}}),
@@ -259,6 +304,7 @@ def _environment(spec: ScalableAppSpec) -> list[Manifest]:
         EnvVar(name="PORT", value=str(spec.port)),
         EnvVar(name="CACHE_BACKEND", value=spec.cache.backend.value),
         EnvVar(name="CACHE_TIMEOUT_SECONDS", value=str(spec.cache.timeout_seconds)),
+        *([EnvVar(name="CACHE_REDIS_URL", value=redis.address(key))] if _has_redis(spec) else []),
     ]
     taken = {variable.name for variable in spec.env}
     chosen = [*(variable for variable in ours if variable.name not in taken), *spec.env]

@@ -112,13 +112,17 @@ class CacheBackend(StrEnum):
 
     NONE = "None"
     MEMORY = "Memory"
+    REDIS = "Redis"
 
 
 class Cache(Model):
-    """Cache settings, passed to the app as CACHE_BACKEND and CACHE_TIMEOUT_SECONDS."""
+    """Cache settings, passed to the app as CACHE_BACKEND, CACHE_TIMEOUT_SECONDS and, for Redis, CACHE_REDIS_URL."""
 
     backend: CacheBackend = Field(
-        CacheBackend.MEMORY, description="None, or Memory: each worker process keeps its own answers."
+        CacheBackend.MEMORY,
+        description="None; Memory: each worker process keeps its own answers; Redis: all pods share them in a Redis "
+        "that the operator runs beside the app, named as the app with -cache at its end. It holds 64 MiB, then forgets "
+        "what is used least; it keeps nothing over a restart, and the app has to do without it meanwhile.",
     )
     timeout_seconds: int = Field(60, ge=1, le=86400, description="Seconds for which an answer stays cached.")
 

@@ -199,6 +199,12 @@ def test_at_the_minimum_nothing_waits() -> None:
     assert "held" not in decision.message
 
 
+def test_an_app_nobody_has_asked_anything_yet_needs_one_pod_and_lacks_no_metric() -> None:
+    decision = ask(app(objective=OBJECTIVE), seen(load=0.0, slow=NO_LATENCY, current=1), History())
+    assert (decision.replicas_to, decision.message) == (1, "no requests on 1 ready pod: asks for 1 replica")
+    assert [(report.current, report.proposed_replicas) for report in decision.metrics] == [("0", 1)]
+
+
 def test_cpu_that_is_nearly_used_up_caps_what_a_pod_is_trusted_with() -> None:
     spec = app(objective=OBJECTIVE)  # 1 core at most
     calm, hot = (capacity(spec, share) for share in (0.1, 0.9))

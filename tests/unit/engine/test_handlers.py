@@ -96,4 +96,4 @@ async def test_the_probe_passes_while_the_loop_turns() -> None:
 def test_there_are_no_handlers_that_would_need_a_finalizer_or_an_annotation() -> None:
     handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", KINDS)
     assert (handlers._changing._handlers, handlers._spawning._handlers, handlers._indexing._handlers) == ([], [], [])
-    assert len(handlers._watching._handlers) == 5
+    assert len(handlers._watching._handlers) == 6

@@ -66,7 +66,7 @@ class FakeCluster:
         old = self.objects.get(_id(manifest), {})
         new = copy.deepcopy(manifest)
         if manifest["kind"] == "Deployment":
-            new["spec"]["replicas"] = old.get("spec", {}).get("replicas", 1)
+            new["spec"] = {"replicas": old.get("spec", {}).get("replicas", 1), **new["spec"]}
         unchanged = old and old["spec"] == new["spec"]
         new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
         new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}
@@ -205,8 +205,9 @@ class World:
         """Somebody deletes the ScalableApp; its children follow."""
         self._app_news("DELETED", key)
         del self.cluster.apps[key]
-        for kind, owner in [found for found in self.cluster.objects if found[1] == key]:
-            self.cluster.remove(kind, owner)
+        for found, body in list(self.cluster.objects.items()):
+            if body["metadata"]["labels"].get(LABEL_APP) == key.name:
+                self.cluster.remove(*found)
 
     def _app_news(self, kind: str, key: AppKey) -> None:
         self.cluster.news.append((kind, copy.deepcopy(self.cluster.apps[key])))

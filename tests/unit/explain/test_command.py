@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,18 +116,18 @@ async def test_what_is_missing_is_named_with_what_to_do(
 @pytest.mark.parametrize(
     ("lease", "told"),
     [
-        pytest.param({"renewTime": "2026-01-01T00:00:00.000000Z"}, True, id="silent"),
-        pytest.param({"renewTime": datetime.now(UTC).isoformat()}, False, id="at work"),
-        pytest.param({}, False, id="never held"),
+        pytest.param(lambda: {"renewTime": "2026-01-01T00:00:00.000000Z"}, True, id="silent"),
+        pytest.param(lambda: {"renewTime": datetime.now(UTC).isoformat()}, False, id="at work"),
+        pytest.param(dict, False, id="never held"),
         pytest.param(None, False, id="not to be seen"),
     ],
 )
 async def test_an_operator_that_is_not_at_work_is_told(
-    terminal: Terminal, server: ApiServer, lease: dict[str, str] | None, told: bool
+    terminal: Terminal, server: ApiServer, lease: Callable[[], dict[str, str]] | None, told: bool
 ) -> None:
     path = "/apis/coordination.k8s.io/v1/namespaces/scalableapp-system/leases/scalableapp-operator"
     known = {APP_PATH: found().app, EVENTS_PATH: {}}
-    server.respond = answers(known if lease is None else {**known, path: {"spec": lease}})
+    server.respond = answers(known if lease is None else {**known, path: {"spec": lease()}})
     status, out, _ = await terminal.run("shop/web")
     assert status == 0
     assert ("the operator has not been at work for" in out) is told

@@ -7,8 +7,11 @@ import cel
 import pytest
 import yaml
 
+from cluster.images import IMAGES
 from scalableapp import __version__
 from scalableapp.core.crd import crd
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import cache_name_problem
 from scalableapp.core.spec import parse_spec
 from scalableapp.errors import SpecError
 from scalableapp.settings import Settings
@@ -139,6 +142,17 @@ def test_what_is_wrong_is_refused_by_the_cluster_and_the_operator(place: str, va
         parse_spec(spec_with(place, value))
 
 
+@pytest.mark.parametrize(
+    ("backend", "length", "message"),
+    [("Redis", 57, []), ("Redis", 58, ["the name leaves no room for that of its Redis"]), ("Memory", 63, [])],
+)
+def test_an_app_with_a_redis_leaves_room_for_its_name(backend: str, length: int, message: list[str]) -> None:
+    app: dict[str, Any] = {"metadata": {"name": "a" * length}, "spec": {"cache": {"backend": backend}}}
+    assert [broken.partition(";")[0] for broken in breaks("", app)] == message
+    problem = cache_name_problem(AppKey("shop", "a" * length), parse_spec({"image": "a"} | app["spec"]))
+    assert bool(problem) == bool(message)
+
+
 def test_every_rule_across_fields_says_the_mend() -> None:
     assert all(";" in message for _, message in RULES)
 
@@ -181,6 +195,13 @@ def test_the_namespace_demands_that_standard() -> None:
 def test_the_deployment_sets_only_variables_that_the_operator_reads() -> None:
     known = {f"SCALABLEAPP_{name.upper()}" for name in Settings.model_fields}
     assert {variable["name"] for variable in pods()["operator"]["containers"][0]["env"]} <= known
+
+
+def test_on_kind_redis_comes_from_an_image_that_is_loaded() -> None:
+    (overlay,) = documents("overlays/kind/kustomization.yaml")
+    (added,) = yaml.safe_load(overlay["patches"][0]["patch"])
+    assert added["value"]["name"] == "SCALABLEAPP_REDIS_IMAGE"
+    assert added["value"]["value"] in {image.reference for image in IMAGES}
 
 
 def test_the_ports_are_those_of_the_settings() -> None:

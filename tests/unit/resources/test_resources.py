@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,10 @@ NEW = ClusterFeatures(pdb_version="policy/v1", sleep_action=True)
 def made(features: ClusterFeatures = OLD, **spec: Any) -> dict[str, dict[str, Any]]:
     manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), features)
     return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def names(manifests: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
 
 
 def container(**spec: Any) -> dict[str, Any]:
@@ -193,9 +198,8 @@ def test_the_users_annotations_win() -> None:
 def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
     assert "Ingress" not in made(ingress={"enabled": False})
-    (gone,) = unwanted(KEY, spec, OLD)
-    assert (gone["kind"], gone["metadata"]["name"]) == ("Ingress", "cart")
-    assert unwanted(KEY, parse_spec({"image": "a"}), OLD) == ()
+    assert ("Ingress", "cart") in names(unwanted(KEY, spec, OLD))
+    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}), OLD)))
 
 
 @pytest.mark.parametrize(
@@ -269,4 +273,4 @@ def test_canonical_form_is_stable_and_never_less_than_what_was_written(number: D
     kept = canonical_quantity(text)
     assert canonical_quantity(kept) == kept
     assert parse_quantity(kept) >= parse_quantity(text) * (1 - 1e-12)
-    assert parse_quantity(kept) <= parse_quantity(text) + 1
+    assert parse_quantity(kept) <= parse_quantity(text) * (1 + 1e-12) + 1

@@ -1,0 +1,31 @@
+"""How a variable of the environment becomes a value, or an error that says what to mend."""
+
+import re
+from collections.abc import Mapping
+
+Environment = Mapping[str, str]
+
+
+class SettingsError(ValueError):
+    """A variable of the environment cannot be used; the message names it, its value and what is allowed."""
+
+
+def integer(environ: Environment, name: str, default: int, low: int, high: int) -> int:
+    """A whole number within bounds; unset or empty means the default. Raises SettingsError."""
+    text = environ.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise SettingsError(f"{name}={text!r} is not a whole number from {low} to {high}: mend or unset it")
+    return int(text)
+
+
+def choice(environ: Environment, name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of `allowed`; unset or empty means the default. Raises SettingsError."""
+    text = environ.get(name) or default
+    if text not in allowed:
+        raise SettingsError(f"{name}={text!r} is not one of {', '.join(allowed)}: mend or unset it")
+    return text
+
+
+def switch(environ: Environment, name: str) -> bool:
+    """Whether a feature that is off by default is on: 1 or 0. Raises SettingsError."""
+    return choice(environ, name, "0", ("0", "1")) == "1"
