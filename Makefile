@@ -16,8 +16,8 @@ SOURCES := operator cluster demo sample-app benchmarks tools tests
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-demo: venv ## Show an app that scales under real load (brings the cluster up first)
-	@$(BIN)/python -m demo
+demo: venv ## Show an app that scales under real load, cluster included (MODE=vertical or combined: sizes, too)
+	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE))
 
 test: venv test-tools ## Run every test that can run here, on the real cluster too
 	@$(BIN)/python tools/run_tests.py

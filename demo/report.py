@@ -48,8 +48,10 @@ def clock(at: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def page(recording: Recording, plan: Plan, verdict: Verdict, name: str) -> str:
-    """The HTML page about the run of the app called `name`; it needs no other file."""
+def page(
+    recording: Recording, plan: Plan, verdict: Verdict, name: str, shown: str = "replicas followed the load up and down"
+) -> str:
+    """The HTML page about the run of the app called `name`; `shown` is what one that passed has shown."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -61,6 +63,7 @@ def page(recording: Recording, plan: Plan, verdict: Verdict, name: str) -> str:
     drawing = picture(recording, plan, headline(verdict, name), "svg").decode()
     return environment.get_template("report.html").render(
         name=name,
+        shown=shown,
         recording=recording,
         verdict=verdict,
         summary=summary(verdict),
