@@ -74,7 +74,8 @@ class ScaleDown(Model):
         ge=0,
         le=3600,
         description="Look back this long and take the highest recommendation. Without it 300; where an objective "
-        "decides, pods go instead when those too many have idled for 600 s together: one for ten minutes, ten for one.",
+        "decides, pods go instead when those too many have idled together for 600 s, or for 20 start-ups if that is "
+        "more: one for ten minutes, ten for one.",
     )
     select_policy: SelectPolicy = Field(
         SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
