@@ -111,6 +111,11 @@ class Behavior(Model):
         "Otherwise replicas out of bounds are corrected at once, as HPA does.",
     )
 
+    @cached_property
+    def tolerances(self) -> tuple[float, float]:
+        """Ratios of measured to target between which nothing changes; without the noise of binary fractions."""
+        return round(1 - self.scale_down.tolerance_ratio, 9), round(1 + self.scale_up.tolerance_ratio, 9)
+
     @model_validator(mode="after")
     def _tolerances_are_ratios(self) -> Self:
         for name, rules in (("scaleUp", self.scale_up), ("scaleDown", self.scale_down)):
