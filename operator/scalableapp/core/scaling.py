@@ -75,7 +75,8 @@ class ScaleDown(Model):
         ge=0,
         le=3600,
         description="Look back this long and take the highest recommendation. Without it 300; where an objective "
-        "decides, pods go instead when those too many have idled for 600 s together: one for ten minutes, ten for one.",
+        "decides, pods go instead when those too many have idled together for 600 s, or for 20 start-ups if that is "
+        "more: one for ten minutes, ten for one.",
     )
     select_policy: SelectPolicy = Field(
         SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
@@ -110,6 +111,11 @@ class Behavior(Model):
         description="Whether the policies also slow the way to a changed minReplicas or maxReplicas, a schedule's too. "
         "Otherwise replicas out of bounds are corrected at once, as HPA does.",
     )
+
+    @cached_property
+    def tolerances(self) -> tuple[float, float]:
+        """Ratios of measured to target between which nothing changes; without the noise of binary fractions."""
+        return round(1 - self.scale_down.tolerance_ratio, 9), round(1 + self.scale_up.tolerance_ratio, 9)
 
     @model_validator(mode="after")
     def _tolerances_are_ratios(self) -> Self:
