@@ -29,6 +29,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
+        resizing=record.sizing.change is not None,
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
     )

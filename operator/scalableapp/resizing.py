@@ -45,7 +45,7 @@ class Resizer:
             return None
         facts = record.own_deployment
         if record.sizing.size is None and facts and facts.size:
-            _restore(record)
+            _restore(record, self._now())
         if record.sizing.history:
             record.sizing.history = with_half_lives(record.sizing.history, record.spec.scaling.vertical)
         return footprint_of(record, self._registry, self._now(), stale_after)
@@ -144,6 +144,8 @@ class Resizer:
         )
 
 
+# A kill of before that, of an app whose size is looked at for the first time, is history.
+_KILLS_COUNT = timedelta(minutes=10)
 # For at most 15 s, with the worker that is busy with this app.
 _LOOKS, _LOOK_SECONDS = 30, 0.5
 _BAD = (Outcome.TAKEN_BACK, Outcome.TOO_SMALL)
@@ -169,7 +171,7 @@ def _seen(deployment: Manifest) -> bool:
     return bool(status.get("observedGeneration", 0) >= metadata["generation"] and up_to_date)
 
 
-def _restore(record: AppRecord) -> None:
+def _restore(record: AppRecord, now: datetime) -> None:
     """Take over the size that the Deployment has, and what status says of the way there."""
     facts, spec = record.own_deployment, record.spec
     if facts is None or facts.size is None or spec is None:
@@ -179,10 +181,11 @@ def _restore(record: AppRecord) -> None:
     history = SizeHistory.blank(spec.scaling.vertical, ready=False)
     if told:
         history = replace(history, changed_at=told.changed_at, mistake=told.mistake)
-    killed = [pod.oom_killed_at for pod in record.pods.values() if pod.oom_killed_at]
-    answered = [at for at in killed if told and told.changed_at and at <= told.changed_at]
+    answered = told.changed_at if told and told.changed_at else now - _KILLS_COUNT
+    fresh = [pod for pod in record.pods.values() if pod.oom_killed_at and pod.oom_killed_at > answered]
+    history = replace(history, oom_kills=record.oom_kills - len(fresh))
     size = facts.size if change is None else change.good if change.phase is Phase.BACK else change.to
-    record.sizing = Sized(size, replace(history, oom_kills=len(answered)), change, told.recommended if told else None)
+    record.sizing = Sized(size, history, change, told.recommended if told else None)
 
 
 def _having_erred(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:

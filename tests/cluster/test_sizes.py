@@ -129,7 +129,8 @@ def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(
     shop: Shop, visited: Callable[[], Visitors], replicas: int
 ) -> None:
     scaling = VERTICAL | {"horizontal": {"minReplicas": replicas, "maxReplicas": 3}}
-    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling))
+    ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling, ingress=ingress))
     wait_until_serving(shop, replicas)
     with visited() as visitors:
 

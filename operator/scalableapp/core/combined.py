@@ -45,7 +45,7 @@ def decide_both(
     sizes = learn(sizes, footprint, spec.scaling.vertical, now)
     sizing = _guarded(spec, observation, decision, footprint, sizes)
     if spec.scaling.mode is Mode.COMBINED:
-        decision = _after_change_of_size(decision, sizes, now)
+        decision = _after_change_of_size(decision, footprint, sizes, now)
         sizing = _after_replicas(observation.now, sizes, decision, footprint, sizing)
     sizing = _mistakes(footprint, sizing, sizes, now)
     if spec.scaling.dry_run and sizing.changes:
@@ -90,16 +90,15 @@ def _mistakes(footprint: Footprint, sizing: Sizing, sizes: SizeHistory, now: dat
     return held(footprint, sizing, "BackOff", "BackOff", why) if why else sizing
 
 
-def _after_change_of_size(decision: Decision, sizes: SizeHistory, now: datetime) -> Decision:
-    """Replicas are not cut right after a change of size. More of them are never held up: requests fail without."""
-    if sizes.changed_at is None or decision.replicas_to >= decision.replicas_from or decision.reason in _AT_ONCE:
+def _after_change_of_size(decision: Decision, footprint: Footprint, sizes: SizeHistory, now: datetime) -> Decision:
+    """Replicas are not cut during and right after a change of size. More of them are never held up: requests fail."""
+    if decision.replicas_to >= decision.replicas_from or decision.reason in _AT_ONCE:
         return decision
-    left = COOL_DOWN_SECONDS - (now - sizes.changed_at).total_seconds()
-    if not 0 < left <= COOL_DOWN_SECONDS:
+    left = COOL_DOWN_SECONDS - (now - sizes.changed_at).total_seconds() if sizes.changed_at else 0.0
+    if not footprint.busy and not 0 < left <= COOL_DOWN_SECONDS:
         return decision
-    message = (
-        f"held at {decision.replicas_from} for {duration(left)} longer: the pods' size was changed a short while ago"
-    )
+    why = footprint.busy or f"{duration(left)} longer, as the pods' size was changed a short while ago"
+    message = f"held at {decision.replicas_from}: {why}"
     step = Step("SizeCoolDown", decision.replicas_from, message)
     return replace(
         decision,

@@ -30,9 +30,11 @@ SETTLED_SECONDS = 15.0
 BACK_SECONDS = 600.0
 # Pods are dated by the API server's clock, changes by the operator's.
 _CLOCKS = timedelta(seconds=5)
-# A first pod that answers so much slower than the others, and by so many seconds, suffers.
-SLOWER_RATIO = 2.0
-SLOWER_SECONDS = 0.05
+# A first pod that answers so much slower than the others, and by so many seconds, suffers. Not right after its start,
+# when caches are cold.
+SLOWER_RATIO = 3.0
+SLOWER_SECONDS = 0.1
+WARM_SECONDS = 20.0
 
 
 class Phase(StrEnum):
@@ -299,6 +301,8 @@ def _ailment(change: Change, pod: PodState, now: datetime) -> str:
 def _slow(sight: Sight, resized: list[PodState]) -> str:
     """Whether the first pod answers much slower than the middle one of the others."""
     names = {pod.name for pod in resized}
+    if not any(_ready_seconds(pod, sight.now) >= WARM_SECONDS for pod in resized):
+        return ""
     own = [seconds for name, seconds in sight.latencies if name in names]
     others = [seconds for name, seconds in sight.latencies if name not in names]
     if not own or not others:
@@ -318,7 +322,11 @@ def _begun(pod: PodState) -> datetime:
 
 
 def _watched_long_enough(pod: PodState, now: datetime) -> bool:
-    return serves(pod) and seconds_between(pod.readiness_changed_at or _begun(pod), now) >= WATCH_SECONDS
+    return _ready_seconds(pod, now) >= WATCH_SECONDS
+
+
+def _ready_seconds(pod: PodState, now: datetime) -> float:
+    return seconds_between(pod.readiness_changed_at or _begun(pod), now) if serves(pod) else 0.0
 
 
 def _longest_start(sight: Sight) -> float:

@@ -79,8 +79,12 @@ def sized_only(case: Case, number: int) -> Ruling | None:
 
 
 def rollout(case: Case, number: int) -> Ruling | None:
-    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision."""
-    if not case.observation.rollout:
+    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision.
+
+    But for a rollout of another size of the pods, which is slow by intent: then more replicas are let pass, and fewer
+    held up where sizes are decided on (core/combined.py).
+    """
+    if not case.observation.rollout or case.observation.resizing:
         return None
     message = "a rollout is under way and its extra pods distort the metrics; decisions go on when it is complete"
     return _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, number, message)

@@ -107,7 +107,8 @@ class PodState:
 class Observation:
     """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
 
-    `recall_until`: after a restart, until when what an objective has learned is waited for.
+    `resizing`: the pods get another size, so that a rollout under way is the operator's own. `recall_until`: after a
+    restart, until when what an objective has learned is waited for.
     """
 
     now: datetime
@@ -116,6 +117,7 @@ class Observation:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     service_level: ServiceLevel = NOT_LOOKED_AT
     rollout: bool = False
+    resizing: bool = False
     recall_until: datetime | None = None
     conflict: str = ""
 

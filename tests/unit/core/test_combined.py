@@ -27,7 +27,7 @@ def decided(
 ) -> Decision:
     """A decision for 4 pods on target, each of which fits its size, but for what a test states."""
     memory = sizes or known(spec.scaling.vertical, cpu, 220 * MI)
-    observation = observe(current=current, RequestsPerSecond=rps / current, **observed)
+    observation = replace(observe(current=current, RequestsPerSecond=rps / current), **observed)
     return decide_both(spec, observation, CALM, seen or footprint(), memory)[0]
 
 
@@ -148,3 +148,11 @@ def test_a_load_beyond_the_most_replicas_is_answered_by_both_and_given_back() ->
     assert loop.replicas == 1
     assert (loop.size.cpu.request or 0) < 0.3
     assert loop.decisions[-1].at > NOW
+
+
+@pytest.mark.parametrize(("rps", "replicas"), [(60, 4), (300, 6)], ids=["fewer wait", "more do not"])
+def test_while_pods_get_another_size_only_a_cut_of_replicas_waits(rps: float, replicas: int) -> None:
+    seen = replace(footprint(), busy="a change is under way")
+    decision = decided(app(), rps=rps, seen=seen, rollout=True, resizing=True)
+    assert decision.replicas_to == replicas
+    assert not sizing_changes(decision)
