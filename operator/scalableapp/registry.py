@@ -12,14 +12,13 @@ from typing import Any
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Trouble
-from scalableapp.core.footprint import SizeHistory
-from scalableapp.core.gate import Change
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.resources import CONTAINER, LABEL_APP, cache_name_problem, child_names, name_problem
+from scalableapp.core.resources import LABEL_APP, cache_name_problem, child_names, name_problem
 from scalableapp.core.rooms import NamespaceRoom
-from scalableapp.core.size import Size, read_size
+from scalableapp.core.size import Size
+from scalableapp.core.sized import Sized, template_size
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.status import Status
 from scalableapp.core.tokens import TokenBucket
@@ -66,20 +65,6 @@ class Child:
     fingerprint: int
     live: Manifest | None
     settled: str = ""
-
-
-@dataclass(slots=True)
-class Sized:
-    """What is known of the size of an app's pods, in the modes that decide on it.
-
-    `size` is what the template shall have, None until the Deployment has been seen; `change` is under way. `history` is
-    None until a first decision, `recommended` the size that bounds alone would allow.
-    """
-
-    size: Size | None = None
-    history: SizeHistory | None = None
-    change: Change | None = None
-    recommended: Size | None = None
 
 
 @dataclass(slots=True)
@@ -402,10 +387,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
-        size=_template_size(body),
+        size=template_size(body),
     )
-
-
-def _template_size(body: Mapping[str, Any]) -> Size | None:
-    containers = ((body.get("spec") or {}).get("template") or {}).get("spec", {}).get("containers") or ()
-    return next((read_size(entry.get("resources")) for entry in containers if entry.get("name") == CONTAINER), None)

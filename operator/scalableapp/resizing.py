@@ -17,12 +17,13 @@ from scalableapp.core.model import Decision
 from scalableapp.core.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.size import Size
 from scalableapp.core.size_status import read_sizes
+from scalableapp.core.sized import Sized
 from scalableapp.core.sizing import UpdateStrategy
 from scalableapp.core.vertical import counted
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.footprints import footprint_of, sight_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.registry import AppRecord, Registry, Sized
+from scalableapp.registry import AppRecord, Registry
 
 log = logging.getLogger(__name__)
 
