@@ -11,6 +11,7 @@ from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observat
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.resources import selector_text, url_of
+from scalableapp.core.scaling import Mode
 from scalableapp.core.size_status import SizeState
 from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.registry import AppRecord, Registry
@@ -69,7 +70,7 @@ def _pause(record: AppRecord) -> Trouble | None:
         return None
     if record.spec.scaling.paused:
         return Trouble("Paused", "spec.scaling.paused is true; set it to false to scale again")
-    if record.spec.replicas is not None:
+    if record.spec.replicas is not None and record.spec.scaling.mode is not Mode.VERTICAL:
         pinned = f"spec.replicas pins {record.spec.replicas} replicas; remove it to scale again"
         return Trouble("Pinned", pinned)
     return None

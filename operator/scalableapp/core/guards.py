@@ -27,7 +27,8 @@ def pinned(case: Case, number: int) -> Ruling | None:
     if pin is None:
         return None
     change = "" if pin == number else f", {number} now"
-    message = f"spec.replicas pins {count(pin, 'replica')}{change}; remove spec.replicas to scale by metrics again"
+    mend = "" if case.spec.scaling.mode is Mode.VERTICAL else "; remove spec.replicas to scale by metrics again"
+    message = f"spec.replicas pins {count(pin, 'replica')}{change}{mend}"
     return Ruling("Pin", pin, Reason.PINNED, message, ends=True, active=False)
 
 

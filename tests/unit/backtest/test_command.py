@@ -196,3 +196,9 @@ def test_a_wrong_trace_of_usage_names_its_line(
 ) -> None:
     assert backtest(app, "--trace", usage(tmp_path, *rows)) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_load_curve_says_nothing_of_sizes(app: Path, curve: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app.write_text(APP.replace("scaling: {horizontal", "scaling: {mode: Vertical, horizontal"), "utf-8")
+    assert backtest(app, "--trace", curve) == 2
+    assert "timestamp,cpu,memory" in capsys.readouterr().err
