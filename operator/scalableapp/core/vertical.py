@@ -127,14 +127,14 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
         reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
         message = f"{told(resource, current)} held: {why}"
         return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
-    bounded, bound = _bounded(resource, need.value, case)
+    bounded, bound, cut = _bounded(resource, need.value, case)
     wished = _limits(resource, bounded, current, case)
     steps = [SizeStep(_rule(resource), need.message)]
     if bound:
         steps.append(SizeStep("Bounds", f"{resource} {bound}"))
     amount, reason, message = _paced(resource, need, wished, current, case)
     steps.append(SizeStep("Pace", message))
-    return Verdict(amount, wished, reason, tuple(steps), bool(bound))
+    return Verdict(amount, wished, reason, tuple(steps), cut)
 
 
 def _unusable(footprint: Footprint, history: SizeHistory) -> tuple[str, str] | None:
@@ -187,16 +187,17 @@ def _recent(resource: Resource, learned: Learned) -> float:
     return min(values) if len(values) > 3 else 0.0
 
 
-def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str]:
-    """The need rounded and within all bounds, and the words for the bound that cut it."""
-    value, cut = rounded_up(resource, need), ""
+def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
+    """The need rounded and within all bounds, the words for the bound that moved it, and whether it was cut."""
+    value, bounded, cut = rounded_up(resource, need), "", False
     for bound, what in _most(resource, case):
         if value > bound:
-            value, cut = rounded_down(resource, bound), f"limited to {format_amount(resource, bound)} by {what}"
+            value, cut = rounded_down(resource, bound), True
+            bounded = f"limited to {format_amount(resource, bound)} by {what}"
     for bound, what in _least(resource, case):
         if value < bound:
-            value, cut = bound, f"raised to {format_amount(resource, bound)} by {what}"
-    return value, cut
+            value, bounded = bound, f"raised to {format_amount(resource, bound)} by {what}"
+    return value, bounded, cut
 
 
 def _most(resource: Resource, case: _Case) -> Iterator[tuple[float, str]]:
