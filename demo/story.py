@@ -106,14 +106,14 @@ STORIES = {
     ),
     "vertical": Story(
         SAMPLES / "vertical.yaml",
-        five_stages(calm=10, high=90, seconds=(30, 10, 150, 10, 420)),
+        five_stages(calm=5, high=35, seconds=(30, 10, 150, 10, 420)),
         "the pod's CPU followed the load up and down",
         size_problems,
         sizes_settled,
     ),
     "combined": Story(
         SAMPLES / "combined.yaml",
-        five_stages(calm=10, high=90, seconds=(30, 10, 200, 10, 420)),
+        five_stages(calm=10, high=60, seconds=(30, 10, 200, 10, 420)),
         "replicas followed the load, and pods grew where no more of them were allowed",
         both_problems,
         both_settled,
