@@ -78,6 +78,8 @@ def measures_moved(reported: Decision, decision: Decision) -> bool:
     """
     if decision.limited or len(reported.metrics) != len(decision.metrics):
         return True
+    if reported.sizing and decision.sizing and reported.sizing.recommended != decision.sizing.recommended:
+        return True
     return any(map(_moved, reported.metrics, decision.metrics))
 
 

@@ -40,6 +40,9 @@ LONGEST_BACK_OFF_SECONDS = 86400.0
 _SAME = 0.05
 
 
+# The size stays: it fits, or a change of it waits, which the words tell. One reason for both, as it may change with every
+# sample, and a status is written anew with each other reason.
+KEPT = "SizeKept"
 # Reasons of changes that cannot wait.
 URGENT = {Resource.CPU: "CPUShort", Resource.MEMORY: "OOMKilled"}
 
@@ -246,7 +249,7 @@ def _paced(resource: Resource, need: Need, wished: Amount, current: Amount, case
         return _cut(resource, wished, current, case)
     if wished != current:
         return wished, "LimitSet", f"{told(resource, wished)}: the limit follows limits: {case.vertical.limits}"
-    return current, "SizeFits", f"{told(resource, current)} fits"
+    return current, KEPT, f"{told(resource, current)} fits"
 
 
 def _raised(resource: Resource, need: Need, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
@@ -255,9 +258,9 @@ def _raised(resource: Resource, need: Need, wished: Amount, current: Amount, cas
     lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + case.vertical.behavior.up_ratio)
     wish = f"{told(resource, current)} shall become {told(resource, wished)}"
     if not need.urgent and old >= lower:
-        return current, "SizeFits", f"{told(resource, current)} is near enough to {told(resource, wished)}"
+        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
     if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
-        return current, "RaiseDelayed", f"{wish}: {why}"
+        return current, KEPT, f"{wish}: {why}"
     stepped = min(new, rounded_up(resource, old * LARGEST_RAISE))
     amount = wished if stepped == new else _limits(resource, stepped, current, case)
     reason = URGENT[resource] if need.urgent else "RequestsRaised"
@@ -270,9 +273,9 @@ def _cut(resource: Resource, wished: Amount, current: Amount, case: _Case) -> tu
     upper = new * (1 + _UPPER_WIDENING / _confidence(resource, case)) * (1 + case.vertical.behavior.down_ratio)
     wish = f"{told(resource, current)} shall become {told(resource, wished)}"
     if old <= upper:
-        return current, "SizeFits", f"{told(resource, current)} is near enough to {told(resource, wished)}"
+        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
     if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
-        return current, "CutDelayed", f"{wish}: {why}"
+        return current, KEPT, f"{wish}: {why}"
     stepped = max(new, rounded_up(resource, old / LARGEST_CUT))
     amount = wished if stepped == new else _limits(resource, stepped, current, case)
     pace = "" if stepped == new else f", half as much at least in one step: {told(resource, amount)}"

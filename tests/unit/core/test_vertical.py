@@ -33,7 +33,7 @@ def step_of(cpu: float) -> Any:
 def test_a_size_that_fits_is_left_alone() -> None:
     sizing = sized()
     assert not sizing.changes
-    assert sizing.reason == "SizeFits"
+    assert sizing.reason == "SizeKept"
 
 
 def test_a_sustained_rise_of_cpu_is_answered_with_its_margin_and_a_limit_in_proportion() -> None:
