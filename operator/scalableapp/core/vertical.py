@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from scalableapp.core.explain import duration
-from scalableapp.core.footprint import Floor, Footprint, Learned, Mistake, Room, SizeHistory
+from scalableapp.core.footprint import REMEMBERED_HALF_LIVES, Floor, Footprint, Learned, Mistake, Room, SizeHistory
 from scalableapp.core.size import (
     Amount,
     Resource,
@@ -40,7 +40,7 @@ LONGEST_BACK_OFF_SECONDS = 86400.0
 _SAME = 0.05
 
 
-# The size stays: it fits, or a change of it waits, which the words tell. One reason for both, as it may change with every
+# The size stays: it fits, or a change of it waits, which the words tell. One reason for both: it may change with every
 # sample, and a status is written anew with each other reason.
 KEPT = "SizeKept"
 # Reasons of changes that cannot wait.
@@ -283,9 +283,10 @@ def _cut(resource: Resource, wished: Amount, current: Amount, case: _Case) -> tu
 
 
 def _confidence(resource: Resource, case: _Case) -> float:
-    """Half-lives of history, a sample counting for a minute at most: the more, the closer the bounds."""
+    """Half-lives of history, as far as it is remembered, a sample counting for a minute at most."""
     histogram = case.history.learned[resource].histogram
-    return max(1e-3, min(histogram.last - histogram.first, 60.0 * histogram.samples) / histogram.half_life)
+    known = min(histogram.last - histogram.first, 60.0 * histogram.samples) / histogram.half_life
+    return min(max(1e-3, known), REMEMBERED_HALF_LIVES)
 
 
 def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
