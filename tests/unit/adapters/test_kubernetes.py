@@ -6,6 +6,7 @@ from scalableapp.adapters import kubernetes
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures
+from scalableapp.core.size import Resource
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Event
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
@@ -212,3 +213,25 @@ async def test_features_are_discovered(
 
     server.respond = respond
     assert await cluster.features() == features
+
+
+LIMIT_RANGE = {
+    "metadata": {"name": "small"},
+    "spec": {"limits": [{"type": "Container", "max": {"cpu": "1", "memory": "2Gi"}}]},
+}
+NODE = {"status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}}
+
+
+@pytest.mark.parametrize(("nodes", "memory"), [(True, 2 * 2**30), (False, 2 * 2**30)], ids=["all", "own namespaces"])
+async def test_what_bounds_sizes_is_read_as_far_as_the_operator_may(
+    server: ApiServer, cluster: KubeClient, nodes: bool, memory: int
+) -> None:
+    lists: dict[str, object] = {
+        "/api/v1/nodes": {"metadata": {}, "items": [NODE]} if nodes else Refusal(403, "cannot list nodes"),
+        "/api/v1/namespaces/shop/limitranges": {"metadata": {}, "items": [LIMIT_RANGE]},
+        "/api/v1/namespaces/shop/resourcequotas": {"metadata": {}, "items": []},
+    }
+    server.respond = lambda asked: lists[asked.path]
+    room = (await cluster.list_rooms({"shop"}))["shop"]
+    assert room.rooms[Resource.MEMORY].most == memory
+    assert room.rooms[Resource.CPU].whose == "LimitRange small"
