@@ -2,8 +2,8 @@
 
 Replicas are decided first, on absolute demand, which a changed size does not move. Sizes follow for the planned number
 of pods. Replicas move first: while they move, or wait to be cut, sizes are not cut; while more of them are asked for
-and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down, only where
-both raise; but more replicas are never held up.
+and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down, only
+where both raise; but more replicas are never held up.
 """
 
 from dataclasses import replace
