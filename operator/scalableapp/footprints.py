@@ -33,6 +33,7 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
     return Footprint(
         size=size,
         usage=answers.usage,
+        serving=sum(map(serves, pods)),
         problem=problem,
         message=message,
         throttled=answers.throttled,
