@@ -57,10 +57,10 @@ class Footprint:
     """The pods' size and usage at one moment.
 
     `size` is what the Deployment's template states. `usage` has the usage of each of the `serving` pods that it is
-    known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods in which a pod was
-    throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods' present
-    containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU may
-    change them; "" when they can.
+    known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
+    in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
+    present containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU
+    may change them; "" when they can.
     """
 
     size: Size
