@@ -308,7 +308,7 @@ def _footprint(seen: _Observed, spec: ScalableAppSpec, observation: Observation,
     names = ("CPU", "Memory")
     values = {n: [float(p.usage[n]) for p in seen.pods if p.name in serving and n in p.usage] for n in names}
     busy = "a rollout is under way" if observation.rollout else ""
-    return footprint_of(seen, spec, Pods(observation.replicas, usage_of(values)), size, busy)
+    return footprint_of(seen, spec, Pods(len(serving), usage_of(values)), size, busy)
 
 
 def _resized(sizes: SizeHistory, decision: Decision) -> tuple[SizeHistory, Size | None]:

@@ -63,9 +63,9 @@ class Sized(Part):
 
 
 class Pods(NamedTuple):
-    """Usage of the pods that serve, where `pods` of the line has it."""
+    """How many pods serve, and their usage, where `pods` of the line has it."""
 
-    replicas: int
+    serving: int
     usage: Mapping[Resource, tuple[float, ...]]
 
 
@@ -77,6 +77,7 @@ def footprint_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | No
     return Footprint(
         size=size_from(stated) if seen.resources is not None else size or start_size(spec),
         usage=pods.usage,
+        serving=pods.serving,
         problem=problem,
         message=message,
         throttled=seen.throttled_ratio,

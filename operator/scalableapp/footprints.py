@@ -33,6 +33,7 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
     return Footprint(
         size=size,
         usage=answers.usage,
+        serving=min(facts.replicas, sum(map(serves, pods))),  # without a rollout's surge, for which there is no load
         problem=problem,
         message=message,
         throttled=answers.throttled,

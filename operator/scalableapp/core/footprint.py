@@ -56,15 +56,16 @@ class Room(NamedTuple):
 class Footprint:
     """The pods' size and usage at one moment.
 
-    `size` is what the Deployment's template states. `usage` has the usage of each pod that serves, in cores and
-    bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods in which a pod was
-    throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods' present
-    containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU may
-    change them; "" when they can.
+    `size` is what the Deployment's template states. `usage` has the usage of each of the `serving` pods that it is
+    known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
+    in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
+    present containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU
+    may change them; "" when they can.
     """
 
     size: Size
     usage: Mapping[Resource, tuple[float, ...]] = field(default_factory=dict)
+    serving: int = 0
     problem: DataProblem | None = None
     message: str = ""
     throttled: float = 0.0
@@ -171,7 +172,7 @@ def _level(resource: Resource, footprint: Footprint, vertical: Vertical) -> floa
     if resource is Resource.MEMORY:
         return values[-1]
     rank = -(-vertical.cpu.percentile * len(values) // 100)
-    return values[max(0, rank - 1)] * len(values)
+    return values[max(0, rank - 1)] * max(len(values), footprint.serving)
 
 
 def _kills(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: datetime) -> SizeHistory:

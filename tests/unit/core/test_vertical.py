@@ -217,3 +217,10 @@ MISTAKE = Mistake(size(memory="64Mi/128Mi"), size(), ago(60), "its pod was kille
 def test_a_mistake_is_not_repeated_for_a_growing_time(wish: Size, times: int, age: float, repeated: bool) -> None:
     mistake = MISTAKE._replace(times=times, at=NOW - timedelta(seconds=age))
     assert bool(repeats(mistake, wish, NOW)) is repeated
+
+
+def test_pods_that_have_just_become_ready_are_taken_for_as_busy_as_the_others() -> None:
+    rules = vertical()
+    blank = SizeHistory.blank(rules)
+    seen = footprint(usage={Resource.CPU: (0.5,)}, serving=2)
+    assert learn(blank, seen, rules, NOW).learned[Resource.CPU].recent[-1].value == 1.0
