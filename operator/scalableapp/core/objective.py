@@ -192,7 +192,7 @@ def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, re
     before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
     if before is None or before.at < now.at - reaction - _MOST_ELAPSED or before.load <= 0 or now.load <= 0:
         return seen
-    return seen.seen(math.log(now.load / before.load), elapsed)
+    return seen.seen(math.log(now.load) - math.log(before.load), elapsed)
 
 
 def _log_price(log_price: float, sample: Sample, objective: Objective, elapsed: float) -> float:
