@@ -15,14 +15,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def summary(verdict: Verdict) -> str:
     """The run in one line."""
-    start, peak, end = verdict.replicas
     return (
         f"{verdict.calm_rate:.0f} → {verdict.high_rate:.0f} → {verdict.calm_rate:.0f} requests/s, "
-        f"replicas {start} → {peak} → {end}; "
-        f"patched {seconds(verdict.patched_after)} and ready {seconds(verdict.ready_after)} "
-        f"after the load began to rise, back {seconds(verdict.back_after)} after it began to fall; "
+        f"{_moves(verdict)}; "
         f"{verdict.requests} requests, {verdict.failures.total()} failed, {verdict.retries} sent anew; "
         f"p95 {milliseconds(verdict.p95_ms)} at high load"
+    )
+
+
+def _moves(verdict: Verdict) -> str:
+    start, peak, end = verdict.replicas
+    if start == peak == end:
+        return f"replicas {start} throughout"
+    return (
+        f"replicas {start} → {peak} → {end}; "
+        f"patched {seconds(verdict.patched_after)} and ready {seconds(verdict.ready_after)} "
+        f"after the load began to rise, back {seconds(verdict.back_after)} after it began to fall"
     )
 
 
