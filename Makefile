@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator check format test test-unit demo lock profile-story crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
+        check format test test-unit demo lock profile-story crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -33,6 +34,9 @@ bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 a
 
 bench-vertical: venv ## Time to target after a step of CPU, ours and VPA's; what deciding on sizes costs
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
+
+bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
+	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
 
 bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
 	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py

@@ -2,7 +2,7 @@
 # Installs the real servers that some tests start on loopback. Only where no service manager would start them as
 # services, too; elsewhere those tests are skipped, and say which package they lack.
 set -euo pipefail
-packages=(nginx-light libnginx-mod-http-lua lua-cjson openssl postgresql prometheus redis-server)
+packages=(chromium chromium-driver nginx-light libnginx-mod-http-lua lua-cjson openssl postgresql prometheus redis-server wrk)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -23,6 +23,7 @@ MAX_AGE_SECONDS = 60
 _DIGITS = 16
 _HASHED = rf"\.[0-9a-f]{{{_DIGITS}}}\.[a-z0-9]+$"
 _MANIFEST = "manifest.json"
+_ICON = "icon.svg"
 
 
 def build(target: Path, sources: Path = SOURCES) -> dict[str, str]:
@@ -57,9 +58,11 @@ def init_app(app: Flask, folder: Path | None) -> None:
         return f"{PREFIX}{names.get(name, name)}"
 
     app.jinja_env.globals["asset"] = asset
-    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]  # Flask's documented way
-        app.wsgi_app, folder or SOURCES, PREFIX, max_age=MAX_AGE_SECONDS, immutable_file_test=_HASHED
-    )
+    files = folder or SOURCES
+    served = WhiteNoise(app.wsgi_app, files, PREFIX, max_age=MAX_AGE_SECONDS, immutable_file_test=_HASHED)
+    # Every browser asks for it beside its first page, JSON or HTML: a miss each time would be work for nothing.
+    served.add_file_to_dictionary("/favicon.ico", str(files / names.get(_ICON, _ICON)))
+    app.wsgi_app = served  # type: ignore[method-assign]  # Flask's documented way
 
 
 if __name__ == "__main__":

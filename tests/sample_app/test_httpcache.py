@@ -113,6 +113,17 @@ def test_developers_get_the_sources_without_a_build(client: FlaskClient) -> None
     assert fetch(client, "/static/spread.js").headers["Cache-Control"] == "max-age=60, public"
 
 
+@pytest.mark.parametrize("built", [True, False], ids=["built", "sources"])
+def test_the_icon_that_browsers_ask_for_is_there_and_is_no_load(tmp_path: Path, *, built: bool) -> None:
+    folder = tmp_path / "static" if built else None
+    if folder:
+        assets.build(folder)
+    client = create_app(Settings(serving=Serving(static_folder=folder))).test_client()
+    answer = fetch(client, "/favicon.ico")
+    assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
+    assert "X-Served-By" not in answer.headers  # Flask, which counts, has not seen it
+
+
 @pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/", "/static/nowhere.css"])
 def test_nothing_but_the_files_is_served(built: FlaskClient, path: str) -> None:
     assert built.get(path).status_code == 404
