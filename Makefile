@@ -10,14 +10,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-operator bench-app check format test test-unit demo lock profile-story crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
+        check format test test-unit demo lock profile-story crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-demo: venv ## Show an app that scales under real load (brings the cluster up first)
-	@$(BIN)/python -m demo
+demo: venv ## Show an app that scales under real load, cluster included (MODE=vertical or combined: sizes, too)
+	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE))
 
 test: venv test-tools ## Run every test that can run here, on the real cluster too
 	@$(BIN)/python tools/run_tests.py
@@ -30,6 +31,9 @@ bench-decisions: venv ## Our policies and the rivals' on load curves (ARGS=--qui
 
 bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 and 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core
+
+bench-vertical: venv ## Time to target after a step of CPU, ours and VPA's; what deciding on sizes costs
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
 
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)

@@ -16,13 +16,12 @@ from demo.chart import picture
 from demo.errors import DemoError
 from demo.kube import api_client
 from demo.live import showing
-from demo.plan import DEMO
 from demo.recording import Recording, to_json
 from demo.report import headline, page, summary
 from demo.run import App, run
+from demo.story import STORIES, Story, sizes_of, told
 from demo.verdict import Verdict, judge
 
-SAMPLE = prepare.REPOSITORY / "manifests" / "samples" / "sample-app.yaml"
 FAILED, STOPPED, INTERRUPTED = 1, 2, 130
 
 
@@ -31,9 +30,15 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m demo",
         description="Bring the local cluster up, deploy the operator and a sample app, send load that rises fivefold "
-        "and falls again, show how the replicas follow, and write a report.",
-        epilog="Exit code: 0 when the replicas followed the load up and down and no request failed, 1 when not, "
+        "and falls again, show how replicas or sizes follow, and write a report.",
+        epilog="Exit code: 0 when the app followed the load up and down and no request failed, 1 when not, "
         "2 when the demonstration could not be run, 130 after Ctrl-C.",
+    )
+    options.add_argument(
+        "--mode",
+        choices=STORIES,
+        default="horizontal",
+        help="what is scaled: replicas, the size of one pod, or both in one decision (default: horizontal)",
     )
     options.add_argument(
         "--report-dir",
@@ -52,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A plain `kill` cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return demonstrate(console, options.report_dir)
+        return demonstrate(console, STORIES[options.mode], options.report_dir)
     except (DemoError, ClusterError) as error:
         Console(stderr=True).print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         return STOPPED
@@ -61,36 +66,39 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def demonstrate(console: Console, report_dir: Path) -> int:
+def demonstrate(console: Console, story: Story, report_dir: Path) -> int:
     """The steps, one after the other; returns the exit code."""
     report_dir.mkdir(parents=True, exist_ok=True)
+    plan = story.plan
     prepare.cluster_up()
     prepare.operator_up()
-    app = prepare.app_up(SAMPLE)
-    say("load", f"calm {DEMO.calm.rate:.0f}, up to {DEMO.hold.rate:.0f} requests/s and back, at most {DEMO.seconds} s")
+    app = prepare.app_up(story.sample)
+    say("load", f"calm {plan.calm.rate:.0f}, up to {plan.hold.rate:.0f} requests/s and back, at most {plan.seconds} s")
     name = f"{app.namespace}/{app.name}"
-    with showing(console, DEMO, name) as show:
-        recording = run(app, DEMO, api_client(CONTEXT), show)
-    verdict = judge(recording, DEMO)
-    write_report(report_dir, recording, verdict, name)
-    for line in conclusion(verdict, app, report_dir):
+    with showing(console, plan, name) as show:
+        recording = run(app, plan, api_client(CONTEXT), show, story.settled)
+    verdict = judge(recording, plan, story.problems)
+    write_report(report_dir, recording, story, verdict, name)
+    for line in conclusion(verdict, story, app, report_dir):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if recording.sizes[1:]:
+        console.print(told(sizes_of(recording, plan)), markup=False, highlight=False, soft_wrap=True)
     return 0 if verdict.passed else FAILED
 
 
-def write_report(folder: Path, recording: Recording, verdict: Verdict, name: str) -> None:
+def write_report(folder: Path, recording: Recording, story: Story, verdict: Verdict, name: str) -> None:
     """Write report.html, chart.png and run.json."""
     say("report", f"writing {folder / 'report.html'}")
     (folder / "run.json").write_text(json.dumps(to_json(recording)))
-    (folder / "chart.png").write_bytes(picture(recording, DEMO, headline(verdict, name), "png"))
-    (folder / "report.html").write_text(page(recording, DEMO, verdict, name))
+    (folder / "chart.png").write_bytes(picture(recording, story.plan, headline(verdict, name), "png"))
+    (folder / "report.html").write_text(page(recording, story.plan, verdict, name, story.shown))
 
 
-def conclusion(verdict: Verdict, app: App, folder: Path) -> Iterator[str]:
+def conclusion(verdict: Verdict, story: Story, app: App, folder: Path) -> Iterator[str]:
     """What the terminal says last: the verdict, where to look, how to clean up."""
     kubectl = f"kubectl --context {CONTEXT}"
     if verdict.passed:
-        yield "PASSED: replicas followed the load up and down, and no request failed."
+        yield f"PASSED: {story.shown}, and no request failed."
     for problem in verdict.problems:
         yield f"FAILED: {problem}"
     for reason, count in verdict.failures.most_common(5):

@@ -7,24 +7,25 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
+from demo.chart_sizes import draw_cpu, draw_memory
+from demo.look import BLUE, GREEN, GREY, INK, ORANGE, STYLE, VERMILION
 from demo.plan import Plan
 from demo.recording import Recording
-
-# Okabe and Ito's colours, which people with any colour vision tell apart; brightness differs too.
-BLUE, ORANGE, VERMILION, GREEN, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#5F6368"
-INK = "#202124"
-STYLE = {"linewidth": 1.6, "solid_capstyle": "round"}
 
 
 def picture(recording: Recording, plan: Plan, title: str, kind: str) -> bytes:
     """The chart as a file's content; `kind` is "png" or "svg"."""
-    figure = Figure(figsize=(11, 8.4), layout="constrained", facecolor="white")
+    sized = len(recording.sizes) > 1
+    figure = Figure(figsize=(11, 13.2 if sized else 8.4), layout="constrained", facecolor="white")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK)
-    load, replicas, latency = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2.4))
+    heights = (3, 3, 3, 2.4, 2.4) if sized else (3, 3, 2.4)
+    load, replicas, *sizes, latency = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     _draw_load(load, recording)
     _draw_replicas(replicas, recording)
+    for axes, draw in zip(sizes, (draw_cpu, draw_memory), strict=False):
+        draw(axes, recording)
     _draw_latency(latency, recording)
-    for axes in (load, replicas, latency):
+    for axes in (load, replicas, *sizes, latency):
         _mark_stages(axes, plan, recording.end)
         _mark_decisions(axes, recording)
         _finish(axes, recording.end)

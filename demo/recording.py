@@ -49,6 +49,27 @@ class AppState:
 
 
 @dataclass(frozen=True, slots=True)
+class PodSize:
+    """What the Deployment's template gives each pod from a moment on: cores and MiB; None where nothing is set."""
+
+    at: float
+    cpu_request: float | None = None
+    cpu_limit: float | None = None
+    memory_request: float | None = None
+    memory_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What Prometheus tells of the app's pods at a moment: cores and MiB of the busiest, share of throttled periods."""
+
+    at: float
+    cpu: float
+    memory: float
+    throttled: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision of the operator as status.decision told it; `time` is the operator's own time stamp."""
 
@@ -74,6 +95,8 @@ class Recording:
     load: list[LoadSample] = field(default_factory=list)
     states: list[AppState] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    sizes: list[PodSize] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
 
     @property
     def state(self) -> AppState:
@@ -93,6 +116,7 @@ class Recording:
                 replicas=manifest["spec"].get("replicas", 1),
                 ready=manifest.get("status", {}).get("readyReplicas", 0),
             )
+            self._see_size(at, manifest["spec"].get("template", {}).get("spec", {}).get("containers", []))
         else:
             self._see_app(at, manifest)
 
@@ -109,6 +133,21 @@ class Recording:
             )
         if "decision" in status:
             self._decide(at, status["decision"])
+
+    def _see_size(self, at: float, containers: list[Mapping[str, Any]]) -> None:
+        resources: Mapping[str, Any] = next(
+            (entry.get("resources", {}) for entry in containers if entry.get("name") == "app"), {}
+        )
+        requests, limits = resources.get("requests", {}), resources.get("limits", {})
+        amounts = (_number(found.get("cpu")) for found in (requests, limits))
+        memory = (_mebibytes(found.get("memory")) for found in (requests, limits))
+        size = PodSize(at, *amounts, *memory)
+        if not self.sizes or dataclasses.replace(self.sizes[-1], at=at) != size:
+            self.sizes.append(size)
+
+    def cpu_request_at(self, at: float) -> float | None:
+        """Cores that each pod is guaranteed at a moment."""
+        return next((size.cpu_request for size in reversed(self.sizes) if size.at <= at), None)
 
     def _change(self, at: float, **facts: Any) -> None:
         state = dataclasses.replace(self.state, **facts)
@@ -175,6 +214,11 @@ def _number(quantity: str | None) -> float | None:
         return None
 
 
+def _mebibytes(quantity: str | None) -> float | None:
+    number = _number(quantity)
+    return None if number is None else number / 2**20
+
+
 def to_json(recording: Recording) -> dict[str, Any]:
     """The recording as plain data."""
     return dataclasses.asdict(recording)
@@ -188,4 +232,6 @@ def from_json(data: Mapping[str, Any]) -> Recording:
         load=[LoadSample(**{**sample, "latencies_ms": tuple(sample["latencies_ms"])}) for sample in data["load"]],
         states=[AppState(**state) for state in data["states"]],
         decisions=[Decision(**decision) for decision in data["decisions"]],
+        sizes=[PodSize(**size) for size in data["sizes"]],
+        usages=[Usage(**usage) for usage in data["usages"]],
     )

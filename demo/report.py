@@ -15,14 +15,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def summary(verdict: Verdict) -> str:
     """The run in one line."""
-    start, peak, end = verdict.replicas
     return (
         f"{verdict.calm_rate:.0f} → {verdict.high_rate:.0f} → {verdict.calm_rate:.0f} requests/s, "
-        f"replicas {start} → {peak} → {end}; "
-        f"patched {seconds(verdict.patched_after)} and ready {seconds(verdict.ready_after)} "
-        f"after the load began to rise, back {seconds(verdict.back_after)} after it began to fall; "
+        f"{_moves(verdict)}; "
         f"{verdict.requests} requests, {verdict.failures.total()} failed, {verdict.retries} sent anew; "
         f"p95 {milliseconds(verdict.p95_ms)} at high load"
+    )
+
+
+def _moves(verdict: Verdict) -> str:
+    start, peak, end = verdict.replicas
+    if start == peak == end:
+        return f"replicas {start} throughout"
+    return (
+        f"replicas {start} → {peak} → {end}; "
+        f"patched {seconds(verdict.patched_after)} and ready {seconds(verdict.ready_after)} "
+        f"after the load began to rise, back {seconds(verdict.back_after)} after it began to fall"
     )
 
 
@@ -48,8 +56,10 @@ def clock(at: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def page(recording: Recording, plan: Plan, verdict: Verdict, name: str) -> str:
-    """The HTML page about the run of the app called `name`; it needs no other file."""
+def page(
+    recording: Recording, plan: Plan, verdict: Verdict, name: str, shown: str = "replicas followed the load up and down"
+) -> str:
+    """The HTML page about the run of the app called `name`; `shown` is what one that passed has shown."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -61,6 +71,7 @@ def page(recording: Recording, plan: Plan, verdict: Verdict, name: str) -> str:
     drawing = picture(recording, plan, headline(verdict, name), "svg").decode()
     return environment.get_template("report.html").render(
         name=name,
+        shown=shown,
         recording=recording,
         verdict=verdict,
         summary=summary(verdict),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Any
@@ -13,7 +13,8 @@ from demo.errors import DemoError
 from demo.kube import watching
 from demo.load import load
 from demo.plan import Plan
-from demo.recording import LoadSample, Recording
+from demo.recording import LoadSample, Recording, Usage
+from demo.usage import measuring
 from demo.verdict import settled
 
 TICK_SECONDS = 1.0
@@ -23,6 +24,7 @@ MOST_UNREAD = 10_000
 FIRST_SEEN_SECONDS = 15.0
 
 Show = Callable[[Recording, float], None]
+Settled = Callable[[Recording, Plan, float], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,15 @@ class App:
     host: str | None = None
 
 
-def run(app: App, plan: Plan, api: ApiClient, show: Show) -> Recording:
+def run(app: App, plan: Plan, api: ApiClient, show: Show, settled: Settled = settled) -> Recording:
     """Put the app under the plan's load; `show` is called every second with what was seen, and when.
 
-    Ends with the plan, or earlier when the replicas have been back for a while. Raises DemoError when the load
+    Ends with the plan, or earlier when all has been back for a while, as `settled` says. Raises DemoError when the load
     cannot be sent or the app cannot be seen.
     """
     seen: Queue[Any] = Queue(MOST_UNREAD)
     recording = Recording(started=datetime.now(UTC).isoformat(timespec="seconds"))
-    with watching(api, app.namespace, app.name, seen):
+    with watching(api, app.namespace, app.name, seen), measuring(api, app.namespace, app.name, seen):
         with load(app.url, app.host, plan, seen) as sending:
             at = 0.0
             while sending.running and not settled(recording, plan, at):
@@ -65,6 +67,8 @@ def _take(seen: Queue[Any], recording: Recording, began: float, until: float) ->
             return
         if isinstance(item, LoadSample):
             recording.load.append(item)
+        elif isinstance(item[1], Usage):
+            recording.usages.append(replace(item[1], at=item[0] - began))
         else:
             recording.see(item[0] - began, item[1])
 

@@ -2,11 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from demo.plan import Plan
 from demo.recording import Recording, latencies, percentile, rate
+
+Problems = Callable[[Recording, Plan], Iterator[str]]
 
 # The operator lets a tenth pass without scaling (the default tolerance), and so does the verdict.
 TOLERANCE = 0.1
@@ -43,8 +45,8 @@ class Verdict:
         return not self.problems
 
 
-def judge(recording: Recording, plan: Plan) -> Verdict:
-    """Judge a run that is over."""
+def judge(recording: Recording, plan: Plan, problems: Problems | None = None) -> Verdict:
+    """Judge a run that is over, by what a run of its story has to show; without one, that of replicas."""
     rise, hold, fall = plan.span(plan.rise), plan.span(plan.hold), plan.span(plan.fall)
     before = recording.replicas_at(rise.begin)
     peak = max((state.replicas for state in recording.states if rise.begin <= state.at <= fall.end), default=before)
@@ -61,7 +63,7 @@ def judge(recording: Recording, plan: Plan) -> Verdict:
         retries=sum(sample.retries for sample in recording.load),
         p50_ms=percentile(latencies(held), 0.5),
         p95_ms=percentile(latencies(held), 0.95),
-        problems=tuple(_problems(recording, plan, before, peak)),
+        problems=tuple((problems or problems_of_replicas)(recording, plan)),
     )
 
 
@@ -91,14 +93,31 @@ def _needed(recording: Recording, plan: Plan) -> int:
     return min(max(wanted, recording.bounds[0]), recording.bounds[1])
 
 
-def _problems(recording: Recording, plan: Plan, before: int, peak: int) -> Iterator[str]:
-    rise, hold = plan.span(plan.rise), plan.span(plan.hold)
+def problems_of_replicas(recording: Recording, plan: Plan) -> Iterator[str]:
+    """What a run should have shown of load and replicas, and did not."""
+    yield from problems_of_load(recording, plan)
+    yield from replica_problems(recording, plan)
+
+
+def problems_of_load(recording: Recording, plan: Plan) -> Iterator[str]:
+    """Whether the load was sent, and answered without a failure."""
+    hold = plan.span(plan.hold)
     answered = rate(recording.between(hold.begin, hold.end))
     if answered < LEAST_SHARE * plan.hold.rate:
         yield (
             f"only {answered:.0f} of {plan.hold.rate:.0f} requests/s were answered while the load was high: "
             "the app was too slow, or this machine is busy with other work"
         )
+    failed = sum(sample.failed for sample in recording.load)
+    if failed:
+        yield f"{failed} requests failed"
+
+
+def replica_problems(recording: Recording, plan: Plan) -> Iterator[str]:
+    """What a run should have shown of the replicas, and did not."""
+    rise, hold, fall = plan.span(plan.rise), plan.span(plan.hold), plan.span(plan.fall)
+    before = recording.replicas_at(rise.begin)
+    peak = max((state.replicas for state in recording.states if rise.begin <= state.at <= fall.end), default=before)
     if not recording.state.target:
         yield "the operator reported no metric for the app: see its conditions (kubectl describe sapp)"
     needed = _needed(recording, plan)
@@ -108,9 +127,6 @@ def _problems(recording: Recording, plan: Plan, before: int, peak: int) -> Itera
         yield f"replicas rose to {peak}, but {needed} ready pods were needed and never there while the load was high"
     if peak > before and back_since(recording, plan) is None:
         yield f"replicas did not fall with the load: {recording.state.replicas} are left of {peak}"
-    failed = sum(sample.failed for sample in recording.load)
-    if failed:
-        yield f"{failed} requests failed"
 
 
 def _since(begin: float, at: float | None) -> float | None:

@@ -6,7 +6,10 @@ One line is one situation of one app:
      "observed": {"replicas": int, "rollout": bool, "sampleAgeSeconds": number,
                   "pods": [{"name", "phase", "ready", "deleting", "startedSecondsAgo", "readySecondsAgo": number|null,
                             "usage": {metric: quantity}}],
-                  "totals": {metric: number}, "burstTotals": {metric: number}},
+                  "totals": {metric: number}, "burstTotals": {metric: number},
+                  "resources": {"cpu": {"request", "limit"}, "memory": {"request", "limit"}},
+                  "usageHistory": {"cpu": [[secondsAgo, cores]], "memory": [[secondsAgo, bytes]]},
+                  "oomKills": int, "throttledRatio": number},
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
                  "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
@@ -16,7 +19,9 @@ minute's requests that took longer than the objective's limit or failed. A Laten
 A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
 last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
 are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
-used, and the replicas of then.
+used, and the replicas of then. In the modes Vertical and Combined, `resources` is the pods' size, `usageHistory` the
+usage of one pod (the usage of CPU and Memory in `pods` counts beside it), `oomKills` the kills of the pods' present
+containers so far, `throttledRatio` the share of CPU periods in which they were throttled; the answer has `resources`.
 """
 
 import json
@@ -27,7 +32,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from scalableapp.core.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.combined import carried_out, decide_both
+from scalableapp.core.decide import first_seen, record_scale, remember
+from scalableapp.core.footprint import Footprint, SizeHistory
 from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.interval import due
 from scalableapp.core.metrics import Metric, MetricType
@@ -48,10 +55,12 @@ from scalableapp.core.model import (
 from scalableapp.core.objective import Learned, Sample
 from scalableapp.core.prediction import replayed
 from scalableapp.core.pursuit import relearned
-from scalableapp.core.quality import LARGEST_VALUE
+from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.size import Size, told_fields
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.startup import learn
+from scalableapp.decide_sizes import Pods, Sized, footprint_of, read_usage, usage_of
 from scalableapp.errors import ScalableAppError, SpecError
 
 # A sample this old says more about the scraping than about the load.
@@ -90,7 +99,7 @@ class _Pod(_Part):
     usage: dict[str, Usage] = Field(default_factory=dict)
 
 
-class _Observed(_Part):
+class _Observed(Sized):
     replicas: int = Field(ge=0, le=2**31 - 1)
     rollout: bool = False
     pods: tuple[_Pod, ...] = ()
@@ -141,6 +150,8 @@ class Answers:
         self._raw_spec: dict[str, Any] | None = None
         self._spec: ScalableAppSpec | None = None
         self._decided_at: datetime | None = None
+        self._sizes: SizeHistory | None = None
+        self._size: Size | None = None
 
     def answer(self, text: str) -> dict[str, Any]:
         """The decision for one line. Raises LineError."""
@@ -150,10 +161,16 @@ class Answers:
         if self._follow and not due(spec.scaling, self._decided_at, observation.now):
             return _not_due(spec, observation)
         history = self._history or _given(line, spec, observation) or self._blank(observation)
-        decision = decide(spec, observation, history)
+        sizes = self._sizes or SizeHistory.blank(spec.scaling.vertical)
+        footprint = None
+        if spec.scaling.mode.sizes:
+            footprint = _footprint(line.observed, spec, observation, self._size)
+            sizes = read_usage(sizes, line.observed, observation.now, observation.replicas)
+        decision, sizes = decide_both(spec, observation, history, footprint, sizes)
         if self._follow:
             self._history = _carried_out(history, decision, spec)
             self._decided_at = observation.now
+            self._sizes, self._size = _resized(sizes, decision)
         return _told(decision)
 
     def _blank(self, observation: Observation) -> History:
@@ -165,6 +182,7 @@ class Answers:
             try:
                 self._raw_spec, self._spec = raw, parse_spec(raw)
                 self._decided_at = None  # a changed spec is decided on at once
+                self._sizes = None  # what is remembered depends on the half-lives
             except SpecError as error:
                 self._raw_spec = self._spec = None
                 raise LineError(str(error)) from error
@@ -285,6 +303,22 @@ def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) ->
     return record_scale(remembered, decision.at, decision.replicas_to - decision.replicas_from, spec)
 
 
+def _footprint(seen: _Observed, spec: ScalableAppSpec, observation: Observation, size: Size | None) -> Footprint:
+    serving = {pod.name for pod in observation.pods if serves(pod)}
+    names = ("CPU", "Memory")
+    values = {n: [float(p.usage[n]) for p in seen.pods if p.name in serving and n in p.usage] for n in names}
+    busy = "a rollout is under way" if observation.rollout else ""
+    return footprint_of(seen, spec, Pods(len(serving), usage_of(values)), size, busy)
+
+
+def _resized(sizes: SizeHistory, decision: Decision) -> tuple[SizeHistory, Size | None]:
+    """What is remembered of the size after a decision, which counts as carried out at once."""
+    sizing = decision.sizing
+    if sizing is None:
+        return sizes, None
+    return carried_out(sizes, decision), sizing.size_to
+
+
 def _not_due(spec: ScalableAppSpec, observation: Observation) -> dict[str, Any]:
     message = f"not decided on: the last decision is less than {spec.scaling.interval_seconds} s old (intervalSeconds)"
     step = {"rule": "Interval", "value": observation.replicas, "message": message}
@@ -293,7 +327,14 @@ def _not_due(spec: ScalableAppSpec, observation: Observation) -> dict[str, Any]:
 
 def _told(decision: Decision) -> dict[str, Any]:
     steps = [{"rule": step.rule, "value": step.value, "message": step.message} for step in decision.steps]
-    return {"replicas": decision.replicas_to, "reason": decision.reason, "message": decision.message, "steps": steps}
+    sized = {"resources": told_fields(decision.sizing.size_to)} if decision.sizing else {}
+    return {
+        "replicas": decision.replicas_to,
+        **sized,
+        "reason": decision.reason,
+        "message": decision.message,
+        "steps": steps,
+    }
 
 
 def _before(now: datetime, seconds: float) -> datetime:

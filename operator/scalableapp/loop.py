@@ -128,7 +128,7 @@ class Loop:
         namespaces: set[str] = set()
         queries: set[str] = set()
         bursts: set[int] = set()
-        objective = False
+        objective = sizes = watched = False
         for record in self.registry.apps():
             kinds.update(metric.type for metric in record.metrics)
             queries.update(record.queries.values())
@@ -136,16 +136,21 @@ class Loop:
             if record.spec and record.spec.scaling.horizontal.burst:
                 bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
             objective |= record.objective is not None
+            sizes |= record.sizes
+            watched |= record.sizing.change is not None
         if objective:
             kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY}
             bursts.add(RATE_WINDOW_SECONDS)
+        if sizes:
+            kinds.add(MetricType.CPU)
         return Wanted(
             frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
             frozenset(namespaces),
             frozenset(queries),
             frozenset(bursts),
-            latencies=MetricType.LATENCY in kinds,
+            latencies=MetricType.LATENCY in kinds or watched,
             failures=objective,
+            usage=sizes,
         )
 
     def _look_at(self, record: AppRecord) -> None:
@@ -158,12 +163,14 @@ class Loop:
                 log.exception("%s: fault in the operator while deciding", key)
             self._retry_later(record)
             return
+        if self.reconciler.advances(record):
+            self._retry_later(record)
         if decision is None:
             return
         self.telemetry.decided(key, decision)
         if decision.changes and not record.scale_failed:
             self.turns.add(key)
-        elif record.reported is None or _told_differently(record.reported, decision):
+        elif decision.resizes or record.reported is None or _told_differently(record.reported, decision):
             self._retry_later(record)
         elif self._measures_due(record, decision):
             record.may_report_measures = True

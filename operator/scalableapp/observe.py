@@ -11,6 +11,8 @@ from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observat
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.resources import selector_text, url_of
+from scalableapp.core.scaling import Mode
+from scalableapp.core.size_status import SizeState
 from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.registry import AppRecord, Registry
 
@@ -28,6 +30,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
+        resizing=record.sizing.change is not None,
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
     )
@@ -48,7 +51,18 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         conflict=record.foreign or registry.autoscalers.get(record.key, ""),
         decision=record.decision,
         history=record.history or History(),
+        sizes=_sizes(record),
     )
+
+
+def _sizes(record: AppRecord) -> SizeState | None:
+    """None where sizes are not decided on, or not known yet."""
+    sizing = record.sizing
+    if not record.sizes or sizing.size is None or sizing.history is None:
+        return None
+    current = sizing.change.good if sizing.change else sizing.size
+    history = sizing.history
+    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.mistake)
 
 
 def _pause(record: AppRecord) -> Trouble | None:
@@ -56,7 +70,7 @@ def _pause(record: AppRecord) -> Trouble | None:
         return None
     if record.spec.scaling.paused:
         return Trouble("Paused", "spec.scaling.paused is true; set it to false to scale again")
-    if record.spec.replicas is not None:
+    if record.spec.replicas is not None and record.spec.scaling.mode is not Mode.VERTICAL:
         pinned = f"spec.replicas pins {record.spec.replicas} replicas; remove it to scale again"
         return Trouble("Pinned", pinned)
     return None

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from scalableapp.core.latency import Histogram
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.size import Resource, Size
 
 Manifest = dict[str, Any]
 
@@ -20,6 +22,14 @@ class PodAnswer:
     values: Mapping[tuple[str, str], float] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
+
+
+class Usage(StrEnum):
+    """What sizes are decided on beside the CPU used, of the last minute: bytes, share of periods, share of time."""
+
+    MEMORY_PEAK = "MemoryPeak"
+    THROTTLED = "Throttled"
+    CPU_PRESSURE = "CPUPressure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class Wanted:
     `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
     variables already filled in, each asked once however many apps share it. `bursts` are short windows, in
     seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
-    minute, too; `failures`: the failed requests per second in it.
+    minute, too; `failures`: the failed requests per second in it; `usage`: what sizes are decided on beside CPU.
     """
 
     kinds: frozenset[MetricType]
@@ -56,6 +66,7 @@ class Wanted:
     bursts: frozenset[int] = frozenset()
     latencies: bool = False
     failures: bool = False
+    usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class Snapshot:
     bursts: Mapping[int, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer | None = None
     failures: PodAnswer | None = None
+    usage: Mapping[Usage, PodAnswer] = field(default_factory=dict)
 
 
 class Metrics(Protocol):
@@ -84,6 +96,7 @@ class Pasts:
 
     moments: Mapping[AppKey, Sequence[Moment]] = field(default_factory=dict)
     pods: Mapping[AppKey, Sequence[PodsMoment]] = field(default_factory=dict)
+    usage: Mapping[AppKey, Mapping[Resource, Sequence[tuple[float, float]]]] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
 
@@ -102,6 +115,13 @@ class PastMetrics(Protocol):
         self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
     ) -> Pasts:
         """Values per pod of the last `seconds`, in steps of 15 s."""
+        ...
+
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+        """Usage of the last seconds that each resource of an app maps to, as pairs of Unix time and value.
+
+        CPU is what all pods used, each taken for as busy as the one at 90 %; memory is the largest pod's.
+        """
         ...
 
 
@@ -129,6 +149,14 @@ class Cluster(Protocol):
 
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object; done when it is gone already."""
+        ...
+
+    async def resize(self, key: AppKey, pod: str, size: Size) -> None:
+        """Give a running pod of the app another size in place, through its resize subresource."""
+        ...
+
+    async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
+        """Give the template of a Deployment's present ReplicaSet another size: its pods stay, later ones have it."""
         ...
 
     async def scale(self, key: AppKey, replicas: int) -> None:

@@ -106,6 +106,7 @@ class Operator:
             await asyncio.gather(self._upkeep.first_lists(), *listed)
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
             group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
+            group.create_task(self._upkeep.follow_rooms(), name="rooms")
             group.create_task(self._upkeep.resync(), name="resync")
             group.create_task(self._recall.follow(), name="recall")
             group.create_task(self._loop.run(self._settings.workers), name="loop")

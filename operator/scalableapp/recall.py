@@ -18,7 +18,9 @@ from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.core.past import Moment, kinds_of, recommended, relived, with_past
 from scalableapp.core.prediction import rejoined, replayed
+from scalableapp.core.size import Resource
 from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.footprints import recall, remembered_seconds
 from scalableapp.ports import PastMetrics, Pasts
 from scalableapp.registry import AppRecord, Registry
 
@@ -54,20 +56,23 @@ class Recall:
 
     async def look(self) -> float:
         """Take up the next apps; the seconds until the next look."""
-        guessed, unlearned = self._guessed(), self._unlearned()
-        if not guessed and not unlearned:
+        guessed, unlearned, unsized = self._guessed(), self._unlearned(), self._unsized()
+        waiting = {*map(_id, guessed), *map(_id, unlearned), *map(_id, unsized)}
+        if not waiting:
             return LOOK_SECONDS
-        message = await self._recommendations(guessed) or await self._loads(unlearned)
+        message = await self._recommendations(guessed) or await self._usage(unsized) or await self._loads(unlearned)
         if not message:
             self._failures = 0
             return 0.0
         self._failures += 1
         if self._failures < MOST_TRIES:
             pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * (1 << self._failures - 1))
-            log.info("The past of %d apps waits: %s", len({*map(_id, guessed), *map(_id, unlearned)}), message)
+            log.info("The past of %d apps waits: %s", len(waiting), message)
             return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
-        log.warning("%d apps start without their past: %s", len({*map(_id, guessed), *map(_id, unlearned)}), message)
+        log.warning("%d apps start without their past: %s", len(waiting), message)
         self._failures = 0
+        for record in unsized:
+            recall(record, {})
         self._done(guessed, unlearned)
         return LOOK_SECONDS
 
@@ -81,6 +86,11 @@ class Recall:
         wanted = [record for record in self._registry.apps() if record.history and _learns(record)]
         self._replayed &= set(map(_id, wanted))
         return list(islice((record for record in wanted if _id(record) not in self._replayed), APPS_AT_A_TIME))
+
+    def _unsized(self) -> list[AppRecord]:
+        """Apps whose sizes are decided on, and whose usage of before has not been read."""
+        waiting = (r for r in self._registry.apps() if r.sizes and r.sizing.history and not r.sizing.history.ready)
+        return list(islice(waiting, APPS_AT_A_TIME))
 
     def _done(self, guessed: Iterable[AppRecord], unlearned: Iterable[AppRecord]) -> None:
         for record in guessed:
@@ -115,6 +125,18 @@ class Recall:
         if replayed_ is not record.history:
             log.info("%s: the recommendations of the last %.0f s replayed", record.key, _window(record))
             record.history = replayed_
+
+    async def _usage(self, apps: Collection[AppRecord]) -> str:
+        """Read the usage of the apps. Returns why Prometheus could not be asked, "" if it was."""
+        if not apps:
+            return ""
+        wanted = {record.key: {r: remembered_seconds(record, r) for r in Resource} for record in apps}
+        pasts = await self._past.usage(wanted, self._now())
+        if pasts.problem:
+            return pasts.message
+        for record in apps:
+            recall(record, pasts.usage.get(record.key, {}))
+        return ""
 
     async def _loads(self, apps: Collection[AppRecord]) -> str:
         """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
@@ -171,7 +193,7 @@ def _slow_seconds(record: AppRecord) -> float | None:
 
 
 def _guesses(record: AppRecord, now: datetime) -> bool:
-    if record.guessed_at is None or record.spec is None or kinds_of(record.spec) is None:
+    if record.guessed_at is None or record.spec is None or not kinds_of(record.spec):
         return False
     return now - record.guessed_at < timedelta(seconds=_window(record))
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from scalableapp.core.combined import decide_both, replicas_changed
 from scalableapp.core.conditions import Trouble
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
@@ -30,6 +31,7 @@ from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Un
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
 from scalableapp.registry import AppRecord, Registry
+from scalableapp.resizing import Resizer, template_of
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Reconciler:
         self._features = features
         self._now = now
         self._stale_after = timedelta(seconds=stale_after_seconds)
+        self._resizer = Resizer(registry, cluster, features, now)
 
     async def reconcile(self, record: AppRecord) -> bool:
         """Bring one app in line and report on it. False when the ScalableApp itself is gone.
@@ -90,11 +93,26 @@ class Reconciler:
             return None
         if record.history is None:
             record.history = _history(record, record.spec, observation)
-        record.decision = decide(record.spec, observation, record.history)
+        record.decision = self._decided(record, record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
-        if not record.decision.changes:
+        if not record.decision.changes and not record.decision.resizes:
             self._settle(record, now)
         return record.decision
+
+    def advances(self, record: AppRecord) -> bool:
+        """Whether a change of the pods' size that is under way has something to do now."""
+        return self._resizer.advances(record)
+
+    def _decided(
+        self, record: AppRecord, spec: ScalableAppSpec, observation: Observation, history: History
+    ) -> Decision:
+        footprint, sizes = self._resizer.look(record, self._stale_after), record.sizing.history
+        if footprint is None or sizes is None:
+            return decide(spec, observation, history)
+        decision, record.sizing.history = decide_both(spec, observation, history, footprint, sizes)
+        if decision.sizing:
+            record.sizing.recommended = decision.sizing.recommended
+        return decision
 
     def _is_due(self, record: AppRecord, now: datetime) -> bool:
         """A changed spec is decided on at once; so is what has been decided, but not carried out yet."""
@@ -129,7 +147,7 @@ class Reconciler:
         if record.spec is None:
             return
         errors: list[ClusterError] = []
-        for manifest in children(record.key, record.uid, record.spec, self._features):
+        for manifest in children(record.key, record.uid, record.spec, self._features, template_of(record)):
             try:
                 await self._align_child(record, manifest)
             except ClusterError as error:
@@ -190,11 +208,14 @@ class Reconciler:
         raise Conflict(record.foreign)
 
     async def _drive(self, record: AppRecord) -> None:
-        """Replicas: decided from what is known now, set, remembered and told."""
+        """Replicas and size: decided from what is known now, carried out, remembered and told."""
         decision = self.evaluate(record)
         record.scale_failed = False
         if decision and decision.changes:
             await self._scale(record, decision)
+        if await self._resizer.advance(record, decision):
+            await self._report(record)  # the intent first, so that a restart in between finds it
+            await self._align(record)
 
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
@@ -212,6 +233,8 @@ class Reconciler:
         if record.spec and record.history is not None:
             moved = decision.replicas_to - decision.replicas_from
             record.history = record_scale(record.history, decision.at, moved, record.spec)
+        if record.sizing.history is not None:
+            record.sizing.history = replicas_changed(record.sizing.history, decision)
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
 

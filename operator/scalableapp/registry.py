@@ -6,7 +6,7 @@ nothing changed that matters.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,9 @@ from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.resources import LABEL_APP, cache_name_problem, child_names, name_problem
+from scalableapp.core.rooms import NamespaceRoom
+from scalableapp.core.size import Size
+from scalableapp.core.sized import Sized, template_size
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.status import Status
 from scalableapp.core.tokens import TokenBucket
@@ -31,7 +34,10 @@ REPAIRS_BURST = 5
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
-    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status."""
+    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
+
+    `size` is what its template gives the app's container.
+    """
 
     generation: int
     replicas: int
@@ -39,6 +45,7 @@ class DeploymentFacts:
     updated: int = 0
     ready: int = 0
     stuck: bool = False
+    size: Size | None = None
 
     @property
     def rollout(self) -> bool:
@@ -84,6 +91,8 @@ class AppRecord:
     foreign: str = ""
     trouble: Trouble | None = None
     scale_failed: bool = False
+    sizing: Sized = field(default_factory=Sized)
+    oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     history: History | None = None
@@ -108,9 +117,14 @@ class AppRecord:
         self._status = json.dumps(status, separators=(",", ":"))
 
     @property
+    def sizes(self) -> bool:
+        """Whether the size of its pods is decided on."""
+        return self.spec is not None and self.spec.scaling.mode.sizes
+
+    @property
     def objective(self) -> LatencyObjective | None:
         """What the user wants of the app, if that is how it is scaled."""
-        return self.spec.scaling.horizontal.objective if self.spec else None
+        return self.spec.objective if self.spec else None
 
     @property
     def deployment_id(self) -> ChildId:
@@ -130,12 +144,13 @@ class AppRecord:
 
 
 class Registry:
-    """All apps by key, the last answers of Prometheus, and the autoscalers of others."""
+    """All apps by key, the last answers of Prometheus, the autoscalers of others, and the room in each namespace."""
 
     def __init__(self) -> None:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
+        self.rooms: Mapping[str, NamespaceRoom] = {}
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
@@ -235,7 +250,11 @@ class Registry:
 
     def pod_seen(self, key: AppKey, pod: PodState) -> None:
         """A pod of the app was listed, added or changed."""
-        self._record(key).pods[pod.name] = pod
+        record = self._record(key)
+        known = record.pods.get(pod.name)
+        if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
+            record.oom_kills += 1
+        record.pods[pod.name] = pod
 
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
@@ -248,9 +267,7 @@ class Registry:
         facts = record.deployment
         if facts:
             record.scaled_at_generation = facts.generation
-            record.deployment = DeploymentFacts(
-                facts.generation, replicas, facts.running, facts.updated, facts.ready, facts.stuck
-            )
+            record.deployment = replace(facts, replicas=replicas)
 
     def _record(self, key: AppKey) -> AppRecord:
         if key not in self._records:
@@ -352,9 +369,7 @@ def _count(record: AppRecord, child: ChildId, body: Mapping[str, Any]) -> bool:
         return False
     facts = _facts(body)
     if record.deployment and facts.generation <= record.scaled_at_generation:
-        facts = DeploymentFacts(
-            facts.generation, record.deployment.replicas, facts.running, facts.updated, facts.ready, facts.stuck
-        )
+        facts = replace(facts, replicas=record.deployment.replicas)
     changed, record.deployment = facts != record.deployment, facts
     return changed
 
@@ -372,4 +387,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
+        size=template_size(body),
     )

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 # HPA's own period: an HPA that is laid on an app acts no sooner.
 AUTOSCALERS_SECONDS = 15.0
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its gate.
+ROOMS_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
@@ -79,6 +81,21 @@ class Upkeep:
                     "Other autoscalers could not be listed; tried again in %.0f s: %s", AUTOSCALERS_SECONDS, error
                 )
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
+
+    async def follow_rooms(self) -> None:
+        """Keep up with what bounds the size of pods, where sizes are decided on at all."""
+        while True:
+            try:
+                await self.look_for_rooms()
+            except (ClusterError, ValueError) as error:
+                log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", ROOMS_SECONDS, error)
+            await asyncio.sleep(ROOMS_SECONDS * _spread())
+
+    async def look_for_rooms(self) -> None:
+        """Once. Raises ClusterError, or ValueError when an answer cannot be read."""
+        namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
+        if namespaces:
+            self._registry.rooms = await self._client.list_rooms(namespaces)
 
     async def look_for_autoscalers(self) -> None:
         """Once. Raises ClusterError."""

@@ -47,7 +47,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("min over max", scaling(minReplicas=5, maxReplicas=3), "spec.scaling.horizontal", "raise maxReplicas"),
     ("port is text", {"image": "a", "port": "web"}, "spec.port", "'web'"),
     ("port too high", {"image": "a", "port": 70000}, "spec.port", "65535"),
-    ("mode not built", {"image": "a", "scaling": {"mode": "Vertical"}}, "spec.scaling.mode", "'Horizontal'"),
+    ("no such mode", {"image": "a", "scaling": {"mode": "Diagonal"}}, "spec.scaling.mode", "'Horizontal'"),
     ("target zero", scaling(metrics=[{"type": "CPU", "target": "0"}]), "metrics[0].target", "not more than 0"),
     ("target no number", scaling(metrics=[{"type": "CPU", "target": "lots"}]), "metrics[0].target", "not a quantity"),
     ("query missing", scaling(metrics=[{"type": "Prometheus", "target": "1"}]), "metrics[0]", "add query"),

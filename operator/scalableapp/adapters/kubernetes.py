@@ -8,20 +8,32 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scalableapp.adapters.kube_api import APPLY_PATCH, MERGE_PATCH, METADATA_LIST, Invalid, KubeApi, Request
+from scalableapp.adapters.kube_api import (
+    APPLY_PATCH,
+    MERGE_PATCH,
+    METADATA_LIST,
+    STRATEGIC_PATCH,
+    Invalid,
+    KubeApi,
+    Request,
+)
+from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND, MANAGED_BY, ClusterFeatures
-from scalableapp.errors import ClusterError, NotFound
+from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
+from scalableapp.core.rooms import NamespaceRoom, largest_node, namespace_room
+from scalableapp.core.size import Size, write_size
+from scalableapp.errors import ClusterError, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
 
 # The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
+RESIZE_MANAGER = f"{MANAGED_BY}-resize"
 SCALE_MANAGER = f"{MANAGED_BY}-scale"
 _SLEEP_ACTION_SINCE = (1, 30)
 
@@ -105,6 +117,29 @@ class KubeClient:
         body = {"spec": {"replicas": replicas}}
         await self._api.ask(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
 
+    async def resize(self, key: AppKey, pod: str, size: Size) -> None:
+        """Give a running pod another size in place, through its resize subresource."""
+        path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}/resize"
+        await self._api.ask(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
+
+    async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
+        """Give the template of a Deployment's present ReplicaSet another size: its pods stay, later ones have it.
+
+        Raises NotFound when there is none.
+        """
+        metadata = deployment["metadata"]
+        collection = f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets"
+        labels = f"{LABEL_APP}={metadata['name']}"
+        listed = await self._api.ask(Request("GET", collection, {"labelSelector": labels}))
+        owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
+        if not owned:
+            raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
+        name = max(owned, key=_revision)["metadata"]["name"]
+        body = {"spec": {"template": _sized(size, replace=True)}}
+        await self._api.ask(
+            Request("PATCH", f"{collection}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH)
+        )
+
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
         """Merge-patch the ScalableApp's status; None removes a field."""
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
@@ -163,6 +198,23 @@ class KubeClient:
                 continue  # the cluster does not serve this kind
         return found
 
+    async def list_rooms(self, namespaces: Collection[str]) -> dict[str, NamespaceRoom]:
+        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing."""
+        nodes = largest_node(await self._readable("/api/v1/nodes"))
+        found = {}
+        for namespace in namespaces:
+            ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
+            quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
+            found[namespace] = namespace_room(nodes, ranges, quotas)
+        return found
+
+    async def _readable(self, path: str) -> list[Manifest]:
+        """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""
+        try:
+            return [item async for page in self._api.pages(Request("GET", path)) for item in page.get("items") or ()]
+        except Rejected:
+            return []
+
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
         version = await self._api.ask(Request("GET", "/version"))
@@ -171,11 +223,23 @@ class KubeClient:
             policy = await self._api.ask(Request("GET", "/apis/policy"))
         except NotFound:
             policy = {}
+        core = await self._api.ask(Request("GET", "/api/v1"))
         served = {entry["groupVersion"] for entry in policy.get("versions", ())}
         return ClusterFeatures(
             pdb_version="policy/v1" if "policy/v1" in served else "policy/v1beta1" if served else None,
             sleep_action=numbers >= _SLEEP_ACTION_SINCE,
+            resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()),
         )
+
+
+def _sized(size: Size, *, replace: bool = False) -> Manifest:
+    """A patch of a pod or a pod template; with `replace`, without what stood there before."""
+    resources: Manifest = {**write_size(size), **({"$patch": "replace"} if replace else {})}
+    return {"spec": {"containers": [{"name": CONTAINER, "resources": resources}]}}
+
+
+def _revision(replica_set: Manifest) -> int:
+    return int((replica_set["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
 
 
 def _collection(api_version: str, kind: str, namespace: str) -> str:

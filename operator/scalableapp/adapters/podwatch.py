@@ -14,7 +14,8 @@ from typing import Any
 
 from scalableapp.adapters.kube_api import Expired, KubeApi, Request
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import LABEL_APP
+from scalableapp.core.resources import CONTAINER, LABEL_APP
+from scalableapp.core.size import Resize, Size, read_size
 from scalableapp.errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,11 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         (entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {}
     )
     changed = ready.get("lastTransitionTime")
+    container: Mapping[str, Any] = next(
+        (entry for entry in status.get("containerStatuses") or () if entry.get("name") == CONTAINER), {}
+    )
+    ended, killed = _endings(container)
+    resize, resize_message = _resize(pod, container)
     return PodState(
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
@@ -138,7 +144,60 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         started_at=_time(status.get("startTime") or metadata["creationTimestamp"]),
         readiness_changed_at=_time(changed) if changed else None,
         created_at=_time(metadata["creationTimestamp"]),
+        size=_size(pod.get("spec") or {}),
+        ended_at=ended,
+        oom_killed_at=killed,
+        trouble=_trouble(status, container),
+        resize=resize,
+        resize_message=resize_message,
     )
+
+
+def _size(spec: Mapping[str, Any]) -> Size | None:
+    for container in spec.get("containers") or ():
+        if container.get("name") == CONTAINER:
+            return read_size(container.get("resources"))
+    return None
+
+
+def _endings(container: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """When the container last ended, and when it did for want of memory."""
+    endings = [(container.get(field) or {}).get("terminated") or {} for field in ("state", "lastState")]
+    times = [(_time(end["finishedAt"]), end.get("reason")) for end in endings if end.get("finishedAt")]
+    killed = [at for at, reason in times if reason == "OOMKilled"]
+    return max((at for at, _ in times), default=None), max(killed, default=None)
+
+
+# The kubelet's words for a container that will not run as it is.
+_CRASHING = {"CrashLoopBackOff", "CreateContainerError", "RunContainerError", "CreateContainerConfigError"}
+
+
+def _trouble(status: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+    """Why the pod cannot start, "" when it can."""
+    for entry in status.get("conditions") or ():
+        if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
+            return f"{entry.get('reason')}: {entry.get('message', '')}"
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    if waiting.get("reason") in _CRASHING:
+        return f"{waiting['reason']}: {waiting.get('message', '')}"
+    return ""
+
+
+def _resize(pod: Mapping[str, Any], container: Mapping[str, Any]) -> tuple[Resize, str]:
+    """Where a resize in place stands, from the conditions that Kubernetes 1.33 and later set."""
+    status = pod.get("status") or {}
+    conditions = {entry.get("type"): entry for entry in status.get("conditions") or () if entry.get("status") == "True"}
+    if pending := conditions.get("PodResizePending"):
+        state = Resize.INFEASIBLE if pending.get("reason") == "Infeasible" else Resize.DEFERRED
+        return state, str(pending.get("message", ""))
+    if progress := conditions.get("PodResizeInProgress"):
+        state = Resize.FAILED if progress.get("reason") == "Error" else Resize.IN_PROGRESS
+        return state, str(progress.get("message", ""))
+    unseen = status.get("observedGeneration", 0) and status["observedGeneration"] < pod["metadata"].get("generation", 0)
+    actual = container.get("resources")
+    if unseen or (actual and read_size(actual) != _size(pod.get("spec") or {})):
+        return Resize.IN_PROGRESS, ""
+    return Resize.DONE, ""
 
 
 def _time(text: str) -> datetime:

@@ -22,7 +22,7 @@ from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
-from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Wanted
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
 # Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
 REQUESTS_RATE_WINDOW_SECONDS = 30.0
@@ -52,6 +52,30 @@ KINDS = {
     MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
     MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP),
 }
+# The metric behind each usage, and the query with $ for the selector of its series. A pod that was not throttled for a
+# minute has no periods, or 0 of 0.
+_USAGE = {
+    Usage.MEMORY_PEAK: (
+        "container_memory_working_set_bytes",
+        "max by (namespace, pod) (max_over_time(container_memory_working_set_bytes$[60s]))",
+    ),
+    Usage.THROTTLED: (
+        "container_cpu_cfs_throttled_periods_total",
+        (
+            "sum by (namespace, pod) (rate(container_cpu_cfs_throttled_periods_total$[60s]))"
+            " / (sum by (namespace, pod) (rate(container_cpu_cfs_periods_total$[60s])) > 0)"
+        ),
+    ),
+    Usage.CPU_PRESSURE: (
+        "container_pressure_cpu_waiting_seconds_total",
+        "max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total$[60s]))",
+    ),
+}
+_KIND_OF_USAGE = {
+    Usage.MEMORY_PEAK: MetricType.MEMORY,
+    Usage.THROTTLED: MetricType.CPU,
+    Usage.CPU_PRESSURE: MetricType.CPU,
+}
 _RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
 # What the status is called depends on the app's framework.
 _STATUS_LABELS = ("code", "status", "status_code")
@@ -74,8 +98,8 @@ def latencies_query(matcher: str) -> str:
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
-# Kinds, failures, latencies, and a burst window or two.
-_KINDS_IN_FLIGHT = 6
+# Kinds, failures, latencies, a burst window or two, and what sizes are decided on.
+_KINDS_IN_FLIGHT = 9
 QUERIES_IN_FLIGHT = 8
 # A sample may be 3 scrapes old, and in any case this old.
 FRESH_SECONDS = 60.0
@@ -129,6 +153,7 @@ class PrometheusMetrics:
                 for window in sorted(wanted.bursts)
             },
             **({_FAILURES: partial(self._ask_failures, matcher)} if wanted.failures else {}),
+            **({usage: partial(self._ask_usage, usage, matcher) for usage in Usage} if wanted.usage else {}),
         }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
         latencies = {"": partial(self._ask_latencies, matcher)} if wanted.latencies else {}
@@ -147,6 +172,7 @@ class PrometheusMetrics:
             {window: of_kinds[window] for window in wanted.bursts},
             of_latencies.get(""),
             of_kinds.get(_FAILURES),
+            {usage: of_kinds[usage] for usage in Usage} if wanted.usage else {},
         )
 
     async def _reachable(self) -> bool:
@@ -180,6 +206,12 @@ class PrometheusMetrics:
     def _ask_failures(self, matcher: str) -> PodAnswer:
         """Failed requests per second of each pod."""
         return self._values(failures_query(matcher), _RPS, "http_requests_total")
+
+    def _ask_usage(self, usage: Usage, matcher: str) -> PodAnswer:
+        """What sizes are decided on, of each pod's app container."""
+        metric, query = _USAGE[usage]
+        selector = f"{{{_OF_THE_APP}{matcher}}}"
+        return self._values(query.replace("$", selector), _KIND_OF_USAGE[usage], metric)
 
     def _ask_latencies(self, matcher: str) -> LatencyAnswer:
         """The histogram of the last minute of each pod."""
@@ -295,6 +327,7 @@ def _all_unreachable(wanted: Wanted, message: str) -> Snapshot:
         dict.fromkeys(wanted.queries, QueryAnswer(None, *lost)),
         latencies=LatencyAnswer({}, *lost) if wanted.latencies else None,
         failures=PodAnswer({}, *lost) if wanted.failures else None,
+        usage=dict.fromkeys(Usage, PodAnswer({}, *lost)) if wanted.usage else {},
     )
 
 

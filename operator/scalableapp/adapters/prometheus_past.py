@@ -20,6 +20,8 @@ from scalableapp.core.latency import slow_share
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.resources import CONTAINER
+from scalableapp.core.size import Resource
 from scalableapp.ports import Pasts
 
 DAYS = 8
@@ -36,6 +38,8 @@ _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
 _LABEL = "scalableapp"
 _TIMEOUT_SECONDS = 30.0
+_MINUTE_SECONDS = 60.0
+_MOST_STEPS = 500
 # Prometheus is left alone for as long as it took to answer.
 _LEAST_PAUSE_SECONDS = 0.02
 
@@ -129,6 +133,21 @@ class PrometheusPast:
                 found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels["pod"]] = value
         return Pasts(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
 
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+        """Usage of so many seconds by resource, in steps of a minute, of long times in longer ones."""
+        end = until.timestamp()
+        found: dict[AppKey, dict[Resource, list[tuple[float, float]]]] = {}
+        for resource in Resource:
+            seconds = max(wanted[resource] for wanted in apps.values())
+            step = max(_MINUTE_SECONDS, seconds // _MOST_STEPS)
+            try:
+                answer = await self._ask(_usage_query(resource, _matcher(apps), step), end - seconds, end, step)
+            except _NoAnswer as error:
+                return Pasts(problem=error.problem, message=str(error))
+            for key, _, at, value in _points(answer, apps):
+                found.setdefault(key, {}).setdefault(resource, []).append((at.timestamp(), value))
+        return Pasts(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
+
     async def _ask(self, query: str, start: float, end: float, step: float, steps: int = STEPS_A_QUERY) -> list[Series]:
         """A range up to `end`, asked for in pieces of so many steps with pauses between them. Raises _NoAnswer."""
         series: list[Series] = []
@@ -171,6 +190,17 @@ def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
     """Requests per second of each app over `window` seconds, or the number of its pods that have any such series."""
     requests = KINDS[MetricType.REQUESTS_PER_SECOND]._replace(window=window)
     return _by_app(how, requests.query(_matcher(apps)))
+
+
+def _usage_query(resource: Resource, matcher: str, step: float) -> str:
+    """Bytes of each app's largest pod, or cores of all its pods if each were as busy as the one at 90 %."""
+    if resource is Resource.MEMORY:
+        peaks = f'max_over_time(container_memory_working_set_bytes{{container="{CONTAINER}",{matcher}}}[{step:.0f}s])'
+        return _by_app("max", peaks)
+    cores = KINDS[MetricType.CPU].query(matcher)
+    labels = f"(namespace, {_LABEL})"
+    named = f'label_replace({cores}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
+    return f"quantile by {labels} (0.9, {named}) * count by {labels} ({named})"
 
 
 def _points(

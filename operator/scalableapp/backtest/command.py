@@ -43,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("spec", metavar="APP.yaml", type=Path, help="file with the ScalableApp")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--trace", metavar="FILE.csv", type=Path, help="load curve: timestamp,value (requests/s)")
+    source.add_argument(
+        "--trace",
+        metavar="FILE.csv",
+        type=Path,
+        help="load curve, timestamp,value (requests/s); or usage of a pod, timestamp,cpu,memory",
+    )
     source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
     parser.add_argument("--app", metavar="NS/NAME", help="whose load to read from Prometheus; default: the file's app")
     parser.add_argument("--since", metavar="7d", default="7d", help="how far to look back in Prometheus (30m, 12h, 7d)")
@@ -77,6 +82,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _backtest(options: argparse.Namespace) -> None:
+    from scalableapp.backtest import usagetrace  # noqa: PLC0415 - see the module's docstring
+
+    if options.trace and usagetrace.is_usage(options.trace):
+        from scalableapp.backtest import sizes_command  # noqa: PLC0415 - as above
+
+        print(sizes_command.run(options))  # noqa: T201 - a command-line tool prints
+        return
     from scalableapp.backtest import progress, session  # noqa: PLC0415 - needs numpy: see the module's docstring
 
     case = _case(options)

@@ -11,6 +11,7 @@ from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, Decision, History, Observation, PodState, Reading, ServiceLevel
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.scaling import Mode
 from scalableapp.core.spec import ScalableAppSpec
 
 # As adapters/prometheus.py asks for and manifests/ configure: rate()[30s] of counters scraped every 5 s.
@@ -101,6 +102,10 @@ class Ours:
 
 def check_replayable(spec: ScalableAppSpec) -> None:
     """Raises OptionError when the app scales on what a load curve does not tell."""
+    if spec.scaling.mode is Mode.VERTICAL:
+        raise OptionError(
+            "in mode Vertical replicas don't follow the load; give --trace usage of a pod: timestamp,cpu,memory"
+        )
     told = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
     unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in told]
     if unknown:

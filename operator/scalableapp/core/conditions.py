@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scalableapp.core.gate import Phase
 from scalableapp.core.model import Decision, History
+from scalableapp.core.size_status import SizeState
+from scalableapp.core.vertical import backing_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class AppState:
     conflict: str = ""
     decision: Decision | None = None
     history: History | None = None
+    sizes: SizeState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Condition:
 
 def conditions(state: AppState) -> list[Condition]:
     """All conditions of an app in this state."""
-    return [rule(state) for rule in _RULES]
+    found = (rule(state) for rule in _RULES)
+    return [condition for condition in found if condition]
 
 
 def _held(state: AppState) -> bool:
@@ -100,7 +105,8 @@ def _scaling_active(state: AppState) -> Condition:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "nothing has been decided yet")
     if not decision.active:
         return Condition("ScalingActive", "False", decision.reason, decision.message)
-    return Condition("ScalingActive", "True", "ValidMetricFound", "replicas follow the metrics")
+    followed = "sizes follow the usage" if decision.sizing and not decision.metrics else "replicas follow the metrics"
+    return Condition("ScalingActive", "True", "ValidMetricFound", followed)
 
 
 def _scaling_limited(state: AppState) -> Condition:
@@ -122,7 +128,22 @@ def _conflicted(state: AppState) -> Condition:
     return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
 
 
-_RULES: tuple[Callable[[AppState], Condition], ...] = (
+def _sized(state: AppState) -> Condition | None:
+    """Only in the modes that decide on sizes."""
+    sizes = state.sizes
+    if sizes is None:
+        return None
+    if sizes.change:
+        reason = "TakingBack" if sizes.change.phase is Phase.BACK else "Resizing"
+        way = "back to" if sizes.change.phase is Phase.BACK else "to"
+        to = sizes.change.good if sizes.change.phase is Phase.BACK else sizes.change.to
+        return Condition("Sized", "False", reason, f"pods are brought {way} {to}: {sizes.change.why}")
+    if sizes.mistake and state.decision and (erred := backing_off(sizes.mistake, state.decision.at)):
+        return Condition("Sized", "False", "ResizeTakenBack", f"pods have {sizes.current}; {erred}")
+    return Condition("Sized", "True", "InLine", f"pods have {sizes.current}")
+
+
+_RULES: tuple[Callable[[AppState], Condition | None], ...] = (
     _ready,
     _available,
     _metrics_available,
@@ -130,4 +151,5 @@ _RULES: tuple[Callable[[AppState], Condition], ...] = (
     _scaling_limited,
     _paused,
     _conflicted,
+    _sized,
 )

@@ -168,8 +168,44 @@ def status_schema() -> Schema:
             "metrics": _list("The metrics as last reported.", _object("A metric.", metric)),
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,
+            "resources": _sizes(when),
             **_memory(when),
             "conditions": _conditions(when),
+        },
+    )
+
+
+def _sizes(when: Schema) -> Schema:
+    amount = {"request": _string("What a pod is guaranteed."), "limit": _string("What a pod may use at most.")}
+
+    def size(description: str) -> Schema:
+        return _object(description, {name: _object("One resource.", amount) for name in ("cpu", "memory")})
+
+    change = {
+        "to": size("The size that the pods get."),
+        "good": size("The size that it goes back to when they don't get on with it."),
+        "way": _string("InPlace or Rollout."),
+        "phase": _string("First: one pod is watched. Rest: the others follow. Template: later pods, too. Back."),
+        "openedAt": _string("When it began.") | when,
+        "since": _string("When its last step was taken.") | when,
+        "doneAt": _string("When the first pod had its size in place.") | when,
+        "why": _string("What it is for, or why it is taken back."),
+    }
+    mistake = {
+        "size": size("The size that had to be taken back."),
+        "before": size("The size before."),
+        "time": _string("When.") | when,
+        "why": _string("Why."),
+        "times": _integer("How many times in a row; the wait before the next try doubles with each."),
+    }
+    return _object(
+        "The size of the pods, in the modes Vertical and Combined.",
+        {
+            "current": size("The last size that has proved good."),
+            "recommended": size("What the usage asks for, within all bounds."),
+            "changedAt": _string("When the size was last changed.") | when,
+            "change": _object("A change under way.", change),
+            "mistake": _object("The last change that was taken back.", mistake),
         },
     )
 
@@ -206,7 +242,7 @@ def _memory(when: Schema) -> dict[str, Schema]:
 def _conditions(when: Schema) -> Schema:
     condition = {
         "type": _string(
-            "Ready, Available, MetricsAvailable, ScalingActive, ScalingLimited, Paused or Conflicted.",
+            "Ready, Available, MetricsAvailable, ScalingActive, ScalingLimited, Paused, Conflicted or Sized.",
         ),
         "status": _string("Whether it holds.") | {"enum": ["True", "False", "Unknown"]},
         "observedGeneration": _integer("Generation of the spec it is about.") | {"format": "int64"},
@@ -252,6 +288,8 @@ _COLUMNS = [
     _column("Target", ".status.metrics[0].target"),
     _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
     _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+    _column("CPU", ".status.resources.current.cpu.request", priority=1),
+    _column("Memory", ".status.resources.current.memory.request", priority=1),
     _column("URL", ".status.url", priority=1),
     _column("Decision", ".status.decision.message", priority=1),
     _column("Age", ".metadata.creationTimestamp", "date"),

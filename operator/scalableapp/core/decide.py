@@ -4,15 +4,13 @@ Every rule sees the case and the number so far, and may say a new number and why
 first rule that `ends` is the last one asked.
 """
 
-from collections.abc import Iterator
-
 from scalableapp.core.activation import activation
 from scalableapp.core.behavior import rate, stabilization
 from scalableapp.core.bounds import Bound, bounds_at
 from scalableapp.core.burst import burst
 from scalableapp.core.combine import combined
 from scalableapp.core.explain import Reason
-from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, recalling, rollout, scheduled
+from scalableapp.core.guards import conflicted, out_of_bounds, paused, pinned, recalling, rollout, scheduled, sized_only
 from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
 from scalableapp.core.interval import outlook
@@ -48,7 +46,9 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
     judged = (pursuit.proposal, *proposals) if pursuit else proposals
     return Case(
         spec,
+        horizontal,
         observation,
+        observation.replicas,
         history,
         proposals,
         bounds_at(horizontal, now),
@@ -80,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     pinned,
     scheduled,
     out_of_bounds,
+    sized_only,
     rollout,
     recalling,
     combined,
@@ -122,7 +123,8 @@ def _dry_run(case: Case, rulings: list[Ruling]) -> list[Ruling]:
 def _decision(case: Case, rulings: list[Ruling]) -> Decision:
     now = case.observation.now
     judged = (case.pursuit.proposal, *case.proposals) if case.pursuit else case.proposals
-    data = next((p.failure for p in judged if p.failure and p.failure.problem), None)
+    bad = [proposal.failure for proposal in judged if proposal.failure and proposal.failure.problem]
+    data = bad[0] if bad else None
     asked = _asked(rulings)
     return Decision(
         at=now,
@@ -130,11 +132,11 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         replicas_to=rulings[-1].value,
         reason=next(str(ruling.reason) for ruling in reversed(rulings) if ruling.reason),
         message=_told(case, rulings),
-        steps=tuple(_steps(rulings)),
-        metrics=tuple(proposal.report for proposal in judged),
+        steps=_steps(rulings),
+        metrics=tuple([proposal.report for proposal in judged]),
         recommendation=None if asked is None else Recommendation(now, asked),
-        active=all(ruling.active for ruling in rulings),
-        limited=any(ruling.limits for ruling in rulings),
+        active=False not in [ruling.active for ruling in rulings],
+        limited=True in [ruling.limits for ruling in rulings],
         data_problem=data.problem if data else None,
         data_message=data.message if data else "",
         outage=case.outage,
@@ -148,18 +150,21 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
 def _asked(rulings: list[Ruling]) -> int | None:
     """What is remembered for the stabilisation windows."""
     asked = [ruling.asked for ruling in rulings if ruling.asked is not None][-1:]
-    return max((*asked, *(ruling.asked_too for ruling in rulings if ruling.asked_too is not None)), default=None)
+    asked += [ruling.asked_too for ruling in rulings if ruling.asked_too is not None]
+    return max(asked) if asked else None
 
 
 def _told(case: Case, rulings: list[Ruling]) -> str:
     """What was measured, then what each rule made of it; a dry run says its upshot first."""
-    chain = "; ".join(ruling.message for ruling in rulings if ruling.reason != Reason.DRY_RUN)
     if rulings[-1].reason != Reason.DRY_RUN:
-        return chain
+        return "; ".join([ruling.message for ruling in rulings])
+    chain = "; ".join([ruling.message for ruling in rulings[:-1]])
     return f"would scale {case.current} -> {rulings[-2].value}: {chain}"
 
 
-def _steps(rulings: list[Ruling]) -> Iterator[Step]:
+def _steps(rulings: list[Ruling]) -> tuple[Step, ...]:
+    steps: list[Step] = []
     for ruling in rulings:
-        yield from ruling.before
-        yield Step(ruling.rule, ruling.value, ruling.message)
+        steps += ruling.before
+        steps.append(Step(ruling.rule, ruling.value, ruling.message))
+    return tuple(steps)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # held by the window of scaleDown
     SCALE_UP_LIMIT = "ScaleUpLimit"  # slowed by a policy of scaleUp
     SCALE_DOWN_LIMIT = "ScaleDownLimit"  # slowed by a policy of scaleDown
+    MODE_VERTICAL = "ModeVertical"  # replicas are not decided on
     PAUSED = "Paused"  # spec.scaling.paused
     CONFLICTED = "Conflicted"  # somebody else scales this workload
     PINNED = "Pinned"  # spec.replicas

@@ -5,6 +5,7 @@ from scalableapp.core.bounds import outlook
 from scalableapp.core.explain import Reason, clock, count
 from scalableapp.core.model import SCHEDULE, Step
 from scalableapp.core.rules import Case, Ruling
+from scalableapp.core.scaling import Mode
 
 
 def paused(case: Case, number: int) -> Ruling | None:
@@ -26,7 +27,8 @@ def pinned(case: Case, number: int) -> Ruling | None:
     if pin is None:
         return None
     change = "" if pin == number else f", {number} now"
-    message = f"spec.replicas pins {count(pin, 'replica')}{change}; remove spec.replicas to scale by metrics again"
+    mend = "" if case.spec.scaling.mode is Mode.VERTICAL else "; remove spec.replicas to scale by metrics again"
+    message = f"spec.replicas pins {count(pin, 'replica')}{change}{mend}"
     return Ruling("Pin", pin, Reason.PINNED, message, ends=True, active=False)
 
 
@@ -69,9 +71,21 @@ def _paced(case: Case, ruling: Ruling) -> Ruling:
     return pace._replace(message=message, ends=True, before=(Step(ruling.rule, ruling.value, ruling.message),))
 
 
+def sized_only(case: Case, number: int) -> Ruling | None:
+    """Mode Vertical: replicas stay as they are, within the bounds."""
+    if case.spec.scaling.mode is not Mode.VERTICAL:
+        return None
+    message = f"keeps {count(number, 'replica')}: spec.scaling.mode is Vertical"
+    return Ruling("Mode", number, Reason.MODE_VERTICAL, message, ends=True, active=False)
+
+
 def rollout(case: Case, number: int) -> Ruling | None:
-    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision."""
-    if not case.observation.rollout:
+    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision.
+
+    But for a rollout of another size of the pods, which is slow by intent: then more replicas are let pass, and fewer
+    held up where sizes are decided on (core/combined.py).
+    """
+    if not case.observation.rollout or case.observation.resizing:
         return None
     message = "a rollout is under way and its extra pods distort the metrics; decisions go on when it is complete"
     return _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, number, message)

@@ -56,7 +56,7 @@ class Tolerance(NamedTuple):
     @classmethod
     def of(cls, behavior: Behavior) -> Self:
         """The tolerance that the user's behaviour states for each direction."""
-        return cls(_exact(1 - behavior.scale_down.tolerance_ratio), _exact(1 + behavior.scale_up.tolerance_ratio))
+        return cls(*behavior.tolerances)
 
     def holds(self, ratio: float) -> bool:
         """Whether the ratio is near enough to 1."""

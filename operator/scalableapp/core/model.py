@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from scalableapp.core.forecast import LoadHistory
 from scalableapp.core.objective import Learned, Surplus
+from scalableapp.core.size import Resize, Size, Sizing
 
 
 class AppKey(NamedTuple):
@@ -83,6 +84,8 @@ class PodState:
     """What a decision needs to know of a pod.
 
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
+    Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
+    memory. `trouble` says why the pod cannot start, `resize` and `resize_message` where a resize in place stands.
     """
 
     name: str
@@ -92,13 +95,20 @@ class PodState:
     started_at: datetime
     readiness_changed_at: datetime | None = None
     created_at: datetime | None = None
+    size: Size | None = None
+    ended_at: datetime | None = None
+    oom_killed_at: datetime | None = None
+    trouble: str = ""
+    resize: Resize = Resize.DONE
+    resize_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
 
-    `recall_until`: after a restart, until when what an objective has learned is waited for.
+    `resizing`: the pods get another size, so that a rollout under way is the operator's own. `recall_until`: after a
+    restart, until when what an objective has learned is waited for.
     """
 
     now: datetime
@@ -107,6 +117,7 @@ class Observation:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     service_level: ServiceLevel = NOT_LOOKED_AT
     rollout: bool = False
+    resizing: bool = False
     recall_until: datetime | None = None
     conflict: str = ""
 
@@ -189,7 +200,8 @@ class Decision:
     `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
     the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
     `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups`, `loads`, `learned`
-    and `surplus` are the history's as they stand now, to be remembered.
+    and `surplus` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
+    that decide on it.
     """
 
     at: datetime
@@ -209,8 +221,14 @@ class Decision:
     loads: LoadHistory = field(default_factory=LoadHistory)
     learned: Learned = NOTHING_LEARNED
     surplus: Surplus = NO_SURPLUS
+    sizing: Sizing | None = None
 
     @property
     def changes(self) -> bool:
         """Whether the decision asks for another number than there is."""
         return self.replicas_to != self.replicas_from
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the decision asks for another size of the pods than they have."""
+        return self.sizing is not None and self.sizing.changes

@@ -27,8 +27,10 @@ _PRICE_GAIN_PER_SECOND = 0.1 / 15
 _MOST_LOG_PRICE = 4.0
 # A change has to save this many pods, or this part of them: else numbers would dance around a tie.
 _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
-# Pods are removed when those too many have idled so long together: two for five minutes, as HPA's window has it.
-IDLE_POD_SECONDS = 600.0
+# Pods are removed when those too many have idled so long together: two for five minutes, as HPA's window has it; or
+# for so many starts, where starting is dear.
+LEAST_IDLE_POD_SECONDS = 600.0
+_IDLE_STARTS = 20.0
 # A minute was steady when its load stayed within this factor.
 _STEADY = math.exp(0.2)
 _MINUTE = 60.0
@@ -156,15 +158,22 @@ class Surplus:
     wanted: int = 0
 
 
-def without_haste(surplus: Surplus, wanted: int, current: int, elapsed_seconds: float) -> tuple[int, Surplus]:
+def idle_pod_seconds(startup_seconds: float) -> float:
+    """How long pods too many idle together before they go."""
+    return max(LEAST_IDLE_POD_SECONDS, _IDLE_STARTS * startup_seconds)
+
+
+def without_haste(
+    surplus: Surplus, wanted: int, current: int, elapsed_seconds: float, idle_seconds: float = LEAST_IDLE_POD_SECONDS
+) -> tuple[int, Surplus]:
     """`wanted`, unless it is a scale-down whose time has not come; and what to remember.
 
-    Goes down to the most that was wanted since pods became too many, when they have idled for IDLE_POD_SECONDS.
+    Goes down to the most that was wanted since pods became too many, when they have idled for `idle_seconds`.
     """
     if wanted >= current:
         return wanted, Surplus()
     surplus = Surplus(surplus.pod_seconds + (current - wanted) * elapsed_seconds, max(surplus.wanted, wanted))
-    if surplus.pod_seconds < IDLE_POD_SECONDS:
+    if surplus.pod_seconds < idle_seconds:
         return current, surplus
     return min(surplus.wanted, current), Surplus()
 
@@ -183,7 +192,7 @@ def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, re
     before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
     if before is None or before.at < now.at - reaction - _MOST_ELAPSED or before.load <= 0 or now.load <= 0:
         return seen
-    return seen.seen(math.log(now.load / before.load), elapsed)
+    return seen.seen(math.log(now.load) - math.log(before.load), elapsed)
 
 
 def _log_price(log_price: float, sample: Sample, objective: Objective, elapsed: float) -> float:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from scalableapp.core.explain import Reason, clock, count, duration
-from scalableapp.core.objective import IDLE_POD_SECONDS, elapsed_seconds, without_haste
-from scalableapp.core.pursuit import LABEL
+from scalableapp.core.objective import elapsed_seconds, idle_pod_seconds, without_haste
+from scalableapp.core.pursuit import LABEL, usual_startup_seconds
 from scalableapp.core.rules import Case, Ruling
 
 
@@ -34,14 +34,15 @@ def idle_time(case: Case, number: int) -> Ruling | None:
     wanted = max(number, case.bounds.least.value)
     now = case.observation.now
     elapsed = elapsed_seconds(case.history.learned, now.timestamp())
-    value, surplus = without_haste(case.history.surplus, wanted, case.current, elapsed)
+    idle_seconds = idle_pod_seconds(usual_startup_seconds(case.startups))
+    value, surplus = without_haste(case.history.surplus, wanted, case.current, elapsed, idle_seconds)
     if value == wanted:
         return None
     if surplus.pod_seconds:
-        left = (IDLE_POD_SECONDS - surplus.pod_seconds) / (case.current - wanted)
+        left = (idle_seconds - surplus.pod_seconds) / (case.current - wanted)
         message = (
             f"scale-down to {wanted} held {duration(left)} longer: {count(case.current - wanted, 'pod')} too many must "
-            f"idle {IDLE_POD_SECONDS:.0f} s together, {surplus.pod_seconds:.0f} s have passed; {wanted} from "
+            f"idle {idle_seconds:.0f} s together, {surplus.pod_seconds:.0f} s have passed; {wanted} from "
             f"{clock(now + timedelta(seconds=left), now)} on, unless more is asked for"
         )
     else:

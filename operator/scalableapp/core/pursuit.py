@@ -52,7 +52,7 @@ class Pursuit(NamedTuple):
 
 def pursue(spec: ScalableAppSpec, observation: Observation, history: History, startups: Startups) -> Pursuit | None:
     """The app's objective at this moment; None for an app without one. Bad data teaches nothing."""
-    objective = spec.scaling.horizontal.objective
+    objective = spec.objective
     if objective is None:
         return None
     failure = _bad_load(observation)
@@ -71,7 +71,7 @@ def pursue(spec: ScalableAppSpec, observation: Observation, history: History, st
 
 def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
     """What an app with an objective has taught in the past, oldest sample first."""
-    objective = spec.scaling.horizontal.objective
+    objective = spec.objective
     if objective is None:
         return NOTHING_LEARNED
     return replayed(samples, objective.shares, reaction_seconds(startups, spec.scaling.interval_seconds or 0))

@@ -7,12 +7,13 @@ Values stand here as the API server writes them back, so that drift.in_line hold
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from scalableapp.core import redis
 from scalableapp.core.drift import in_line, owned_by, sealed
 from scalableapp.core.model import AppKey
 from scalableapp.core.quantity import canonical_quantity
+from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.core.spec import CacheBackend, EnvVar, Ingress, LoadBalancing, ScalableAppSpec
 from scalableapp.errors import FieldProblem
 
@@ -34,6 +35,8 @@ PRE_STOP_SECONDS = 5
 TERMINATION_GRACE_SECONDS = 40
 # Room for uploads and gunicorn's and prometheus_client's small files; more is a leak and evicts the pod.
 TMP_SIZE = "128Mi"
+# A pod of a new size is watched for so long before the others follow.
+WATCH_SECONDS = 30
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
@@ -47,12 +50,29 @@ class ClusterFeatures:
     """What the cluster serves beyond Kubernetes 1.20, and where it gets what is not the user's.
 
     `sleep_action`: preStop hooks may be `sleep` (1.30 and later), which needs no program in the image.
+    `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
     `redis_image`: what apps with cache.backend Redis get.
     """
 
     pdb_version: Literal["policy/v1", "policy/v1beta1"] | None = None
     sleep_action: bool = False
+    resize: bool = False
     redis_image: str = redis.IMAGE
+
+
+class Template(NamedTuple):
+    """How the pods' template differs from the spec: their size, and how it is rolled out.
+
+    `canary`: one pod first, which counts only once it has been ready for a while. `paused`: pods are left alone.
+    """
+
+    size: Size | None = None
+    resources: tuple[Resource, ...] = ()
+    canary: bool = False
+    paused: bool = False
+
+
+AS_SPECIFIED = Template()
 
 
 def name_problem(key: AppKey) -> FieldProblem | None:
@@ -77,10 +97,12 @@ def cache_name_problem(key: AppKey, spec: ScalableAppSpec) -> FieldProblem | Non
     )
 
 
-def children(key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures) -> tuple[Manifest, ...]:
+def children(
+    key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures, template: Template = AS_SPECIFIED
+) -> tuple[Manifest, ...]:
     """The manifests to apply, each sealed with the hash of its content."""
     manifests = [
-        _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, features)}),
+        _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, features, template)}),
         _owned("v1", "Service", key, uid, {"spec": _service(key)}),
     ]
     if spec.ingress.enabled:
@@ -172,17 +194,22 @@ def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest, *
     return manifest | body
 
 
-def _deployment(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+def _deployment(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
+    surge = 1 if template.canary else "25%"
+    # minReadySeconds holds the Deployment's own controller back while the first pod is watched.
+    modes = {"minReadySeconds": WATCH_SECONDS} if template.canary else {}
     return {
+        **modes,
+        **({"paused": True} if template.paused else {}),
         "selector": {"matchLabels": selector(key)},
         "revisionHistoryLimit": REVISIONS,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}},
         "template": {
             "metadata": {
                 "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
                 "annotations": {"kubectl.kubernetes.io/default-container": CONTAINER} | _scrape(spec),
             },
-            "spec": _pod(key, spec, features),
+            "spec": _pod(key, spec, features, template),
         },
     }
 
@@ -197,7 +224,7 @@ def _scrape(spec: ScalableAppSpec) -> dict[str, str]:
     }
 
 
-def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -212,12 +239,12 @@ def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manif
                 "labelSelector": {"matchLabels": selector(key)},
             }
         ],
-        "containers": [_container(key, spec, features)],
+        "containers": [_container(key, spec, features, template)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
     }
 
 
-def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) -> Manifest:
+def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
     sleep: Manifest = (
         {"sleep": {"seconds": PRE_STOP_SECONDS}}
         if features.sleep_action
@@ -231,7 +258,7 @@ def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures) ->
         "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
         "env": _environment(key, spec),
         "envFrom": list(spec.env_from),
-        "resources": _resources(spec),
+        "resources": _resources(spec, template),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
         "lifecycle": {"preStop": sleep},
         "securityContext": {
@@ -257,13 +284,16 @@ def _probes(spec: ScalableAppSpec) -> dict[str, Manifest]:
     }
 
 
-def _resources(spec: ScalableAppSpec) -> dict[str, dict[str, str]]:
+def _resources(spec: ScalableAppSpec, template: Template) -> dict[str, dict[str, str]]:
     amounts = {"requests": spec.resources.requests, "limits": spec.resources.limits}
-    return {
-        field: {name: canonical_quantity(text) for name, text in values.items()}
-        for field, values in amounts.items()
-        if values
-    }
+    stated = {field: {n: canonical_quantity(text) for n, text in values.items()} for field, values in amounts.items()}
+    if template.size:
+        sized = write_size(template.size)
+        for field, resource in ((field, resource) for field in stated for resource in template.resources):
+            stated[field].pop(resource.value, None)
+            if text := sized.get(field, {}).get(resource.value):
+                stated[field][resource.value] = text
+    return {field: values for field, values in stated.items() if values}
 
 
 def _environment(key: AppKey, spec: ScalableAppSpec) -> list[Manifest]:

@@ -18,10 +18,16 @@ from scalableapp.core.spec import ScalableAppSpec
 
 
 class Case(NamedTuple):
-    """Everything a rule may look at."""
+    """Everything a rule may look at.
+
+    `horizontal` is metrics, bounds and behaviour as the spec states them, `current` the replicas there are; `bounds`
+    are those in force now.
+    """
 
     spec: ScalableAppSpec
+    horizontal: Horizontal
     observation: Observation
+    current: int
     history: History
     proposals: tuple[Proposal, ...]
     bounds: Bounds
@@ -29,16 +35,6 @@ class Case(NamedTuple):
     startups: Startups
     loads: LoadHistory
     pursuit: Pursuit | None = None
-
-    @property
-    def current(self) -> int:
-        """Replicas there are."""
-        return self.observation.replicas
-
-    @property
-    def horizontal(self) -> Horizontal:
-        """Metrics, bounds and behaviour as the spec states them; `bounds` are those in force now."""
-        return self.spec.scaling.horizontal
 
     @property
     def failed(self) -> list[Proposal]:

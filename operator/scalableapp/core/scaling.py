@@ -11,6 +11,7 @@ from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.sizing import Prices, Vertical
 
 
 class PolicyType(StrEnum):
@@ -74,7 +75,8 @@ class ScaleDown(Model):
         ge=0,
         le=3600,
         description="Look back this long and take the highest recommendation. Without it 300; where an objective "
-        "decides, pods go instead when those too many have idled for 600 s together: one for ten minutes, ten for one.",
+        "decides, pods go instead when those too many have idled together for 600 s, or for 20 start-ups if that is "
+        "more: one for ten minutes, ten for one.",
     )
     select_policy: SelectPolicy = Field(
         SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
@@ -109,6 +111,11 @@ class Behavior(Model):
         description="Whether the policies also slow the way to a changed minReplicas or maxReplicas, a schedule's too. "
         "Otherwise replicas out of bounds are corrected at once, as HPA does.",
     )
+
+    @cached_property
+    def tolerances(self) -> tuple[float, float]:
+        """Ratios of measured to target between which nothing changes; without the noise of binary fractions."""
+        return round(1 - self.scale_down.tolerance_ratio, 9), round(1 + self.scale_up.tolerance_ratio, 9)
 
     @model_validator(mode="after")
     def _tolerances_are_ratios(self) -> Self:
@@ -226,12 +233,24 @@ class Mode(StrEnum):
     """In which direction the app is scaled."""
 
     HORIZONTAL = "Horizontal"
+    VERTICAL = "Vertical"
+    COMBINED = "Combined"
+
+    @property
+    def sizes(self) -> bool:
+        """Whether the pods' sizes are decided on."""
+        return self is not Mode.HORIZONTAL
 
 
 class Scaling(Model):
     """How the operator scales the app."""
 
-    mode: Mode = Field(Mode.HORIZONTAL, description="Horizontal: replicas follow the metrics.")
+    mode: Mode = Field(
+        Mode.HORIZONTAL,
+        description="Horizontal: replicas follow the metrics. Vertical: requests and limits follow the usage, and "
+        "replicas stay as they are within minReplicas..maxReplicas (spec.replicas sets them). Combined: both, in one "
+        "decision; replicas move first.",
+    )
     dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
     paused: bool = Field(False, description="Leave replicas as they are.")
     interval_seconds: int | None = Field(
@@ -243,4 +262,10 @@ class Scaling(Model):
     )
     horizontal: Horizontal = Field(
         default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
+    )
+    vertical: Vertical = Field(
+        default_factory=Vertical, description="Bounds and behaviour for sizes, in the modes Vertical and Combined."
+    )
+    prices: Prices | None = Field(
+        None, description="What requested resources cost, so that decisions on sizes tell the difference an hour."
     )

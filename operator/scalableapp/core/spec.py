@@ -13,8 +13,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scalableapp.core.fields import Model, Path, ResourceMap
 from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Scaling
+from scalableapp.core.scaling import Mode, Scaling
 from scalableapp.errors import FieldProblem, SpecError
 
 
@@ -173,20 +174,28 @@ class ScalableAppSpec(Model):
 
     @model_validator(mode="after")
     def _something_to_scale_on(self) -> Self:
-        if not self.scaling.horizontal.metrics and "cpu" not in self.resources.requests:
+        unmeasured = not self.scaling.horizontal.metrics and self.scaling.mode is not Mode.VERTICAL
+        if unmeasured and "cpu" not in self.resources.requests:
             raise ValueError(
                 "scaling.horizontal.metrics is empty and resources.requests.cpu is not set; "
                 "add a metric, or a CPU request to derive one from"
             )
         return self
 
+    @property
+    def objective(self) -> LatencyObjective | None:
+        """What the user wants of the app; None in mode Vertical, which leaves replicas alone."""
+        return None if self.scaling.mode is Mode.VERTICAL else self.scaling.horizontal.objective
+
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics to scale on: the user's, or HPA's default of 80 % of the CPU request.
 
         The default is taken from the spec's request once and is absolute, so that a later change of
-        the pods' requests does not move the signal.
+        the pods' requests does not move the signal. None in mode Vertical, which leaves replicas alone.
         """
+        if self.scaling.mode is Mode.VERTICAL:
+            return ()
         if self.scaling.horizontal.metrics:
             return self.scaling.horizontal.metrics
         cores = 0.8 * parse_quantity(self.resources.requests["cpu"])

@@ -22,6 +22,7 @@ from scalableapp.core.model import (
 )
 from scalableapp.core.objective import Surplus
 from scalableapp.core.quantity import parse_target
+from scalableapp.core.size_status import write_sizes
 
 Status = dict[str, Any]
 
@@ -51,6 +52,7 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
         **{field: previous.get(field) for field in ("metrics", "decision", *_HISTORY)},
         **(_decided(decision, previous.get("decision")) if decision else {}),
         **(_remembered(history, previous) if history else {}),
+        "resources": write_sizes(state.sizes) if state.sizes else None,
         "conditions": _conditions(state, previous, now),
     }
     return {field: value for field, value in status.items() if value is not None}
@@ -75,6 +77,8 @@ def measures_moved(reported: Decision, decision: Decision) -> bool:
     The idle app's noise is not told: less than a twentieth of the target counts as nothing.
     """
     if decision.limited or len(reported.metrics) != len(decision.metrics):
+        return True
+    if reported.sizing and decision.sizing and reported.sizing.recommended != decision.sizing.recommended:
         return True
     return any(map(_moved, reported.metrics, decision.metrics))
 
@@ -190,6 +194,7 @@ def _material(status: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{field: value for field, value in status.items() if field not in _MEASURED},
         "decision": {field: decision.get(field) for field in ("from", "to", "reason")},
+        "resources": {k: v for k, v in (status.get("resources") or {}).items() if k != "recommended"},
         "schedules": [step for step in decision.get("steps") or () if step.get("rule") == SCHEDULE],
         "conditions": [
             {field: value for field, value in entry.items() if field != "message"}

@@ -12,7 +12,7 @@ COLOURS: Paint = {"title": "\x1b[1m", "good": "\x1b[32m", "bad": "\x1b[31m", "di
 PLAIN: Paint = dict.fromkeys(COLOURS, "")
 
 # The status of a condition in which nobody has to do anything.
-_FINE = {"Ready": "True", "Available": "True", "MetricsAvailable": "True", "ScalingActive": "True"}
+_FINE = {"Ready": "True", "Available": "True", "MetricsAvailable": "True", "ScalingActive": "True", "Sized": "True"}
 
 
 def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:

@@ -12,6 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from scalableapp.adapters.kube_api import KubeApi
+from scalableapp.adapters.kubernetes import KubeClient
 from tests.unit.adapters.canned import ApiServer, Asked, Canned, Refusal
 
 
@@ -80,3 +81,9 @@ async def api(server: ApiServer) -> AsyncIterator[KubeApi]:
     adapter = KubeApi(Configuration(host=server.url), rate=10_000, timeout_seconds=2)
     yield adapter
     await adapter.close()
+
+
+@pytest.fixture
+def cluster(api: KubeApi) -> KubeClient:
+    """The client, talking to `server`."""
+    return KubeClient(api)

@@ -3,10 +3,10 @@ import logging
 import pytest
 
 from scalableapp.adapters import kubernetes
-from scalableapp.adapters.kube_api import KubeApi
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures
+from scalableapp.core.size import Resource
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Event
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
@@ -15,11 +15,6 @@ KEY = AppKey("shop", "web")
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"}}
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"}}
 EVENT = Event(KEY, "uid-1", "Normal", "SuccessfulRescale", "from 2 to 3")
-
-
-@pytest.fixture
-def cluster(api: KubeApi) -> KubeClient:
-    return KubeClient(api)
 
 
 async def test_apply_is_server_side_by_one_manager(server: ApiServer, cluster: KubeClient) -> None:
@@ -212,7 +207,31 @@ async def test_features_are_discovered(
     def respond(asked: Asked) -> object:
         if asked.path == "/version":
             return {"major": "1", "minor": minor}
+        if asked.path == "/api/v1":
+            return {"resources": [{"name": "pods"}, {"name": "pods/status"}]}
         return {"versions": [{"groupVersion": version} for version in policy]} if policy else Refusal(404)
 
     server.respond = respond
     assert await cluster.features() == features
+
+
+LIMIT_RANGE = {
+    "metadata": {"name": "small"},
+    "spec": {"limits": [{"type": "Container", "max": {"cpu": "1", "memory": "2Gi"}}]},
+}
+NODE = {"status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}}
+
+
+@pytest.mark.parametrize(("nodes", "memory"), [(True, 2 * 2**30), (False, 2 * 2**30)], ids=["all", "own namespaces"])
+async def test_what_bounds_sizes_is_read_as_far_as_the_operator_may(
+    server: ApiServer, cluster: KubeClient, nodes: bool, memory: int
+) -> None:
+    lists: dict[str, object] = {
+        "/api/v1/nodes": {"metadata": {}, "items": [NODE]} if nodes else Refusal(403, "cannot list nodes"),
+        "/api/v1/namespaces/shop/limitranges": {"metadata": {}, "items": [LIMIT_RANGE]},
+        "/api/v1/namespaces/shop/resourcequotas": {"metadata": {}, "items": []},
+    }
+    server.respond = lambda asked: lists[asked.path]
+    room = (await cluster.list_rooms({"shop"}))["shop"]
+    assert room.rooms[Resource.MEMORY].most == memory
+    assert room.rooms[Resource.CPU].whose == "LimitRange small"

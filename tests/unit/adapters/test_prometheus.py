@@ -13,7 +13,7 @@ from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Wanted
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Usage, Wanted
 from tests.unit.adapters.canned import Canned, vector
 
 RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
@@ -346,3 +346,26 @@ async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
     await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
     metrics.close()
     assert sorted(told) == [MetricType.PROMETHEUS, RPS]
+
+
+async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(*PODS, at=time.time())
+    snapshot = await metrics.collect(Wanted(frozenset(), frozenset({"a"}), usage=True))
+    selector = '{container="app",namespace=~"a"}'
+    throttled, periods = (
+        f"sum by (namespace, pod) (rate(container_cpu_cfs_{what}periods_total{selector}[60s]))"
+        for what in ("throttled_", "")
+    )
+    assert sorted(canned.queries) == [
+        f"max by (namespace, pod) (max_over_time(container_memory_working_set_bytes{selector}[60s]))",
+        f"max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total{selector}[60s]))",
+        f"{throttled} / ({periods} > 0)",
+    ]
+    assert set(snapshot.usage) == set(Usage)
+    assert all(answer.values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0} for answer in snapshot.usage.values())
+
+
+async def test_throttling_that_no_node_tells_is_no_data(canned: Canned, metrics: PrometheusMetrics) -> None:
+    canned.vector(at=time.time())
+    snapshot = await metrics.collect(Wanted(frozenset(), frozenset({"a"}), usage=True))
+    assert {answer.problem for answer in snapshot.usage.values()} == {DataProblem.EMPTY}

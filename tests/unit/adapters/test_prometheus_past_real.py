@@ -19,6 +19,7 @@ from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, Startups
 from scalableapp.core.past import Moment
 from scalableapp.core.prediction import replayed
+from scalableapp.core.size import Resource
 
 pytestmark = [
     pytest.mark.process,
@@ -65,7 +66,20 @@ def _samples(end: int) -> Iterator[str]:
         for at in range(end - 2 * 3600, end + 1, SCRAPE):
             labels = f'namespace="shop",pod="{NEW}",le="{bound}"'
             yield f"http_request_duration_seconds_bucket{{{labels}}} {share * 10 * (at - end + 8000)} {at}"
+    yield from _usage(end)
     yield "# EOF"
+
+
+def _usage(end: int) -> Iterator[str]:
+    """Two hours of cAdvisor's: shop-web's pod uses half a core and 100 MiB, and for a moment of an hour ago 300."""
+    times = range(end - 2 * 3600, end + 1, SCRAPE)
+    labels = f'{{namespace="shop",pod="{NEW}",container="app"}}'
+    yield "# TYPE container_cpu_usage_seconds counter"
+    for at in times:
+        yield f"container_cpu_usage_seconds_total{labels} {0.5 * (at - end + 8000)} {at}"
+    yield "# TYPE container_memory_working_set_bytes gauge"
+    for at in times:
+        yield f"container_memory_working_set_bytes{labels} {(300 if at == end - 3600 else 100) * 2**20} {at}"
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +198,15 @@ async def test_a_prometheus_that_is_away_is_a_problem_not_an_error() -> None:
     pasts = await adapter.loads({WEB: None}, datetime.now(UTC))
     adapter.close()
     assert pasts.problem is DataProblem.UNREACHABLE
+
+
+async def test_usage_of_before_is_told_by_app(past: PrometheusPast, end: int) -> None:
+    wanted = {WEB: {Resource.CPU: 3600.0, Resource.MEMORY: 5400.0}}
+    answer = await past.usage(wanted, datetime.fromtimestamp(end, UTC))
+    assert answer.problem is None
+    (used,) = answer.usage.values()
+    cores, peaks = ([value for _, value in used[resource]] for resource in Resource)
+    assert cores == [pytest.approx(0.5)] * 61
+    assert max(peaks) == 300 * 2**20
+    assert sum(value > 100 * 2**20 for value in peaks) in (1, 2)
+    assert [at for at, _ in used[Resource.CPU]] == [end - 60.0 * step for step in range(60, -1, -1)]

@@ -146,3 +146,59 @@ def test_a_start_up_time_must_be_more_than_nothing(app: Path, curve: Path) -> No
     with pytest.raises(SystemExit) as ended:
         backtest(app, "--trace", curve, "--startup-seconds", "0")
     assert ended.value.code == 2
+
+
+def usage(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "pod.csv"
+    path.write_text("timestamp,cpu,memory\n" + "".join(f"{row}\n" for row in rows), "utf-8")
+    return path
+
+
+def test_a_trace_of_usage_is_replayed_through_sizes(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{60 * minute},{0.05 if minute < 60 else 0.4},{'80Mi' if minute < 120 else '400Mi'}" for minute in range(300)
+    ]
+    assert backtest(app, "--trace", usage(tmp_path, *rows), "--json") == 0
+    policies = json.loads(capsys.readouterr().out)["policies"]
+    assert list(policies) == ["scalableapp", "vpa", "static"]
+    ours, theirs, static = policies.values()
+    figures = {"cpu_slack", "memory_slack", "throttled_minutes", "oom_minutes", "changes"}
+    assert figures <= ours.keys()
+    assert 0 < ours["oom_minutes"] < 5
+    assert static["oom_minutes"] == 180
+    assert ours["throttled_minutes"] <= theirs["throttled_minutes"]
+    assert static["changes"] == 0
+    assert ours["changes"] > 1
+
+
+def test_the_table_of_sizes_is_for_people(app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backtest(app, "--trace", usage(tmp_path, "0,100m,64Mi", "600,100m,64Mi")) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert "throttled min" in head
+    assert [row.split()[0] for row in rows] == ["scalableapp", "vpa", "static"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (("0,1,1",), "at least 2"),
+        (("0,1,1", "60,lots,1"), "pod.csv:3"),
+        (("60,1,1", "0,1,1"), "not after the line before"),
+        (("0,1,1", "60,1,-5"), "0 or more"),
+        (("0,1,1", "60,1"), "is not timestamp,cpu,memory"),
+    ],
+    ids=["one row", "no number", "out of order", "negative", "too short"],
+)
+def test_a_wrong_trace_of_usage_names_its_line(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: tuple[str, ...], told: str
+) -> None:
+    assert backtest(app, "--trace", usage(tmp_path, *rows)) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_load_curve_says_nothing_of_sizes(app: Path, curve: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app.write_text(APP.replace("scaling: {horizontal", "scaling: {mode: Vertical, horizontal"), "utf-8")
+    assert backtest(app, "--trace", curve) == 2
+    assert "timestamp,cpu,memory" in capsys.readouterr().err

@@ -20,7 +20,7 @@ def test_a_failing_command_shows_what_it_said() -> None:
 
 def test_a_command_that_hangs_is_given_up() -> None:
     with pytest.raises(ClusterError, match="did not end within"):
-        shell.run(sys.executable, "-c", "input()", timeout=0.01)
+        shell.run(sys.executable, "-c", "import time; time.sleep(60)", timeout=0.3)
 
 
 def test_a_long_command_that_fails_names_its_log_and_shows_its_end(tmp_path: Path) -> None:

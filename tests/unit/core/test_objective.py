@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from scalableapp.core.capacity import Capacity, Limits, Minute
 from scalableapp.core.objective import (
-    IDLE_POD_SECONDS,
+    LEAST_IDLE_POD_SECONDS,
     Learned,
     Objective,
     Sample,
     Surplus,
+    idle_pod_seconds,
     learn,
     plan,
     without_haste,
@@ -265,7 +266,12 @@ def test_two_pods_too_many_go_after_five_minutes() -> None:
     while number == 6:
         number, surplus = without_haste(surplus, 4, 6, 5.0)
         waited += 5
-    assert (number, waited) == (4, IDLE_POD_SECONDS / 2)
+    assert (number, waited) == (4, LEAST_IDLE_POD_SECONDS / 2)
+
+
+@pytest.mark.parametrize(("startup", "idle"), [(5.0, 600.0), (30.0, 600.0), (60.0, 1200.0), (120.0, 2400.0)])
+def test_pods_that_start_slowly_are_kept_longer(startup: float, idle: float) -> None:
+    assert idle_pod_seconds(startup) == idle
 
 
 def test_only_what_was_not_wanted_meanwhile_is_removed() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from demo.errors import DemoError
 from demo.plan import Plan
 from demo.recording import Recording, from_json
 from demo.run import App
+from demo.story import STORIES
 from demo.verdict import judge
 
 APP = App("default", "sample-app", "http://127.0.0.1:8080")
@@ -22,7 +24,7 @@ def staged(monkeypatch: pytest.MonkeyPatch, good_run: Recording, plan: Plan) -> 
     monkeypatch.setattr(prepare, "operator_up", lambda: None)
     monkeypatch.setattr(prepare, "app_up", lambda _manifest: APP)
     monkeypatch.setattr(command, "api_client", lambda _context: None)
-    monkeypatch.setattr(command, "DEMO", plan)
+    monkeypatch.setitem(STORIES, "horizontal", dataclasses.replace(STORIES["horizontal"], plan=plan))
     monkeypatch.setattr(command, "run", lambda *_arguments: good_run)
     return good_run
 
@@ -34,7 +36,7 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert raised.value.code == 0
     said = capsys.readouterr().out
     assert "--report-dir" in said
-    assert "Exit code: 0 when the replicas followed" in said
+    assert "Exit code: 0 when the app followed" in said
 
 
 def test_an_unknown_option_is_refused_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +120,6 @@ def test_a_missing_context_is_named_with_the_mend(monkeypatch: pytest.MonkeyPatc
 def test_failed_requests_are_told_by_reason(good_run: Recording, plan: Plan) -> None:
     good_run.load[3].failures["connection refused"] = 4  # type: ignore[index]  # a dict in the fixture
 
-    lines = list(command.conclusion(judge(good_run, plan), APP, Path("demo-report")))
+    lines = list(command.conclusion(judge(good_run, plan), STORIES["horizontal"], APP, Path("demo-report")))
 
     assert "        4 x connection refused" in lines

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.chart import BLUE, GREEN, ORANGE, VERMILION, picture
+from demo.chart import picture
+from demo.look import BLUE, GREEN, ORANGE, VERMILION
 from demo.plan import Plan
 from demo.recording import Recording
 from demo.report import clock, page, summary

@@ -73,10 +73,9 @@ def test_a_run_ends_early_when_the_replicas_are_back(
     monkeypatch: pytest.MonkeyPatch, plan: Plan, good_run: Recording
 ) -> None:
     stage(monkeypatch, 10_000, DEPLOYMENT, last=LAST)
-    monkeypatch.setattr(run_module, "settled", lambda _recording, _plan, at: at > 0.05)
     shown: list[float] = []
 
-    run(APP, plan, ApiClient(), lambda _recording, at: shown.append(at))
+    run(APP, plan, ApiClient(), lambda _recording, at: shown.append(at), lambda _recording, _plan, at: at > 0.05)
 
     assert len(shown) < 10
 

@@ -11,6 +11,7 @@ import pytest
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.size import Resource
 from scalableapp.ports import LatencyAnswer, Pasts, PodAnswer
 from scalableapp.recall import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall
 from tests.unit.engine.test_rules import restarted
@@ -26,6 +27,7 @@ class FakePast:
 
     moments: dict[AppKey, list[Moment]] = field(default_factory=dict)
     values: dict[AppKey, list[PodsMoment]] = field(default_factory=dict)
+    used: dict[Resource, list[tuple[float, float]]] = field(default_factory=dict)
     down: bool = False
     asked: list[tuple[str, Collection[AppKey], Any]] = field(default_factory=list)
 
@@ -38,6 +40,10 @@ class FakePast:
     ) -> Pasts:
         self.asked.append(("pods", list(apps), seconds))
         return DOWN if self.down else Pasts(pods={key: self.values[key] for key in apps if key in self.values})
+
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+        self.asked.append(("usage", list(apps), {r: s for wanted in apps.values() for r, s in wanted.items()}))
+        return DOWN if self.down else Pasts(usage=dict.fromkeys(apps, self.used))
 
 
 def spec(**horizontal: Any) -> dict[str, object]:
@@ -282,3 +288,23 @@ async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, m
         await recall.follow()
     assert naps == [LOOK_SECONDS] * 3
     assert math.isclose(world.replicas(key), 2)
+
+
+async def test_usage_of_before_is_read_before_sizes_are_decided_on() -> None:
+    world, past = World(), FakePast()
+    key = world.create(spec=with_scaling(mode="Vertical"))
+    await world.settle()
+    await world.run_pods(key)
+    await world.loop.tick()
+    await world.settle()
+    record = world.registry.get(key)
+    assert record
+    assert record.decision
+    assert record.decision.reason == "AwaitingHistory" or not record.decision.resizes
+    now = world.clock.now().timestamp()
+    past.used = {Resource.CPU: [(now - 60 * i, 0.5) for i in range(100, 0, -1)]}
+    await Recall(world.registry, past, world.clock.now).look()
+    assert past.asked == [("usage", [key], {Resource.CPU: 7200.0, Resource.MEMORY: 14400.0})]
+    assert record.sizing.history
+    assert record.sizing.history.ready
+    assert record.sizing.history.learned[Resource.CPU].histogram.samples >= 100

@@ -6,7 +6,7 @@ its own, 404 for what is not there. Every write is kept in `writes`. Events of t
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.size import Resource, Size
 from scalableapp.errors import ClusterError, NotFound
+from scalableapp.footprints import recall
 from scalableapp.loop import Loop
-from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Wanted
+from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns, WorkQueue
@@ -50,6 +52,9 @@ class FakeCluster:
     reads: int = 0
     events: list[Event] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
+    on_resize: Callable[[str, Size], None] = lambda _pod, _size: None
+    later: Size | None = None
+    resized: list[tuple[str, Size]] = field(default_factory=list)
     news: list[tuple[str, Manifest]] = field(default_factory=list)
 
     async def read(self, manifest: Manifest) -> Manifest | None:
@@ -64,13 +69,22 @@ class FakeCluster:
             new["spec"] = {"replicas": old.get("spec", {}).get("replicas", 1), **new["spec"]}
         unchanged = old and old["spec"] == new["spec"]
         new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
-        new["status"] = old.get("status", {})
+        new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}
         self.put(new)
         return copy.deepcopy(new)
 
     async def delete(self, manifest: Manifest) -> None:
         self._write("delete", manifest["kind"])
         self.remove(*_id(manifest))
+
+    async def resize(self, key: AppKey, pod: str, size: Size) -> None:
+        self._write("resize", pod)
+        self.resized.append((pod, size))
+        self.on_resize(pod, size)
+
+    async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
+        self._write("resize", "ReplicaSet")
+        self.later = size
 
     async def scale(self, key: AppKey, replicas: int) -> None:
         self._write("scale", str(replicas))
@@ -119,6 +133,7 @@ class FakeMetrics:
     pods: dict[MetricType, PodAnswer] = field(default_factory=dict)
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
     bursts: dict[int, PodAnswer] = field(default_factory=dict)
+    usage: dict[Usage, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
     asked: list[Wanted] = field(default_factory=list)
@@ -132,6 +147,7 @@ class FakeMetrics:
             {window: self.bursts.get(window, PodAnswer()) for window in wanted.bursts},
             self.latencies if wanted.latencies else None,
             self.failures if wanted.failures else None,
+            self.usage if wanted.usage else {},
         )
 
 
@@ -148,7 +164,11 @@ class FakeTelemetry:
 class World:
     """Registry, queue, reconciler and loop around one cluster; time moves only when a test says so."""
 
-    def __init__(self, cluster: FakeCluster | None = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self, cluster: FakeCluster | None = None, seconds: float = 0.0, features: ClusterFeatures | None = None
+    ) -> None:
+        self.features = features or FEATURES
+        self.past_usage: dict[Resource, list[tuple[float, float]]] = {}
         self.clock = Clock(seconds)
         self.cluster = cluster or FakeCluster()
         self.metrics = FakeMetrics(self.clock)
@@ -159,7 +179,7 @@ class World:
             registry=self.registry,
             turns=Turns(self.queue, self.clock),
             metrics=self.metrics,
-            reconciler=Reconciler(self.registry, self.cluster, FEATURES, self.clock.now, stale_after_seconds=20),
+            reconciler=Reconciler(self.registry, self.cluster, self.features, self.clock.now, stale_after_seconds=20),
             telemetry=self.telemetry,  # type: ignore[arg-type] # answers to every name
             interval_seconds=5.0,
             clock=self.clock,
@@ -231,6 +251,9 @@ class World:
         for _ in range(times):
             self.clock.seconds += 5
             await self.loop.tick()
+            for record in self.registry.apps():
+                if record.sizing.history and not record.sizing.history.ready:
+                    recall(record, self.past_usage)
             await self.settle()
 
     async def run_pods(self, key: AppKey, rps_each: float | None = None, ready_for: float = 600) -> None:

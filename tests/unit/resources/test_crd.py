@@ -155,7 +155,7 @@ def test_the_columns_are_the_promised_ones_in_order() -> None:
     columns = crd()["spec"]["versions"][0]["additionalPrinterColumns"]
     usual = [column["name"] for column in columns if column["priority"] == 0]
     assert usual == ["Mode", "Replicas", "Desired", "Min", "Max", "Metric", "Target", "Ready", "Reason", "Age"]
-    assert [column["name"] for column in columns if column["priority"] == 1] == ["URL", "Decision"]
+    assert [column["name"] for column in columns if column["priority"] == 1] == ["CPU", "Memory", "URL", "Decision"]
 
 
 def test_nothing_in_the_crd_is_newer_than_kubernetes_1_20() -> None:

@@ -72,6 +72,8 @@ NIGHT = {"name": "night", "start": "0 22 * * *", "end": "0 6 * * *"}
 
 
 GOOD = {
+    "both resources": ("vertical", {"resources": ["cpu", "memory"]}),
+    "one resource": ("vertical", {"resources": ["memory"]}),
     "equal bounds": ("horizontal", horizontal(metric(), minReplicas=3, maxReplicas=3)),
     "two names of one type": ("horizontal", horizontal(metric(name="a"), metric(name="b"))),
     "two types without names": ("horizontal", horizontal(metric(), metric(type="RequestsPerSecond"))),
@@ -93,6 +95,7 @@ GOOD = {
     "a variable from elsewhere": ("env", {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),
 }
 BAD = {
+    "one resource twice": ("vertical", {"resources": ["cpu", "cpu"]}),
     "min over max": ("horizontal", horizontal(metric(), minReplicas=4, maxReplicas=3)),
     "one name twice": ("horizontal", horizontal(metric(name="a"), metric(type="RequestsPerSecond", name="a"))),
     "one type twice": ("horizontal", horizontal(metric(), metric())),
@@ -120,6 +123,8 @@ BAD = {
 def spec_with(place: str, value: dict[str, Any]) -> dict[str, Any]:
     if place == "env":
         return {"image": "a", "env": [value]}
+    if place == "vertical":
+        return {"image": "a", "scaling": {"mode": "Vertical", "vertical": value}}
     nested = {"horizontal": value, "fallback": {"fallback": value}, "schedules": {"schedules": [value]}}
     return {"image": "a", "scaling": {"horizontal": nested.get(place, {"metrics": [value]})}}
 

@@ -1,0 +1,321 @@
+"""Sizes of pods carried out: a rollout with one pod first, the way back, resizes in place, and restarts in between."""
+
+import copy
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scalableapp.core.metrics import MetricType
+from scalableapp.core.model import AppKey, PodState
+from scalableapp.core.resources import WATCH_SECONDS
+from scalableapp.core.size import Resize, Size, read_size, told_fields
+from scalableapp.errors import Rejected
+from scalableapp.ports import PodAnswer, Usage
+from tests.unit.engine.world import FEATURES, NAMESPACE, World
+
+MI = 2**20
+SPEC: dict[str, Any] = {
+    "image": "web:1",
+    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "200m", "memory": "256Mi"}},
+    "scaling": {"mode": "Vertical", "horizontal": {"minReplicas": 2}},
+}
+START_SIZE = read_size(SPEC["resources"])
+
+
+class Town:
+    """A world whose Deployment controller and kubelets are played by the test."""
+
+    def __init__(self, *, in_place: bool = False) -> None:
+        self.world = World(features=replace(FEATURES, resize=in_place))
+        self.key = AppKey(NAMESPACE, "web")
+        self.made = 0
+        self.resized_state = Resize.IN_PROGRESS
+        self.world.cluster.on_resize = lambda pod, size: self.change_pod(pod, size=size, resize=self.resized_state)
+
+    async def start(
+        self, spec: dict[str, Any] = SPEC, cores: float = 0.05, memory: float = 100 * MI, ticks: int = 60
+    ) -> "Town":
+        self.world.create(spec=spec)
+        await self.world.settle()
+        await self.roll_out()
+        self.use(cores, memory)
+        await self.world.tick(ticks)
+        self.world.cluster.writes.clear()
+        self.world.cluster.events.clear()
+        return self
+
+    @property
+    def template(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.world.cluster.objects["Deployment", self.key]["spec"]
+        return spec
+
+    @property
+    def size(self) -> Size:
+        return read_size(self.template["template"]["spec"]["containers"][0]["resources"])
+
+    @property
+    def pods(self) -> dict[str, PodState]:
+        record = self.world.registry.get(self.key)
+        assert record
+        return record.pods
+
+    def make_pod(self, **changes: Any) -> PodState:
+        """A pod of the present template, ready since now."""
+        now = self.world.clock.now()
+        self.made += 1
+        pod = PodState(f"web-{self.made}", "Running", True, False, now, now, now, self.size)
+        pod = replace(pod, **changes)
+        self.world.registry.pod_seen(self.key, pod)
+        return pod
+
+    def change_pod(self, name: str, **changes: Any) -> None:
+        self.world.registry.pod_seen(self.key, replace(self.pods[name], **changes))
+
+    def count(self, updated: int) -> None:
+        """The Deployment's status, as its controller counts."""
+        deployment = self.world.cluster.objects["Deployment", self.key]
+        live = [pod for pod in self.pods.values() if not pod.deleting]
+        deployment["status"] = {
+            "replicas": len(live),
+            "updatedReplicas": updated,
+            "readyReplicas": sum(pod.ready for pod in live),
+            "observedGeneration": deployment["metadata"]["generation"],
+        }
+        self.world.cluster.put(deployment)
+
+    async def surge(self, **changes: Any) -> PodState:
+        """The controller makes one pod of the new template beside the old ones."""
+        pod = self.make_pod(**changes)
+        self.count(updated=1)
+        await self.world.settle()
+        return pod
+
+    async def roll_out(self) -> None:
+        """The controller replaces whatever is not of the present template."""
+        wanted = self.template["replicas"]
+        for name in [name for name, pod in self.pods.items() if pod.size != self.size]:
+            self.world.registry.pod_gone(self.key, name)
+        while len(self.pods) < wanted:
+            self.make_pod()
+        for name in list(self.pods)[wanted:]:
+            self.world.registry.pod_gone(self.key, name)
+        self.count(updated=wanted)
+        self.use_again()
+        await self.world.settle()
+
+    def use(self, cores: float, memory: float) -> None:
+        self._usage = cores, memory
+        self.use_again()
+
+    def use_again(self) -> None:
+        cores, memory = getattr(self, "_usage", (0.05, 100 * MI))
+        of = {(NAMESPACE, name): (cores, memory) for name in self.pods}
+        self.world.metrics.pods[MetricType.CPU] = PodAnswer({pod: value[0] for pod, value in of.items()})
+        self.world.metrics.usage[Usage.MEMORY_PEAK] = PodAnswer({pod: value[1] for pod, value in of.items()})
+
+    async def opened(self) -> "Town":
+        """Ticks until a change of size begins."""
+        for _ in range(200):
+            await self.world.tick()
+            if self.world.condition(self.key, "Sized") == ("False", "Resizing"):
+                return self
+        raise AssertionError("no change of size")
+
+    def events(self, reason: str) -> list[str]:
+        return [event.message for event in self.world.cluster.events if event.reason == reason]
+
+    def restart(self) -> None:
+        """Another operator takes over; it knows what the cluster holds."""
+        old, pods = self.world, self.pods
+        self.world = World(old.cluster, old.clock.seconds, features=old.features)
+        for (_, _), body in list(old.cluster.objects.items()):
+            old.cluster.news.append(("ADDED", copy.deepcopy(body)))
+        old.cluster.news.append(("ADDED", copy.deepcopy(old.cluster.apps[self.key])))
+        self.world.deliver()
+        for pod in pods.values():
+            self.world.registry.pod_seen(self.key, pod)
+        self.use_again()
+
+
+async def test_what_fits_is_not_touched() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    assert town.size == START_SIZE
+    assert town.world.status(town.key)["resources"]["current"] == told_fields(START_SIZE)
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "ScalingActive")[0] == "True"
+
+
+async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_the_rest() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    assert (town.size.memory.request or 0) >= 230 * MI
+    assert town.template["minReadySeconds"] == WATCH_SECONDS
+    assert town.template["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert town.world.condition(town.key, "Sized") == ("False", "Resizing")
+    await town.surge()
+    await town.world.tick(5)
+    assert "minReadySeconds" in town.template
+    await town.world.tick(2)
+    assert "minReadySeconds" not in town.template
+    assert town.template["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
+    await town.roll_out()
+    await town.world.tick(5)
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.status(town.key)["resources"]["current"] == told_fields(town.size)
+    assert [len(town.events(reason)) for reason in ("Resizing", "FirstPodPassed", "Resized")] == [1, 1, 1]
+
+
+AILMENTS: list[tuple[str, dict[str, Any], int, str]] = [
+    ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "trouble": "CrashLoopBackOff"}, 1, "started again"),
+    (
+        "fits no node",
+        {"ready": False, "phase": "Pending", "trouble": "Unschedulable: 0/1 nodes"},
+        14,
+        "could not start for",
+    ),
+    ("never gets ready", {"ready": False}, 40, "no pod of it was ready within"),
+]
+
+
+@pytest.mark.parametrize(("changes", "ticks", "told"), [row[1:] for row in AILMENTS], ids=[row[0] for row in AILMENTS])
+async def test_a_first_pod_that_suffers_takes_everything_back(changes: dict[str, Any], ticks: int, told: str) -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.5, 110 * MI)
+    await town.opened()
+    bigger = town.size
+    assert bigger != START_SIZE
+    if isinstance(changes.get("ended_at"), timedelta):
+        changes = changes | {"ended_at": town.world.clock.now() + changes["ended_at"]}
+    await town.surge(**changes)
+    await town.world.tick(ticks)
+    assert town.size == START_SIZE
+    (message,) = town.events("ResizeTakenBack")
+    assert told in message
+    await town.roll_out()
+    await town.world.tick(30)
+    assert town.size == START_SIZE, "the same mistake again"
+    assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
+    assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
+    await town.opened()
+    assert town.size == bigger, "after the back-off it is tried again"
+
+
+async def test_a_kill_for_memory_is_answered_in_the_next_cycle_and_until_it_is_enough() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    for name in list(town.pods):
+        town.change_pod(name, ready=False, oom_killed_at=town.world.clock.now(), ended_at=town.world.clock.now())
+    await town.world.tick()
+    first = town.size
+    assert (first.memory.limit or 0) >= 356 * MI
+    now = town.world.clock.now() + timedelta(seconds=1)
+    await town.surge(ready=False, oom_killed_at=now, ended_at=now)
+    await town.world.tick(3)
+    assert (town.size.memory.limit or 0) >= (first.memory.limit or 0) + 100 * MI
+    assert len(town.events("StillTooSmall")) == 1
+    await town.surge()
+    await town.world.tick(8)
+    await town.roll_out()
+    await town.world.tick(5)
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+
+
+async def test_a_restart_of_the_operator_loses_no_way() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    town.restart()
+    await town.world.tick()
+    assert town.template["minReadySeconds"] == WATCH_SECONDS
+    await town.surge(ready=False, ended_at=town.world.clock.now() + timedelta(seconds=1))
+    await town.world.tick()
+    assert town.size == START_SIZE
+    town.restart()
+    await town.roll_out()
+    await town.world.tick(3)
+    assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
+    assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
+
+
+async def test_a_dry_run_recommends_and_changes_nothing() -> None:
+    spec = copy.deepcopy(SPEC)
+    spec["scaling"]["dryRun"] = True
+    town = await Town().start(spec, cores=0.5, memory=110 * MI)
+    assert town.size == START_SIZE
+    assert town.world.status(town.key)["resources"]["recommended"]["cpu"]["request"] == "590m"
+    assert "would change pods from" in town.world.status(town.key)["decision"]["message"]
+
+
+async def test_back_in_mode_horizontal_the_spec_says_the_size() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    await town.surge()
+    await town.world.tick(8)
+    await town.roll_out()
+    await town.world.tick(5)
+    assert town.size != START_SIZE
+    town.world.change(town.key, SPEC | {"scaling": {"mode": "Horizontal"}})
+    await town.world.settle()
+    assert town.size == START_SIZE
+    assert "resources" not in town.world.status(town.key)
+
+
+async def test_in_place_one_pod_first_then_each_other_and_at_last_the_template() -> None:
+    town = await Town(in_place=True).start(cores=0.085, memory=110 * MI)
+    town.use(0.3, 110 * MI)
+    await town.opened()
+    cluster = town.world.cluster
+    await town.world.tick()
+    assert [pod for pod, _ in cluster.resized] == ["web-1"]
+    assert town.size == START_SIZE
+    wanted = cluster.resized[0][1]
+    await town.world.tick(2)
+    town.change_pod("web-1", resize=Resize.DONE)
+    await town.world.tick(9)
+    assert [pod for pod, _ in cluster.resized] == ["web-1", "web-2"]
+    town.change_pod("web-2", resize=Resize.DONE)
+    await town.world.tick(4)
+    assert cluster.later == wanted
+    assert town.size == wanted
+    assert "paused" not in town.template
+    assert not any(pod.deleting for pod in town.pods.values())
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+
+
+@pytest.mark.parametrize(
+    ("state", "ticks"),
+    [(Resize.INFEASIBLE, 1), (Resize.FAILED, 1), (Resize.DEFERRED, 8), (Resize.IN_PROGRESS, 14)],
+    ids=str,
+)
+async def test_a_resize_that_does_not_come_goes_by_a_rollout(state: Resize, ticks: int) -> None:
+    town = await Town(in_place=True).start(cores=0.085, memory=110 * MI)
+    town.use(0.5, 110 * MI)
+    await town.opened()
+    await town.world.tick()
+    ((name, wanted),) = town.world.cluster.resized
+    town.change_pod(name, resize=state, resize_message="no room")
+    await town.world.tick(ticks)
+    assert town.size == wanted
+    assert town.template["minReadySeconds"] == WATCH_SECONDS
+    assert "no room" in town.events("ResizeByRollout")[0]
+
+
+async def test_a_resize_that_is_refused_goes_by_a_rollout() -> None:
+    town = Town(in_place=True)
+    town.world.cluster.failures["resize"] = Rejected("403 Node didn't have enough capacity")
+    await town.start(cores=0.085, memory=110 * MI)
+    town.use(0.5, 110 * MI)
+    await town.opened()
+    await town.world.tick(2)
+    assert town.size != START_SIZE
+    assert town.template["minReadySeconds"] == WATCH_SECONDS
+
+
+async def test_a_lower_memory_limit_goes_by_a_rollout_though_the_cluster_can_resize() -> None:
+    town = await Town(in_place=True).start(cores=0.085, memory=40 * MI, ticks=20)
+    await town.opened()
+    assert (town.size.memory.limit or 0) < (START_SIZE.memory.limit or 0)
+    assert town.template["minReadySeconds"] == WATCH_SECONDS
