@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the real servers, the browser and the load generator that tests and `make bench-app` start on loopback. Only where no service manager would start them as
-# services, too; elsewhere those tests are skipped, and say which package they lack.
+# Installs the real servers, the browser and the load generator that tests and `make bench-app` start on loopback.
+# Only where no service manager would start them as services, too; elsewhere those tests are skipped, and say which
+# package they lack.
 set -euo pipefail
 packages=(chromium chromium-driver nginx-light libnginx-mod-http-lua lua-cjson openssl postgresql prometheus redis-server wrk)
 
