@@ -72,7 +72,7 @@ def _raised(need: _Need, rules: Burst, carrying: int, coming: int) -> Ruling:
     starting = f", {coming} of them starting," if coming else ""
     message = (
         f"burst: {_told(need, rules)} are {share} % of what {count(carrying, 'replica')}{starting} "
-        f"carry at the target: asks for {count(need.whole, 'replica')}"
+        f"{'carries' if carrying == 1 else 'carry'} at the target: asks for {count(need.whole, 'replica')}"
     )
     return Ruling("Burst", need.whole, Reason.BURST, message, asked_too=need.whole)
 
