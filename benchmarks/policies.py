@@ -1,6 +1,7 @@
 """The policies that are compared, each with its one knob."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from scalableapp.backtest.ours import Ours
@@ -37,10 +38,10 @@ def _ours(utilisation: float, _startup: float) -> Policy:
     )
 
 
-def _objective(budget: float, _startup: float) -> Policy:
+def _objective(budget: float, _startup: float, *, predicted: bool = False) -> Policy:
     seconds = NOMINAL.wait_limit_seconds + NOMINAL.service_seconds
     objective = {"latency": {"quantile": 1 - NOMINAL.slow_limit, "seconds": seconds}, "badMinutesPercent": 100 * budget}
-    horizontal = {"minReplicas": 2, "maxReplicas": 100, "objective": objective}
+    horizontal = {"minReplicas": 2, "maxReplicas": 100, "objective": objective, "prediction": {"enabled": predicted}}
     return Ours(parse_spec({"image": "benchmark", "scaling": {"horizontal": horizontal}}))
 
 
@@ -54,4 +55,5 @@ POLICIES: dict[str, Contender] = {
     "static": Contender(lambda knob, _: Static("static", round(knob)), (16, 20, 24, 30, 40, 60), True),
     "metrics": Contender(_ours, (0.46, 0.52, 0.58), True),
     "objective": Contender(_objective, _BUDGETS),
+    "objective-predicted": Contender(partial(_objective, predicted=True), (0.005,), True),
 }

@@ -54,7 +54,7 @@ from scalableapp.core.model import (
 )
 from scalableapp.core.objective import Learned, Sample
 from scalableapp.core.prediction import replayed
-from scalableapp.core.pursuit import relearned
+from scalableapp.core.pursuit import REQUESTS, relearned
 from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.size import Size, told_fields
@@ -76,8 +76,7 @@ Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value
 
 
 Value = TypeVar("Value")
-# An objective's requests and CPU, read as a metric's are.
-_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
+# An objective's CPU, read as a metric's is.
 _CPU = Metric(type=MetricType.CPU, target="1")
 
 
@@ -233,7 +232,7 @@ def _observation(line: _Line, spec: ScalableAppSpec) -> Observation:
 
 
 def _service_level(seen: _Observed) -> ServiceLevel:
-    return ServiceLevel(_reading(_REQUESTS, seen), _slow_share(seen), _reading(_CPU, seen))
+    return ServiceLevel(_reading(REQUESTS, seen), _slow_share(seen), _reading(_CPU, seen))
 
 
 def _slow_share(seen: _Observed) -> Reading:

@@ -9,7 +9,7 @@ from scalableapp.core.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
+from scalableapp.core.pursuit import RATE_WINDOW_SECONDS, REQUESTS
 from scalableapp.core.resources import selector_text, url_of
 from scalableapp.core.scaling import Mode
 from scalableapp.core.size_status import SizeState
@@ -103,7 +103,7 @@ class _Answers:
     def service_level(self, objective: LatencyObjective) -> ServiceLevel:
         """What an objective is judged by."""
         if self._snapshot is None or self._stale:
-            return ServiceLevel(self.reading(_REQUESTS))
+            return ServiceLevel(self.reading(REQUESTS))
         failures = self._snapshot.failures
         if failures is None or failures.problem not in (None, DataProblem.EMPTY):
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
@@ -155,7 +155,5 @@ class _Answers:
         return {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
 
 
-# An objective's requests, read as a metric's are.
-_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 # A new metric is asked for with the next tick.
 _NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked for this yet")

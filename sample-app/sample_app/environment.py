@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 Environment = Mapping[str, str]
+SHORTEST_TOKEN = 16
 
 
 class SettingsError(ValueError):
@@ -23,6 +24,14 @@ def choice(environ: Environment, name: str, default: str, allowed: tuple[str, ..
     text = environ.get(name) or default
     if text not in allowed:
         raise SettingsError(f"{name}={text!r} is not one of {', '.join(allowed)}: mend or unset it")
+    return text
+
+
+def token(environ: Environment, name: str) -> str:
+    """A secret that is long enough; "" when unset. Raises SettingsError, whose message doesn't hold it."""
+    text = environ.get(name, "")
+    if text and (len(text) < SHORTEST_TOKEN or not text.isascii()):
+        raise SettingsError(f"{name} is not {SHORTEST_TOKEN} or more ASCII characters: mend or unset it")
     return text
 
 

@@ -8,10 +8,9 @@ from typing import Self
 
 from limits import parse_many
 
-from sample_app.environment import Environment, SettingsError, integer, switch
+from sample_app.environment import Environment, SettingsError, integer, switch, token
 
 # A guessed token is a stranger's profile of our requests; 16 random characters take longer than anyone tries.
-SHORTEST_TOKEN = 16
 _STORAGES = re.compile(r"(memory|rediss?)://.*")
 
 
@@ -54,7 +53,7 @@ class Serving:
         default = cls()
         return cls(
             demo=switch(environ, "DEMO"),
-            profile_token=_token(environ),
+            profile_token=token(environ, "PROFILE_TOKEN"),
             profile_folder=_folder(environ, "PROFILE_FOLDER") or default.profile_folder,
             rate_limit=_rates(environ),
             rate_limit_storage=_storage(environ, default.rate_limit_storage),
@@ -74,14 +73,6 @@ def _folder(environ: Environment, name: str) -> Path | None:
     if not os.path.isabs(text):  # noqa: PTH117 - asked of the text, before it is a path
         raise SettingsError(f"{name}={text!r} is not an absolute path: mend or unset it")
     return Path(text)
-
-
-def _token(environ: Environment) -> str:
-    token = environ.get("PROFILE_TOKEN", "")
-    if token and (len(token) < SHORTEST_TOKEN or not token.isascii()):
-        # The value is a secret, so the message doesn't hold it.
-        raise SettingsError(f"PROFILE_TOKEN is not {SHORTEST_TOKEN} or more ASCII characters: mend or unset it")
-    return token
 
 
 def _rates(environ: Environment) -> str:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Self
 
-from sample_app.environment import Environment, SettingsError, choice, integer
+from sample_app.environment import Environment, SettingsError, choice, integer, token
 
 # A guessed token lets strangers empty the cache; 16 random characters take longer than anyone tries.
-SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Storing:
             stale_seconds=integer(environ, "CACHE_STALE_SECONDS", default.stale_seconds, 0, 86400),
             negative_seconds=integer(environ, "CACHE_NEGATIVE_SECONDS", default.negative_seconds, 0, 86400),
             single_flight=choice(environ, "CACHE_SINGLE_FLIGHT", "1", ("0", "1")) == "1",
-            cache_token=_token(environ),
+            cache_token=token(environ, "CACHE_TOKEN"),
             database_url=_database_url(environ),
         )
 
@@ -52,13 +51,6 @@ def _redis_url(environ: Environment) -> str:
         # It may hold a password, so the message doesn't hold it.
         raise SettingsError("CACHE_REDIS_URL is not an address redis://HOST:PORT, which CACHE_BACKEND=Redis needs")
     return url
-
-
-def _token(environ: Environment) -> str:
-    token = environ.get("CACHE_TOKEN", "")
-    if token and (len(token) < SHORTEST_TOKEN or not token.isascii()):
-        raise SettingsError(f"CACHE_TOKEN is not {SHORTEST_TOKEN} or more ASCII characters: mend or unset it")
-    return token
 
 
 def _database_url(environ: Environment) -> str:

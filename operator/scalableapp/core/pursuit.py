@@ -39,7 +39,7 @@ _BELIEVED_SECONDS = 300.0
 # CPU beyond its limit says that the limit is not what holds the pods: then it tells nothing of how full they are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
-_REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
+REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 
 
 class Pursuit(NamedTuple):
@@ -99,11 +99,11 @@ def _most(spec: ScalableAppSpec) -> int:
 
 def _bad_load(observation: Observation) -> Failure | None:
     reading = observation.service_level.load
-    failure = bad_reading(_REQUESTS, reading, observation)
+    failure = bad_reading(REQUESTS, reading, observation)
     if failure is None and reading.per_pod:
-        return too_thin(_REQUESTS, reading.per_pod, observation)
+        return too_thin(REQUESTS, reading.per_pod, observation)
     if failure is None and reading.total is None:
-        return no_samples(_REQUESTS, observation)
+        return no_samples(REQUESTS, observation)
     return failure
 
 
@@ -146,7 +146,7 @@ def _unfounded(observation: Observation, learned: Learned, sample: Sample, found
         why = observation.service_level.slow_share.message
         return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message}{f' ({why})' if why else ''}")
     if found.replicas < observation.replicas and not sample.ready:
-        return no_ready_pods(_REQUESTS)
+        return no_ready_pods(REQUESTS)
     return None
 
 
