@@ -26,7 +26,8 @@ refused: ContextVar[bool] = ContextVar("refused", default=False)
 _EXPRESS = (b"GET /healthz", b"GET /readyz", b"GET /metrics")
 _LONGEST = max(map(len, _EXPRESS))
 # How long a thread that computes keeps the GIL from the others (Python's default: 5 ms). Each system call of the main
-# loop gives the GIL away and waits for it again behind every thread that computes: in overload refusals would come late.
+# loop gives the GIL away and waits for it again behind every thread that computes, so that in overload
+# refusals would come late.
 SWITCH_SECONDS = 0.001
 # For the head of a request, from its first byte to its last; nginx allows 60 s, but has no threads to lose.
 HEAD_SECONDS = 10.0
