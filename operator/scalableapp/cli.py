@@ -15,10 +15,17 @@ from typing import TextIO
 from scalableapp import __version__, decide_lines
 from scalableapp.backtest import command as backtest
 from scalableapp.explain import command as explain
-from scalableapp.plugin import list_command, top_command
+from scalableapp.plugin import history_command, list_command, pause_command, top_command
 
 _DESCRIPTION = "The cluster's apps and why they are scaled as they are; decisions tried without a cluster."
-_COMMANDS = (list_command.add_to, top_command.add_to, explain.add_to, backtest.add_to)
+_COMMANDS = (
+    list_command.add_to,
+    top_command.add_to,
+    explain.add_to,
+    history_command.add_to,
+    pause_command.add_to,
+    backtest.add_to,
+)
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
