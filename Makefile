@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
-        check format test test-unit demo lock profile-story crds clean \
+        check format test test-unit demo lock profile-story top-picture crds clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -68,6 +68,9 @@ cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
 
 profile-story: venv ## Draw the profiles of docs/profiling.md anew
 	@$(BIN)/python tools/profile_story.py
+
+top-picture: venv ## Draw docs/images/top.svg anew from apps under load on the kind cluster (2 to 3 minutes)
+	@PYTHONPATH=operator $(BIN)/python tools/top_picture.py
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py

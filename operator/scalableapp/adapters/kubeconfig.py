@@ -39,6 +39,16 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
         ) from error
 
 
+def contexts(kubeconfig: str | None = None) -> list[str]:
+    """Names of the contexts of the file(s). Raises Rejected where they cannot be read."""
+    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        merged = KubeConfigMerger(files).config if _exist(files) else None  # type: ignore[no-untyped-call]  # as above
+        return [str(entry["name"]) for entry in merged.value["contexts"]] if merged else []
+    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise Rejected(f"The kubeconfig {files} does not serve: {error}") from error
+
+
 def _exist(files: str) -> bool:
     return any(Path(file).expanduser().is_file() for file in files.split(os.pathsep))
 

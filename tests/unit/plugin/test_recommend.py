@@ -18,7 +18,7 @@ from scalableapp.plugin.usage import Usage, Used
 from tests.unit.adapters.canned import Asked, Refusal
 from tests.unit.plugin.conftest import Terminal
 
-DAY, STEP, START = 86_400, 60.0, 1_795_000_020.0
+DAY, STEP, START = 86_400, 300.0, 1_795_000_020.0
 PRICES = Prices(cpu_core_hour="0.03", memory_gibibyte_hour="0.004")
 
 
