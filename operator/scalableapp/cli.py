@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 from scalableapp import __version__, decide_lines
-from scalableapp.backtest import command as backtest
 from scalableapp.explain import command as explain
 from scalableapp.plugin import (
+    backtest_command,
     completion_command,
     history_command,
     list_command,
@@ -32,7 +32,7 @@ _COMMANDS = (
     history_command.add_to,
     pause_command.add_to,
     recommend_command.add_to,
-    backtest.add_to,
+    backtest_command.add_to,
     completion_command.add_to,
 )
 EXIT_BAD_INPUT = 2
