@@ -135,6 +135,16 @@ async def test_top_draws_a_picture(terminal: Terminal, tmp_path: Path) -> None:
     assert (status, "give --svg another place" in err) == (1, True)
 
 
+async def test_without_rich_the_extra_is_named(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.known[APPS] = {"items": [app()]}
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert (await terminal.run("top", "-A"))[0] == 0
+    status, _, err = await terminal.run("top", "-A", "--svg", str(tmp_path / "top.svg"))
+    assert (status, "pip install 'scalableapp[cli]' brings it, and --once does without it" in err) == (1, True)
+
+
 class Screen:
     """`top` on a terminal of its own."""
 
