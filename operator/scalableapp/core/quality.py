@@ -109,6 +109,11 @@ def serves(pod: PodState) -> bool:
     return pod.ready and not pod.deleting and pod.phase == "Running"
 
 
+def is_settled(pod: PodState, now: datetime) -> bool:
+    """Whether the pod takes requests, and the rate of its CPU holds nothing of its start any more."""
+    return serves(pod) and _ready_seconds(pod, now) >= CPU_RATE_WINDOW_SECONDS
+
+
 def _ready_seconds(pod: PodState, now: datetime) -> float:
     return seconds_between(pod.readiness_changed_at or pod.started_at, now)
 
