@@ -16,11 +16,11 @@ from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quality import (
     Failure,
     bad_reading,
-    is_settled,
     no_ready_pods,
     no_samples,
     pods_with_samples,
     serves,
+    settled_pods,
     too_thin,
 )
 from scalableapp.core.quantity import format_number
@@ -139,8 +139,7 @@ def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | Non
     make an app that does next to nothing look full.
     """
     limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
-    settled = {pod.name for pod in observation.pods if is_settled(pod, observation.now)}
-    used = [cores for name, cores in cpu.per_pod.items() if name in settled]
+    used = [cpu.per_pod[name] for name in settled_pods(observation) if name in cpu.per_pod]
     if limit is None or cpu.problem or not used:
         return None
     share = sum(used) / len(used) / limit
