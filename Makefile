@@ -13,9 +13,9 @@ WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
 DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
-        check format test test-unit demo lock profile-story crds dist manifest-tools clean \
-        cluster-up cluster-status cluster-load cluster-down
+.PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-app bench-operator check format \
+        cluster-up cluster-status images images-check cluster-load cluster-down profile-story crds dist lock \
+        venv manifest-tools test-tools clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -62,6 +62,12 @@ cluster-up: ## Bring the kind cluster up (ARGS=--existing: use the current kubec
 
 cluster-status: ## Say what runs
 	@$(PYTHON) -m cluster status
+
+images: ## Build this repository's images and list their sizes
+	@$(PYTHON) -m cluster images
+
+images-check: ## Build every image twice without a cache and compare them file by file (ARGS=sample-app: one)
+	@$(PYTHON) tools/check_reproducible.py $(ARGS)
 
 cluster-load: ## Build this repository's images and load them into the cluster
 	@$(PYTHON) -m cluster load
