@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
-        check format test test-unit demo lock profile-story crds clean \
+.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-metrics bench-app \
+        check format test test-unit demo lock profile-story crds metrics-reference clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -35,6 +35,9 @@ bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 a
 bench-vertical: venv ## Time to target after a step of CPU, ours and VPA's; what deciding on sizes costs
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
 
+bench-metrics: venv ## What a scrape of the operator's own metrics costs, with up to 5,000 apps
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.metrics
+
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
 
@@ -49,6 +52,7 @@ check: venv ## Lint, types, layers, size limits
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
+	@$(BIN)/python tools/metrics_reference.py --check
 
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
@@ -71,6 +75,9 @@ profile-story: venv ## Draw the profiles of docs/profiling.md anew
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py
+
+metrics-reference: venv ## Write docs/metrics.md anew from the operator's metrics
+	@$(BIN)/python tools/metrics_reference.py
 
 lock: venv ## Pin every dependency anew, with hashes
 	@tools/lock.sh
