@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-metrics bench-app \
-        check format test test-unit demo lock profile-story crds metrics-reference clean \
+        check format test test-unit demo lock profile-story crds metrics-reference monitoring clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -53,6 +53,7 @@ check: venv ## Lint, types, layers, size limits
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
 	@$(BIN)/python tools/metrics_reference.py --check
+	@$(BIN)/python tools/monitoring.py --check
 
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
@@ -78,6 +79,9 @@ crds: venv ## Write crds/ anew from the spec's models
 
 metrics-reference: venv ## Write docs/metrics.md anew from the operator's metrics
 	@$(BIN)/python tools/metrics_reference.py
+
+monitoring: venv ## Write the generated files of manifests/components/monitoring anew
+	@$(BIN)/python tools/monitoring.py
 
 lock: venv ## Pin every dependency anew, with hashes
 	@tools/lock.sh
