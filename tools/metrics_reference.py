@@ -17,6 +17,7 @@ from scalableapp.adapters.telemetry_apps import AppView  # noqa: E402 - as above
 from scalableapp.core.conditions import Abnormal  # noqa: E402 - as above
 from scalableapp.core.explain import Reason  # noqa: E402 - as above
 from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport  # noqa: E402 - as above
+from scalableapp.core.size import Amount, Size  # noqa: E402 - as above
 from scalableapp.errors import Unavailable  # noqa: E402 - as above
 
 if TYPE_CHECKING:
@@ -55,10 +56,13 @@ USES: "Mapping[str, str]" = {
     "well.",
     "metric_target": "As above.",
     "objective_budget_ratio": "What the share of bad minutes is compared with (ScalableAppObjectiveMissed).",
+    "pod_cpu_request_cores": "`recommended` away from `current` for long: bounds, or a change that waits "
+    "(ScalableAppResizeTakenBack).",
+    "pod_memory_request_bytes": "As above.",
     "last_decision_timestamp_seconds": "One app's age alone grows: it cannot be decided on (ScalableAppNotEvaluated).",
     "condition": 'Alert on it: `scalableapp_condition{type="MetricsAvailable",status="False"}`.',
 }
-_UNITS = {"seconds": "seconds", "ratio": "ratio (0..1)", "replicas": "pods", "bytes": "bytes"}
+_UNITS = {"seconds": "seconds", "ratio": "ratio (0..1)", "replicas": "pods", "cores": "cores", "bytes": "bytes"}
 
 _HEAD = """\
 <!-- Generated from operator/scalableapp/adapters/telemetry*.py by `make metrics-reference`. Edit those instead. -->
@@ -103,7 +107,8 @@ def exercised() -> Telemetry:
     telemetry.requested("GET", 200, 0.01)
     telemetry.queried("RequestsPerSecond", 0.01)
     telemetry.failed(Unavailable("x"))
-    telemetry.ticked(0.1, 0, [AppView(AppKey("shop", "web"), decision, (2, 2), (1, 8), 0.005, (limited,))])
+    size = Size(Amount(0.25), Amount(2**27))
+    telemetry.ticked(0.1, 0, [AppView(AppKey("shop", "web"), decision, (2, 2), (1, 8), 0.005, (limited,), size, size)])
     return telemetry
 
 

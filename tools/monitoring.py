@@ -10,6 +10,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools import dashboard, dashboards  # noqa: E402 - a script's own folder is on the path, the repository is not
+
 RULES = ROOT / "manifests" / "components" / "prometheus" / "rules.yml"
 COMPONENT = ROOT / "manifests" / "components" / "monitoring"
 
@@ -32,7 +36,9 @@ def prometheus_rule() -> str:
 
 def rendered() -> dict[Path, str]:
     """Every generated file and what it holds."""
-    return {COMPONENT / "prometheus-rule.yaml": prometheus_rule()}
+    pages = {f"{page.uid}.json": dashboard.rendered(page) for page in dashboards.DASHBOARDS}
+    files = {COMPONENT / "dashboards" / name: text for name, text in pages.items()}
+    return files | {COMPONENT / "prometheus-rule.yaml": prometheus_rule()}
 
 
 def main() -> int:

@@ -200,16 +200,15 @@ class Loop:
 
 
 def _view(record: AppRecord, now: datetime) -> AppView:
-    """What the operator's metrics tell of the app; bounds and budget where they are what it is scaled by."""
+    """What the operator's metrics tell of the app; bounds, budget and size where they are what it is scaled by."""
     facts, spec = record.own_deployment, record.spec
     counts = (facts.replicas, facts.ready) if facts else None
-    if spec is None or spec.scaling.mode is Mode.VERTICAL:
-        return AppView(record.key, record.decision, counts, None, None, record.abnormal)
-    bounds = bounds_at(spec.scaling.horizontal, now)
-    budget = spec.objective.shares.budget if spec.objective else None
-    return AppView(
-        record.key, record.decision, counts, (bounds.least.value, bounds.most.value), budget, record.abnormal
-    )
+    bounds = budget = None
+    if spec and spec.scaling.mode is not Mode.VERTICAL:
+        least, most = bounds_at(spec.scaling.horizontal, now)
+        bounds, budget = (least.value, most.value), spec.objective.shares.budget if spec.objective else None
+    size, recommended = (record.sizing.size, record.sizing.recommended) if record.sizes else (None, None)
+    return AppView(record.key, record.decision, counts, bounds, budget, record.abnormal, size, recommended)
 
 
 def _told_differently(reported: Decision, decision: Decision) -> bool:

@@ -13,13 +13,15 @@ from prometheus_client.registry import Collector
 from scalableapp.core.conditions import Abnormal
 from scalableapp.core.model import AppKey, Decision
 from scalableapp.core.quantity import parse_target
+from scalableapp.core.size import Resource, Size
 
 
 class AppView(NamedTuple):
     """One app after a tick.
 
     `counts` are the replicas that its Deployment asks for and those that are ready, `bounds` the fewest and the most
-    replicas in force, `budget` the share of minutes (0..1) that may be bad; each None where there is none.
+    replicas in force, `budget` the share of minutes (0..1) that may be bad, `size` what a pod has and
+    `recommended` what it should have, in the modes that decide on it; each None where there is none.
     """
 
     key: AppKey
@@ -28,6 +30,8 @@ class AppView(NamedTuple):
     bounds: tuple[int, int] | None
     budget: float | None
     abnormal: tuple[Abnormal, ...]
+    size: Size | None = None
+    recommended: Size | None = None
 
 
 _Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -63,6 +67,15 @@ def _measured(view: AppView) -> _Samples:
 def _targets(view: AppView) -> _Samples:
     for report in view.decision.metrics if view.decision else ():
         yield (report.name,), parse_target(report.target)
+
+
+def _requests(resource: Resource) -> Callable[[AppView], _Samples]:
+    def samples(view: AppView) -> _Samples:
+        for size, which in ((view.size, "current"), (view.recommended, "recommended")):
+            if size and (request := size.of(resource).request) is not None:
+                yield (which,), request
+
+    return samples
 
 
 def _conditions(view: AppView) -> _Samples:
@@ -109,6 +122,13 @@ _FAMILIES = (
         "Share of all minutes that may be bad: badMinutesPercent of an objective, as a ratio.",
         _one(lambda view: view.budget),
     ),
+    _Family(
+        "pod_cpu_request_cores",
+        ("size",),
+        "CPU that a pod requests (current) and should request (recommended), in the modes that decide on sizes.",
+        _requests(Resource.CPU),
+    ),
+    _Family("pod_memory_request_bytes", ("size",), "The same of memory.", _requests(Resource.MEMORY)),
     _Family(
         "last_decision_timestamp_seconds",
         (),

@@ -13,6 +13,7 @@ from scalableapp.adapters.telemetry_apps import AppView
 from scalableapp.core.conditions import Abnormal
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport
+from scalableapp.core.size import Amount, Size
 from scalableapp.errors import ScalableAppError, Unavailable
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot
 
@@ -78,6 +79,17 @@ def test_metrics_are_shown_in_base_units_and_not_at_all_when_unknown(telemetry: 
     assert value(telemetry, name, **LABELS, metric="Latency") == 0.12
     assert value(telemetry, name, **LABELS, metric="queue") is None
     assert value(telemetry, "scalableapp_metric_target", **LABELS, metric="queue") == 1000
+
+
+def test_sizes_are_shown_in_the_modes_that_decide_on_them(telemetry: Telemetry) -> None:
+    small, large = Size(Amount(0.1), Amount(2**26)), Size(Amount(0.4))
+    telemetry.ticked(0.1, 0, [view(decision())._replace(size=small, recommended=large)])
+    shown = {
+        (name, size): value(telemetry, f"scalableapp_pod_{name}", **LABELS, size=size)
+        for name in ("cpu_request_cores", "memory_request_bytes")
+        for size in ("current", "recommended")
+    }
+    assert list(shown.values()) == [0.1, 0.4, 2**26, None]
 
 
 def test_the_operator_that_acts_says_so(telemetry: Telemetry) -> None:

@@ -40,7 +40,9 @@ def test_every_metric_of_the_page_is_on_the_operators_real_page_and_has_help() -
 @pytest.mark.parametrize(("name", "family"), FAMILIES.items(), ids=FAMILIES)
 def test_a_name_ends_in_a_base_unit_and_its_help_is_a_sentence(name: str, family: Metric) -> None:
     endings = {"counter": ("_total",), "info": ("_info",), "histogram": ("_seconds",)}
-    assert name in UNITLESS or name.endswith(endings.get(family.type, ("_seconds", "_ratio", "_replicas")))
+    assert name in UNITLESS or name.endswith(
+        endings.get(family.type, ("_seconds", "_ratio", "_replicas", "_cores", "_bytes"))
+    )
     assert family.documentation[0].isupper() or family.documentation[0].isdigit()
     assert family.documentation.endswith(".")
 
