@@ -154,6 +154,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     stack.callback(past.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
     await lease.acquire()
+    telemetry.acting(settings.interval_seconds)
     stack.push_async_callback(lease.release)
     return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, past=past, lease=lease)
 

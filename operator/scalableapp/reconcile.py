@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.combined import decide_both, replicas_changed
-from scalableapp.core.conditions import Trouble
+from scalableapp.core.conditions import Trouble, abnormal
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
 from scalableapp.core.history import longest_window_seconds
@@ -255,6 +255,7 @@ class Reconciler:
         status = build_status(state_of(record, self._registry), previous, now)
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
+        record.abnormal = abnormal(status["conditions"])
         if change is Change.MEASURED and not record.may_report_measures:
             record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
             return

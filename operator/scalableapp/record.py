@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from scalableapp.core import promql
-from scalableapp.core.conditions import Trouble
+from scalableapp.core.conditions import Abnormal, Trouble
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
@@ -98,6 +98,7 @@ class AppRecord:
     oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
+    abnormal: tuple[Abnormal, ...] = ()
     history: History | None = None
     guessed_at: datetime | None = None
     recall_until: datetime | None = None

@@ -1,7 +1,8 @@
 """The conditions of a ScalableApp: one rule each, in the order in which status shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scalableapp.core.gate import Phase
 from scalableapp.core.model import Decision, History
@@ -54,6 +55,35 @@ class Condition:
     status: str
     reason: str
     message: str
+
+
+class Abnormal(NamedTuple):
+    """A condition that is not what an app in order has."""
+
+    type: str
+    status: str
+    reason: str
+
+
+_IN_ORDER = {
+    "Ready": "True",
+    "Available": "True",
+    "MetricsAvailable": "True",
+    "ScalingActive": "True",
+    "ScalingLimited": "False",
+    "Paused": "False",
+    "Conflicted": "False",
+    "Sized": "True",
+}
+
+
+def abnormal(entries: Iterable[Mapping[str, str]]) -> tuple[Abnormal, ...]:
+    """Of the conditions in a status, those that an app in order does not have."""
+    return tuple(
+        Abnormal(entry["type"], entry["status"], entry["reason"])
+        for entry in entries
+        if entry["status"] != _IN_ORDER[entry["type"]]
+    )
 
 
 def conditions(state: AppState) -> list[Condition]:
