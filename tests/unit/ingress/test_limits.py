@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from ingress_controller.table import Cluster, build_routing
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import ClusterFeatures, children
+from scalableapp.core.spec import parse_spec
 from tests.unit.ingress.real_nginx import NEEDS_NGINX, WAIT_SECONDS, Pod, Proxy, wait_until
 
 pytestmark = NEEDS_NGINX
@@ -88,3 +92,24 @@ def test_plain_http_is_redirected_with_its_path_and_query(proxy: Proxy, pods: li
     assert (response.status, response.getheader("Location")) == (301, "https://a.test/x?y=%20z")
     connection.close()
     assert sum(pod.served for pod in pods) == 0
+
+
+def test_what_the_operator_asks_for_is_done(proxy: Proxy, pods: list[Pod]) -> None:
+    ingress = {
+        "host": "a.test",
+        "className": "nginx",
+        "keepalive": 0,
+        "loadBalancing": "RoundRobin",
+        "rateLimit": {"requestsPerSecond": 1, "burst": 4, "divideByIngressPods": True},
+    }
+    spec = parse_spec({"image": "web:1", "ingress": ingress})
+    made = {found["kind"]: found for found in children(AppKey("shop", "web"), "uid", spec, ClusterFeatures())}
+    subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"name": "http", "port": pods[0].server_port}]}]
+    endpoints = {"metadata": made["Service"]["metadata"], "subsets": subsets}
+    cluster = Cluster([made["Ingress"]], [made["Service"]], [endpoints])
+    routing = build_routing(cluster, lambda _certificate, _key: None)
+    assert routing.problems == ()
+    proxy.nginx.take(routing.table)
+    status, answer = proxy.ask()
+    assert (status, answer["headers"]["Connection"]) == (200, "close")
+    wait_until(lambda: 429 in statuses(proxy, 10), "the limit is reached")
