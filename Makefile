@@ -12,7 +12,7 @@ SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
         check format test test-unit demo lock profile-story crds clean \
-        images images-check cluster-up cluster-status cluster-load cluster-down
+        images images-check sbom cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -65,6 +65,9 @@ images: ## Build this repository's images and list their sizes
 
 images-check: ## Build every image twice without a cache and compare them file by file (ARGS=sample-app: one)
 	@$(PYTHON) tools/check_reproducible.py $(ARGS)
+
+sbom: venv ## Write the bill of materials of every image to dist/sbom (CycloneDX; ARGS=sample-app: one)
+	@$(BIN)/python -m tools.sbom $(ARGS)
 
 cluster-load: ## Build this repository's images and load them into the cluster
 	@$(PYTHON) -m cluster load
