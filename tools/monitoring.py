@@ -54,7 +54,8 @@ def _row(alert: dict[str, Any]) -> str:
     name, summary = alert["alert"], alert["annotations"]["summary"]
     summary = summary.replace("{{ $labels.namespace }}/{{ $labels.app }}", "An app")
     summary = re.sub(r"(?<!^)An app", "an app", summary)
-    return f"| [{name}](runbooks/{name}.md) | {alert['labels']['severity']} | {alert.get('for', 'at once')} | {summary} |\n"
+    severity, after = alert["labels"]["severity"], alert.get("for", "at once")
+    return f"| [{name}](runbooks/{name}.md) | {severity} | {after} | {summary} |\n"
 
 
 def rendered() -> dict[Path, str]:

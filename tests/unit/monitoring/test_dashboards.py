@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -95,16 +97,17 @@ container_memory_working_set_bytes{{namespace="shop",pod="web-5d9c-x7k2p",contai
 def pages() -> dict[str, Callable[[], bytes]]:
     """/metrics of the operator and of the sample app, from their own code, and what a kubelet shows of a pod.
 
-    The app fails one request in two and misses its objective.
+    The app fails one request in two, misses its objective, is in conflict, and was decided on yesterday.
     """
     telemetry = metrics_reference.exercised()
+    yesterday = replace(metrics_reference.DECISION, at=metrics_reference.DECISION.at - timedelta(days=1))
     started = time.monotonic()
 
     def operator() -> bytes:
         telemetry.requested("GET", 200, 0.01)
         telemetry.queried("CPU", 0.01)
         telemetry.decided(metrics_reference.DECISION)
-        telemetry.ticked(0.1, 1, [metrics_reference.APP])
+        telemetry.ticked(0.1, 1, [metrics_reference.APP._replace(decision=yesterday)])
         return generate_latest(telemetry.registry)
 
     app = Metrics(CollectorRegistry())
@@ -183,8 +186,37 @@ def answered(url: str, query: str) -> list[Any]:
     return [sample for sample in answer["data"]["result"] if sample["value"][1] != "NaN"]
 
 
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="needs prometheus on PATH (Debian package prometheus)"
+)
+
+
 @pytest.mark.process
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus on PATH (Debian package prometheus)")
+@needs_prometheus
+def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(prometheus: str) -> None:
+    pending: dict[str, dict[str, str]] = {}
+    for _ in range(120):
+        pending = {alert["labels"]["alertname"]: alert["annotations"] for alert in alerts(prometheus)}
+        if {"ScalableAppConflicted", "ScalableAppAtMaxReplicas", "ScalableAppNotEvaluated"} <= set(pending):
+            break
+        time.sleep(0.5)
+    assert pending["ScalableAppConflicted"]["summary"] == "Somebody else manages objects of shop/web."
+    assert "a metric is at 160% of its target" in pending["ScalableAppAtMaxReplicas"]["description"]
+    assert "The last decision is 1d " in pending["ScalableAppNotEvaluated"]["description"]
+    texts = [text for annotations in pending.values() for text in annotations.values()]
+    assert not [text for text in texts if "error" in text or "<no value>" in text]
+
+
+def alerts(url: str) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = requests.get(f"{url}/alerts", timeout=5).json()["data"]["alerts"]
+    except (requests.RequestException, ValueError):
+        return []  # it starts
+    return found
+
+
+@pytest.mark.process
+@needs_prometheus
 def test_every_query_of_every_panel_brings_data_from_a_real_prometheus(prometheus: str) -> None:
     missing = dict.fromkeys(queries())
     for _ in range(120):
