@@ -24,7 +24,8 @@ from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError
 from scalableapp.ports import Metrics, Wanted
 from scalableapp.reconcile import Reconciler
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns
 
 log = logging.getLogger(__name__)

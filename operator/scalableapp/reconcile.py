@@ -17,6 +17,7 @@ from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.interval import due
 from scalableapp.core.model import ChildId, Decision, History, Observation
 from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.routing import INGRESS, exposure_of
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.status import (
     Change,
@@ -30,7 +31,8 @@ from scalableapp.core.status import (
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 from scalableapp.resizing import Resizer, template_of
 
 log = logging.getLogger(__name__)
@@ -147,17 +149,25 @@ class Reconciler:
         if record.spec is None:
             return
         errors: list[ClusterError] = []
-        for manifest in children(record.key, record.uid, record.spec, self._features, template_of(record)):
+        features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
+        for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
             try:
                 await self._align_child(record, manifest)
             except ClusterError as error:
                 errors.append(error)
         for manifest in unwanted(record.key, record.spec, self._features):
             child = record.children.get(_id(manifest))
-            if child and child.owner == record.uid:
+            if child and child.owner == record.uid and not self._still_leads(record, manifest["kind"]):
                 await self._cluster.delete(manifest)
         if errors:
             raise errors[0]
+
+    def _still_leads(self, record: AppRecord, kind: str) -> bool:
+        """Whether that is the former Ingress of an app whose Gateways do not lead to it yet."""
+        if kind != INGRESS or record.spec is None:
+            return False
+        exposure = exposure_of(record.key, record.spec.front, record.front, self._registry.no_gateway_api)
+        return exposure is not None and not exposure.accepted
 
     async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
         seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
