@@ -1,7 +1,11 @@
 """The Prometheus of the kind overlay, the operator in its pod, and what one learns of the other."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +41,28 @@ def test_an_app_is_told_of_under_its_own_namespace_and_forgotten_with_it(deploye
         assert answer["data"]["result"] == []
 
     eventually(forgotten)
+
+
+def commands() -> list[str]:
+    """Of all runbooks, each once; without those that need metrics-server, or find something only in trouble."""
+    told = {
+        line.removeprefix("$ ")
+        for page in sorted(Path("docs/runbooks").iterdir())
+        for line in page.read_text().splitlines()
+        if line.startswith("$ kubectl")
+    }
+    return sorted(line for line in told if not re.search(r"\| grep| top |--previous", line))
+
+
+def test_the_commands_of_the_runbooks_work(deployed: Shop) -> None:
+    plugin = Path(sys.executable).parent
+    lines = [re.sub(r"\bAPP\b", "web", line.replace("NAMESPACE", deployed.namespace)) for line in commands()]
+    script = "".join(f"{line} >/dev/null || echo {shlex.quote(line)}\n" for line in lines)
+    environment = os.environ | {"PATH": f"{plugin}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_the_operators_page_has_every_metric_of_the_reference(operator: str) -> None:
