@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
-        check format test test-unit demo lock profile-story crds clean \
+        check format test test-unit demo lock profile-story crds docs clean \
         cluster-up cluster-status cluster-load cluster-down
 
 help: ## List the targets
@@ -49,6 +49,7 @@ check: venv ## Lint, types, layers, size limits
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api --check
 
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
@@ -71,6 +72,10 @@ profile-story: venv ## Draw the profiles of docs/profiling.md anew
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py
+
+docs: venv ## Write docs/api.md anew from the CRD, the reasons and the settings, and the README's picture
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api
+	@$(BIN)/python -m demo.animation docs/images/demo-run.json docs/images/demo.svg
 
 lock: venv ## Pin every dependency anew, with hashes
 	@tools/lock.sh
