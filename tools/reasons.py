@@ -115,6 +115,25 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("NoConflict", "nobody else manages the app's objects"),
         Reason("Conflicted", "another autoscaler, or an owner of an object of the same name", "the message names it"),
     ),
+    "Exposed": (
+        Reason("Accepted", "every Gateway that `spec.route` names leads to the app"),
+        Reason(
+            "RoutePending",
+            "a Gateway has not said yet whether it takes the HTTPRoute",
+            "is its name right; does it run?",
+        ),
+        Reason(
+            "GatewayAPIMissing",
+            "the operator cannot use the Gateway API here; the message says why",
+            "install the Gateway API, or use `spec.ingress`",
+        ),
+        Reason(
+            "RouteNotAccepted",
+            "a Gateway refuses the HTTPRoute; the message has its words",
+            "`allowedRoutes`, host names",
+        ),
+        Reason("RouteNotResolved", "a Gateway takes the route, but cannot lead on from it", "read the message"),
+    ),
     "Sized": (
         Reason("InLine", "pods have the size decided on"),
         Reason("Resizing", "pods get another size, the first one first", "wait"),
