@@ -15,7 +15,7 @@ SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
         bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
-        profile-story crds dist metrics-reference monitoring lock venv manifest-tools test-tools clean
+        profile-story crds docs dist metrics-reference monitoring lock venv manifest-tools test-tools clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -55,6 +55,7 @@ check: venv ## Lint, types, layers, size limits
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api --check
 	@$(BIN)/python tools/metrics_reference.py --check
 	@$(BIN)/python tools/monitoring.py --check
 
@@ -89,10 +90,15 @@ profile-story: venv ## Draw the profiles of docs/profiling.md anew
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py
 
+docs: venv ## Write docs/api.md anew from the CRD, the reasons and the settings, and the README's picture
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api
+	@$(BIN)/python -m demo.animation docs/images/demo-run.json docs/images/demo.svg
+
 dist: manifest-tools ## Write dist/: install.yaml for kubectl, and the Helm chart as an archive
 	@mkdir -p $(DIST)
 	@$(WITH_MANIFEST_TOOLS) kubectl kustomize manifests/overlays/production >$(DIST)/install.yaml
 	@$(WITH_MANIFEST_TOOLS) helm package charts/scalableapp --destination $(DIST)
+
 metrics-reference: venv ## Write docs/metrics.md anew from the operator's metrics
 	@$(BIN)/python tools/metrics_reference.py
 
