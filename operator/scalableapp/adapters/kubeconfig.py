@@ -35,7 +35,7 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
         return Access(configuration, _namespace(files, context))
     except (ConfigException, OSError, ValueError) as error:
         raise Rejected(
-            f"The kubeconfig {files} does not serve: {error}; --context takes one that kubectl config get-contexts lists"
+            f"The kubeconfig {files} does not serve: {error}; --context takes one of kubectl config get-contexts"
         ) from error
 
 
