@@ -94,4 +94,4 @@ test-tools:
 	@tools/install_test_tools.sh
 
 clean: ## Remove what the targets made here (not the cluster, not its cache)
-	rm -rf $(VENV) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-report dist/sbom .pytest_cache .mypy_cache .ruff_cache .hypothesis
