@@ -90,6 +90,7 @@ dist: manifest-tools ## Write dist/: install.yaml for kubectl, and the Helm char
 	@mkdir -p $(DIST)
 	@$(WITH_MANIFEST_TOOLS) kubectl kustomize manifests/overlays/production >$(DIST)/install.yaml
 	@$(WITH_MANIFEST_TOOLS) helm package charts/scalableapp --destination $(DIST)
+
 metrics-reference: venv ## Write docs/metrics.md anew from the operator's metrics
 	@$(BIN)/python tools/metrics_reference.py
 
