@@ -14,8 +14,8 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-operator check format cluster-up cluster-status images images-check cluster-load cluster-down \
-        profile-story crds dist metrics-reference monitoring lock venv manifest-tools test-tools clean
+        bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
+        profile-story crds docs dist metrics-reference monitoring lock venv manifest-tools test-tools clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -55,6 +55,7 @@ check: venv ## Lint, types, layers, size limits
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api --check
 	@$(BIN)/python tools/metrics_reference.py --check
 	@$(BIN)/python tools/monitoring.py --check
 
@@ -74,6 +75,9 @@ images: ## Build this repository's images and list their sizes
 images-check: ## Build every image twice without a cache and compare them file by file (ARGS=sample-app: one)
 	@$(PYTHON) tools/check_reproducible.py $(ARGS)
 
+sbom: venv ## Write the bill of materials of every image to dist/sbom (CycloneDX; ARGS=sample-app: one)
+	@$(BIN)/python -m tools.sbom $(ARGS)
+
 cluster-load: ## Build this repository's images and load them into the cluster
 	@$(PYTHON) -m cluster load
 
@@ -85,6 +89,10 @@ profile-story: venv ## Draw the profiles of docs/profiling.md anew
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py
+
+docs: venv ## Write docs/api.md anew from the CRD, the reasons and the settings, and the README's picture
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api
+	@$(BIN)/python -m demo.animation docs/images/demo-run.json docs/images/demo.svg
 
 dist: manifest-tools ## Write dist/: install.yaml for kubectl, and the Helm chart as an archive
 	@mkdir -p $(DIST)
