@@ -15,8 +15,18 @@ from typing import TextIO
 from scalableapp import __version__, decide_lines
 from scalableapp.backtest import command as backtest
 from scalableapp.explain import command as explain
+from scalableapp.plugin import history_command, list_command, pause_command, recommend_command, top_command
 
-_DESCRIPTION = "The operator's decisions, tried without a cluster or explained from one."
+_DESCRIPTION = "The cluster's apps and why they are scaled as they are; decisions tried without a cluster."
+_COMMANDS = (
+    list_command.add_to,
+    top_command.add_to,
+    explain.add_to,
+    history_command.add_to,
+    pause_command.add_to,
+    recommend_command.add_to,
+    backtest.add_to,
+)
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -38,9 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_program(sys.argv[0]), description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_decide(commands)
-    backtest.add_to(commands)
-    explain.add_to(commands)
+    for add_to in (*_COMMANDS, _add_decide):
+        add_to(commands)
     return parser
 
 
