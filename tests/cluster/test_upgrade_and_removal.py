@@ -175,5 +175,11 @@ def test_helm_installs_it_for_one_namespace_with_roles_alone_and_leaves_apps_whe
     assert alone.get("sapp")
 
 
+def test_deleting_the_crd_takes_every_app_with_it(alone: Shop) -> None:
+    assert alone.exists("deployment.apps")
+    kubectl("delete", "crd", CRD)
+    eventually(lambda: none(kind for kind in CHILDREN if alone.exists(kind)))
+
+
 def helm(*arguments: str, text: str | None = None) -> str:
     return output(program("helm"), "--kube-context", CONTEXT, "--namespace", HELM_NAMESPACE, *arguments, text=text)
