@@ -19,6 +19,9 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sample_app.metrics import Metrics
+from scalableapp.core.metrics import MetricType
+from scalableapp.core.model import DataProblem
+from scalableapp.ports import PodAnswer, Snapshot
 from tests.unit.monitoring.names import known, metrics_of
 from tools import dashboards, metrics_reference, monitoring
 
@@ -106,6 +109,7 @@ def pages() -> dict[str, Callable[[], bytes]]:
     def operator() -> bytes:
         telemetry.requested("GET", 200, 0.01)
         telemetry.queried("CPU", 0.01)
+        telemetry.collected(Snapshot(yesterday.at, {MetricType.CPU: PodAnswer({}, DataProblem.EMPTY)}))
         telemetry.decided(metrics_reference.DECISION)
         telemetry.ticked(0.1, 1, [metrics_reference.APP._replace(decision=yesterday)])
         return generate_latest(telemetry.registry)

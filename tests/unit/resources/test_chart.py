@@ -38,6 +38,7 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
         pytest.param({}, "production", (), id="default values"),
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
         pytest.param({"networkPolicy": {"enabled": True}}, "production", ("networkpolicy",), id="networkPolicy"),
+        pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
     ],
 )
 def test_chart_and_kustomize_agree_object_by_object(
@@ -48,6 +49,15 @@ def test_chart_and_kustomize_agree_object_by_object(
     assert by_helm.keys() == by_kustomize.keys()
     for name, manifest in by_kustomize.items():
         assert by_helm[name] == manifest, name
+
+
+def test_what_a_prometheus_asks_for_is_on_all_that_it_is_to_find() -> None:
+    release = {"release": "kube-prometheus-stack"}
+    found = charted({"monitoring": {"enabled": True, "labels": release}})
+    labelled = {
+        manifest["kind"] for manifest in found if release.items() <= manifest["metadata"].get("labels", {}).items()
+    }
+    assert labelled == {"PodMonitor", "PrometheusRule"}
 
 
 def test_a_second_namespace_gets_a_role_of_its_own() -> None:
