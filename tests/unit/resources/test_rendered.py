@@ -32,7 +32,11 @@ SAMPLES = sorted(path.name for path in (MANIFESTS / "samples").glob("*.yaml"))
 CHART_VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "all namespaces of a few": {"namespaces": ["team-a", "team-b"]},
-    "everything on": {"networkPolicy": {"enabled": True}, "imagePullSecrets": [{"name": "registry"}]},
+    "everything on": {
+        "networkPolicy": {"enabled": True},
+        "monitoring": {"enabled": True},
+        "imagePullSecrets": [{"name": "registry"}],
+    },
     "placed": {"nodeSelector": {"kubernetes.io/os": "linux"}, "affinity": {"nodeAffinity": {}}, "tolerations": []},
 }
 
