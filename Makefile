@@ -14,7 +14,7 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-operator check format cluster-up cluster-status images images-check cluster-load cluster-down \
+        bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
         profile-story crds docs dist metrics-reference monitoring lock venv manifest-tools test-tools clean
 
 help: ## List the targets
@@ -74,6 +74,9 @@ images: ## Build this repository's images and list their sizes
 
 images-check: ## Build every image twice without a cache and compare them file by file (ARGS=sample-app: one)
 	@$(PYTHON) tools/check_reproducible.py $(ARGS)
+
+sbom: venv ## Write the bill of materials of every image to dist/sbom (CycloneDX; ARGS=sample-app: one)
+	@$(BIN)/python -m tools.sbom $(ARGS)
 
 cluster-load: ## Build this repository's images and load them into the cluster
 	@$(PYTHON) -m cluster load

@@ -63,7 +63,7 @@ def rendered(dashboard: Dashboard) -> str:
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "browser",
         "templating": {"list": [_data_source(), *map(_variable, dashboard.variables)]},
-        "panels": list(_panels(dashboard.panels)),
+        "panels": list(panels(dashboard.panels)),
         "links": [
             {
                 "type": "dashboards",
@@ -95,12 +95,12 @@ def _variable(variable: Variable) -> Json:
     }
 
 
-def _panels(panels: Sequence[Panel]) -> Iterator[Json]:
+def panels(table: Sequence[Panel]) -> Iterator[Json]:
     """From left to right, line by line."""
     x = y = 0
-    for number, panel in enumerate(panels, start=1):
+    for number, panel in enumerate(table, start=1):
         if x + panel.width > _COLUMNS:
-            x, y = 0, y + _HEIGHT[panels[number - 2].kind]
+            x, y = 0, y + _HEIGHT[table[number - 2].kind]
         place = {"x": x, "y": y, "w": panel.width, "h": _HEIGHT[panel.kind]}
         yield _panel(number, panel, place)
         x += panel.width

@@ -95,20 +95,32 @@ others of their kind, `python_gc_*` and `python_info`, are those of every Python
 """
 
 
+# An app of which all there is to tell can be told.
+DECISION = Decision(
+    datetime.now(UTC),
+    replicas_from=2,
+    replicas_to=3,
+    reason=Reason.DESIRED_WITHIN_RANGE,
+    message="",
+    steps=(),
+    metrics=(MetricReport("RequestsPerSecond", "75", "50", 3), MetricReport("Objective", "0.08", "0.05", 3)),
+)
+_SIZE = Size(Amount(0.25), Amount(2**27))
+_LIMITED = Abnormal("ScalingLimited", "True", Reason.TOO_MANY_REPLICAS)
+_CONFLICTED = Abnormal("Conflicted", "True", "Conflicted")
+APP = AppView(AppKey("shop", "web"), DECISION, (2, 2), (1, 8), 0.005, (_LIMITED, _CONFLICTED), _SIZE, _SIZE)
+
+
 def exercised() -> Telemetry:
-    """Telemetry in which every metric has a sample, from one app of which all there is to tell can be told."""
+    """Telemetry in which every metric has a sample."""
     telemetry = Telemetry()
-    report = MetricReport("RequestsPerSecond", "75", "50", 3)
-    decision = Decision(datetime.now(UTC), 2, 3, Reason.DESIRED_WITHIN_RANGE, "", (), (report,))
-    limited = Abnormal("ScalingLimited", "True", Reason.TOO_MANY_REPLICAS)
     telemetry.acting(5.0)
-    telemetry.decided(decision)
+    telemetry.decided(DECISION)
     telemetry.readiness({"True": 1})
     telemetry.requested("GET", 200, 0.01)
     telemetry.queried("RequestsPerSecond", 0.01)
     telemetry.failed(Unavailable("x"))
-    size = Size(Amount(0.25), Amount(2**27))
-    telemetry.ticked(0.1, 0, [AppView(AppKey("shop", "web"), decision, (2, 2), (1, 8), 0.005, (limited,), size, size)])
+    telemetry.ticked(0.1, 0, [APP])
     return telemetry
 
 

@@ -15,7 +15,7 @@ from typing import TextIO
 from scalableapp import __version__, decide_lines
 from scalableapp.backtest import command as backtest
 from scalableapp.explain import command as explain
-from scalableapp.plugin import history_command, list_command, pause_command, top_command
+from scalableapp.plugin import history_command, list_command, pause_command, recommend_command, top_command
 
 _DESCRIPTION = "The cluster's apps and why they are scaled as they are; decisions tried without a cluster."
 _COMMANDS = (
@@ -24,6 +24,7 @@ _COMMANDS = (
     explain.add_to,
     history_command.add_to,
     pause_command.add_to,
+    recommend_command.add_to,
     backtest.add_to,
 )
 EXIT_BAD_INPUT = 2

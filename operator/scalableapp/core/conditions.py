@@ -68,6 +68,7 @@ class Abnormal(NamedTuple):
 _IN_ORDER = {
     "Ready": "True",
     "Available": "True",
+    "Exposed": "True",
     "MetricsAvailable": "True",
     "ScalingActive": "True",
     "ScalingLimited": "False",

@@ -94,8 +94,8 @@ def notes_of(rows: Sequence[Row], samples: Samples, problem: str, since: datetim
     return [
         *notes,
         (
-            f"Prometheus: from {clock(first, now)} on{late}, looked at every {duration(samples.step)}; it knows the number "
-            "decided on and not why, so rows of it have no reason"
+            f"Prometheus: from {clock(first, now)} on{late}, looked at every {duration(samples.step)}; it has the "
+            "number decided on, not why: rows of it have no reason"
         ),
     ]
 

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from scalableapp.adapters.kube_api import KubeApi
+from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
+from scalableapp.adapters.watch import Seen, Watch
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION, KIND, ClusterFeatures, children
+from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.size import Amount, Size
 from scalableapp.core.spec import parse_spec
 from scalableapp.handlers import kopf_handlers
@@ -26,8 +28,11 @@ from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 BASE = Path(__file__).resolve().parents[3] / "manifests" / "base"
 KEY = AppKey("shop", "web")
 SYSTEM = "scalableapp-system"
-FEATURES = ClusterFeatures(pdb_version="policy/v1", resize=True)
-SPEC = parse_spec({"image": "web:1", "cache": {"backend": "Redis"}})
+FEATURES = ClusterFeatures(pdb_version="policy/v1", resize=True, gateway_api=True)
+SPECS = [
+    parse_spec({"image": "web:1", "cache": {"backend": "Redis"}}),
+    parse_spec({"image": "web:1", "route": {"parentRefs": [{"name": "public"}]}}),
+]
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -88,10 +93,11 @@ def answered(asked: Asked) -> Any:
 
 
 async def use_children(cluster: KubeClient) -> None:
-    for manifest in children(KEY, "uid-1", SPEC, FEATURES):
-        await cluster.read(manifest)
-        await cluster.apply(manifest)
-        await cluster.delete(manifest)
+    for spec in SPECS:
+        for manifest in children(KEY, "uid-1", spec, FEATURES):
+            await cluster.read(manifest)
+            await cluster.apply(manifest)
+            await cluster.delete(manifest)
 
 
 async def use_app(cluster: KubeClient) -> None:
@@ -107,7 +113,8 @@ async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
     await cluster.list_autoscalers()
     await cluster.list_rooms({"shop"})
-    for kind, api_version in {KIND: API_VERSION, **child_kinds(FEATURES)}.items():
+    kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **child_kinds(FEATURES)}
+    for kind, api_version in kinds.items():
         _ = [metadata async for metadata in cluster.list_metadata(api_version, kind)]
 
 
@@ -116,6 +123,14 @@ async def use_pods(api: KubeApi) -> None:
     async with aclosing(events):  # type: ignore[type-var]  # it is a generator
         async for event in events:
             if isinstance(event, PodEvent):
+                return
+
+
+async def use_routes(api: KubeApi) -> None:
+    changes = Watch(api, collection(API_VERSIONS[HTTP_ROUTE], "httproutes", ""), "HTTPRoutes", "a=b").changes()
+    async with aclosing(changes):  # type: ignore[type-var]  # it is a generator
+        async for change in changes:
+            if isinstance(change, Seen):
                 return
 
 
@@ -138,7 +153,10 @@ async def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     await use_app(cluster)
     await use_lists(cluster)
     await use_pods(api)
-    owners = [child["metadata"]["ownerReferences"] for child in children(KEY, "uid-1", SPEC, FEATURES)]
+    await use_routes(api)
+    owners = [
+        child["metadata"]["ownerReferences"] for spec in SPECS for child in children(KEY, "uid-1", spec, FEATURES)
+    ]
     assert all(owner["blockOwnerDeletion"] for (owner,) in owners)
     for_owners = Right("scalableapp.io", "scalableapps/finalizers", "update")
     (cluster_role,) = documents("cluster-role/cluster-role.yaml")

@@ -9,18 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from promql_parser import parse
 
 from tests.unit.monitoring.alert_cases import CASES, Case
-from tools import metrics_reference, monitoring
+from tests.unit.monitoring.names import RULES, known, metrics_of
+from tools import monitoring
 
 ROOT = Path.cwd()
-RULES = [rule for group in yaml.safe_load(monitoring.RULES.read_text())["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 RUNBOOKS = ROOT / "docs" / "runbooks"
-# What apps and Prometheus' own client show; the sample app's are tested with it.
-FOREIGN = {"http_requests_total", "http_request_duration_seconds_bucket", "process_start_time_seconds"}
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="needs promtool on PATH (Debian package prometheus)"
 )
@@ -79,22 +75,8 @@ def test_a_runbook_says_what_it_means_what_it_does_where_to_look_and_what_to_do(
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def metrics_of(expression: str) -> set[str]:
-    """Names of metrics in an expression; raises for what is no PromQL."""
-    parse(expression)
-    plain = re.sub(r'"[^"]*"|\b(?:by|on)\s*\([^)]*\)|\[[^\]]*\]', " ", expression)
-    return {name for name in re.findall(r"\b[a-z][a-z0-9_:]{8,}\b(?!\s*\()", plain) if "_" in name or ":" in name}
-
-
-def shown() -> set[str]:
-    """What the operator shows, with what a histogram is made of."""
-    parts = ("_bucket", "_sum", "_count")
-    names = {metrics_reference.shown_name(family): family.type for family in metrics_reference.families()}
-    return set(names) | {name + part for name, kind in names.items() if kind == "histogram" for part in parts}
-
-
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_is_made_of_metrics_that_exist(rule: Mapping[str, Any]) -> None:
     found = metrics_of(rule["expr"])
     assert found
-    assert found <= shown() | RECORDED | FOREIGN
+    assert found <= known()
