@@ -9,7 +9,7 @@ from scalableapp.core.explain import clock, count, duration
 from scalableapp.explain.account import Account
 
 # The status of a condition in which nobody has to do anything.
-_FINE = {"Ready": "True", "Available": "True", "MetricsAvailable": "True", "ScalingActive": "True", "Sized": "True"}
+_FINE = dict.fromkeys(("Ready", "Available", "Exposed", "MetricsAvailable", "ScalingActive", "Sized"), "True")
 
 
 def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:

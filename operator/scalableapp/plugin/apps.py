@@ -17,9 +17,7 @@ def app_record(manifest: Manifest) -> App:
     metadata, spec, status = manifest["metadata"], manifest.get("spec") or {}, manifest.get("status") or {}
     scaling, decision = spec.get("scaling") or {}, status.get("decision") or {}
     horizontal = scaling.get("horizontal") or {}
-    ready: Mapping[str, Any] = next(
-        (entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {}
-    )
+    ready: Manifest = next((entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {})
     told = {
         "namespace": metadata["namespace"],
         "name": metadata["name"],
