@@ -75,9 +75,17 @@ def test_what_has_no_field_is_told() -> None:
     found = read_deployment(deployment(pod=pod, volumeMounts=[{}]), None)
     assert [note.split(" are ")[0].split(" is ")[0] for note in found.left] == [
         "its ServiceAccount web",
+        "it has no livenessProbe by HTTP: GET /healthz has to answer, or set spec.health.livenessPath",
         "volumes",
         "its init containers",
     ]
+
+
+def test_a_probe_with_a_query_is_told_and_left_out() -> None:
+    found = read_deployment(deployment(readinessProbe={"httpGet": {"path": "/metrics?name=up"}}), None)
+    assert "health" not in taken_over(found)
+    told = "its readinessProbe asks /metrics?name=up, and a path has no query: GET /readyz is asked"
+    assert any(note.startswith(told) for note in found.left)
 
 
 def test_a_container_that_is_not_there_and_a_child_of_ours_are_refused() -> None:
