@@ -88,7 +88,6 @@ def _variable(variable: Variable) -> Json:
         "name": variable.name,
         "type": "query",
         "datasource": SOURCE,
-        "definition": variable.query,
         "query": {"query": variable.query, "refId": "variable"},
         "refresh": 2,
         "sort": 1,
