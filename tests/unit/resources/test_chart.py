@@ -118,6 +118,15 @@ def test_each_setting_of_the_schema_is_one_of_the_operator() -> None:
     assert offered.keys() <= known
 
 
+def test_the_schema_knows_the_values_that_are_described_and_no_others() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema.keys() - {"global"} == values.keys()  # Helm itself gives every chart `global`
+    for name in values.keys() - {"settings"}:
+        if schema[name].get("additionalProperties") is False:
+            assert schema[name]["properties"].keys() == values[name].keys(), name
+
+
 def alias(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(part.title() for part in others)
