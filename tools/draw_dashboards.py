@@ -78,7 +78,6 @@ def draw(page: dashboard.Dashboard, window: Window, target: Path) -> None:
     figure.savefig(buffer)
     plt.close(figure)
     Image.open(buffer).convert("RGB").quantize(200).save(target, optimize=True)
-    print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
 
 
 def _axes(figure: Figure, place: dict[str, int], rows: int) -> Axes:
@@ -184,7 +183,9 @@ def main() -> int:
             choices = {"namespace": _ALL}
         choices = choices if page.variables else {}
         window = Window(options.url.rstrip("/"), end - 60 * options.minutes, end, choices)
-        draw(page, window, ROOT / "docs" / "images" / f"dashboard-{page.uid.removeprefix('scalableapp-')}.png")
+        target = ROOT / "docs" / "images" / f"dashboard-{page.uid.removeprefix('scalableapp-')}.png"
+        draw(page, window, target)
+        print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.shop import CONTEXT, SMALL, Shop, kubectl
 from tests.docs.pages import ROOT, Block, apps, runnable
@@ -37,11 +38,12 @@ exec %s "$@"
 
 @pytest.fixture(scope="module")
 def web(operator: str) -> Iterator[Shop]:
-    """The app that the pages speak of, running."""
+    """The app that the pages speak of, running, but for the size of its pods as the README has it."""
     shop = Shop("shop")
+    example = yaml.safe_load((ROOT / "docs/examples/shop.yaml").read_text())
     kubectl("create", "namespace", shop.namespace)
     try:
-        shop.apply(image="sample-app:0.1.0", replicas=None, resources=SMALL)
+        shop.kubectl("apply", "-f", "-", text=json.dumps(example | {"spec": example["spec"] | {"resources": SMALL}}))
         shop.wait_until_deployed()
         shop.wait_for("ScalingActive", "True", "ValidMetricFound")
         yield shop

@@ -46,6 +46,11 @@ def test_json_can_be_read(block: Block) -> None:
         json.loads(text)
 
 
+def test_the_first_app_of_the_readme_is_the_example_that_is_applied() -> None:
+    (shown,) = [yaml.safe_load(block.text) for block in _in("yaml") if block.page.name == "README.md"]
+    assert shown == yaml.safe_load((ROOT / "docs/examples/shop.yaml").read_text())
+
+
 def test_a_heading_is_found_by_its_anchor_as_github_writes_it(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text('# `Ready` is False: why?\n\n## Same\n\n## Same\n\n<a id="here"></a>\n')

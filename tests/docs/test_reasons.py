@@ -11,7 +11,7 @@ from scalableapp.core.gate import Outcome
 from scalableapp.core.model import DataProblem
 from tests.docs.pages import ROOT
 from tools import generate_api
-from tools.reasons import CONDITIONS, explained
+from tools.reasons import CONDITIONS, EVENTS, explained
 
 CORE = ROOT / "operator" / "scalableapp"
 TELLING = (
@@ -47,3 +47,9 @@ def test_every_reason_that_is_written_in_place_is_explained(source: str) -> None
 def test_every_reason_that_is_explained_exists() -> None:
     exist = set().union(*(_words(CORE / source) for source in (*TELLING, "core/explain.py", "core/model.py")))
     assert explained() - exist - {outcome.value for outcome in Outcome} == set()
+
+
+def test_troubleshooting_knows_every_reason() -> None:
+    told = (ROOT / "docs" / "troubleshooting.md").read_text()
+    events = {reason.name for reason in EVENTS}
+    assert {name for name in explained() - events if f"`{name}`" not in told} == set()
