@@ -15,7 +15,8 @@ SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
         bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
-        profile-story crds docs dist metrics-reference monitoring lock venv manifest-tools test-tools clean
+        profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
+        test-tools clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -86,6 +87,9 @@ cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
 
 profile-story: venv ## Draw the profiles of docs/profiling.md anew
 	@$(BIN)/python tools/profile_story.py
+
+top-picture: venv ## Draw docs/images/top.svg anew from apps under load on the kind cluster (2 to 3 minutes)
+	@PYTHONPATH=operator $(BIN)/python tools/top_picture.py
 
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py

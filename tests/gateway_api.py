@@ -9,6 +9,15 @@ CRD: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data/gateway-api/
 SCHEMA: dict[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
+def installable(schema: Any = CRD) -> Any:
+    """The CRD without defaults of "", which Kubernetes 1.20 takes for null and refuses."""
+    if isinstance(schema, list):
+        return [installable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: installable(value) for name, value in schema.items() if (name, value) != ("default", "")}
+
+
 def parent(name: str = "public", /, *, reference: dict[str, Any] | None = None, **conditions: str) -> dict[str, Any]:
     """A status entry of one parent: Accepted="True", ResolvedRefs="BackendNotFound", ... (False for that reason)."""
     entries = [

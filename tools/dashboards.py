@@ -316,7 +316,7 @@ OPERATOR = Dashboard(
             "Data that could not be decided on",
             "ops",
             "Answers a second, by what was wrong with them.",
-            [Query("sum by (problem) (rate(scalableapp_data_problems_total[5m]))", "{{problem}}")],
+            [Query("sum by (problem) (rate(scalableapp_data_problems_total[5m])) > 0", "{{problem}}")],
         ),
         Panel(
             "Requests to the Kubernetes API",

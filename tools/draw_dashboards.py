@@ -31,6 +31,7 @@ from tools import dashboard, dashboards  # noqa: E402 - a script's own folder is
 
 _INCH_PER_COLUMN, _INCH_PER_ROW, _DPI = 0.58, 0.33, 90
 _TIMEOUT_SECONDS = 20
+_ALL = ".+"
 _NOTE = (
     "Drawn by tools/draw_dashboards.py from the dashboard's own queries to a live Prometheus; Grafana looks different."
 )
@@ -68,7 +69,7 @@ def draw(page: dashboard.Dashboard, window: Window, target: Path) -> None:
     panels = list(dashboard.panels(page.panels))
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 2
     figure = plt.figure(figsize=(24 * _INCH_PER_COLUMN, rows * _INCH_PER_ROW), dpi=_DPI)
-    chosen = ", ".join(f"{name} {value}" for name, value in window.choices.items() if page.variables)
+    chosen = ", ".join(f"{name} {value}" for name, value in window.choices.items() if value != _ALL)
     figure.text(0.012, 1 - 0.9 / rows, f"{page.title}   {chosen}", fontsize=13, weight="bold", va="center")
     figure.text(0.988, 1 - 0.9 / rows, _NOTE, fontsize=7, color="dimgray", ha="right", va="center")
     for panel in panels:
@@ -76,8 +77,7 @@ def draw(page: dashboard.Dashboard, window: Window, target: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer)
     plt.close(figure)
-    Image.open(buffer).convert("RGB").quantize(64).save(target, optimize=True)
-    print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
+    Image.open(buffer).convert("RGB").quantize(200).save(target, optimize=True)
 
 
 def _axes(figure: Figure, place: dict[str, int], rows: int) -> Axes:
@@ -87,9 +87,9 @@ def _axes(figure: Figure, place: dict[str, int], rows: int) -> Axes:
     return figure.add_axes(
         (
             left + (0.008 if small else 0.038),
-            bottom + (0.4 if small else 2.6) / rows,
+            bottom + (0.4 if small else 2.1) / rows,
             width - (0.016 if small else 0.05),
-            height - (0.8 if small else 3.8) / rows,
+            height - (0.8 if small else 3.0) / rows,
         )
     )
 
@@ -106,10 +106,13 @@ def _draw_panel(axes: Axes, panel: dict[str, Any], window: Window) -> None:
     if panel["type"] == "stat":
         _stat(axes, drawn, unit)
     elif panel["type"] == "table":
-        _table(axes, [name for name, points in drawn if points[-1][0] > (window.end - window.start) / 60 - 0.5])
+        last = (window.end - window.start) / 60 - 0.5
+        drawn = [(name, points) for name, points in drawn if points[-1][0] > last]
+        _table(axes, [name for name, _ in drawn])
     else:
         _lines(axes, drawn, panel)
         axes.set_xlim(0, (window.end - window.start) / 60)
+        axes.set_xlabel("minutes", fontsize=6, loc="right", labelpad=-2)
     if not drawn:
         axes.text(0.5, 0.5, "nothing to tell", transform=axes.transAxes, ha="center", color="gray", fontsize=8)
 
@@ -135,7 +138,7 @@ def _lines(axes: Axes, drawn: list[tuple[str, list[tuple[float, float]]]], panel
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
     if drawn:
-        columns = min(4, len(drawn))
+        columns = max(1, min(len(drawn), 110 // max(len(name) + 6 for name, _ in drawn)))
         axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=columns, frameon=False)
 
 
@@ -171,14 +174,18 @@ def main() -> int:
     parser.add_argument("namespace", help="of the app to show")
     parser.add_argument("app", help="to show")
     parser.add_argument("--minutes", type=float, default=6.0, help="how far back to look")
+    parser.add_argument("--end", type=float, default=time.time(), help="Unix time up to which to look (default: now)")
     options = parser.parse_args()
-    end = time.time()
+    end = options.end
     for page in dashboards.DASHBOARDS:
         choices = {"namespace": options.namespace, "app": options.app}
         if page.variables and page.variables[0].several:
-            choices = {"namespace": ".+"}
+            choices = {"namespace": _ALL}
+        choices = choices if page.variables else {}
         window = Window(options.url.rstrip("/"), end - 60 * options.minutes, end, choices)
-        draw(page, window, ROOT / "docs" / "images" / f"dashboard-{page.uid.removeprefix('scalableapp-')}.png")
+        target = ROOT / "docs" / "images" / f"dashboard-{page.uid.removeprefix('scalableapp-')}.png"
+        draw(page, window, target)
+        print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1000:.0f} kB")
     return 0
 
 

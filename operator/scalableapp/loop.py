@@ -7,7 +7,8 @@ fails for one app is logged, counted and tried again with back-off; the loop goe
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
@@ -122,15 +123,17 @@ class Loop:
         self._tick_started = started = self.clock()
         try:
             await self.tick()
+            self.telemetry.ticked(self.clock() - started, len(self.turns), list(self._views()))
         except Exception as error:
             log.exception("A tick failed; the next one comes in %.0f s", self.interval_seconds)
             self.telemetry.failed(error)
-        else:
-            self.telemetry.ticked(self.clock() - started, len(self.turns), self._views())
 
-    def _views(self) -> list[AppView]:
+    def _views(self) -> Iterator[AppView]:
         now = self.now()
-        return [_view(record, now) for record in self.registry.apps()]
+        for record in self.registry.apps():
+            # What cannot be told of one app, deciding has met and logged; the others are told of.
+            with suppress(Exception):
+                yield _view(record, now)
 
     def _wanted(self) -> Wanted:
         kinds: set[MetricType] = set()

@@ -54,11 +54,14 @@ def commands() -> list[str]:
     return sorted(line for line in told if not re.search(r"\| grep| top |--previous", line))
 
 
-def test_the_commands_of_the_runbooks_work(deployed: Shop) -> None:
-    plugin = Path(sys.executable).parent
+def test_the_commands_of_the_runbooks_work(deployed: Shop, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(kubectl("config", "view", "--minify", "--flatten"))
+    config.chmod(0o600)
     lines = [re.sub(r"\bAPP\b", "web", line.replace("NAMESPACE", deployed.namespace)) for line in commands()]
     script = "".join(f"{line} >/dev/null || echo {shlex.quote(line)}\n" for line in lines)
-    environment = os.environ | {"PATH": f"{plugin}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "KUBECONFIG": str(config)}
     done = subprocess.run(
         ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -8,19 +8,17 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cluster.shop import SMALL, Shop, eventually, kubectl
-from tests.gateway_api import CRD, parent
+from tests.gateway_api import CRD, installable, parent
 
 pytestmark = pytest.mark.cluster
 
 INGRESS = "http://127.0.0.1:8080/"
 HTTP_ROUTE = "httproute.gateway.networking.k8s.io"
-CRD_FILE = Path(__file__).resolve().parents[1] / "data/gateway-api/httproutes.yaml"
 CRD_NAME = CRD["metadata"]["name"]
 ROUTE: dict[str, Any] = {"parentRefs": [{"name": "public", "namespace": "infra"}], "hostnames": ["shop.test"]}
 
@@ -38,6 +36,8 @@ def _status(host: str) -> int:
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
+    except OSError:
+        return 0  # the ingress itself is being replaced
 
 
 def test_a_client_beyond_the_rate_limit_gets_429_and_others_of_the_app_are_served(shop: Shop) -> None:
@@ -105,7 +105,7 @@ def test_an_app_goes_from_its_ingress_to_a_gateway_and_back(shop: Shop, no_gatew
     assert "install the Gateway API's CRDs" in message
     assert shop.exists("ingress.networking.k8s.io"), "nothing else leads to the app yet"
 
-    kubectl("apply", "--validate=false", "-f", str(CRD_FILE))
+    kubectl("create", "--validate=false", "-f", "-", text=json.dumps(installable()))
     shop.wait_for("Exposed", "False", "RoutePending")
     answer(shop, Accepted="NotAllowedByListeners")
     assert "Gateway infra/public does not accept" in shop.wait_for("Ready", "False", "RouteNotAccepted")

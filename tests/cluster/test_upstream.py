@@ -12,7 +12,8 @@ from tests.cluster.shop import kubectl
 
 pytestmark = pytest.mark.cluster
 
-COMPONENT = Path(__file__).resolve().parents[2] / "manifests" / "components" / "ingress-controller"
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+COMPONENT = MANIFESTS / "components" / "ingress-controller"
 
 
 def elsewhere(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -36,3 +37,16 @@ def test_the_api_server_accepts_upstreams_ingress_controller(tmp_path: Path) -> 
         kubectl("delete", "namespace", namespace, "--wait=false")
     assert len(accepted) == len(items)
     assert "daemonset.apps/nginx-ingress" in accepted
+
+
+def test_the_overlay_for_upstreams_nodes_pulls_all_but_the_operator() -> None:
+    documents = list(yaml.safe_load_all(kubectl("kustomize", str(MANIFESTS / "overlays" / "kind-upstream"))))
+    pods = [document["spec"]["template"]["spec"] for document in documents if "template" in document.get("spec", {})]
+    images = {container["image"] for pod in pods for container in pod["containers"]}
+    assert {image.partition(":")[0] for image in images} == {
+        "scalableapp-operator",
+        "nginx/nginx-ingress",
+        "quay.io/prometheus/prometheus",
+    }
+    (crd,) = (document for document in documents if document["kind"] == "CustomResourceDefinition")
+    assert "x-kubernetes-validations" in json.dumps(crd)

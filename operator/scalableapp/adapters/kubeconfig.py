@@ -35,8 +35,18 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
         return Access(configuration, _namespace(files, context))
     except (ConfigException, OSError, ValueError) as error:
         raise Rejected(
-            f"The kubeconfig {files} does not serve: {error}; --context takes one of kubectl config get-contexts"
+            f"The kubeconfig {files} does not serve: {error}; --context takes what kubectl config get-contexts lists"
         ) from error
+
+
+def contexts(kubeconfig: str | None = None) -> list[str]:
+    """Names of the contexts of the file(s). Raises Rejected where they cannot be read."""
+    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        merged = KubeConfigMerger(files).config if _exist(files) else None  # type: ignore[no-untyped-call]  # as above
+        return [str(entry["name"]) for entry in merged.value["contexts"]] if merged else []
+    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise Rejected(f"The kubeconfig {files} does not serve: {error}") from error
 
 
 def _exist(files: str) -> bool:

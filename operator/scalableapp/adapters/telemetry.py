@@ -20,6 +20,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
@@ -173,6 +174,8 @@ class Telemetry:
 
     def serve(self, port: int) -> int:
         """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
+        # A time stamp beside each counter would be a third of the series, and says nothing that is asked for.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         try:
             self._endpoint = start_http_server(port, registry=self.registry)
         except OSError as error:

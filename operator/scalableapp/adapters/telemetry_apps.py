@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from scalableapp.core.conditions import Abnormal
-from scalableapp.core.model import AppKey, Decision
+from scalableapp.core.model import AppKey, Decision, MetricReport
 from scalableapp.core.quantity import parse_target
 from scalableapp.core.size import Resource, Size
 
@@ -58,15 +58,21 @@ def _one(of: Callable[[AppView], float | None]) -> Callable[[AppView], _Samples]
     return samples
 
 
-def _measured(view: AppView) -> _Samples:
-    for report in view.decision.metrics if view.decision else ():
-        if report.current != "<unknown>":
-            yield (report.name,), parse_target(report.current)
+def _reported(of: Callable[[MetricReport], str]) -> Callable[[AppView], _Samples]:
+    def samples(view: AppView) -> _Samples:
+        for report in view.decision.metrics if view.decision else ():
+            if (value := _number(of(report))) is not None:
+                yield (report.name,), value
+
+    return samples
 
 
-def _targets(view: AppView) -> _Samples:
-    for report in view.decision.metrics if view.decision else ():
-        yield (report.name,), parse_target(report.target)
+def _number(told: str) -> float | None:
+    """As a number; None for what is none, such as <unknown>: one app's text must not cost the page of all."""
+    try:
+        return parse_target(told)
+    except ValueError:
+        return None
 
 
 def _requests(resource: Resource) -> Callable[[AppView], _Samples]:
@@ -113,9 +119,14 @@ _FAMILIES = (
         ("metric",),
         "What a metric of the spec was measured to be, in the base unit of its target (requests/s, cores, bytes, "
         "seconds); of metric Objective, the share of slow requests. Absent while it cannot be told.",
-        _measured,
+        _reported(lambda report: report.current),
     ),
-    _Family("metric_target", ("metric",), "What that metric should be, in the same unit.", _targets),
+    _Family(
+        "metric_target",
+        ("metric",),
+        "What that metric should be, in the same unit.",
+        _reported(lambda report: report.target),
+    ),
     _Family(
         "objective_budget_ratio",
         (),

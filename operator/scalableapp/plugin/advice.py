@@ -136,10 +136,12 @@ def _level(resource: Resource, used: Used) -> tuple[float, float]:
 def _requests_target(usage: Usage, cores: float) -> tuple[list[dict[str, str]], list[str]]:
     """Requests/s that take a pod to its CPU target, by what they cost while the load was above its average."""
     requests = {used.at: used.total for used in usage.of(MetricType.REQUESTS_PER_SECOND)}
-    busy = fmean(requests.values()) if requests else 0.0
-    pairs = [(used.total, requests[used.at]) for used in usage.of(MetricType.CPU) if requests.get(used.at, 0) >= busy]
-    cpu, served = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    if not busy or len(pairs) < _FEWEST_MOMENTS or not cpu:
+    if not any(requests.values()):
+        return [], []
+    average = fmean(requests.values())
+    busy = [used for used in usage.of(MetricType.CPU) if requests.get(used.at, 0.0) >= average]
+    cpu, served = sum(used.total for used in busy), sum(requests[used.at] for used in busy)
+    if not cpu:
         return [], []
     target = format_number(cores * served / cpu)
     cost = f"a request took {format_number(1000 * cpu / served)} ms of CPU"

@@ -6,6 +6,7 @@ from typing import Any
 
 from scalableapp.core.explain import duration
 from scalableapp.core.quantity import parse_target
+from scalableapp.core.size import read_size, told_fields
 from scalableapp.ports import Manifest
 
 App = dict[str, Any]
@@ -16,7 +17,7 @@ def app_record(manifest: Manifest) -> App:
     metadata, spec, status = manifest["metadata"], manifest.get("spec") or {}, manifest.get("status") or {}
     scaling, decision = spec.get("scaling") or {}, status.get("decision") or {}
     horizontal = scaling.get("horizontal") or {}
-    ready = next((entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {})
+    ready: Manifest = next((entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {})
     told = {
         "namespace": metadata["namespace"],
         "name": metadata["name"],
@@ -33,11 +34,19 @@ def app_record(manifest: Manifest) -> App:
         "decidedAt": decision.get("time"),
         "ready": ready.get("status"),
         "readyReason": ready.get("reason"),
-        "resources": (status.get("resources") or {}).get("current"),
+        "resources": (status.get("resources") or {}).get("current") or _stated_size(spec) or None,
         "url": status.get("url"),
         "createdAt": metadata.get("creationTimestamp"),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _stated_size(spec: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The size of the pods by the spec, as status tells it where sizes are decided on; nothing if it cannot be read."""
+    try:
+        return told_fields(read_size(spec.get("resources")))
+    except ValueError:
+        return {}
 
 
 def leading_metric(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:

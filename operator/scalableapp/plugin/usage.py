@@ -12,6 +12,8 @@ from scalableapp.plugin.series import ranged
 _KINDS = (MetricType.CPU, MetricType.MEMORY, MetricType.REQUESTS_PER_SECOND)
 _LEAST_STEP_SECONDS = 30
 _MOST_STEPS = 2000
+_FEW_STEPS = 400
+_LEAST_SECONDS = 3600.0
 # Clusters are scraped every 15 to 60 s: a rate needs two samples, also after a missed one.
 _LEAST_WINDOW_SECONDS = 180
 
@@ -46,7 +48,19 @@ class Usage:
 
 
 async def read_usage(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
-    """Usage of the pods of a Deployment in the last `seconds`. Raises MetricsUnavailable when it cannot be asked."""
+    """Usage of the pods of a Deployment in the last `seconds`. Raises MetricsUnavailable when it cannot be asked.
+
+    Where Prometheus' memory, or the Deployment, is younger than that, its time is looked at in shorter steps.
+    """
+    usage = await _read(url, key, container, seconds, now)
+    known = usage.times
+    if len(known) < _FEW_STEPS and usage.step > _LEAST_STEP_SECONDS:
+        age = now - known[0] + usage.step if known else 0.0
+        usage = await _read(url, key, container, max(_LEAST_SECONDS, age), now)
+    return usage
+
+
+async def _read(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
     step = float(max(_LEAST_STEP_SECONDS, -(-int(seconds) // _MOST_STEPS)))
     since, until = (now - seconds) // step * step, now // step * step
     moments = {}

@@ -72,12 +72,13 @@ def test_an_app_that_cannot_be_decided_on_shows_what_is_known_of_it(telemetry: T
 
 def test_metrics_are_shown_in_base_units_and_not_at_all_when_unknown(telemetry: Telemetry) -> None:
     cpu, queue = MetricReport("CPU", "450m", "300m", 3), MetricReport("queue", "<unknown>", "1k", None)
-    latency = MetricReport("Latency", "120ms", "250ms", 2)
-    telemetry.ticked(0.1, 0, [view(decision("x", cpu, queue, latency))])
+    latency, odd = MetricReport("Latency", "120ms", "250ms", 2), MetricReport("odd", "1 parsec", "?", 2)
+    telemetry.ticked(0.1, 0, [view(decision("x", cpu, queue, latency, odd))])
     name = "scalableapp_metric_value"
     assert value(telemetry, name, **LABELS, metric="CPU") == 0.45
     assert value(telemetry, name, **LABELS, metric="Latency") == 0.12
     assert value(telemetry, name, **LABELS, metric="queue") is None
+    assert value(telemetry, name, **LABELS, metric="odd") is None
     assert value(telemetry, "scalableapp_metric_target", **LABELS, metric="queue") == 1000
 
 

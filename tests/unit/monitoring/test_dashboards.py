@@ -16,11 +16,15 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from PIL import Image
 from prometheus_client import CollectorRegistry, generate_latest
 
 from sample_app.metrics import Metrics
+from scalableapp.core.metrics import MetricType
+from scalableapp.core.model import DataProblem
+from scalableapp.ports import PodAnswer, Snapshot
 from tests.unit.monitoring.names import known, metrics_of
-from tools import dashboards, metrics_reference, monitoring
+from tools import dashboard, dashboards, draw_dashboards, metrics_reference, monitoring
 
 FOLDER = monitoring.COMPONENT / "dashboards"
 PAGES: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.iterdir())}
@@ -106,6 +110,7 @@ def pages() -> dict[str, Callable[[], bytes]]:
     def operator() -> bytes:
         telemetry.requested("GET", 200, 0.01)
         telemetry.queried("CPU", 0.01)
+        telemetry.collected(Snapshot(yesterday.at, {MetricType.CPU: PodAnswer({}, DataProblem.EMPTY)}))
         telemetry.decided(metrics_reference.DECISION)
         telemetry.ticked(0.1, 1, [metrics_reference.APP._replace(decision=yesterday)])
         return generate_latest(telemetry.registry)
@@ -225,3 +230,38 @@ def test_every_query_of_every_panel_brings_data_from_a_real_prometheus(prometheu
             return
         time.sleep(0.5)
     pytest.fail(f"without data: {list(missing)}")
+
+
+@pytest.mark.process
+@needs_prometheus
+@pytest.mark.parametrize("page", dashboards.DASHBOARDS, ids=lambda page: page.uid)
+def test_a_page_is_drawn_from_what_prometheus_has(prometheus: str, page: dashboard.Dashboard, tmp_path: Path) -> None:
+    now = time.time()
+    url = prometheus.removesuffix("/api/v1")
+    choices = {name.removeprefix("$"): value for name, value in CHOICES.items()}
+    draw_dashboards.draw(page, draw_dashboards.Window(url, now - 60, now, choices), tmp_path / "page.png")
+    with Image.open(tmp_path / "page.png") as picture:
+        colours = picture.convert("RGB").getcolors(2**16)
+    assert colours
+    assert len(colours) > 20  # lines of many colours on white
+
+
+@pytest.mark.parametrize("page", dashboards.DASHBOARDS, ids=lambda page: page.uid)
+def test_the_guide_shows_a_small_picture_of_each_page(page: dashboard.Dashboard) -> None:
+    picture = f"images/dashboard-{page.uid.removeprefix('scalableapp-')}.png"
+    assert f"]({picture})" in monitoring.GUIDE.read_text()
+    assert 10_000 < (monitoring.ROOT / "docs" / picture).stat().st_size < 200_000
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.25, "percentunit", "25 %"),
+        (2**21, "bytes", "2 MiB"),
+        (0.05, "s", "50 ms"),
+        (90, "s", "90 s"),
+        (3, "none", "3"),
+    ],
+)
+def test_numbers_are_drawn_with_their_units(value: float, unit: str, words: str) -> None:
+    assert draw_dashboards.text(value, unit) == words

@@ -38,6 +38,7 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
         pytest.param({}, "production", (), id="default values"),
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
         pytest.param({"networkPolicy": {"enabled": True}}, "production", ("networkpolicy",), id="networkPolicy"),
+        pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
     ],
 )
 def test_chart_and_kustomize_agree_object_by_object(
@@ -48,6 +49,15 @@ def test_chart_and_kustomize_agree_object_by_object(
     assert by_helm.keys() == by_kustomize.keys()
     for name, manifest in by_kustomize.items():
         assert by_helm[name] == manifest, name
+
+
+def test_what_a_prometheus_asks_for_is_on_all_that_it_is_to_find() -> None:
+    release = {"release": "kube-prometheus-stack"}
+    found = charted({"monitoring": {"enabled": True, "labels": release}})
+    labelled = {
+        manifest["kind"] for manifest in found if release.items() <= manifest["metadata"].get("labels", {}).items()
+    }
+    assert labelled == {"PodMonitor", "PrometheusRule"}
 
 
 def test_a_second_namespace_gets_a_role_of_its_own() -> None:
@@ -106,6 +116,15 @@ def test_each_setting_of_the_schema_is_one_of_the_operator() -> None:
     # These have a value of their own, or follow from where the chart is installed.
     assert known - offered.keys() == {"prometheusUrl", "namespaces", "leaseNamespace", "metricsPort", "livenessPort"}
     assert offered.keys() <= known
+
+
+def test_the_schema_knows_the_values_that_are_described_and_no_others() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema.keys() - {"global"} == values.keys()  # Helm itself gives every chart `global`
+    for name in values.keys() - {"settings"}:
+        if schema[name].get("additionalProperties") is False:
+            assert schema[name]["properties"].keys() == values[name].keys(), name
 
 
 def alias(name: str) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -15,7 +16,7 @@ from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures, children
 from scalableapp.core.spec import parse_spec
 from tests.pod_security import violations
-from tests.rendering import MANIFESTS, Manifest, charted, combined, kustomized, pod_of
+from tests.rendering import MANIFESTS, SYSTEM, Manifest, charted, combined, kustomized, named, pod_of
 
 # The oldest that the production overlay is for, and the newest whose schemas there are.
 VERSIONS = ("1.29", "1.37")
@@ -31,7 +32,11 @@ SAMPLES = sorted(path.name for path in (MANIFESTS / "samples").glob("*.yaml"))
 CHART_VALUES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "all namespaces of a few": {"namespaces": ["team-a", "team-b"]},
-    "everything on": {"networkPolicy": {"enabled": True}, "imagePullSecrets": [{"name": "registry"}]},
+    "everything on": {
+        "networkPolicy": {"enabled": True},
+        "monitoring": {"enabled": True},
+        "imagePullSecrets": [{"name": "registry"}],
+    },
     "placed": {"nodeSelector": {"kubernetes.io/os": "linux"}, "affinity": {"nodeAffinity": {}}, "tolerations": []},
 }
 
@@ -141,6 +146,36 @@ def test_the_base_has_a_pod_and_a_namespace_that_takes_restricted_pods_only() ->
     assert any(pod_of(found) for found in objects)
     (namespace,) = (found for found in objects if found["kind"] == "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_in_a_few_namespaces_the_operator_has_roles_alone() -> None:
+    objects = named(kustomized(MANIFESTS / "overlays" / "namespaced"))
+    subject = {"kind": "ServiceAccount", "name": "scalableapp-operator", "namespace": SYSTEM}
+    bindings = {name: found for name, found in objects.items() if subject in found.get("subjects", ())}
+    assert bindings.keys() == {
+        f"RoleBinding {SYSTEM}/scalableapp-operator-lease",
+        "RoleBinding team-a/scalableapp-operator",
+    }
+    assert not any(found["kind"] == "ClusterRoleBinding" for found in objects.values())
+    everywhere = named(kustomized(MANIFESTS / "base"))["ClusterRole /scalableapp-operator"]["rules"]
+    in_a_namespace = [rule for rule in everywhere if rule["resources"] != ["nodes"]]
+    assert objects["Role team-a/scalableapp-operator"]["rules"] == in_a_namespace
+    assert len(in_a_namespace) == len(everywhere) - 1
+
+
+def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prometheus(tmp_path: Path) -> None:
+    objects = named(combined(tmp_path, "overlays/production", "networkpolicy"))
+    policy = objects[f"NetworkPolicy {SYSTEM}/scalableapp-operator"]["spec"]
+    template = objects[f"Deployment {SYSTEM}/scalableapp-operator"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    (let_in,) = policy["ingress"]
+    assert let_in["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}]
+    assert [port["port"] for port in let_in["ports"]] == [container["ports"][0]["name"]]
+    url = next(it["value"] for it in container["env"] if it["name"] == "SCALABLEAPP_PROMETHEUS_URL")
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert ports == {53, 443, 6443, urlsplit(url).port}
 
 
 GOOD = {
