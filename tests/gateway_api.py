@@ -10,7 +10,7 @@ SCHEMA: dict[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
 def installable(schema: Any = CRD) -> Any:
-    """The CRD without defaults of "", which Kubernetes 1.20 takes for null and refuses."""
+    """The CRD without defaults of "", which Kubernetes 1.20 as it is built here takes for null and refuses."""
     if isinstance(schema, list):
         return [installable(item) for item in schema]
     if not isinstance(schema, dict):

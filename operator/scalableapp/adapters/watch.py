@@ -17,8 +17,8 @@ from scalableapp.errors import ClusterError, NotFound
 log = logging.getLogger(__name__)
 
 # The server ends a watch after so long; spread, so that not all clients come back together.
-_WATCH_SECONDS = (240, 300)
-# It sends a bookmark each minute, so silence beyond that means a dead connection.
+_WATCH_SECONDS = (45, 60)
+# So silence beyond that means a dead connection. Bookmarks are no sign of life: of a kind without news none come.
 _SILENCE_SECONDS = 75.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -96,6 +96,7 @@ class Watch:
             yield Listed()
         async for change in self._watch():
             yield change
+        self._pause = _FIRST_PAUSE_SECONDS
 
     async def _list(self) -> AsyncIterator[Change]:
         found: set[tuple[str, str]] = set()

@@ -50,10 +50,10 @@ def ingress_spec(key: AppKey, ingress: Ingress) -> Manifest:
 
 
 def http_route_spec(key: AppKey, route: Route) -> Manifest:
-    """Spec of the HTTPRoute, its defaults written out."""
+    """Spec of the HTTPRoute."""
     rule: Manifest = {
         "matches": [{"path": {"type": "PathPrefix", "value": route.path}}],
-        "backendRefs": [{"group": "", "kind": "Service", "name": key.name, "port": SERVICE_PORT, "weight": 1}],
+        "backendRefs": [{"kind": "Service", "name": key.name, "port": SERVICE_PORT, "weight": 1}],
     }
     if route.request_timeout_seconds:
         rule["timeouts"] = {"request": f"{route.request_timeout_seconds}s"}

@@ -1,5 +1,6 @@
 """A watch on a kind that the cluster may serve or not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -59,6 +60,15 @@ async def test_without_the_right_nothing_known_is_dropped(server: ApiServer, api
     script = Script(server, [listed(pod("a"))], [Refusal(403), stream(("MODIFIED", pod("a")), stays=True)])
     assert await first(api, 4) == ["a", "listed", "denied", "a"]
     assert script.watched_from == ["10", "10"]
+
+
+async def test_a_watch_without_news_is_taken_up_again_without_longer_and_longer_pauses(
+    server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_LONGEST_PAUSE_SECONDS", 3600.0)
+    Script(server, [listed()], [stream()] * 16 + [stream(("ADDED", pod("a")), stays=True)])
+    async with asyncio.timeout(60):  # doubled each time, the pauses would take longer than that
+        assert await first(api, 2) == ["listed", "a"]
 
 
 async def test_a_server_in_trouble_is_no_kind_that_is_missing(server: ApiServer, api: KubeApi) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import images, labels
+from cluster import contents, images, labels
 from cluster.console import ClusterError
 from cluster.settings import REPOSITORY
 
@@ -117,3 +117,10 @@ def test_labels_follow_the_commits_that_touch_the_image_and_no_others(
 def test_outside_a_checkout_the_version_is_all_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "REPOSITORY", tmp_path)
     assert labels.of("app:1.2", ("app",)) == {"org.opencontainers.image.version": "1.2"}
+
+
+def test_sizes_are_those_of_the_layers_in_their_order_and_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "run", lambda *_: "0\n1400000\n48100000\n75800000\n")
+    monkeypatch.setattr(contents, "compressed_bytes", lambda _: 43_500_000)
+    (row,) = images.sizes(["app:1.2"]).splitlines()[1:]
+    assert row.split() == ["app:1.2", "125.3", "43.5", "75.8", "+", "48.1", "+", "1.4"]
