@@ -27,6 +27,7 @@ def named(*names: str) -> dict[str, object]:
 @pytest.fixture
 def cluster(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("KUBECONFIG", str(terminal.file))
+    monkeypatch.setattr("scalableapp.plugin.completion_command._TIMEOUT_SECONDS", 30.0)  # for busy machines
     terminal.known |= {
         NAMESPACES: named("blog", "shop", "shop-test"),
         SHOP: named("web", "web-admin", "api"),
@@ -109,9 +110,10 @@ def pressed(env: dict[str, str], line: str, until: str) -> str:
     )
     try:
         os.write(number, b"source <(scalableapp completion bash); echo re''ady\n")
-        shown = _read(number, "ready")
-        os.write(number, f"{line}\t".encode())
-        shown = _read(number, until)
+        _read(number, "ready")
+        os.write(number, line.encode())
+        # On a busy machine the cluster's answer may come too late for the first Tab.
+        shown = _read(number, until, again=b"\t")
     finally:
         process.kill()
         process.wait(10)
@@ -120,10 +122,16 @@ def pressed(env: dict[str, str], line: str, until: str) -> str:
     return shown
 
 
-def _read(number: int, until: str) -> str:
-    shown, end = "", time.monotonic() + 60
+def _read(number: int, until: str, again: bytes = b"") -> str:
+    """What is shown until then; `again` is typed at once, and anew while nothing comes."""
+    shown, now = "", time.monotonic()
+    end, press_at = now + 120, now
     while until not in shown:
-        assert time.monotonic() < end, shown
+        now = time.monotonic()
+        assert now < end, shown
+        if again and now >= press_at:
+            os.write(number, again)
+            press_at = now + 10
         if select.select([number], [], [], 1)[0]:
             shown += os.read(number, 65_536).decode(errors="replace")
     return shown
@@ -145,10 +153,15 @@ async def test_kubectl_asks_the_plugin(cluster: Terminal, programs: dict[str, st
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl on PATH")
     command = ["kubectl", "__complete", "scalableapp", "explain", "web-"]
-    done = await asyncio.to_thread(
-        subprocess.run, command, env=programs, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout.splitlines() == ["web-admin", ":4"]
+
+    def ask() -> list[str]:
+        done = subprocess.run(command, env=programs, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout.splitlines()
+
+    tries = [await asyncio.to_thread(ask)]
+    while tries[-1] == [":4"] and len(tries) < 10:  # too late for a finger on the Tab key
+        tries.append(await asyncio.to_thread(ask))
+    assert tries[-1] == ["web-admin", ":4"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
