@@ -1,7 +1,8 @@
 """A Grafana dashboard as a table of panels: what each is called, what it asks, how it is drawn; and its JSON.
 
 Made here and not by a library: grafana-foundation-sdk has a release for each Grafana under an epoch of its own and is
-marked alpha, and all that is used of the schema is in `_panel`. Grafana 9 and later read it.
+marked alpha, and all that is used of the schema is in `_panel`. It is that of Grafana 10, which later ones bring up to
+date when they read it.
 """
 
 import json
@@ -12,7 +13,7 @@ Json = dict[str, Any]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _COLUMNS = 24
-_HEIGHT = {"stat": 4, "timeseries": 8, "table": 9, "row": 1}
+_HEIGHT = {"stat": 4, "timeseries": 8, "table": 9}
 
 
 class Query(NamedTuple):
@@ -23,7 +24,7 @@ class Query(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One picture. `unit` is Grafana's name of it; `width` in twelfths of half a screen: 24 is all of it."""
+    """One picture. `unit` is Grafana's name of it; `width` in 24ths of the page."""
 
     title: str
     unit: str
@@ -87,7 +88,6 @@ def _variable(variable: Variable) -> Json:
         "name": variable.name,
         "type": "query",
         "datasource": SOURCE,
-        "definition": variable.query,
         "query": {"query": variable.query, "refId": "variable"},
         "refresh": 2,
         "sort": 1,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.shop import CONTEXT, SMALL, Shop, kubectl
+from tests.cluster.shop import CONTEXT, SMALL, Shop, eventually, kubectl
 from tests.docs.pages import ROOT, Block, apps, runnable
 from tests.docs.running import run, scratch_copy
 
@@ -44,11 +44,14 @@ def web(operator: str) -> Iterator[Shop]:
     kubectl("create", "namespace", shop.namespace)
     try:
         shop.kubectl("apply", "-f", "-", text=json.dumps(example | {"spec": example["spec"] | {"resources": SMALL}}))
-        shop.wait_until_deployed()
-        shop.wait_for("ScalingActive", "True", "ValidMetricFound")
+        eventually(lambda: _both_ready(shop))
         yield shop
     finally:
         kubectl("delete", "namespace", shop.namespace, "--wait=false")
+
+
+def _both_ready(shop: Shop) -> None:
+    assert shop.condition("Ready")[2] == "Deployed as specified; 2 of 2 pods are ready"
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +73,10 @@ def test_commands_work_on_the_cluster(block: Block, web: Shop, programs: Path, t
 
 
 def test_the_api_server_takes_every_scalableapp_that_is_shown(web: Shop) -> None:
-    samples = [path.read_text() for path in sorted((ROOT / "manifests/samples").glob("*.yaml"))]
-    shown = [json.dumps(app | {"metadata": {"name": app["metadata"]["name"]}}) for app in apps()]
-    text = "\n---\n".join([*shown, *samples])
-    told = kubectl("apply", "--dry-run=server", "-f", "-", text=text)
+    samples = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "manifests/samples").glob("*.yaml"))]
+    shown = [app | {"metadata": {"name": app["metadata"]["name"]}} for app in apps()]
+    everything = {"apiVersion": "v1", "kind": "List", "items": [*shown, *samples]}
+    told = kubectl("apply", "--dry-run=server", "-f", "-", text=json.dumps(everything))
     assert told.count("(server dry run)") == len(shown) + len(samples)
 
 

@@ -174,7 +174,7 @@ class Telemetry:
 
     def serve(self, port: int) -> int:
         """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
-        # A time stamp beside each counter would be a third of the series, and says nothing that is asked for.
+        # A time stamp beside each counter says nothing that is asked for, and would be a series more.
         disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         try:
             self._endpoint = start_http_server(port, registry=self.registry)

@@ -1,7 +1,7 @@
 """What ScalableApp would make of an existing Deployment: a spec to apply, and what it comes to beside today."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from scalableapp.core.quantity import format_cpu, format_number, parse_quantity
 from scalableapp.core.resources import API_VERSION, KIND
 from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.core.sizing import Prices, Vertical
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.spec import parse_spec
 from scalableapp.core.vertical import recommend
 from scalableapp.errors import MetricsUnavailable
 from scalableapp.plugin.deployment import Found, taken_over
@@ -57,10 +57,8 @@ class Plan(NamedTuple):
             "requestedGibibytes": round(gibibytes, 3),
         }
         if prices:
-            hour = cores * parse_quantity(prices.cpu_core_hour) + gibibytes * parse_quantity(
-                prices.memory_gibibyte_hour
-            )
-            told["costOf30Days"] = round(hour * 720, 2)
+            a_core, a_gibibyte = parse_quantity(prices.cpu_core_hour), parse_quantity(prices.memory_gibibyte_hour)
+            told["costOf30Days"] = round(720 * (cores * a_core + gibibytes * a_gibibyte), 2)
         return told
 
 
@@ -78,40 +76,62 @@ class Advice(NamedTuple):
 
 def advise(found: Found, usage: Usage, hpa: Bounds | None, prices: Prices | None) -> Advice:
     """Raises MetricsUnavailable where too little is known, SpecError where the Deployment makes no ScalableApp."""
-    if len(usage.of(MetricType.CPU)) < _FEWEST_MOMENTS:
-        raise MetricsUnavailable(
-            f"Prometheus has {len(usage.of(MetricType.CPU))} moments with container_cpu_usage_seconds_total of "
-            f"container {found.container['name']} in pods of {found.namespace}/{found.name}, {_FEWEST_MOMENTS} are "
-            "needed; is cAdvisor scraped with the labels namespace, pod and container, and is --container right?"
-        )
+    _check(found, usage)
     today = Plan([len(used.values) for used in usage.of(MetricType.CPU)], found.size)
     size = _size(found, usage, round(fmean(today.replicas)))
-    target = _CPU_SHARE * ((found.size.cpu.request or size.cpu.request) or 0.1)
-    per_second, notes = _requests_target(usage, target)
-    # Pods keep the CPU that their target goes by; memory does not depend on how many share the load as CPU does.
+    # Pods keep the CPU that their target goes by; how many share the load moves memory far less.
     kept = size.having(Resource.CPU, found.size.cpu if found.size.cpu.request else size.cpu)
-    horizontal: dict[str, Any] = {
-        "minReplicas": hpa.least if hpa else min(2, max(1, found.replicas)),
-        "maxReplicas": hpa.most if hpa else _MOST_REPLICAS,
-        "metrics": [{"type": "CPU", "target": format_cpu(target)}, *per_second],
-    }
-    spec = {**taken_over(found), "resources": write_size(kept), "scaling": {"horizontal": horizontal}}
+    target = _CPU_SHARE * (kept.cpu.request or 0.1)
+    per_second, told = _requests_target(usage, target)
+    metrics = [{"type": "CPU", "target": format_cpu(target)}, *per_second]
+    spec = {**taken_over(found), "resources": _resources(found, kept)}
+    spec["scaling"] = {"horizontal": {**_bounds(found, hpa), "metrics": metrics}}
+    start = max(1, today.replicas[0])
     if not hpa:
-        peak = max(rehearse(_parsed(spec), usage, max(1, today.replicas[0])).replicas)
-        horizontal["maxReplicas"] = min(_MOST_REPLICAS, max(math.ceil(_ROOM * peak), found.replicas, 2))
+        peak = max(rehearse(parse_spec(spec), usage, start).replicas)
+        most = min(_MOST_REPLICAS, max(math.ceil(_ROOM * peak), found.replicas, 2))
+        spec["scaling"]["horizontal"]["maxReplicas"] = most
     if prices:
         spec["scaling"]["prices"] = prices.model_dump(by_alias=True)
-    rehearsal = rehearse(_parsed(spec), usage, max(1, today.replicas[0]))
+    rehearsal = rehearse(parse_spec(spec), usage, start)
     metadata = {"name": f"{found.name[:_LONGEST_NAME]}-scaled", "namespace": found.namespace}
-    manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
-    told = (*notes, *_lacking(usage), *_to_know(found, hpa, metadata["name"]))
     return Advice(
-        found.name, manifest, today, Plan(rehearsal.replicas, kept), Plan(today.replicas, size), rehearsal, told
+        found.name,
+        {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec},
+        today,
+        scaled=Plan(rehearsal.replicas, kept),
+        sized=Plan(today.replicas, size),
+        rehearsal=rehearsal,
+        notes=(*told, *_lacking(usage), *_to_know(found, hpa, metadata["name"])),
     )
 
 
-def _parsed(spec: Mapping[str, Any]) -> ScalableAppSpec:
-    return parse_spec(spec)
+def _check(found: Found, usage: Usage) -> None:
+    known = len(usage.of(MetricType.CPU))
+    if known < _FEWEST_MOMENTS:
+        raise MetricsUnavailable(
+            f"Prometheus has {known} moments with container_cpu_usage_seconds_total of container "
+            f"{found.container['name']} in pods of {found.namespace}/{found.name}, {_FEWEST_MOMENTS} are needed; is "
+            "cAdvisor scraped with the labels namespace, pod and container, and is --container right?"
+        )
+
+
+def _bounds(found: Found, hpa: Bounds | None) -> dict[str, int]:
+    if hpa:
+        return {"minReplicas": max(1, hpa.least), "maxReplicas": hpa.most}
+    return {"minReplicas": min(2, max(1, found.replicas)), "maxReplicas": _MOST_REPLICAS}
+
+
+def _resources(found: Found, size: Size) -> dict[str, dict[str, str]]:
+    """The size, and what else the container requests. Both maps are stated: a missing one would get defaults."""
+    stated, sized = found.container.get("resources") or {}, write_size(size)
+    return {
+        field: {
+            **{name: amount for name, amount in (stated.get(field) or {}).items() if name not in set(Resource)},
+            **sized.get(field, {}),
+        }
+        for field in ("requests", "limits")
+    }
 
 
 def _size(found: Found, usage: Usage, replicas: int) -> Size:

@@ -83,11 +83,14 @@ def as_panel(board: Board, height: int) -> "RenderableType":
         grid.add_column(name, justify="right" if numeric else "left", no_wrap=name not in ("REASON", "METRIC"))
     fitting = board.apps[: max(1, height - _LINES_AROUND - len(board.notes))]
     for app in fitting:
-        row: list[Text | str] = list(cells(app, board.now))
-        row[2] = Text(str(row[2]), "bold dark_orange" if "->" in str(row[2]) else "")
-        row[7] = Text(str(row[7]), _colour(ratio(app)))
-        row[8] = Text(str(row[8]), "bold red" if app.get("ready") == "False" else "")
-        grid.add_row(*row)
+        scaling = app.get("replicas") != app.get("desiredReplicas")
+        styles = {
+            "REPLICAS": "bold dark_orange" if scaling else "",
+            "OF TARGET": _colour(ratio(app)),
+            "REASON": "bold red" if app.get("ready") == "False" else "",
+        }
+        row = zip(HEAD, cells(app, board.now), strict=True)
+        grid.add_row(*(Text(cell, styles.get(name, "")) for name, cell in row))
     left_out = len(board.apps) - len(fitting)
     below = f"{left_out} more do not fit; -n and -l choose fewer. " if left_out else ""
     return Group(

@@ -67,12 +67,14 @@ async def _history(options: argparse.Namespace, out: TextIO) -> None:
 
 async def _events(api: "KubeApi", app: "Manifest") -> "tuple[tuple[Manifest, ...], list[str]]":
     """The app's Events, or a note on why there are none."""
-    from scalableapp.explain.reader import events_of  # noqa: PLC0415 - see above
+    from scalableapp.console.cluster import mended  # noqa: PLC0415 - see above
+    from scalableapp.explain.reader import events_of  # noqa: PLC0415 - as above
 
     try:
         return await events_of(api, app), []
     except ClusterError as error:
-        return (), [f"Events could not be read: {error}"]
+        why = mended(error, "list", "events", f"-n {app['metadata']['namespace']}", "view")
+        return (), [f"Events could not be read: {why}"]
 
 
 async def _samples(api: "KubeApi", options: argparse.Namespace, key: "AppKey", now: datetime) -> "tuple[Samples, str]":

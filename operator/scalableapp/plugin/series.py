@@ -4,8 +4,8 @@ import asyncio
 import math
 from collections.abc import Mapping
 
-from scalableapp.adapters.prometheus_http import Queries, Series
-from scalableapp.core.model import AppKey
+from scalableapp.adapters.prometheus_http import Queries, RangeAnswer, Series
+from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.errors import MetricsUnavailable
 
 # Prometheus answers at most 11,000 steps; and an answer of one series of this many is some 200 kB.
@@ -24,12 +24,19 @@ async def ranged(url: str, query: str, since: float, until: float, step: float) 
             last = min(until, since + (_STEPS_A_QUERY - 1) * step)
             answer = await asyncio.to_thread(prometheus.ask_range, query, since, last, step)
             if answer.problem:
-                raise MetricsUnavailable(answer.message)
+                raise MetricsUnavailable(_mended(answer))
             found += answer.series
             since = last + step
     finally:
         prometheus.close()
     return found
+
+
+def _mended(answer: RangeAnswer) -> str:
+    """What went wrong, with what who sits at a terminal can do; the adapter speaks to who runs the operator."""
+    if answer.problem is not DataProblem.UNREACHABLE:
+        return answer.message
+    return f"{answer.message.partition('; ')[0]}; give --prometheus the URL of one that answers"
 
 
 def joined(series: list[Series]) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:

@@ -127,7 +127,7 @@ def _picture(board: "Board", file: Path) -> None:
         console = _rich()(record=True, width=_PICTURE_COLUMNS, force_terminal=True, file=nowhere)
         console.print(as_panel(board, _PICTURE_LINES))
     try:
-        console.save_svg(str(file), title="kubectl scalableapp top -A")
+        console.save_svg(str(file), title="kubectl scalableapp top")
     except OSError as error:
         raise ScalableAppError(f"{file} cannot be written: {error}; give --svg another place") from error
 

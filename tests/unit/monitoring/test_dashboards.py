@@ -176,10 +176,19 @@ def prometheus(target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
         try:
+            _wait_for_data(f"http://{address}/api/v1", process, folder / "log")
             yield f"http://{address}/api/v1"
         finally:
             process.terminate()
             process.wait(20)
+
+
+def _wait_for_data(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(240):
+        if process.poll() is None and answered(url, "namespace_app:http_requests:rate1m > 0"):
+            return
+        time.sleep(0.25)
+    pytest.fail(f"Prometheus did not get data: {log.read_text()[-2000:]}")
 
 
 def answered(url: str, query: str) -> list[Any]:
@@ -213,10 +222,7 @@ def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(prometheus: str)
 
 
 def alerts(url: str) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = requests.get(f"{url}/alerts", timeout=5).json()["data"]["alerts"]
-    except (requests.RequestException, ValueError):
-        return []  # it starts
+    found: list[dict[str, Any]] = requests.get(f"{url}/alerts", timeout=5).json()["data"]["alerts"]
     return found
 
 

@@ -185,6 +185,16 @@ async def test_without_prometheus_the_events_are_told_and_the_mend(
     assert told in out
 
 
+async def test_a_stated_prometheus_that_is_away_and_events_that_are_forbidden_are_told(remembered: Terminal) -> None:
+    remembered.known[EVENTS] = Refusal(403, 'User "u" cannot list resource "events"')
+    status, out, _ = await remembered.run("history", "web", "--prometheus", "http://127.0.0.1:1")
+    assert status == 0
+    assert "kubectl auth can-i list events -n shop asks the same, and the role view grants it" in out
+    assert "127.0.0.1:1: no connection" in out
+    assert "give --prometheus the URL of one that answers" in out
+    assert "SCALABLEAPP_PROMETHEUS_URL" not in out
+
+
 @pytest.mark.parametrize("text", ["1", "h", "0h", "-1d", "1y"])
 async def test_a_span_that_is_none_is_refused(
     terminal: Terminal, text: str, capsys: pytest.CaptureFixture[str]

@@ -128,8 +128,17 @@ def test_without_requests_of_cpu_the_size_is_taken_from_the_usage() -> None:
     made = advice(resources={})
     resources = made.manifest["spec"]["resources"]
     assert resources["requests"]["memory"] == "234Mi"
-    assert "limits" not in resources
+    assert resources["limits"] == {}
     assert parse_spec(made.manifest["spec"]).resources.requests["cpu"] == resources["requests"]["cpu"]
+
+
+def test_what_else_a_container_requests_is_kept_and_no_limit_is_made_up() -> None:
+    requests = {"cpu": "500m", "memory": "2Gi", "example.com/gpu": "1"}
+    made = advice(resources={"requests": requests, "limits": {"example.com/gpu": "1"}})
+    assert made.manifest["spec"]["resources"] == {
+        "requests": {"cpu": "500m", "memory": "234Mi", "example.com/gpu": "1"},
+        "limits": {"example.com/gpu": "1"},
+    }
 
 
 @pytest.mark.parametrize(
