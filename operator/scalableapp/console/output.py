@@ -12,7 +12,6 @@ COLOURS: Paint = {
     "title": "\x1b[1m",
     "good": "\x1b[32m",
     "bad": "\x1b[31m",
-    "warn": "\x1b[33m",
     "dim": "\x1b[2m",
     "end": "\x1b[0m",
 }

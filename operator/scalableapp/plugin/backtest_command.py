@@ -57,6 +57,7 @@ def _of_cluster(options: argparse.Namespace) -> None:
 async def _case(options: argparse.Namespace) -> "Case":
     """The app in the cluster, on its load. Raises ScalableAppError."""
     from scalableapp.backtest.appfile import App  # noqa: PLC0415 - keeps the command line's start fast
+    from scalableapp.backtest.errors import TraceError  # noqa: PLC0415 - as above
     from scalableapp.console.cluster import connected  # noqa: PLC0415 - as above
     from scalableapp.console.prometheus import prometheus_url  # noqa: PLC0415 - as above
     from scalableapp.core.spec import parse_spec  # noqa: PLC0415 - as above
@@ -67,6 +68,11 @@ async def _case(options: argparse.Namespace) -> "Case":
         app = App(key.namespace, key.name, parse_spec((await read_app(connection.api, key))["spec"]))
         if options.trace:
             return command.case_of(options, app)
-        async with prometheus_url(connection.api, options.prometheus) as url:
+        stated = options.prometheus
+        async with prometheus_url(connection.api, stated) as url:
             options.prometheus = url
-            return await asyncio.to_thread(command.case_of, options, app)
+            try:
+                return await asyncio.to_thread(command.case_of, options, app)
+            except TraceError as error:
+                told = str(error) if stated else str(error).replace(f"Prometheus at {url}", "The operator's Prometheus")
+                raise TraceError(told) from error

@@ -1,12 +1,17 @@
 """What of an existing Deployment a ScalableApp would take over, and what it has no field for."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scalableapp.core.size import Size, read_size
+from scalableapp.core.spec import Health
 from scalableapp.errors import Rejected
 from scalableapp.ports import Manifest
 
+_PROBES = {"livenessPath": "livenessProbe", "readinessPath": "readinessProbe"}
+# As core/fields.py has it.
+_PLAIN_PATH = re.compile(r"^/[^\s?#]*$")
 _TAKEN = ("image", "env", "envFrom", "command", "args", "resources")
 # Of a container and of a pod: what a ScalableApp has no field for, and what to know of it.
 _LEFT_OF_CONTAINER = {
@@ -68,8 +73,20 @@ def _left(pod: Mapping[str, Any], chosen: Mapping[str, Any]) -> Iterator[str]:
     account = pod.get("serviceAccountName", "default")
     if account != "default":
         yield f"its ServiceAccount {account} is not taken over: pods have no token"
+    yield from _probes_left(chosen)
     for source, words in ((chosen, _LEFT_OF_CONTAINER), (pod, _LEFT_OF_POD)):
         yield from (told for field, told in words.items() if source.get(field))
+
+
+def _probes_left(container: Mapping[str, Any]) -> Iterator[str]:
+    """Without a path of their own, the probes ask the usual ones, and an app that does not answer is never ready."""
+    usual = Health().model_dump(by_alias=True)
+    for field, probe in _PROBES.items():
+        path = _path(container.get(probe))
+        if path and not _PLAIN_PATH.match(path):
+            yield f"its {probe} asks {path}, and a path has no query: GET {usual[field]} is asked instead"
+        elif not path:
+            yield f"it has no {probe} by HTTP: GET {usual[field]} has to answer, or set spec.health.{field}"
 
 
 def taken_over(found: Found) -> dict[str, Any]:
@@ -78,9 +95,8 @@ def taken_over(found: Found) -> dict[str, Any]:
     ports = [port for port in found.container.get("ports") or () if port.get("protocol", "TCP") == "TCP"]
     if ports:
         spec["port"] = ports[0]["containerPort"]
-    probes = {"livenessPath": "livenessProbe", "readinessPath": "readinessProbe"}
-    paths = {field: _path(found.container.get(probe)) for field, probe in probes.items()}
-    if health := {field: path for field, path in paths.items() if path}:
+    paths = {field: _path(found.container.get(probe)) for field, probe in _PROBES.items()}
+    if health := {field: path for field, path in paths.items() if _PLAIN_PATH.match(path)}:
         spec["health"] = health
     return spec
 

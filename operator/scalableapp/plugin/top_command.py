@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ examples:
 _ORDERS = ("load", "replicas", "name")
 # Wide enough for long names and reasons on one line.
 _PICTURE_COLUMNS, _PICTURE_LINES = 150, 30
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def add_to(subparsers: Any) -> None:
@@ -126,8 +128,10 @@ def _picture(board: "Board", file: Path) -> None:
     with Path("/dev/null").open("w") as nowhere:
         console = _rich()(record=True, width=_PICTURE_COLUMNS, force_terminal=True, file=nowhere)
         console.print(as_panel(board, _PICTURE_LINES))
+    # rich's fonts are fetched from elsewhere; any monospaced one serves.
+    picture = _FONTS.sub("", console.export_svg(title="kubectl scalableapp top"))
     try:
-        console.save_svg(str(file), title="kubectl scalableapp top")
+        file.write_text(picture, encoding="utf-8")
     except OSError as error:
         raise ScalableAppError(f"{file} cannot be written: {error}; give --svg another place") from error
 

@@ -49,6 +49,15 @@ async def test_what_is_wrong_is_told(cluster: Terminal) -> None:
     assert "look whether Prometheus runs, or forward a port" in err
 
 
+async def test_a_past_that_prometheus_does_not_know_is_told_without_the_way_to_it(cluster: Terminal) -> None:
+    empty = {"status": "success", "data": {"resultType": "matrix", "result": []}}
+    cluster.known[f"{PROXY}/query_range"] = empty
+    status, _, err = await cluster.run("backtest", "web")
+    assert status == 2
+    assert "The operator's Prometheus has no http_requests_total" in err
+    assert "127.0.0.1" not in err
+
+
 async def test_a_file_needs_a_load(terminal: Terminal) -> None:
     status, _, err = await terminal.run("backtest", "app.yaml")
     assert status == 2

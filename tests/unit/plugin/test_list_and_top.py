@@ -131,6 +131,7 @@ async def test_top_draws_a_picture(terminal: Terminal, tmp_path: Path) -> None:
     picture = (tmp_path / "top.svg").read_text()
     assert picture.startswith("<svg")
     assert "shop/web" in picture
+    assert 'url("http' not in picture  # nothing is fetched by who looks at it
     status, _, err = await terminal.run("top", "-A", "--svg", str(tmp_path / "none" / "top.svg"))
     assert (status, "give --svg another place" in err) == (1, True)
 

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,9 +77,17 @@ def test_what_has_no_field_is_told() -> None:
     found = read_deployment(deployment(pod=pod, volumeMounts=[{}]), None)
     assert [note.split(" are ")[0].split(" is ")[0] for note in found.left] == [
         "its ServiceAccount web",
+        "it has no livenessProbe by HTTP: GET /healthz has to answer, or set spec.health.livenessPath",
         "volumes",
         "its init containers",
     ]
+
+
+def test_a_probe_with_a_query_is_told_and_left_out() -> None:
+    found = read_deployment(deployment(readinessProbe={"httpGet": {"path": "/metrics?name=up"}}), None)
+    assert "health" not in taken_over(found)
+    told = "its readinessProbe asks /metrics?name=up, and a path has no query: GET /readyz is asked"
+    assert any(note.startswith(told) for note in found.left)
 
 
 def test_a_container_that_is_not_there_and_a_child_of_ours_are_refused() -> None:
@@ -104,6 +114,21 @@ def test_replicas_follow_the_load_of_then_and_save_what_idled() -> None:
     assert scaled["replicas"]["average"] < 4
     assert scaled["costOf30Days"] < today["costOf30Days"]
     assert today["costOf30Days"] == round(5 * (0.5 * 0.03 + 1 * 0.004) * 720, 2)
+
+
+def test_a_week_comes_to_what_the_page_shows() -> None:
+    """docs/plugin.md has this week as promtool wrote it, and the cost that is printed for it."""
+    page = (Path(__file__).parents[3] / "docs/plugin.md").read_text()
+    shown = {
+        name: float(cost)
+        for name, cost in re.findall(r"^# (today|Horizontal|Vertical) .*?(\d+\.\d\d)  +cpu", page, re.MULTILINE)
+    }
+    times = [START + 303 * index for index in range(7 * DAY // 303)]
+    memory = [Used(at, ((180 + 40 * wave(at)) * 2**20,) * 5) for at in times]
+    cpu = [Used(at, (wave(at) / 5,) * 5) for at in times]
+    made = advice(used=Usage(303.0, {MetricType.CPU: tuple(cpu), MetricType.MEMORY: tuple(memory)}))
+    costs = [plan.told(PRICES)["costOf30Days"] for plan in (made.today, made.scaled, made.sized)]
+    assert costs == [pytest.approx(shown[name], rel=0.03) for name in ("today", "Horizontal", "Vertical")]
 
 
 def test_memory_is_what_the_largest_pod_took_and_its_margin_and_cpu_stays_the_measure_of_a_pod() -> None:
