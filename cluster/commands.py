@@ -62,7 +62,7 @@ def status() -> int:
         return 1
     for node in nodes:
         say("cluster", f"{node.name} is {node.state}, made from {node.image}")
-    if not kube.is_ready():
+    if any(node.state != "running" for node in nodes) or not kube.is_ready():
         say("cluster", "its API server or a node is not ready; `up` repairs it")
         return 1
     say("cluster", f"is ready; kubectl context {CONTEXT}")

@@ -23,8 +23,8 @@ def test_the_variant_keeps_the_users_own_network_settings() -> None:
 
 
 def test_the_variant_misses_a_node_sooner_than_kubernetes_does_by_itself() -> None:
-    patch = yaml.safe_load(yaml.safe_load(kind.for_built_image(KIND_CONFIG.read_text()))["kubeadmConfigPatches"][0])
-    assert patch["kind"] == "ClusterConfiguration"
+    patches = yaml.safe_load(kind.for_built_image(KIND_CONFIG.read_text()))["kubeadmConfigPatches"]
+    patch = next(found for text in patches if (found := yaml.safe_load(text))["kind"] == "ClusterConfiguration")
     assert patch["controllerManager"]["extraArgs"]["node-monitor-grace-period"] == "24s"
     assert patch["apiServer"]["extraArgs"]["default-unreachable-toleration-seconds"] == "20"
 
@@ -64,7 +64,7 @@ def test_the_control_plane_is_the_first_of_the_nodes() -> None:
 
 def test_only_the_node_that_is_stopped_is_started_again(docker: list[str]) -> None:
     kind.ensure()
-    assert docker[-2:] == ["docker start c-worker2", "export"]
+    assert "docker start c-worker2" in docker
     assert not any("c-worker " in f"{command} " for command in docker)
 
 
