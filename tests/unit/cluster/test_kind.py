@@ -3,7 +3,7 @@ import socket
 import pytest
 import yaml
 
-from cluster import kind, node_image
+from cluster import kind, kube, node_image
 from cluster.console import ClusterError
 from cluster.settings import KIND_CONFIG, REPOSITORY
 
@@ -50,9 +50,14 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
     listed = "c-worker running node:1\nc-worker2 exited node:1\nc-control-plane running node:1@sha256:ab\n"
     monkeypatch.setattr(kind, "run", lambda *_: listed)
-    monkeypatch.setattr(kind, "succeeds", lambda *command, **_: not told.append(" ".join(command)))
+
+    def tell(*command: str, timeout: float = 0.0) -> bool:
+        told.append(" ".join(command))
+        return True
+
+    monkeypatch.setattr(kind, "succeeds", tell)
     monkeypatch.setattr(kind, "_export_kubeconfig", lambda: told.append("export"))
-    monkeypatch.setattr(kind.kube, "wait_until_ready", lambda timeout: True)
+    monkeypatch.setattr(kube, "wait_until_ready", lambda timeout: True)
     return told
 
 
