@@ -8,11 +8,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MANIFEST_TOOLS := $(VENV)/tools
+WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
+DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help venv test-tools bench-decisions bench-core bench-vertical bench-operator bench-app \
-        check format test test-unit demo lock profile-story crds clean \
-        cluster-up cluster-status cluster-load cluster-down
+.PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
+        bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
+        profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
+        test-tools clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -20,7 +24,7 @@ help: ## List the targets
 demo: venv ## Show an app that scales under real load, cluster included (MODE=vertical or combined: sizes, too)
 	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE))
 
-test: venv test-tools ## Run every test that can run here, on the real cluster too
+test: venv test-tools manifest-tools ## Run every test that can run here, on the real cluster too
 	@$(BIN)/python tools/run_tests.py
 
 test-unit: venv ## Run the quick tests, which need no cluster and no servers
@@ -34,6 +38,9 @@ bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 a
 
 bench-vertical: venv ## Time to target after a step of CPU, ours and VPA's; what deciding on sizes costs
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
+
+bench-metrics: venv ## What a scrape of the operator's own metrics costs, with up to 5,000 apps
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.metrics
 
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
@@ -49,6 +56,9 @@ check: venv ## Lint, types, layers, size limits
 	@PYTHONPATH=operator $(BIN)/lint-imports --no-cache
 	@$(BIN)/python tools/check_size.py $(SOURCES)
 	@$(BIN)/python tools/generate_crd.py --check
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api --check
+	@$(BIN)/python tools/metrics_reference.py --check
+	@$(BIN)/python tools/monitoring.py --check
 
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
@@ -60,6 +70,15 @@ cluster-up: ## Bring the kind cluster up (ARGS=--existing: use the current kubec
 cluster-status: ## Say what runs
 	@$(PYTHON) -m cluster status
 
+images: ## Build this repository's images and list their sizes
+	@$(PYTHON) -m cluster images
+
+images-check: ## Build every image twice without a cache and compare them file by file (ARGS=sample-app: one)
+	@$(PYTHON) tools/check_reproducible.py $(ARGS)
+
+sbom: venv ## Write the bill of materials of every image to dist/sbom (CycloneDX; ARGS=sample-app: one)
+	@$(BIN)/python -m tools.sbom $(ARGS)
+
 cluster-load: ## Build this repository's images and load them into the cluster
 	@$(PYTHON) -m cluster load
 
@@ -69,8 +88,26 @@ cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
 profile-story: venv ## Draw the profiles of docs/profiling.md anew
 	@$(BIN)/python tools/profile_story.py
 
+top-picture: venv ## Draw docs/images/top.svg anew from apps under load on the kind cluster (2 to 3 minutes)
+	@PYTHONPATH=operator $(BIN)/python tools/top_picture.py
+
 crds: venv ## Write crds/ anew from the spec's models
 	@$(BIN)/python tools/generate_crd.py
+
+docs: venv ## Write docs/api.md anew from the CRD, the reasons and the settings, and the README's picture
+	@PYTHONPATH=operator $(BIN)/python -m tools.generate_api
+	@$(BIN)/python -m demo.animation docs/images/demo-run.json docs/images/demo.svg
+
+dist: manifest-tools ## Write dist/: install.yaml for kubectl, and the Helm chart as an archive
+	@mkdir -p $(DIST)
+	@$(WITH_MANIFEST_TOOLS) kubectl kustomize manifests/overlays/production >$(DIST)/install.yaml
+	@$(WITH_MANIFEST_TOOLS) helm package charts/scalableapp --destination $(DIST)
+
+metrics-reference: venv ## Write docs/metrics.md anew from the operator's metrics
+	@$(BIN)/python tools/metrics_reference.py
+
+monitoring: venv ## Write the generated files of manifests/components/monitoring anew
+	@$(BIN)/python tools/monitoring.py
 
 lock: venv ## Pin every dependency anew, with hashes
 	@tools/lock.sh
@@ -81,8 +118,14 @@ $(STAMP): requirements/dev.txt
 	@tools/make_venv.sh $(PYTHON) $(VENV) requirements/dev.txt
 	@touch $@
 
+manifest-tools: $(MANIFEST_TOOLS)/.installed
+
+$(MANIFEST_TOOLS)/.installed: requirements/manifest-tools.txt tools/get_manifest_tools.py | $(STAMP)
+	@$(BIN)/python tools/get_manifest_tools.py $< $(@D)
+	@mkdir -p $(@D) && touch $@
+
 test-tools:
 	@tools/install_test_tools.sh
 
 clean: ## Remove what the targets made here (not the cluster, not its cache)
-	rm -rf $(VENV) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

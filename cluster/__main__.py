@@ -1,4 +1,4 @@
-"""Command line: `python3 -m cluster up | status | load | down`."""
+"""Command line: `python3 -m cluster up | status | images | load | down`."""
 
 import argparse
 import signal
@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     load = verbs.add_parser("load", help="rebuild the project's images and load those that changed")
     for verb in (up, load):
         verb.add_argument("--existing", action="store_true", help="use kubectl's current context; create nothing")
+    verbs.add_parser("images", help="build the project's images and say how large they are; needs no cluster")
     verbs.add_parser("status", help="say what runs; exit code 1 when the cluster is not usable")
     down = verbs.add_parser("down", help="remove the cluster; the cache stays")
     down.add_argument("--all", action="store_true", help="also remove the Docker engine, if it was installed here")
@@ -54,6 +55,8 @@ def _run(arguments: argparse.Namespace) -> None:
             commands.up_existing()
         case "up":
             commands.up()
+        case "images":
+            commands.build_images()
         case "load" if arguments.existing:
             commands.load_existing()
         case "load":

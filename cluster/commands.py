@@ -28,6 +28,11 @@ def up_existing() -> None:
     )
 
 
+def build_images() -> None:
+    """Builds all of the project's images and says how large each is."""
+    print(images.sizes(list(images.build(images.ALL))))
+
+
 def load() -> None:
     """Rebuilds the project's images and loads those that changed."""
     _refuse_missing_cluster()

@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,20 @@ def _builder() -> dict[str, str]:
 
 
 def build(
-    reference: str, context: Path, *, topic: str, dockerfile: Path | None = None, target: str | None = None
+    reference: str,
+    context: Path,
+    *,
+    topic: str,
+    dockerfile: Path | None = None,
+    target: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    cached: bool = True,
 ) -> None:
     """Builds an image from a folder, on the host's network: a mirror or proxy on loopback works in it too."""
     command = ["docker", "build", "--network", "host", "--tag", reference]
+    command += [part for name, value in (labels or {}).items() for part in ("--label", f"{name}={value}")]
+    if not cached:
+        command.append("--no-cache")
     if dockerfile:
         command += ["--file", str(dockerfile)]
     if target:

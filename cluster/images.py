@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from . import bases, docker, programs
+from . import bases, contents, docker, labels, programs
 from .console import ClusterError, say
 from .settings import CLUSTER_NAME, CONTROL_PLANE, REPOSITORY, log_file
 from .shell import run, run_with_progress
@@ -15,20 +15,31 @@ _LOADED = "/kind/scalableapp-images.json"
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its name in the manifests, its Dockerfile and build context relative to the repository."""
+    """One image: its name in the manifests, its Dockerfile, build context and inputs relative to the repository.
+
+    `inputs` are the paths that it is made of, where that is not the whole context.
+    """
 
     reference: str
     dockerfile: str
     context: str
+    inputs: tuple[str, ...] = ()
+
+    def paths(self) -> tuple[str, ...]:
+        """What it is made of, relative to the repository."""
+        return self.inputs or (self.context,)
 
 
+OPERATOR_INPUTS = ("operator", "requirements/operator.txt", ".dockerignore")
 IMAGES = (
     Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
-    Image("scalableapp-operator:0.1.0", "operator/Dockerfile", "."),
+    Image("scalableapp-operator:0.1.0", "operator/Dockerfile", ".", OPERATOR_INPUTS),
     Image("scalableapp-prometheus:2.53.3", "cluster/prometheus/Dockerfile", "cluster/prometheus"),
     Image("scalableapp-redis:8.0.2", "cluster/redis/Dockerfile", "cluster/redis"),
     Image("scalableapp-ingress:0.1.0", "cluster/ingress/Dockerfile", "cluster/ingress"),
 )
+# Cluster DNS is built into the node image, under CoreDNS's name.
+ALL = (*IMAGES, Image("scalableapp-dns:0.1.0", "cluster/dns/Dockerfile", "cluster/dns"))
 
 
 def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
@@ -44,12 +55,40 @@ def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
 
 
 def _build(image: Image) -> str:
-    context, dockerfile = REPOSITORY / image.context, REPOSITORY / image.dockerfile
     before = _image_id(image.reference)
-    docker.build(image.reference, context, topic=image.reference, dockerfile=dockerfile)
+    build_one(image, image.reference)
     after = _image_id(image.reference)
     say("images", f"{image.reference} {'is unchanged' if before == after else 'built'}")
     return after
+
+
+def build_one(image: Image, reference: str, *, target: str | None = None, cached: bool = True) -> None:
+    """Builds an image, or a stage of its Dockerfile, under the name `reference`. Raises ClusterError."""
+    docker.build(
+        reference,
+        REPOSITORY / image.context,
+        topic=image.reference,
+        dockerfile=REPOSITORY / image.dockerfile,
+        target=target,
+        labels=labels.of(image.reference, image.paths()),
+        cached=cached,
+    )
+
+
+def sizes(references: list[str]) -> str:
+    """A table of images that are built: MB unpacked, MB as gzip packs them for the way, and of what layers."""
+    rows = [f"{'image':<30} {'MB':>6} {'MB packed':>10}  layers, MB"]
+    for reference in references:
+        packed = contents.compressed_bytes(reference) / 1e6
+        layers = [int(size) / 1e6 for size in _layer_bytes(reference) if size != "0"]
+        parts = " + ".join(f"{size:.1f}" for size in layers)
+        rows.append(f"{reference:<30} {sum(layers):>6.1f} {packed:>10.1f}  {parts}")
+    return "\n".join(rows)
+
+
+def _layer_bytes(reference: str) -> list[str]:
+    history = run("docker", "history", "--human=false", "--format", "{{.Size}}", reference)
+    return history.split()[::-1]
 
 
 def _image_id(reference: str) -> str:

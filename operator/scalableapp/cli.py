@@ -13,17 +13,40 @@ from pathlib import Path
 from typing import TextIO
 
 from scalableapp import __version__, decide_lines
-from scalableapp.backtest import command as backtest
 from scalableapp.explain import command as explain
+from scalableapp.plugin import (
+    backtest_command,
+    completion_command,
+    history_command,
+    list_command,
+    pause_command,
+    recommend_command,
+    top_command,
+)
 
-_DESCRIPTION = "The operator's decisions, tried without a cluster or explained from one."
+_DESCRIPTION = "The cluster's apps and why they are scaled as they are; decisions tried without a cluster."
+_COMMANDS = (
+    list_command.add_to,
+    top_command.add_to,
+    explain.add_to,
+    history_command.add_to,
+    pause_command.add_to,
+    recommend_command.add_to,
+    backtest_command.add_to,
+    completion_command.add_to,
+)
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+# What the scripts of `scalableapp completion` call; no command for people.
+COMPLETE = "__complete"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == [COMPLETE]:
+        return complete(given[1:])
+    options = _parser().parse_args(given)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -34,13 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def complete(words: Sequence[str] | None = None) -> int:
+    """Print what the last word could become; as kubectl_complete-scalableapp on PATH, for kubectl."""
+    return completion_command.complete(_parser(), sys.argv[1:] if words is None else words)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_program(sys.argv[0]), description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_decide(commands)
-    backtest.add_to(commands)
-    explain.add_to(commands)
+    for add_to in (*_COMMANDS, _add_decide):
+        add_to(commands)
     return parser
 
 

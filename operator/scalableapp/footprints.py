@@ -14,7 +14,8 @@ from scalableapp.core.rooms import NamespaceRoom, within_quota
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.startup import startup_seconds
 from scalableapp.ports import PodAnswer, Snapshot, Usage
-from scalableapp.registry import AppRecord, DeploymentFacts, Registry
+from scalableapp.record import AppRecord, DeploymentFacts
+from scalableapp.registry import Registry
 
 # Prometheus seldom keeps more.
 LONGEST_SECONDS = 7 * 86400.0

@@ -7,21 +7,26 @@ fails for one app is logged, counted and tried again with back-off; the loop goe
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.adapters.telemetry_apps import AppView
+from scalableapp.core.bounds import bounds_at
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import SCHEDULE, Decision
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
+from scalableapp.core.scaling import Mode
 from scalableapp.core.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError
 from scalableapp.ports import Metrics, Wanted
 from scalableapp.reconcile import Reconciler
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 from scalableapp.workqueue import Turns
 
 log = logging.getLogger(__name__)
@@ -118,10 +123,17 @@ class Loop:
         self._tick_started = started = self.clock()
         try:
             await self.tick()
+            self.telemetry.ticked(self.clock() - started, len(self.turns), list(self._views()))
         except Exception as error:
             log.exception("A tick failed; the next one comes in %.0f s", self.interval_seconds)
             self.telemetry.failed(error)
-        self.telemetry.ticked(self.clock() - started, len(self.turns))
+
+    def _views(self) -> Iterator[AppView]:
+        now = self.now()
+        for record in self.registry.apps():
+            # What cannot be told of one app, deciding has met and logged; the others are told of.
+            with suppress(Exception):
+                yield _view(record, now)
 
     def _wanted(self) -> Wanted:
         kinds: set[MetricType] = set()
@@ -167,7 +179,7 @@ class Loop:
             self._retry_later(record)
         if decision is None:
             return
-        self.telemetry.decided(key, decision)
+        self.telemetry.decided(decision)
         if decision.changes and not record.scale_failed:
             self.turns.add(key)
         elif decision.resizes or record.reported is None or _told_differently(record.reported, decision):
@@ -189,6 +201,18 @@ class Loop:
         age = (self.now() - record.reported_at).total_seconds()
         due = age >= MEASURES_SECONDS + share and measures_moved(record.reported, decision)
         return due and self._measures.take(self.clock())
+
+
+def _view(record: AppRecord, now: datetime) -> AppView:
+    """What the operator's metrics tell of the app; bounds, budget and size where they are what it is scaled by."""
+    facts, spec = record.own_deployment, record.spec
+    counts = (facts.replicas, facts.ready) if facts else None
+    bounds = budget = None
+    if spec and spec.scaling.mode is not Mode.VERTICAL:
+        least, most = bounds_at(spec.scaling.horizontal, now)
+        bounds, budget = (least.value, most.value), spec.objective.shares.budget if spec.objective else None
+    size, recommended = (record.sizing.size, record.sizing.recommended) if record.sizes else (None, None)
+    return AppView(record.key, record.decision, counts, bounds, budget, record.abnormal, size, recommended)
 
 
 def _told_differently(reported: Decision, decision: Decision) -> bool:

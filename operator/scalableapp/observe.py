@@ -10,11 +10,13 @@ from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS, REQUESTS
-from scalableapp.core.resources import selector_text, url_of
+from scalableapp.core.resources import selector_text
+from scalableapp.core.routing import exposure_of, url_of
 from scalableapp.core.scaling import Mode
 from scalableapp.core.size_status import SizeState
 from scalableapp.ports import PodAnswer, Snapshot
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 
 
 def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
@@ -45,7 +47,8 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         ready_replicas=facts.ready if facts else 0,
         wanted_replicas=facts.replicas if facts else None,
         selector=selector_text(record.key),
-        url=url_of(spec, record.load_balancer) if spec else str(record.status.get("url", "")),
+        url=url_of(record.key, spec.front, record.front) if spec else str(record.status.get("url", "")),
+        exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
         conflict=record.foreign or registry.autoscalers.get(record.key, ""),

@@ -12,14 +12,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from scalableapp.adapters.kube_api import KubeApi, load_configuration
+from scalableapp.adapters.kube_api import KubeApi, collection, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.adapters.watch import Watch
 from scalableapp.core.resources import API_VERSION, KIND
+from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
 from scalableapp.loop import Loop
@@ -97,12 +99,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold_lease(), name="lease")
             group.create_task(self._clients.telemetry.measure_lag(), name="lag")
-            listed = []
-            for namespace in self._namespaces:
-                event = asyncio.Event()
-                watch_pods = PodWatch(self._clients.api, namespace, CHILD_SELECTOR)
-                group.create_task(self._upkeep.follow_pods(watch_pods, event.set), name=f"pods {namespace}")
-                listed.append(event.wait())
+            listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._upkeep.first_lists(), *listed)
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
             group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
@@ -110,6 +107,16 @@ class Operator:
             group.create_task(self._upkeep.resync(), name="resync")
             group.create_task(self._recall.follow(), name="recall")
             group.create_task(self._loop.run(self._settings.workers), name="loop")
+
+    def _watches(self, group: asyncio.TaskGroup, namespace: str) -> tuple[asyncio.Event, asyncio.Event]:
+        """Start the watches of our own; the events are set when each has told of all that exists."""
+        api, pods_listed, routes_listed = self._clients.api, asyncio.Event(), asyncio.Event()
+        pods = self._upkeep.follow_pods(PodWatch(api, namespace, CHILD_SELECTOR), pods_listed.set)
+        group.create_task(pods, name=f"pods {namespace}")
+        path = collection(API_VERSIONS[HTTP_ROUTE], "httproutes", namespace)
+        routes = self._upkeep.follow_routes(Watch(api, path, "HTTPRoutes", CHILD_SELECTOR), routes_listed.set)
+        group.create_task(routes, name=f"routes {namespace}")
+        return pods_listed, routes_listed
 
     async def _hold_lease(self) -> None:
         raise ScalableAppError(f"{await self._clients.lease.keep()}; another operator may act now, so this one ends")
@@ -147,6 +154,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     stack.callback(past.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
     await lease.acquire()
+    telemetry.acting(settings.interval_seconds)
     stack.push_async_callback(lease.release)
     return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, past=past, lease=lease)
 

@@ -22,7 +22,8 @@ from scalableapp.core.size import Resource
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.footprints import recall, remembered_seconds
 from scalableapp.ports import PastMetrics, Pasts
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.combined import decide_both, replicas_changed
-from scalableapp.core.conditions import Trouble
+from scalableapp.core.conditions import Trouble, abnormal
 from scalableapp.core.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
 from scalableapp.core.history import longest_window_seconds
 from scalableapp.core.interval import due
 from scalableapp.core.model import ChildId, Decision, History, Observation
 from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.routing import INGRESS, exposure_of
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.status import (
     Change,
@@ -30,7 +31,8 @@ from scalableapp.core.status import (
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 from scalableapp.resizing import Resizer, template_of
 
 log = logging.getLogger(__name__)
@@ -147,17 +149,25 @@ class Reconciler:
         if record.spec is None:
             return
         errors: list[ClusterError] = []
-        for manifest in children(record.key, record.uid, record.spec, self._features, template_of(record)):
+        features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
+        for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
             try:
                 await self._align_child(record, manifest)
             except ClusterError as error:
                 errors.append(error)
         for manifest in unwanted(record.key, record.spec, self._features):
             child = record.children.get(_id(manifest))
-            if child and child.owner == record.uid:
+            if child and child.owner == record.uid and not self._still_leads(record, manifest["kind"]):
                 await self._cluster.delete(manifest)
         if errors:
             raise errors[0]
+
+    def _still_leads(self, record: AppRecord, kind: str) -> bool:
+        """Whether that is the former Ingress of an app whose Gateways do not lead to it yet."""
+        if kind != INGRESS or record.spec is None:
+            return False
+        exposure = exposure_of(record.key, record.spec.front, record.front, self._registry.no_gateway_api)
+        return exposure is not None and not exposure.accepted
 
     async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
         seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
@@ -245,6 +255,7 @@ class Reconciler:
         status = build_status(state_of(record, self._registry), previous, now)
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
+        record.abnormal = abnormal(status["conditions"])
         if change is Change.MEASURED and not record.may_report_measures:
             record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
             return

@@ -23,7 +23,8 @@ from scalableapp.core.vertical import counted
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.footprints import footprint_of, sight_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.registry import AppRecord, Registry
+from scalableapp.record import AppRecord
+from scalableapp.registry import Registry
 
 log = logging.getLogger(__name__)
 

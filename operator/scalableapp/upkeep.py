@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from scalableapp.adapters.kubernetes import KubeClient
-from scalableapp.adapters.podwatch import Listed, PodWatch
+from scalableapp.adapters.podwatch import PodWatch
+from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
+from scalableapp.core.routing_fields import Route
 from scalableapp.errors import ClusterError
 from scalableapp.registry import Registry, child_of
 from scalableapp.workqueue import Turns
@@ -28,10 +31,14 @@ RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
 FIRST_LISTS_SECONDS = 60.0
+_NO_GATEWAY_API = (
+    f"the cluster does not serve {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API's CRDs (standard channel) and an "
+    "implementation, or name spec.ingress instead of spec.route. It is looked for again every 30 s"
+)
 
 
 def child_kinds(features: ClusterFeatures) -> dict[str, str]:
-    """The kinds of children in this cluster, each with its API version."""
+    """The kinds of children that Kopf watches in this cluster, each with its API version."""
     kinds = {
         "Deployment": "apps/v1",
         "Service": "v1",
@@ -70,6 +77,37 @@ class Upkeep:
                 self._registry.pod_seen(event.key, event.pod)
             else:
                 self._registry.pod_gone(event.key, event.name)
+
+    async def follow_routes(self, watch: Watch, looked: Callable[[], None]) -> None:
+        """Keep up with HTTPRoutes, and with whether the cluster serves them; `looked` is called when that is known."""
+        async for change in watch.changes():
+            turn = None
+            match change:
+                case Seen(body):
+                    turn = self._registry.child_seen(body)
+                case Gone(namespace, name):
+                    turn = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
+                case Unserved(reason, denied):
+                    self._gateway_api(reason if denied else _NO_GATEWAY_API)
+                    looked()
+                case Listed():
+                    self._gateway_api("")
+                    looked()
+            if turn:
+                self._turns.add(turn)
+
+    def _gateway_api(self, missing: str) -> None:
+        """Take over whether HTTPRoutes can be made; the apps that want one have their turn when that changes."""
+        if self._registry.no_gateway_api == missing:
+            return
+        log.info("HTTPRoutes: %s", missing or "the cluster serves them")
+        self._registry.no_gateway_api = missing
+        if missing == _NO_GATEWAY_API:
+            for key, child in self._registry.children_of(HTTP_ROUTE):
+                self._registry.child_lost(key, child)
+        for record in self._registry.apps():
+            if record.spec and isinstance(record.spec.front, Route):
+                self._turns.add(record.key)
 
     async def follow_autoscalers(self) -> None:
         """Keep up with the autoscalers of others; an app that gets or loses one has its turn."""

@@ -14,7 +14,8 @@ import pytest_asyncio
 from scalableapp.adapters.kube_api import KubeApi, Request, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease, LeaseTimes
-from scalableapp.adapters.podwatch import Listed, PodEvent, PodWatch
+from scalableapp.adapters.podwatch import PodEvent, PodWatch
+from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected
 from scalableapp.ports import Event, Manifest

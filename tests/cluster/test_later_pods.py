@@ -15,7 +15,8 @@ from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures, Manifest, Template, children
 from scalableapp.core.size import Size, read_size
 from scalableapp.core.spec import parse_spec
-from scalableapp.registry import DeploymentFacts, Registry
+from scalableapp.record import DeploymentFacts
+from scalableapp.registry import Registry
 from tests.cluster.shop import CONTEXT, Shop, eventually
 
 pytestmark = pytest.mark.cluster

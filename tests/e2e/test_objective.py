@@ -14,11 +14,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
 # On a small and busy machine half a second is what an app with a pod to spare keeps.
 OBJECTIVE: dict[str, Any] = {
     "minReplicas": 1,
-    "maxReplicas": 6,
+    "maxReplicas": 10,
     "objective": {"latency": {"quantile": 0.9, "seconds": 1.0}, "badMinutesPercent": 1},
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 30}},
 }
-PLAN = five_stages(calm=5, high=40, seconds=(30, 5, 70, 5, 60))
+# The calm is long enough to learn from, and for the pods of a cautious first guess to go again.
+PLAN = five_stages(calm=5, high=40, seconds=(75, 5, 70, 5, 60))
 
 
 @pytest.mark.parametrize("app", [OBJECTIVE], indirect=True, ids=["objective"])

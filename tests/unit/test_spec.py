@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.metrics import MetricType
+from scalableapp.core.routing_fields import Ingress
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from scalableapp.errors import SpecError
 
@@ -23,7 +24,7 @@ def schedule(**changes: Any) -> dict[str, Any]:
 def test_an_image_alone_is_a_whole_app() -> None:
     spec = parse_spec({"image": "shop:1"})
 
-    assert (spec.port, spec.health.readiness_path, spec.ingress.enabled) == (8000, "/readyz", True)
+    assert (spec.port, spec.health.readiness_path, spec.front) == (8000, "/readyz", Ingress())
     assert (spec.scaling.horizontal.min_replicas, spec.scaling.horizontal.max_replicas) == (1, 10)
 
 
@@ -131,6 +132,33 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("interval 0", {"image": "a", "scaling": {"intervalSeconds": 0}}, "spec.scaling.intervalSeconds", "it is 0"),
     ("path without slash", {"image": "a", "health": {"livenessPath": "alive"}}, "spec.health.livenessPath", "'alive'"),
+    (
+        "two ways in",
+        {"image": "a", "ingress": {"host": "a.io"}, "route": {"parentRefs": [{"name": "public"}]}},
+        "spec",
+        "remove ingress to be reached through the Gateway",
+    ),
+    ("no Gateway", {"image": "a", "route": {"parentRefs": []}}, "spec.route.parentRefs", "at least 1 item"),
+    ("one Gateway twice", {"image": "a", "route": {"parentRefs": [{"name": "a"}] * 2}}, "spec.route", "one of each"),
+    (
+        "a rate limit that the controller is not told",
+        {"image": "a", "ingress": {"className": "contour", "rateLimit": {"requestsPerSecond": 5}}},
+        "spec.ingress",
+        "className contour is None; set annotationProfile",
+    ),
+    (
+        "a burst for HAProxy",
+        {"image": "a", "ingress": {"className": "haproxy", "rateLimit": {"requestsPerSecond": 5, "burst": 2}}},
+        "spec.ingress",
+        "remove rateLimit.burst",
+    ),
+    (
+        "connections for HAProxy",
+        {"image": "a", "ingress": {"annotationProfile": "HAProxy", "keepalive": 8}},
+        "spec.ingress",
+        "remove keepalive",
+    ),
+    ("a redirect to nothing", {"image": "a", "ingress": {"httpsRedirect": True}}, "spec.ingress", "add tlsSecretName"),
     ("host with a scheme", {"image": "a", "ingress": {"host": "http://a"}}, "spec.ingress.host", "'http://a'"),
 ]
 

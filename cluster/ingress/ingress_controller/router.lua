@@ -2,7 +2,9 @@
 --
 -- The table, as JSON:
 --   hosts: {HOST: {exact: {PATH: ROUTE}, prefixes: [[PREFIX, ROUTE], ...longest first]}}, where HOST may be "*.DOMAIN" or ""
---   ROUTE: {ingress: "NAMESPACE/NAME", backend: KEY, method: "round_robin" | "least_conn"}
+--   ROUTE: {ingress: "NAMESPACE/NAME", backend: KEY, method: "round_robin" | "least_conn", and where asked for
+--     redirect: true (to HTTPS), close: true (no connection to a pod is used twice),
+--     limit: {zone: TEXT, rate: requests per second, burst: COUNT, delay: COUNT, code: STATUS}}
 --   backends: {KEY: [[ADDRESS, PORT], ...]}: the pods that are ready
 --   certificates: {HOST: {certificate: PEM, key: PEM}}
 
@@ -20,6 +22,7 @@ local current = nil -- the table in use
 local turns = {} -- backend's key -> which of its pods was chosen last
 local active = {} -- "ADDRESS:PORT" -> requests under way
 local last_word = 0 -- when the controller was last heard
+local limits = ngx.shared.limits -- zone and client -> what it is ahead of its rate, and since when
 
 local function parse_certificates(pairs_of_pem)
     local parsed = {}
@@ -122,6 +125,25 @@ local function wildcard(host)
     return (host:gsub("^[^.]+", "*", 1))
 end
 
+-- The leaky bucket of nginx's own limit_req, whose zones and rates cannot change while it serves: requests that a
+-- client is ahead of its rate leak away; more of them than the burst are refused, and not counted.
+local function limit_requests(limit)
+    local now, place = ngx.now(), limit.zone .. " " .. ngx.var.binary_remote_addr
+    local excess, since = 0, limits:get(place)
+    if since then
+        local ahead, at = since:match("^(%S+) (%S+)$")
+        excess = math.max(0, ahead - (now - at) * limit.rate + 1)
+    end
+    if excess > limit.burst then
+        return ngx.exit(limit.code)
+    end
+    -- Once all has leaked away the client is as good as new.
+    limits:set(place, string.format("%.3f %.3f", excess, now), (excess + 1) / limit.rate + 0.1)
+    if excess > limit.delay then
+        ngx.sleep((excess - limit.delay) / limit.rate)
+    end
+end
+
 function _M.route()
     if not current then
         return ngx.exit(503)
@@ -132,6 +154,15 @@ function _M.route()
         return ngx.exit(404)
     end
     ngx.var.ingress = route.ingress
+    if route.redirect and ngx.var.scheme == "http" then
+        return ngx.redirect("https://" .. host .. ngx.var.request_uri, 301)
+    end
+    if route.limit then
+        limit_requests(route.limit)
+    end
+    if route.close then
+        ngx.var.upstream_connection = "close"
+    end
     local pods = current.backends[route.backend]
     if not pods or #pods == 0 then
         return ngx.exit(503)

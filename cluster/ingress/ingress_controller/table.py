@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingress_controller.annotations import redirects, route_settings
+
 CLASS_NAME = "nginx"
 OLD_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
-# The names of F5's NGINX Ingress Controller, so that an Ingress works on that one too.
-METHOD_ANNOTATION = "nginx.org/lb-method"
-METHODS = ("round_robin", "least_conn")
 
 Object = Mapping[str, Any]
 # What is wrong with a certificate and its key, both PEM; None when nothing is.
@@ -109,14 +108,14 @@ class _Builder:
 
     def add(self, ingress: Object) -> None:
         spec = ingress["spec"]
+        for entry in spec.get("tls") or []:
+            self._add_certificate(ingress, entry)
         for rule in spec.get("rules") or []:
             host = self._hosts[rule.get("host", "").lower()]
             for path in (rule.get("http") or {}).get("paths") or []:
                 self._add_path(ingress, rule.get("host", ""), host, path)
         if spec.get("defaultBackend"):
             self._default = self._default or self._route(ingress, spec["defaultBackend"])
-        for entry in spec.get("tls") or []:
-            self._add_certificate(ingress, entry)
 
     def _add_path(self, ingress: Object, host_name: str, host: _Host, path: Object) -> None:
         text = path.get("path") or "/"
@@ -127,22 +126,22 @@ class _Builder:
             owner = place[key]["ingress"]
             self._report(ingress, "Conflict", f"{host_name or 'any host'}{text} belongs to the older Ingress {owner}")
             return
-        place[key] = self._route(ingress, path["backend"])
+        secured = host_name.lower() in self._certificates and _names_tls_host(ingress, host_name)
+        place[key] = self._route(ingress, path["backend"], secured=secured)
 
-    def _route(self, ingress: Object, backend: Object) -> Object:
+    def _route(self, ingress: Object, backend: Object, *, secured: bool = False) -> Object:
         namespace, name = _identity(ingress)
-        return {
+        annotations = ingress["metadata"].get("annotations") or {}
+
+        def report(message: str) -> None:
+            self._report(ingress, "BadAnnotation", message)
+
+        route = {
             "ingress": f"{namespace}/{name}",
             "backend": self._backend(ingress, backend),
-            "method": self._method(ingress),
+            **route_settings(annotations, f"{namespace}/{name}", report),
         }
-
-    def _method(self, ingress: Object) -> str:
-        method = (ingress["metadata"].get("annotations") or {}).get(METHOD_ANNOTATION, METHODS[0])
-        if method in METHODS:
-            return str(method)
-        self._report(ingress, "BadAnnotation", f"{METHOD_ANNOTATION}: {method!r} is none of {', '.join(METHODS)}")
-        return METHODS[0]
+        return route | {"redirect": True} if secured and redirects(annotations, report) else route
 
     def _backend(self, ingress: Object, backend: Object) -> str:
         """Return the key of a backend in the table, where its ready pods are; there are none when it is wrong."""
@@ -180,6 +179,11 @@ class _Builder:
         problem = Problem(*_identity(ingress), reason, message)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _names_tls_host(ingress: Object, host: str) -> bool:
+    entries = ingress["spec"].get("tls") or []
+    return any(host.lower() == name.lower() for entry in entries for name in entry.get("hosts") or [])
 
 
 def _service_port(service: Object | None, wanted: str | int | None) -> str | None:

@@ -103,6 +103,12 @@ class Request:
         return f"{self.verb} {self.path}"
 
 
+def collection(api_version: str, plural: str, namespace: str = "") -> str:
+    """Path of all objects of a kind, in one namespace or (namespace "") in all."""
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+
+
 class KubeApi:
     """At most `rate` requests a second (`burst` at once), `in_flight` at a time, each `timeout_seconds` long.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.kube_config import list_kube_config_contexts, load_kube_config
+from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger, load_kube_config
 
 from scalableapp.adapters.kube_api import load_configuration
 from scalableapp.errors import Rejected
@@ -34,7 +34,19 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
         await load_kube_config(files, context, client_configuration=configuration)  # type: ignore[no-untyped-call]  # untyped library
         return Access(configuration, _namespace(files, context))
     except (ConfigException, OSError, ValueError) as error:
-        raise Rejected(f"The kubeconfig {files} does not serve: {error}; kubectl config view shows it") from error
+        raise Rejected(
+            f"The kubeconfig {files} does not serve: {error}; --context takes what kubectl config get-contexts lists"
+        ) from error
+
+
+def contexts(kubeconfig: str | None = None) -> list[str]:
+    """Names of the contexts of the file(s). Raises Rejected where they cannot be read."""
+    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        merged = KubeConfigMerger(files).config if _exist(files) else None  # type: ignore[no-untyped-call]  # as above
+        return [str(entry["name"]) for entry in merged.value["contexts"]] if merged else []
+    except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        raise Rejected(f"The kubeconfig {files} does not serve: {error}") from error
 
 
 def _exist(files: str) -> bool:
@@ -42,6 +54,7 @@ def _exist(files: str) -> bool:
 
 
 def _namespace(files: str, context: str | None) -> str:
-    contexts, current = list_kube_config_contexts(files)  # type: ignore[no-untyped-call]  # as above
-    chosen = next((entry for entry in contexts if entry["name"] == context), current)
+    """That of the context. The library's own list of contexts needs a current one, even where another is asked for."""
+    merged = KubeConfigMerger(files).config  # type: ignore[no-untyped-call]  # as above
+    chosen = KubeConfigLoader(merged, active_context=context).current_context  # type: ignore[no-untyped-call]  # as above
     return str(chosen["context"].get("namespace") or "default")

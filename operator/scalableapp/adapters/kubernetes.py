@@ -21,6 +21,7 @@ from scalableapp.adapters.kube_api import (
     Invalid,
     KubeApi,
     Request,
+    collection,
 )
 from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
@@ -41,6 +42,7 @@ _PLURALS = {
     "Deployment": "deployments",
     "Service": "services",
     "Ingress": "ingresses",
+    "HTTPRoute": "httproutes",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
     "ScalableApp": "scalableapps",
@@ -128,17 +130,15 @@ class KubeClient:
         Raises NotFound when there is none.
         """
         metadata = deployment["metadata"]
-        collection = f"/apis/apps/v1/namespaces/{metadata['namespace']}/replicasets"
+        path = collection("apps/v1", "replicasets", metadata["namespace"])
         labels = f"{LABEL_APP}={metadata['name']}"
-        listed = await self._api.ask(Request("GET", collection, {"labelSelector": labels}))
+        listed = await self._api.ask(Request("GET", path, {"labelSelector": labels}))
         owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
         if not owned:
             raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
         name = max(owned, key=_revision)["metadata"]["name"]
         body = {"spec": {"template": _sized(size, replace=True)}}
-        await self._api.ask(
-            Request("PATCH", f"{collection}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH)
-        )
+        await self._api.ask(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
         """Merge-patch the ScalableApp's status; None removes a field."""
@@ -243,9 +243,7 @@ def _revision(replica_set: Manifest) -> int:
 
 
 def _collection(api_version: str, kind: str, namespace: str) -> str:
-    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}{scope}/{_PLURALS[kind]}"
+    return collection(api_version, _PLURALS[kind], namespace)
 
 
 def _path(manifest: Manifest) -> str:

@@ -1,31 +1,21 @@
-"""A lean watch on the apps' pods: of each only what decisions need.
+"""The apps' pods as they come and go: of each only what decisions need.
 
-Kopf spends 10 times as much on an event, and pods are the most numerous of what changes. Unlike Kopf's watch this
-one also tells of pods that were deleted while it was not looking.
+Kopf spends 10 times as much on an event, and pods are the most numerous of what changes.
 """
 
-import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scalableapp.adapters.kube_api import Expired, KubeApi, Request
+from scalableapp.adapters.kube_api import KubeApi, collection
+from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import CONTAINER, LABEL_APP
 from scalableapp.core.size import Resize, Size, read_size
-from scalableapp.errors import ClusterError
 
 log = logging.getLogger(__name__)
-
-# The server ends a watch after so long; spread, so that not all clients come back together.
-_WATCH_SECONDS = (240, 300)
-# It sends a bookmark each minute, so silence beyond that means a dead connection.
-_SILENCE_SECONDS = 75.0
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,88 +27,39 @@ class PodEvent:
     pod: PodState | None
 
 
-class Listed:
-    """All pods that exist have been told of. Comes after each full list, the first time and after a gap."""
-
-
 class PodWatch:
     """Watches pods that bear the app label, in one namespace or (namespace "") in all."""
 
     def __init__(self, api: KubeApi, namespace: str = "", labels: str = LABEL_APP) -> None:
-        self._api = api
-        self._path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
-        self._labels = labels
-        self._known: dict[tuple[str, str], AppKey] = {}
-        self._version = ""
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._watch = Watch(api, collection("v1", "pods", namespace), "pods", labels)
+        self._apps: dict[tuple[str, str], AppKey] = {}
 
     async def events(self) -> AsyncIterator[PodEvent | Listed]:
-        """What happens to pods, without end: errors are logged and tried again with back-off."""
-        while True:
-            try:
-                if not self._version:
-                    async for event in self._list():
+        """What happens to pods, without end; Listed when all that exist have been told of."""
+        async for change in self._watch.changes():
+            match change:
+                case Seen(body):
+                    if event := self._seen(body):
                         yield event
-                    yield Listed()
-                async for event in self._watch():
-                    yield event
-            except Expired:
-                self._version = ""
-            except ClusterError as error:
-                log.warning("The watch on pods broke and starts again in %.0f s at most: %s", self._pause, error)
-            except (KeyError, TypeError, ValueError):
-                log.exception("The watch on pods got an answer that cannot be read; listing them anew")
-                self._version = ""
-            await self._back_off()
+                case Gone(namespace, name):
+                    if key := self._apps.pop((namespace, name), None):
+                        yield PodEvent(key, name, None)
+                case Unserved(reason):
+                    log.warning("Pods cannot be watched; tried again and again: %s", reason)
+                case listed:
+                    yield listed
 
-    async def _list(self) -> AsyncIterator[PodEvent]:
-        found: set[tuple[str, str]] = set()
-        version = ""
-        async for page in self._api.pages(Request("GET", self._path, {"labelSelector": self._labels})):
-            version = page["metadata"]["resourceVersion"]
-            for pod in page.get("items") or ():
-                event = self._seen(pod)
-                found.add((event.key.namespace, event.name))
-                yield event
-        for place in self._known.keys() - found:
-            for event in self._gone(place):
-                yield event
-        self._version = version
-
-    async def _watch(self) -> AsyncIterator[PodEvent]:
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "labelSelector": self._labels,
-            "resourceVersion": self._version,
-            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - jitter is no secret
-        }
-        async for entry in self._api.lines(Request("GET", self._path, query), _SILENCE_SECONDS):
-            kind, body = entry["type"], entry["object"]
-            if kind == "ERROR":
-                # Whatever the server's reason, a fresh list is right; 410 is the usual one.
-                raise Expired(f"the watch on pods ended: {body.get('message', body)}")
-            self._version = body["metadata"]["resourceVersion"]
-            self._pause = _FIRST_PAUSE_SECONDS
-            if kind == "DELETED":
-                for event in self._gone((body["metadata"]["namespace"], body["metadata"]["name"])):
-                    yield event
-            elif kind != "BOOKMARK":
-                yield self._seen(body)
-
-    def _seen(self, pod: Mapping[str, Any]) -> PodEvent:
-        metadata = pod["metadata"]
-        key = AppKey(metadata["namespace"], metadata["labels"][LABEL_APP])
-        self._known[key.namespace, metadata["name"]] = key
-        return PodEvent(key, metadata["name"], pod_state(pod))
-
-    def _gone(self, place: tuple[str, str]) -> list[PodEvent]:
-        key = self._known.pop(place, None)
-        return [PodEvent(key, place[1], None)] if key else []
-
-    async def _back_off(self) -> None:
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
-        self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
+    def _seen(self, pod: Mapping[str, Any]) -> PodEvent | None:
+        """None for a pod that cannot be read: the others are told of all the same."""
+        try:
+            metadata = pod["metadata"]
+            key = AppKey(metadata["namespace"], metadata["labels"][LABEL_APP])
+            event = PodEvent(key, metadata["name"], pod_state(pod))
+        except (KeyError, TypeError, ValueError):
+            log.exception("A pod cannot be read and is passed over")
+            return None
+        self._apps[key.namespace, event.name] = key
+        return event
 
 
 def pod_state(pod: Mapping[str, Any]) -> PodState:

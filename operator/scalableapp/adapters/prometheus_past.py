@@ -103,7 +103,7 @@ class PrometheusPast:
         limits = {key: seconds for key, seconds in apps.items() if seconds is not None}
         if not limits:
             return {}
-        matcher = _matcher(limits)
+        matcher = pods_of(limits)
         failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, step)
         failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
         histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
@@ -124,7 +124,7 @@ class PrometheusPast:
         end = until.timestamp()
         found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
         for kind in sorted(kinds):
-            query = _by_app("sum", KINDS[kind].query(_matcher(apps)), "pod")
+            query = _by_app("sum", KINDS[kind].query(pods_of(apps)), "pod")
             try:
                 answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
             except _NoAnswer as error:
@@ -141,7 +141,7 @@ class PrometheusPast:
             seconds = max(wanted[resource] for wanted in apps.values())
             step = max(_MINUTE_SECONDS, seconds // _MOST_STEPS)
             try:
-                answer = await self._ask(_usage_query(resource, _matcher(apps), step), end - seconds, end, step)
+                answer = await self._ask(_usage_query(resource, pods_of(apps), step), end - seconds, end, step)
             except _NoAnswer as error:
                 return Pasts(problem=error.problem, message=str(error))
             for key, _, at, value in _points(answer, apps):
@@ -174,7 +174,8 @@ def _pieces(start: float, end: float, step: float, steps: int) -> Iterator[tuple
         first = last + step
 
 
-def _matcher(apps: Collection[AppKey]) -> str:
+def pods_of(apps: Collection[AppKey]) -> str:
+    """Matchers for the series of the pods of Deployments by these names."""
     namespaces = "|".join(sorted({key.namespace for key in apps}))
     names = "|".join(sorted({key.name for key in apps}))
     return f'namespace=~"{namespaces}",pod=~"(?:{names})-{_POD}"'
@@ -189,7 +190,7 @@ def _by_app(how: str, per_pod: str, *labels: str) -> str:
 def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
     """Requests per second of each app over `window` seconds, or the number of its pods that have any such series."""
     requests = KINDS[MetricType.REQUESTS_PER_SECOND]._replace(window=window)
-    return _by_app(how, requests.query(_matcher(apps)))
+    return _by_app(how, requests.query(pods_of(apps)))
 
 
 def _usage_query(resource: Resource, matcher: str, step: float) -> str:

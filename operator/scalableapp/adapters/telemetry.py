@@ -1,12 +1,12 @@
 """The operator's own metrics, all of them, and the endpoint that serves them.
 
-Number of series: a few dozen, and two for each ScalableApp (desired and current replicas). Every other label takes
-its values from a fixed set.
+Number of series: some hundred, and about ten for each ScalableApp (telemetry_apps.py). Every other label takes its
+values from a fixed set. tools/metrics_reference.py makes docs/metrics.md of what stands here.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Thread
 from typing import NoReturn
 from wsgiref.simple_server import WSGIServer
@@ -20,19 +20,20 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 import scalableapp
 from scalableapp import errors
-from scalableapp.core.model import AppKey, Decision
-from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot
+from scalableapp.adapters.telemetry_apps import AppsCollector, AppView
+from scalableapp.core.model import DataProblem, Decision
+from scalableapp.ports import Snapshot
 
 _LAG_SECONDS = 1.0
 _TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_OUR_FAULT = "InternalError"
 
 
 class Telemetry:
@@ -42,9 +43,8 @@ class Telemetry:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._deciding: dict[AppKey, tuple[int, int]] = {}
-        self.replicas: Mapping[AppKey, tuple[int, int]] = {}
-        self.registry.register(_Replicas(self))
+        self._apps = AppsCollector()
+        self.registry.register(self._apps)
         self._worst_lag = 0.0
         self._endpoint: tuple[WSGIServer, Thread] | None = None
         build = Info("scalableapp_build", "Version of the operator.", registry=self.registry)
@@ -62,7 +62,15 @@ class Telemetry:
         )
         self._tick_ended = Gauge(
             "scalableapp_last_tick_timestamp_seconds",
-            "Unix time at which the last look at all apps ended; time() minus this is its age.",
+            "Unix time at which the last look at all apps ended well; time() minus this is its age.",
+            registry=self.registry,
+        )
+        self._interval = Gauge(
+            "scalableapp_tick_interval_seconds", "Time between the starts of two looks.", registry=self.registry
+        )
+        self._lease = Gauge(
+            "scalableapp_lease_held",
+            "1 in the operator that acts, 0 in one that waits for the Lease.",
             registry=self.registry,
         )
         self._queue = Gauge(
@@ -79,6 +87,7 @@ class Telemetry:
             ["kind"],
             registry=self.registry,
         )
+        self._failures.labels(_OUR_FAULT)
 
     def _make_metrics_of_apps(self) -> None:
         self._ready = Gauge(
@@ -96,6 +105,8 @@ class Telemetry:
             ["problem"],
             registry=self.registry,
         )
+        for problem in DataProblem:  # from zero on, or rate() would miss the first
+            self._problems.labels(problem.value)
 
     def _make_metrics_of_requests(self) -> None:
         self._requests = Histogram(
@@ -115,23 +126,26 @@ class Telemetry:
 
     def collected(self, snapshot: Snapshot) -> None:
         """Prometheus has answered, or not."""
-        answers: list[PodAnswer | QueryAnswer] = [*snapshot.kinds.values(), *snapshot.queries.values()]
-        for problem in (answer.problem for answer in answers if answer.problem):
+        for problem in _problems(snapshot):
             self._problems.labels(problem.value).inc()
 
-    def decided(self, key: AppKey, decision: Decision) -> None:
+    def decided(self, decision: Decision) -> None:
         """An app was evaluated."""
         self._decisions.labels(decision.reason).inc()
-        self._deciding[key] = (decision.replicas_to, decision.replicas_from)
 
-    def ticked(self, seconds: float, queue_depth: int) -> None:
-        """A look at all apps is over; apps that were not decided on in it are no longer reported."""
+    def acting(self, interval_seconds: float) -> None:
+        """The Lease is ours."""
+        self._lease.set(1)
+        self._interval.set(interval_seconds)
+
+    def ticked(self, seconds: float, queue_depth: int, apps: Sequence[AppView]) -> None:
+        """A look at all apps went well; `apps` are those that exist."""
         self._tick.observe(seconds)
         self._tick_ended.set(time.time())
         self._queue.set(queue_depth)
         self._lag.set(self._worst_lag)
         self._worst_lag = 0.0
-        self.replicas, self._deciding = self._deciding, {}
+        self._apps.views = apps
 
     def readiness(self, counts: Mapping[str, int]) -> None:
         """How many apps are Ready True, False, Unknown."""
@@ -140,7 +154,7 @@ class Telemetry:
 
     def failed(self, error: Exception) -> None:
         """Something went wrong and will be tried again."""
-        kind = type(error).__name__ if isinstance(error, errors.ScalableAppError) else "InternalError"
+        kind = type(error).__name__ if isinstance(error, errors.ScalableAppError) else _OUR_FAULT
         self._failures.labels(kind).inc()
 
     def requested(self, verb: str, code: int, seconds: float) -> None:
@@ -160,6 +174,8 @@ class Telemetry:
 
     def serve(self, port: int) -> int:
         """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
+        # A time stamp beside each counter says nothing that is asked for, and would be a series more.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         try:
             self._endpoint = start_http_server(port, registry=self.registry)
         except OSError as error:
@@ -178,26 +194,13 @@ class Telemetry:
             self._endpoint = None
 
 
-class _Replicas(Collector):
-    """Replicas of the apps of the last tick, so that an app that is gone leaves no series behind."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Names only: asked for when registering, before there are apps."""
-        return iter((self._family("desired", "decided on"), self._family("current", "asked for by the Deployment")))
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Two series for each app."""
-        desired, current = self.describe()
-        for (namespace, app), (to, now) in self._telemetry.replicas.items():
-            desired.add_metric([namespace, app], to)
-            current.add_metric([namespace, app], now)
-        return iter((desired, current))
-
-    @staticmethod
-    def _family(which: str, meaning: str) -> GaugeMetricFamily:
-        return GaugeMetricFamily(
-            f"scalableapp_{which}_replicas", f"Replicas {meaning}, at the last tick.", labels=["namespace", "app"]
-        )
+def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
+    """Of all answers of a tick but those on CPU pressure and throttling, which many clusters do not measure."""
+    asked = [answer.problem for answer in snapshot.kinds.values()]
+    asked += [answer.problem for answer in snapshot.queries.values()]
+    asked += [snapshot.latencies.problem] if snapshot.latencies else []
+    yield from (problem for problem in asked if problem)
+    # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
+    beside = [answer.problem for answer in snapshot.bursts.values()]
+    beside += [snapshot.failures.problem] if snapshot.failures else []
+    yield from (problem for problem in beside if problem not in (None, DataProblem.EMPTY))

@@ -6,6 +6,7 @@ This module is light, so that the command line starts fast; what computes is imp
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,31 +19,11 @@ if TYPE_CHECKING:
     from scalableapp.backtest.session import Case, Outcome
 
 _RIVALS = "hpa,hpa-tuned,keda,kpa,static,oracle"
-_EXAMPLES = """\
-examples:
-  scalableapp backtest app.yaml --trace load.csv
-  scalableapp backtest app.yaml --trace load.csv --compare hpa,oracle --report report.html
-  scalableapp backtest app.yaml --prometheus http://localhost:9090 --app shop/web --since 7d
-"""
 
 
-def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to those of the `scalableapp` command line; it sets `run`."""
-    parser = subparsers.add_parser(
-        "backtest",
-        help="try an app's scaling on a load curve",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    parser.set_defaults(run=run)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("spec", metavar="APP.yaml", type=Path, help="file with the ScalableApp")
-    source = parser.add_mutually_exclusive_group(required=True)
+def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True) -> None:
+    """The command's arguments but the app itself, which is `spec`."""
+    source = parser.add_mutually_exclusive_group(required=source_needed)
     source.add_argument(
         "--trace",
         metavar="FILE.csv",
@@ -67,16 +48,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry the command out; its exit status."""
+    """Carry the command out for the app in the file `options.spec`; its exit status."""
+    return guarded(lambda: _backtest(options))
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """The exit status of work that may lack a library or a file."""
     try:
-        _backtest(options)
+        work()
     except ModuleNotFoundError as error:
         if error.name not in ("numpy", "matplotlib"):
             raise
-        _complain(f"{error.name} is not installed; pip install 'scalableapp[backtest]' brings what back-tests need")
+        complain(f"{error.name} is not installed; pip install 'scalableapp[backtest]' brings what back-tests need")
         return 2
     except (ScalableAppError, OSError) as error:
-        _complain(str(error))
+        complain(str(error))
         return 2
     return 0
 
@@ -89,9 +75,15 @@ def _backtest(options: argparse.Namespace) -> None:
 
         print(sizes_command.run(options))  # noqa: T201 - a command-line tool prints
         return
+    from scalableapp.backtest.appfile import read_app  # noqa: PLC0415 - as above
+
+    finish(options, case_of(options, read_app(options.spec)))
+
+
+def finish(options: argparse.Namespace, case: "Case") -> None:
+    """Run the policies on the case, and print and write what the options ask for."""
     from scalableapp.backtest import progress, session  # noqa: PLC0415 - needs numpy: see the module's docstring
 
-    case = _case(options)
     rivals = [name for name in options.compare.split(",") if name.strip()]
     for note in case.assumed.notes:
         print(f"note: {note}", file=sys.stderr)  # noqa: T201 - a command-line tool prints
@@ -103,13 +95,12 @@ def _backtest(options: argparse.Namespace) -> None:
     print(json.dumps(as_json(case, outcomes), indent=2) if options.json else as_table(outcomes))  # noqa: T201 - as above
 
 
-def _case(options: argparse.Namespace) -> "Case":
-    from scalableapp.backtest.appfile import read_app  # noqa: PLC0415 - see the module's docstring
-    from scalableapp.backtest.assumptions import assume  # noqa: PLC0415 - as above
+def case_of(options: argparse.Namespace, app: "App") -> "Case":
+    """The app on the load that the options name, with the assumptions."""
+    from scalableapp.backtest.assumptions import assume  # noqa: PLC0415 - see the module's docstring
     from scalableapp.backtest.ours import check_replayable  # noqa: PLC0415 - as above
     from scalableapp.backtest.session import Case  # noqa: PLC0415 - as above
 
-    app = read_app(options.spec)
     check_replayable(app.spec)
     trace, capacity, notes = _load(options, app)
     assumed = assume(app.spec, trace, capacity, options.startup_seconds)
@@ -193,5 +184,6 @@ def _positive(text: str) -> float:
     return number
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
+    """Say on standard error what is wrong."""
     print(f"scalableapp backtest: {message}", file=sys.stderr)  # noqa: T201 - a command-line tool prints

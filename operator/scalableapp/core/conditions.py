@@ -1,10 +1,12 @@
 """The conditions of a ScalableApp: one rule each, in the order in which status shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scalableapp.core.gate import Phase
 from scalableapp.core.model import Decision, History
+from scalableapp.core.routing import Exposure
 from scalableapp.core.size_status import SizeState
 from scalableapp.core.vertical import backing_off
 
@@ -27,7 +29,7 @@ class AppState:
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app
     from being as specified; `conflict` names whoever else holds its objects. `pause` says in words why
-    horizontal scaling waits, "" when it does not.
+    horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
     """
 
     generation: int
@@ -42,6 +44,7 @@ class AppState:
     decision: Decision | None = None
     history: History | None = None
     sizes: SizeState | None = None
+    exposure: Exposure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,36 @@ class Condition:
     status: str
     reason: str
     message: str
+
+
+class Abnormal(NamedTuple):
+    """A condition that is not what an app in order has."""
+
+    type: str
+    status: str
+    reason: str
+
+
+_IN_ORDER = {
+    "Ready": "True",
+    "Available": "True",
+    "Exposed": "True",
+    "MetricsAvailable": "True",
+    "ScalingActive": "True",
+    "ScalingLimited": "False",
+    "Paused": "False",
+    "Conflicted": "False",
+    "Sized": "True",
+}
+
+
+def abnormal(entries: Iterable[Mapping[str, str]]) -> tuple[Abnormal, ...]:
+    """Of the conditions in a status, those that an app in order does not have."""
+    return tuple(
+        Abnormal(entry["type"], entry["status"], entry["reason"])
+        for entry in entries
+        if entry["status"] != _IN_ORDER[entry["type"]]
+    )
 
 
 def conditions(state: AppState) -> list[Condition]:
@@ -70,6 +103,8 @@ def _ready(state: AppState) -> Condition:
     available = _available(state)
     if available.status != "True":
         return Condition("Ready", "False", available.reason, available.message)
+    if state.exposure and not state.exposure.accepted:
+        return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
     return Condition("Ready", "True", "InLine", f"Deployed as specified; {available.message}")
 
 
@@ -145,9 +180,17 @@ def _sized(state: AppState) -> Condition | None:
     return Condition("Sized", "True", "InLine", f"pods have {sizes.current}")
 
 
+def _exposed(state: AppState) -> Condition | None:
+    """Only with spec.route: whether an Ingress is served is not told by all controllers."""
+    if state.exposure is None:
+        return None
+    return Condition("Exposed", str(state.exposure.accepted), state.exposure.reason, state.exposure.message)
+
+
 _RULES: tuple[Callable[[AppState], Condition | None], ...] = (
     _ready,
     _available,
+    _exposed,
     _metrics_available,
     _scaling_active,
     _scaling_limited,

@@ -242,7 +242,7 @@ def _memory(when: Schema) -> dict[str, Schema]:
 def _conditions(when: Schema) -> Schema:
     condition = {
         "type": _string(
-            "Ready, Available, MetricsAvailable, ScalingActive, ScalingLimited, Paused, Conflicted or Sized.",
+            "Ready, Available, Exposed, MetricsAvailable, ScalingActive, ScalingLimited, Paused, Conflicted or Sized.",
         ),
         "status": _string("Whether it holds.") | {"enum": ["True", "False", "Unknown"]},
         "observedGeneration": _integer("Generation of the spec it is about.") | {"format": "int64"},

@@ -23,7 +23,8 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def in_line(live: Any, desired: Any) -> bool:
     """Whether everything desired stands in the live object; defaults and additions of others don't matter.
 
-    Lists of maps with a name (containers, env, ports, volumes) are compared by name, all others item by item.
+    Lists of maps that each have a name of their own (containers, env, ports, volumes) are compared by name, all others
+    item by item.
     """
     if isinstance(desired, Mapping):
         return isinstance(live, Mapping) and all(
@@ -35,7 +36,8 @@ def in_line(live: Any, desired: Any) -> bool:
 
 
 def _lists_in_line(live: list[Any], desired: list[Any]) -> bool:
-    if desired and all(isinstance(item, Mapping) and "name" in item for item in desired):
+    named = all(isinstance(item, Mapping) and "name" in item for item in desired)
+    if named and len({item["name"] for item in desired}) == len(desired) > 0:
         by_name = {item.get("name"): item for item in live if isinstance(item, Mapping)}
         return all(in_line(by_name.get(item["name"]), item) for item in desired)
     return len(live) == len(desired) and all(map(in_line, live, desired))

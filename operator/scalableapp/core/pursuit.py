@@ -20,6 +20,7 @@ from scalableapp.core.quality import (
     no_samples,
     pods_with_samples,
     serves,
+    settled_pods,
     too_thin,
 )
 from scalableapp.core.quantity import format_number
@@ -113,7 +114,7 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
-    return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, level))
+    return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, observation))
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -131,10 +132,15 @@ def _slow_share(level: ServiceLevel) -> float | None:
     return share if share is not None and 0 <= share <= 1 else None
 
 
-def _utilisation(spec: ScalableAppSpec, level: ServiceLevel) -> float | None:
-    """CPU used by a pod of what it may use, mean over the pods; None where that is not known."""
-    limit, used = spec.resources.cpu_limit_cores, level.cpu.per_pod.values()
-    if limit is None or level.cpu.problem or not used:
+def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | None:
+    """CPU used by a pod of what it may use, mean over the pods; None where that is not known.
+
+    A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
+    make an app that does next to nothing look full.
+    """
+    limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
+    used = [cpu.per_pod[name] for name in settled_pods(observation) if name in cpu.per_pod]
+    if limit is None or cpu.problem or not used:
         return None
     share = sum(used) / len(used) / limit
     return share if 0 <= share <= _MOST_UTILISATION else None

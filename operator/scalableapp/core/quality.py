@@ -12,6 +12,7 @@ from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)
 CPU_RATE_WINDOW_SECONDS = 60.0
+_CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
 # A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
 SAMPLE_DELAY_SECONDS = 30.0
 _SAMPLE_DELAY = timedelta(seconds=SAMPLE_DELAY_SECONDS)
@@ -87,7 +88,15 @@ def too_thin(metric: Metric, values: Mapping[str, float], observation: Observati
 
 def pods_with_samples(observation: Observation) -> list[str]:
     """Names of the pods that serve for long enough to have a sample, if all goes well."""
-    latest = observation.now - _SAMPLE_DELAY
+    return _serving_since(observation, observation.now - _SAMPLE_DELAY)
+
+
+def settled_pods(observation: Observation) -> list[str]:
+    """Names of the pods that serve for so long that the rate of their CPU holds nothing of their start any more."""
+    return _serving_since(observation, observation.now - _CPU_RATE_WINDOW)
+
+
+def _serving_since(observation: Observation, latest: datetime) -> list[str]:
     return [
         pod.name for pod in observation.pods if serves(pod) and (pod.readiness_changed_at or pod.started_at) <= latest
     ]

@@ -36,7 +36,8 @@ def canonical_quantity(text: str) -> str:
     Rounded up to a thousandth, as the server does for resources. Raises ValueError when `text` is not a quantity.
     """
     value = _parse(text)
-    if "i" in text and abs(value) >= 1024:
+    # Bytes that are no whole Ki lose their suffix, and the server then writes them in powers of ten.
+    if "i" in text and math.ceil(value) % 1024 == 0:
         return _with_suffix(math.ceil(value), 1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))
     return _with_suffix(math.ceil(value * 1000), 1000, ("m", "", "k", "M", "G", "T", "P", "E"))
 

@@ -1,23 +1,33 @@
-"""What the children of a ScalableApp look like: Deployment, Service, Ingress, PodDisruptionBudget; and its Redis.
+"""What the children of a ScalableApp look like: Deployment, Service, Ingress or HTTPRoute, PodDisruptionBudget, Redis.
 
 Values stand here as the API server writes them back, so that drift.in_line holds against the live objects.
 `spec.replicas` never stands here: the scale subresource alone moves it.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from scalableapp.core import redis
+from scalableapp.core.annotations import annotations
 from scalableapp.core.drift import in_line, owned_by, sealed
 from scalableapp.core.model import AppKey
 from scalableapp.core.quantity import canonical_quantity
+from scalableapp.core.routing import (
+    API_VERSIONS,
+    HTTP_ROUTE,
+    INGRESS,
+    SERVICE_PORT,
+    http_route_spec,
+    ingress_spec,
+    kind_of,
+)
+from scalableapp.core.routing_fields import Ingress, Route
 from scalableapp.core.size import Resource, Size, write_size
-from scalableapp.core.spec import CacheBackend, EnvVar, Ingress, LoadBalancing, ScalableAppSpec
+from scalableapp.core.spec import CacheBackend, EnvVar, ScalableAppSpec
 from scalableapp.errors import FieldProblem
 
-__all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted", "url_of"]
+__all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted"]
 
 Manifest = dict[str, Any]
 
@@ -42,8 +52,6 @@ REVISIONS = 3
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
-_LB_METHODS = {LoadBalancing.ROUND_ROBIN: "round_robin", LoadBalancing.LEAST_CONNECTIONS: "least_conn"}
-
 
 @dataclass(frozen=True, slots=True)
 class ClusterFeatures:
@@ -51,12 +59,13 @@ class ClusterFeatures:
 
     `sleep_action`: preStop hooks may be `sleep` (1.30 and later), which needs no program in the image.
     `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
-    `redis_image`: what apps with cache.backend Redis get.
+    `gateway_api`: HTTPRoutes can be made. `redis_image`: what apps with cache.backend Redis get.
     """
 
     pdb_version: Literal["policy/v1", "policy/v1beta1"] | None = None
     sleep_action: bool = False
     resize: bool = False
+    gateway_api: bool = False
     redis_image: str = redis.IMAGE
 
 
@@ -105,8 +114,10 @@ def children(
         _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, features, template)}),
         _owned("v1", "Service", key, uid, {"spec": _service(key)}),
     ]
-    if spec.ingress.enabled:
-        manifests.append(_ingress(key, uid, spec.ingress))
+    if isinstance(spec.front, Ingress):
+        manifests.append(_front(INGRESS, key, uid, ingress_spec(key, spec.front), annotations(spec.front)))
+    if isinstance(spec.front, Route) and features.gateway_api:
+        manifests.append(_front(HTTP_ROUTE, key, uid, http_route_spec(key, spec.front), {}))
     if features.pdb_version:
         manifests.append(_owned(features.pdb_version, "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
     if _has_redis(spec):
@@ -121,10 +132,11 @@ def child_names(key: AppKey) -> tuple[str, ...]:
 
 def unwanted(key: AppKey, spec: ScalableAppSpec, _features: ClusterFeatures) -> tuple[Manifest, ...]:
     """Names of the objects that must not be there, to be deleted when they are ours."""
-    ingress = () if spec.ingress.enabled else (_named("networking.k8s.io/v1", "Ingress", key, key.name),)
+    wanted = kind_of(spec.front)
+    fronts = tuple(_named(version, kind, key, key.name) for kind, version in API_VERSIONS.items() if kind != wanted)
     name = redis.cache_name(key)
     cache = () if _has_redis(spec) else tuple(_named(version, kind, key, name) for version, kind in _REDIS_KINDS)
-    return ingress + cache
+    return fronts + cache
 
 
 def selector(key: AppKey) -> dict[str, str]:
@@ -135,20 +147,6 @@ def selector(key: AppKey) -> dict[str, str]:
 def selector_text(key: AppKey) -> str:
     """The selector as status.selector holds it, for HPA-like readers of the scale subresource."""
     return ",".join(f"{label}={value}" for label, value in selector(key).items())
-
-
-def url_of(spec: ScalableAppSpec, live_ingress: Mapping[str, Any] | None) -> str:
-    """Where the app answers: the ingress host, else the load balancer's address; "" while there is none."""
-    if not spec.ingress.enabled:
-        return ""
-    host = spec.ingress.host or _load_balancer(live_ingress or {})
-    scheme = "https" if spec.ingress.tls_secret_name else "http"
-    return f"{scheme}://{host}{spec.ingress.path}" if host else ""
-
-
-def _load_balancer(live_ingress: Mapping[str, Any]) -> str:
-    points = live_ingress.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
-    return str(points[0].get("hostname") or points[0].get("ip") or "")
 
 
 def _has_redis(spec: ScalableAppSpec) -> bool:
@@ -316,38 +314,14 @@ def _service(key: AppKey) -> Manifest:
     return {
         "type": "ClusterIP",
         "selector": selector(key),
-        "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+        "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
     }
 
 
-def _ingress(key: AppKey, uid: str, ingress: Ingress) -> Manifest:
-    backend = {"service": {"name": key.name, "port": {"name": "http"}}}
-    rule: Manifest = {"http": {"paths": [{"path": ingress.path, "pathType": "Prefix", "backend": backend}]}}
-    tls: Manifest = {"secretName": ingress.tls_secret_name}
-    if ingress.host:
-        rule["host"] = ingress.host
-        tls["hosts"] = [ingress.host]
-    spec = {
-        "ingressClassName": ingress.class_name,
-        "rules": [rule],
-        "tls": [tls] if ingress.tls_secret_name else None,
-    }
-    manifest = _owned("networking.k8s.io/v1", "Ingress", key, uid, {"spec": {k: v for k, v in spec.items() if v}})
-    manifest["metadata"]["annotations"] = _nginx(ingress) | ingress.annotations
+def _front(kind: str, key: AppKey, uid: str, spec: Manifest, noted: dict[str, str]) -> Manifest:
+    manifest = _owned(API_VERSIONS[kind], kind, key, uid, {"spec": spec})
+    manifest["metadata"]["annotations"] = noted
     return manifest
-
-
-def _nginx(ingress: Ingress) -> dict[str, str]:
-    """Settings for F5's NGINX Ingress Controller; other controllers pass over them.
-
-    A request that meets a pod on its way out is tried on another one.
-    """
-    return {
-        "nginx.org/lb-method": _LB_METHODS[ingress.load_balancing],
-        "nginx.org/keepalive": "32",
-        "nginx.org/proxy-next-upstream": "error timeout",
-        "nginx.org/proxy-next-upstream-tries": "3",
-    }
 
 
 def _budget(key: AppKey) -> Manifest:

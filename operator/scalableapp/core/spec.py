@@ -15,6 +15,7 @@ from scalableapp.core.fields import Model, Path, ResourceMap
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.routing_fields import Ingress, Route
 from scalableapp.core.scaling import Mode, Scaling
 from scalableapp.errors import FieldProblem, SpecError
 
@@ -72,41 +73,6 @@ class Health(Model):
     readiness_path: Path = Field("/readyz", description="HTTP path that answers 200 while the pod can serve requests.")
 
 
-class LoadBalancing(StrEnum):
-    """How the ingress spreads requests over pods."""
-
-    ROUND_ROBIN = "RoundRobin"
-    LEAST_CONNECTIONS = "LeastConnections"
-
-
-class Ingress(Model):
-    """The load balancer in front of the app: an Ingress of networking.k8s.io/v1."""
-
-    enabled: bool = Field(True, description="Whether the operator makes an Ingress.")
-    host: str | None = Field(
-        None,
-        max_length=253,
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        description="Host name that leads to the app; without it, every host does.",
-    )
-    path: Path = Field("/", description="Path prefix that leads to the app.")
-    class_name: str | None = Field(
-        None, max_length=253, description="IngressClass that serves it; without it, the cluster's default class."
-    )
-    tls_secret_name: str | None = Field(
-        None,
-        max_length=253,
-        description="TLS Secret (kubernetes.io/tls) in the same namespace; without it, plain HTTP.",
-    )
-    load_balancing: LoadBalancing = Field(
-        LoadBalancing.LEAST_CONNECTIONS,
-        description="How requests are spread over pods. LeastConnections spares pods that are slow or warming up.",
-    )
-    annotations: dict[str, str] = Field(
-        default_factory=dict, max_length=64, description="Further annotations of the Ingress, for your controller."
-    )
-
-
 class CacheBackend(StrEnum):
     """Where the app keeps cached answers."""
 
@@ -158,7 +124,13 @@ class ScalableAppSpec(Model):
         description="Pins the replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
     )
     health: Health = Field(default_factory=Health, description="Liveness and readiness.")
-    ingress: Ingress = Field(default_factory=Ingress, description="Load balancer in front of the app.")
+    ingress: Ingress | None = Field(
+        None, description="Load balancer in front of the app; there without being named, unless route is set."
+    )
+    route: Route | None = Field(
+        None,
+        description="Way to the app through a Gateway, in place of the Ingress; needs the Gateway API in the cluster.",
+    )
     cache: Cache = Field(default_factory=Cache, description="The app's cache.")
     monitoring: Monitoring = Field(default_factory=Monitoring, description="The app's metrics.")
     scaling: Scaling = Field(default_factory=Scaling, description="How the app is scaled.")
@@ -173,6 +145,15 @@ class ScalableAppSpec(Model):
         return env
 
     @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.route and self.ingress and self.ingress.enabled:
+            raise ValueError(
+                "ingress and route are both set, and the app has one way in; "
+                "remove ingress to be reached through the Gateway, or route to be reached through the Ingress"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _something_to_scale_on(self) -> Self:
         unmeasured = not self.scaling.horizontal.metrics and self.scaling.mode is not Mode.VERTICAL
         if unmeasured and "cpu" not in self.resources.requests:
@@ -181,6 +162,14 @@ class ScalableAppSpec(Model):
                 "add a metric, or a CPU request to derive one from"
             )
         return self
+
+    @cached_property
+    def front(self) -> Ingress | Route | None:
+        """What leads to the app from outside: an Ingress, unless something else was asked for."""
+        if self.route:
+            return self.route
+        ingress = self.ingress or Ingress()
+        return ingress if ingress.enabled else None
 
     @property
     def objective(self) -> LatencyObjective | None:

@@ -126,7 +126,7 @@ def newest_recommendation(status: Mapping[str, Any]) -> datetime:
 
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
 # An app that starts is not in trouble: these reasons get no Event.
-_QUIET = {"PodsNotReady", "Deploying"}
+_QUIET = {"PodsNotReady", "Deploying", "RoutePending"}
 
 
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:

@@ -5,15 +5,13 @@ This module is light, so that the command line starts fast; the Kubernetes clien
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from scalableapp.core.model import AppKey
-from scalableapp.errors import Rejected, ScalableAppError
+from scalableapp.console import arguments
+from scalableapp.console.output import TABLE, WIDE, for_programs, paint_for
 
 if TYPE_CHECKING:
     from scalableapp.explain.account import Account
@@ -25,36 +23,33 @@ examples:
   kubectl scalableapp explain -n shop web --watch
 """
 _WATCH_SECONDS = 2.0
-_TIMEOUT_SECONDS = 10.0
-EXIT_FAILED = 1
+_FEW_EVENTS, _MANY_EVENTS = 10, 100
 
 
-def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(subparsers: Any) -> None:
     """Add the command to those of the `scalableapp` command line; it sets `run`."""
-    parser = subparsers.add_parser(
+    parser = arguments.command(
+        subparsers,
         "explain",
-        help="tell why an app in the cluster has the replicas it has",
-        description="Tells what was measured, what each rule made of it, what limits it, and what comes next and when.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "tell why an app in the cluster has the replicas it has",
+        "Tells what was measured, what each rule made of it, what limits it, and what comes next and when.",
+        _EXAMPLES,
     )
-    parser.add_argument("app", metavar="[NAMESPACE/]NAME", help="the ScalableApp")
-    parser.add_argument("-n", "--namespace", help="its namespace; default: that of the context")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, or ~/.kube/config")
-    parser.add_argument("--context", help="context of the kubeconfig; default: the current one")
-    parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text", help="default: text")
+    arguments.add_app(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("text", TABLE, WIDE, "json", "yaml"),
+        default="text",
+        help=f"default: text, also called table; wide has up to {_MANY_EVENTS} Events instead of {_FEW_EVENTS}",
+    )
     parser.add_argument("-w", "--watch", action="store_true", help="tell it again whenever it changes, until Ctrl-C")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry the command out; its exit status."""
-    try:
-        asyncio.run(_explain(options, sys.stdout))
-    except ScalableAppError as error:
-        print(f"scalableapp explain: {error}", file=sys.stderr)  # noqa: T201 - a command-line tool prints
-        return EXIT_FAILED
-    return 0
+    return arguments.run("explain", lambda: _explain(options, sys.stdout))
 
 
 async def _explain(options: argparse.Namespace, out: TextIO) -> None:
@@ -68,51 +63,31 @@ async def _explain(options: argparse.Namespace, out: TextIO) -> None:
 
 async def _accounts(options: argparse.Namespace) -> "AsyncIterator[Account]":
     """The account once, or again and again with --watch; there a cluster that is away for a moment is waited for."""
-    from scalableapp.adapters.kube_api import KubeApi  # noqa: PLC0415 - see the module's docstring
-    from scalableapp.adapters.kubeconfig import access  # noqa: PLC0415 - as above
+    from scalableapp.console.cluster import connected  # noqa: PLC0415 - see the module's docstring
     from scalableapp.errors import Unavailable  # noqa: PLC0415 - as above
     from scalableapp.explain.account import account  # noqa: PLC0415 - as above
     from scalableapp.explain.reader import read  # noqa: PLC0415 - as above
 
-    way = await access(options.kubeconfig, options.context)
-    key = _key(options.app, options.namespace, way.namespace)
-    api = KubeApi(way.configuration, timeout_seconds=_TIMEOUT_SECONDS)
+    most_events = _MANY_EVENTS if options.output == WIDE else _FEW_EVENTS
     told = False
-    try:
+    async with connected(options) as connection:
+        key = arguments.app_key(options.app, options.namespace, connection.namespace)
         while True:
             try:
-                yield account(await read(api, key))
+                yield account(await read(connection.api, key, most_events))
                 told = True
             except Unavailable as error:
                 if not told:
                     raise
-                print(f"scalableapp explain: {error}", file=sys.stderr)  # noqa: T201 - as above
+                arguments.complain("explain", error)
             if not options.watch:
                 return
             await asyncio.sleep(_WATCH_SECONDS)
-    finally:
-        await api.close()
-
-
-def _key(app: str, namespace: str | None, usual_namespace: str) -> AppKey:
-    """Raises Rejected where the arguments do not name one app."""
-    before, slash, name = app.rpartition("/")
-    if slash and namespace and before != namespace:
-        raise Rejected(f"{app} is in namespace {before}, but --namespace is {namespace}; leave one of them out")
-    parts = AppKey(before or namespace or usual_namespace, name)
-    if "/" in before or (slash and not before) or not name:
-        raise Rejected(f"{app!r} names no app; write NAMESPACE/NAME, as in shop/web")
-    return parts
 
 
 def _formatted(told: "Account", form: str, out: TextIO) -> str:
-    if form == "json":
-        return json.dumps(told, indent=2, ensure_ascii=False)
-    if form == "yaml":
-        import yaml  # noqa: PLC0415 - see the module's docstring
+    if text := for_programs(told, form):
+        return text
+    from scalableapp.explain.text import as_text  # noqa: PLC0415 - see the module's docstring
 
-        return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=10_000)).rstrip()
-    from scalableapp.explain.text import COLOURS, PLAIN, as_text  # noqa: PLC0415 - as above
-
-    coloured = out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return as_text(told, datetime.now(UTC), COLOURS if coloured else PLAIN)
+    return as_text(told, datetime.now(UTC), paint_for(out))

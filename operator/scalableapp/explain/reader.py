@@ -4,16 +4,15 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
+from scalableapp.console.cluster import TRIES, mended
 from scalableapp.core.explain import duration
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION
-from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
+from scalableapp.errors import ClusterError, NotFound
 from scalableapp.ports import Manifest
 
-# What a terminal holds; the API server keeps Events for an hour.
-_MOST_EVENTS = 10
+# The API server keeps Events for an hour.
 _LISTED_EVENTS = 500
-_TRIES = 2
 # Of the operator as manifests/ install it. Where it is elsewhere, or may not be read, nothing is said of it.
 _LEASE = "/apis/coordination.k8s.io/v1/namespaces/scalableapp-system/leases/scalableapp-operator"
 # The operator renews its Lease every few seconds.
@@ -28,29 +27,29 @@ class Found(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-async def read(api: KubeApi, key: AppKey) -> Found:
-    """What there is to tell of the app. Raises ClusterError that says what is missing, and what to do."""
-    path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}"
+async def read(api: KubeApi, key: AppKey, most_events: int = 10) -> Found:
+    """What there is to tell of the app, its newest Events with it. Raises ClusterError that says what is missing."""
+    app = await read_app(api, key)
+    notes = await silence(api, datetime.now(UTC))
     try:
-        app = await api.ask(Request("GET", path), tries=_TRIES)
-    except NotFound as error:
-        raise await _missing(api, key) from error
-    except Denied as error:
-        raise Rejected(
-            f"{error.answer}; kubectl auth can-i get scalableapps -n {key.namespace} asks the same, and the role "
-            "scalableapp-view (or view) grants it"
-        ) from error
-    except Unavailable as error:
-        raise Unavailable(f"{error}; look whether kubectl reaches the cluster with the same context") from error
-    notes = await _silence(api, datetime.now(UTC))
-    try:
-        return Found(app, await _events(api, key.namespace, app["metadata"]["uid"]), notes)
+        return Found(app, (await events_of(api, app))[-most_events:], notes)
     except ClusterError as error:
         why = error.answer if isinstance(error, Denied) else error
         return Found(app, notes=(*notes, f"Events could not be read: {why}"))
 
 
-async def _silence(api: KubeApi, now: datetime) -> tuple[str, ...]:
+async def read_app(api: KubeApi, key: AppKey) -> Manifest:
+    """The ScalableApp. Raises ClusterError that says what is missing, and what to do."""
+    path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}"
+    try:
+        return await api.ask(Request("GET", path), tries=TRIES)
+    except NotFound as error:
+        raise await missing(api, f"no ScalableApp {key}") from error
+    except ClusterError as error:
+        raise mended(error, "get", "scalableapps", f"-n {key.namespace}", "scalableapp-view (or view)") from error
+
+
+async def silence(api: KubeApi, now: datetime) -> tuple[str, ...]:
     """What to know when the operator does not run: then all else is what it said last."""
     try:
         renewed = (await api.ask(Request("GET", _LEASE), tries=1))["spec"]["renewTime"]
@@ -66,20 +65,23 @@ async def _silence(api: KubeApi, now: datetime) -> tuple[str, ...]:
     return (note,)
 
 
-async def _missing(api: KubeApi, key: AppKey) -> NotFound:
+async def missing(api: KubeApi, what: str) -> NotFound:
+    """The error for "no ScalableApp shop/web": the kind may be missing as a whole."""
     try:
-        await api.ask(Request("GET", f"/apis/{API_VERSION}"), tries=_TRIES)
+        await api.ask(Request("GET", f"/apis/{API_VERSION}"), tries=TRIES)
     except NotFound:
         return NotFound("The cluster knows no ScalableApps; install the kind first: kubectl apply -f crds/")
     except ClusterError:
         pass  # then the cluster has told enough already
-    return NotFound(f"There is no ScalableApp {key}; kubectl get scalableapps --all-namespaces lists those there are")
+    return NotFound(f"There is {what}; kubectl get scalableapps --all-namespaces lists those there are")
 
 
-async def _events(api: KubeApi, namespace: str, uid: str) -> tuple[Manifest, ...]:
-    query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": str(_LISTED_EVENTS)}
-    listed = await api.ask(Request("GET", f"/api/v1/namespaces/{namespace}/events", query), tries=_TRIES)
-    return tuple(sorted(listed.get("items") or (), key=_last_seen)[-_MOST_EVENTS:])
+async def events_of(api: KubeApi, app: Manifest) -> tuple[Manifest, ...]:
+    """The Events about a ScalableApp, oldest first. Raises ClusterError."""
+    metadata = app["metadata"]
+    query = {"fieldSelector": f"involvedObject.uid={metadata['uid']}", "limit": str(_LISTED_EVENTS)}
+    listed = await api.ask(Request("GET", f"/api/v1/namespaces/{metadata['namespace']}/events", query), tries=TRIES)
+    return tuple(sorted(listed.get("items") or (), key=_last_seen))
 
 
 def _last_seen(event: Manifest) -> datetime:

@@ -1,18 +1,15 @@
 """An account as people read it. Messages stand as they are, one to a line, so that they can be searched for."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from scalableapp.console.output import PLAIN, Paint
+from scalableapp.console.output import table as _table
 from scalableapp.core.explain import clock, count, duration
 from scalableapp.explain.account import Account
 
-Paint = Mapping[str, str]
-# ANSI's select-graphic-rendition codes, and none of them.
-COLOURS: Paint = {"title": "\x1b[1m", "good": "\x1b[32m", "bad": "\x1b[31m", "dim": "\x1b[2m", "end": "\x1b[0m"}
-PLAIN: Paint = dict.fromkeys(COLOURS, "")
-
 # The status of a condition in which nobody has to do anything.
-_FINE = {"Ready": "True", "Available": "True", "MetricsAvailable": "True", "ScalingActive": "True", "Sized": "True"}
+_FINE = dict.fromkeys(("Ready", "Available", "Exposed", "MetricsAvailable", "ScalingActive", "Sized"), "True")
 
 
 def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:
@@ -112,13 +109,3 @@ def _moment(text: str, now: datetime) -> str:
     except ValueError:
         return text
     return f"{clock(at, now)} ({duration((now - at).total_seconds())} ago)"
-
-
-def _table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows with their columns in line; the last one is as long as it is."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    return [
-        "  ".join((*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1])).rstrip()
-        for row in rows
-    ]

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from scalableapp.adapters import podwatch
+from scalableapp.adapters import watch
 from scalableapp.adapters.kube_api import KubeApi
-from scalableapp.adapters.podwatch import Listed, PodEvent, PodWatch, pod_state
+from scalableapp.adapters.podwatch import PodEvent, PodWatch, pod_state
+from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey
 from tests.unit.adapters.canned import ApiServer, Asked, Handler, Refusal
 
@@ -18,8 +19,8 @@ WEB = AppKey("shop", "web")
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(podwatch, "_LONGEST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(podwatch, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_FIRST_PAUSE_SECONDS", 0.01)
 
 
 def pod(name: str, phase: str = "Running", version: int = 1) -> dict[str, Any]:
@@ -152,7 +153,7 @@ async def test_a_list_that_fails_is_tried_again(server: ApiServer, api: KubeApi)
 async def test_a_connection_that_went_silent_is_left(
     server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(podwatch, "_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "_SILENCE_SECONDS", 0.1)
     script = Script(server, [listed()], [stream(stays=True), stream(("ADDED", pod("a")), stays=True)])
     assert told(await first(api, 2)) == ["listed", "a Running"]
     assert script.watched_from == ["10", "10"]

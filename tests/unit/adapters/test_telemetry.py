@@ -9,10 +9,13 @@ import requests
 
 import scalableapp
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.adapters.telemetry_apps import AppView
+from scalableapp.core.conditions import Abnormal
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import AppKey, DataProblem, Decision
+from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport
+from scalableapp.core.size import Amount, Size
 from scalableapp.errors import ScalableAppError, Unavailable
-from scalableapp.ports import PodAnswer, QueryAnswer, Snapshot
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 WEB = AppKey("shop", "web")
@@ -26,33 +29,80 @@ def telemetry() -> Iterator[Telemetry]:
     telemetry.close()
 
 
-def decision(reason: str = "DesiredWithinRange", now: int = 2, to: int = 3) -> Decision:
-    return Decision(at=NOW, replicas_from=now, replicas_to=to, reason=reason, message="", steps=())
+def decision(reason: str = "DesiredWithinRange", *metrics: MetricReport) -> Decision:
+    return Decision(at=NOW, replicas_from=2, replicas_to=3, reason=reason, message="", steps=(), metrics=metrics)
+
+
+def view(decided: Decision | None, *abnormal: Abnormal, budget: float | None = None) -> AppView:
+    return AppView(WEB, decided, (2, 1), (1, 8), budget, abnormal)
 
 
 def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
     return telemetry.registry.get_sample_value(name, labels)
 
 
-def test_replicas_of_each_app_are_shown_after_the_tick(telemetry: Telemetry) -> None:
-    telemetry.decided(WEB, decision())
-    telemetry.ticked(0.1, queue_depth=4)
-    assert value(telemetry, "scalableapp_current_replicas", **LABELS) == 2
-    assert value(telemetry, "scalableapp_desired_replicas", **LABELS) == 3
+def test_replicas_and_bounds_of_each_app_are_shown_after_the_tick(telemetry: Telemetry) -> None:
+    telemetry.ticked(0.1, 4, [view(decision())])
+    shown = {
+        name: value(telemetry, f"scalableapp_{name}_replicas", **LABELS)
+        for name in ("desired", "current", "ready", "min", "max")
+    }
+    assert shown == {"desired": 3, "current": 2, "ready": 1, "min": 1, "max": 8}
+    assert value(telemetry, "scalableapp_last_decision_timestamp_seconds", **LABELS) == NOW.timestamp()
     assert value(telemetry, "scalableapp_work_queue_depth") == 4
     assert value(telemetry, "scalableapp_tick_duration_seconds_count") == 1
 
 
 def test_an_app_that_is_gone_leaves_no_series_behind(telemetry: Telemetry) -> None:
-    telemetry.decided(WEB, decision())
-    telemetry.ticked(0.1, 0)
-    telemetry.ticked(0.1, 0)
-    assert value(telemetry, "scalableapp_current_replicas", **LABELS) is None
+    telemetry.ticked(0.1, 0, [view(decision(), Abnormal("Ready", "False", "ApplyFailed"))])
+    telemetry.ticked(0.1, 0, [])
+    samples = [sample for family in telemetry.registry.collect() for sample in family.samples]
+    assert not [sample for sample in samples if "app" in sample.labels]
+
+
+def test_an_app_that_cannot_be_decided_on_shows_what_is_known_of_it(telemetry: Telemetry) -> None:
+    refused = Abnormal("Ready", "False", "InvalidSpec")
+    telemetry.ticked(0.1, 0, [AppView(WEB, None, None, None, None, (refused,))])
+    (sample,) = [
+        sample for family in telemetry.registry.collect() for sample in family.samples if "app" in sample.labels
+    ]
+    assert sample.name == "scalableapp_condition"
+    assert sample.labels == {**LABELS, "type": "Ready", "status": "False", "reason": "InvalidSpec"}
+
+
+def test_metrics_are_shown_in_base_units_and_not_at_all_when_unknown(telemetry: Telemetry) -> None:
+    cpu, queue = MetricReport("CPU", "450m", "300m", 3), MetricReport("queue", "<unknown>", "1k", None)
+    latency, odd = MetricReport("Latency", "120ms", "250ms", 2), MetricReport("odd", "1 parsec", "?", 2)
+    telemetry.ticked(0.1, 0, [view(decision("x", cpu, queue, latency, odd))])
+    name = "scalableapp_metric_value"
+    assert value(telemetry, name, **LABELS, metric="CPU") == 0.45
+    assert value(telemetry, name, **LABELS, metric="Latency") == 0.12
+    assert value(telemetry, name, **LABELS, metric="queue") is None
+    assert value(telemetry, name, **LABELS, metric="odd") is None
+    assert value(telemetry, "scalableapp_metric_target", **LABELS, metric="queue") == 1000
+
+
+def test_sizes_are_shown_in_the_modes_that_decide_on_them(telemetry: Telemetry) -> None:
+    small, large = Size(Amount(0.1), Amount(2**26)), Size(Amount(0.4))
+    telemetry.ticked(0.1, 0, [view(decision())._replace(size=small, recommended=large)])
+    shown = {
+        (name, size): value(telemetry, f"scalableapp_pod_{name}", **LABELS, size=size)
+        for name in ("cpu_request_cores", "memory_request_bytes")
+        for size in ("current", "recommended")
+    }
+    assert list(shown.values()) == [0.1, 0.4, 2**26, None]
+
+
+def test_the_operator_that_acts_says_so(telemetry: Telemetry) -> None:
+    assert value(telemetry, "scalableapp_lease_held") == 0
+    telemetry.acting(5.0)
+    assert value(telemetry, "scalableapp_lease_held") == 1
+    assert value(telemetry, "scalableapp_tick_interval_seconds") == 5
 
 
 def test_decisions_are_counted_by_reason(telemetry: Telemetry) -> None:
     for reason in ("Paused", "DesiredWithinRange", "Paused"):
-        telemetry.decided(WEB, decision(reason))
+        telemetry.decided(decision(reason))
     assert value(telemetry, "scalableapp_decisions_total", reason="Paused") == 2
 
 
@@ -63,6 +113,15 @@ def test_bad_data_is_counted_by_problem(telemetry: Telemetry) -> None:
     )
     assert value(telemetry, "scalableapp_data_problems_total", problem="StaleData") == 2
     assert value(telemetry, "scalableapp_data_problems_total", problem="NoData") == 1
+    assert value(telemetry, "scalableapp_data_problems_total", problem="PrometheusUnreachable") == 0
+
+
+def test_of_answers_beside_the_metrics_only_those_that_should_be_there_are_missed(telemetry: Telemetry) -> None:
+    empty, down = PodAnswer({}, DataProblem.EMPTY), PodAnswer({}, DataProblem.UNREACHABLE)
+    latencies = LatencyAnswer({}, DataProblem.EMPTY)
+    telemetry.collected(Snapshot(NOW, bursts={20: empty, 10: down}, latencies=latencies, failures=empty))
+    assert value(telemetry, "scalableapp_data_problems_total", problem="NoData") == 1
+    assert value(telemetry, "scalableapp_data_problems_total", problem="PrometheusUnreachable") == 1
 
 
 @pytest.mark.parametrize(
@@ -96,7 +155,7 @@ async def test_a_blocked_event_loop_shows(telemetry: Telemetry, monkeypatch: pyt
     with pytest.raises(RuntimeError):  # the clock has run out: StopIteration in a coroutine
         await asyncio.wait_for(telemetry.measure_lag(), 5)
     monkeypatch.undo()
-    telemetry.ticked(0.1, 0)
+    telemetry.ticked(0.1, 0, [])
     assert value(telemetry, "scalableapp_event_loop_lag_seconds") == 1.5
 
 
@@ -118,10 +177,7 @@ def test_a_busy_port_is_named_with_its_setting(telemetry: Telemetry) -> None:
         Telemetry().serve(port)
 
 
-def test_every_metric_of_ours_has_a_help_text_and_a_base_unit(telemetry: Telemetry) -> None:
-    telemetry.decided(WEB, decision())
-    telemetry.ticked(0.1, 0)
-    ours = [family for family in telemetry.registry.collect() if family.name.startswith("scalableapp_")]
-    assert len(ours) >= 13
-    assert all(family.documentation.endswith(".") for family in ours)
-    assert not [family.name for family in ours if family.name.endswith(("_ms", "_milliseconds", "_minutes"))]
+def test_the_readiness_probes_page_is_one_metric(telemetry: Telemetry) -> None:
+    port = telemetry.serve(0)
+    text = requests.get(f"http://127.0.0.1:{port}/metrics?name[]=scalableapp_build_info", timeout=5).text
+    assert [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")] == ["scalableapp_build_info"]

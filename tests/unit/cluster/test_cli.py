@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_with
 
 
-@pytest.mark.parametrize("verb", ["up", "load", "status", "down"])
+@pytest.mark.parametrize("verb", ["up", "load", "images", "status", "down"])
 def test_the_help_names_every_verb(verb: str) -> None:
     assert f"    {verb} " in cli.parser().format_help()
 
@@ -34,6 +34,7 @@ def test_the_help_names_every_verb(verb: str) -> None:
         (["up"], "up"),
         (["up", "--existing"], "up_existing"),
         (["load"], "load"),
+        (["images"], "build_images"),
         (["load", "--existing"], "load_existing"),
         (["down"], "down everything=False"),
         (["down", "--all"], "down everything=True"),
@@ -44,7 +45,7 @@ def test_each_verb_runs_its_command(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], called: str
 ) -> None:
     calls: list[str] = []
-    for name in ("up", "up_existing", "load", "load_existing"):
+    for name in ("up", "up_existing", "load", "load_existing", "build_images"):
         monkeypatch.setattr(commands, name, lambda name=name: calls.append(name))
     monkeypatch.setattr(commands, "down", lambda *, everything: calls.append(f"down everything={everything}"))
     assert run(*arguments) == 0

@@ -13,7 +13,7 @@ from scalableapp.core.model import DataProblem, Decision, History, Observation, 
 from scalableapp.core.objective import Sample, Surplus
 from scalableapp.core.pursuit import pursue, relearned
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
-from tests.unit.core.build import CPU, NOW, RPS, observe, per_pod, pods
+from tests.unit.core.build import CPU, NOW, RPS, ago, observe, per_pod, pod, pods
 
 OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}, "badMinutesPercent": 0.5}
 GOOD, BAD = 0.004, 0.3
@@ -210,6 +210,22 @@ def test_cpu_that_is_nearly_used_up_caps_what_a_pod_is_trusted_with() -> None:
     calm, hot = (capacity(spec, share) for share in (0.1, 0.9))
     assert calm > 20
     assert hot == pytest.approx(20 * 0.85 / 0.9, rel=0.01)
+
+
+def test_cpu_of_a_pod_that_has_only_just_started_is_its_start_and_no_load() -> None:
+    spec = app(objective=OBJECTIVE)  # 1 core at most
+    young = [pod(0, readiness_changed_at=ago(59)), pod(1, readiness_changed_at=ago(20))]
+    grown = [pod(0, readiness_changed_at=ago(60)), pod(1, readiness_changed_at=ago(20))]
+    idle, full = (
+        pursue(spec, seen(load=2.0, slow=0.0, cpu=1.0, current=2, pods=ready), History(), Startups())
+        for ready in (young, grown)
+    )
+    assert idle is not None
+    assert idle.plan is not None
+    assert full is not None
+    assert full.plan is not None
+    assert idle.plan.capacity > 1.0
+    assert full.plan.capacity == pytest.approx(0.85)
 
 
 def capacity(spec: ScalableAppSpec, share: float) -> float:

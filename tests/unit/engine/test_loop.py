@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from scalableapp import loop as loop_module
+from scalableapp.adapters.telemetry_apps import AppView
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.loop import STALLED_INTERVALS
+from scalableapp.record import AppRecord
 from tests.unit.engine.world import SPEC, START, World
 
 
@@ -86,7 +88,50 @@ async def test_a_tick_that_fails_is_counted_and_followed_by_the_next(world: Worl
 
     world.metrics.collect = failing  # type: ignore[method-assign, assignment]
     await world.loop._guarded_tick()
-    assert world.telemetry.told == ["failed", "ticked"]
+    assert world.telemetry.told == ["failed"]
+
+
+async def test_after_a_tick_the_metrics_tell_of_each_app_what_its_status_tells(world: World) -> None:
+    await world.running(spec={**SPEC, "scaling": {"paused": True, "horizontal": {"minReplicas": 2, "maxReplicas": 7}}})
+    (view,) = list(world.loop._views())
+    assert (view.counts, view.bounds, view.budget) == ((1, 1), (2, 7), None)
+    assert view.decision
+    assert ("Paused", "True", "Paused") in view.abnormal
+    assert "Ready" not in {condition.type for condition in view.abnormal}
+
+
+async def test_an_app_that_cannot_be_told_of_keeps_no_other_from_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = await world.running("broken"), await world.running("other")
+    told = loop_module._view
+
+    def failing(record: AppRecord, now: datetime) -> AppView:
+        if record.key == broken:
+            raise ZeroDivisionError
+        return told(record, now)
+
+    monkeypatch.setattr(loop_module, "_view", failing)
+    assert [view.key for view in world.loop._views()] == [other]
+
+
+async def test_an_app_whose_spec_is_refused_is_told_of_too(world: World) -> None:
+    world.create(spec={"image": "", "scaling": {}})
+    await world.settle()
+    (view,) = list(world.loop._views())
+    assert (view.decision, view.counts, view.bounds) == (None, None, None)
+    assert ("Ready", "False", "InvalidSpec") in view.abnormal
+
+
+@pytest.mark.parametrize(("mode", "bounds", "budget"), [("Vertical", None, None), ("Horizontal", (1, 10), 0.005)])
+async def test_bounds_and_budget_are_told_where_the_app_is_scaled_by_them(
+    world: World, mode: str, bounds: tuple[int, int] | None, budget: float | None
+) -> None:
+    objective = {"latency": {"seconds": 0.25}}
+    horizontal = {} if mode == "Vertical" else {"horizontal": {"objective": objective}}
+    await world.running(spec={"image": "web:1", "scaling": {"mode": mode, **horizontal}})
+    (view,) = list(world.loop._views())
+    assert (view.bounds, view.budget) == (bounds, budget)
 
 
 class Steps:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scalableapp import upkeep as upkeep_module
-from scalableapp.adapters.podwatch import Listed, PodEvent
+from scalableapp.adapters.podwatch import PodEvent
+from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import API_VERSION, ClusterFeatures
 from scalableapp.errors import Unavailable

@@ -4,13 +4,14 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from scalableapp.console.output import COLOURS
 from scalableapp.core.conditions import AppState
 from scalableapp.core.decide import decide
 from scalableapp.core.model import Decision
 from scalableapp.core.status import build_status
 from scalableapp.explain.account import account
 from scalableapp.explain.reader import Found
-from scalableapp.explain.text import COLOURS, as_text
+from scalableapp.explain.text import as_text
 from tests.unit.core.build import NOW, app, observe, past
 
 METADATA = {"namespace": "shop", "name": "web", "uid": "uid-web", "generation": 3}

@@ -110,17 +110,21 @@ class Proxy:
         ports = Ports(*(f"127.0.0.1:{port}" for port in (self.http_port, self.https_port, self.health_port)))
         self.nginx = Nginx(folder, ports)
 
-    def serve(self, pods: list[Pod], method: str = "round_robin", **changes: Any) -> None:
-        route = {"ingress": "shop/web", "backend": "web", "method": method}
+    def serve(
+        self, pods: list[Pod], method: str = "round_robin", settings: dict[str, Any] | None = None, **changes: Any
+    ) -> None:
+        route = {"ingress": "shop/web", "backend": "web", "method": method, **(settings or {})}
         hosts = {"a.test": {"exact": {}, "prefixes": [["", route]]}}
         backends = {"web": [pod.address for pod in pods]}
         self.nginx.take(json.dumps({"hosts": hosts, "backends": backends, "certificates": {}, **changes}))
 
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=WAIT_SECONDS)
+    def connect(self, client: str = "127.0.0.1") -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=WAIT_SECONDS, source_address=(client, 0))
 
-    def ask(self, path: str = "/", host: str = "a.test", method: str = "GET", **headers: str) -> tuple[int, Any]:
-        connection = self.connect()
+    def ask(
+        self, path: str = "/", host: str = "a.test", method: str = "GET", client: str = "127.0.0.1", **headers: str
+    ) -> tuple[int, Any]:
+        connection = self.connect(client)
         try:
             return ask(connection, path, host, method, **headers)
         finally:

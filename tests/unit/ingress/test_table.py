@@ -179,6 +179,73 @@ def test_the_balancing_method_is_an_annotation(annotation: str, method: str, pro
     assert reasons(chosen) == problems
 
 
+LIMIT = {"nginx.org/limit-req-rate": "10r/s"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "limit"),
+    [
+        pytest.param({}, {"rate": 10, "burst": 0, "delay": 0, "code": 429}, id="rate-alone"),
+        pytest.param({"rate": "30r/m"}, {"rate": 0.5}, id="per-minute"),
+        pytest.param({"burst": "20", "no-delay": "true"}, {"burst": 20, "delay": 20}, id="burst-at-once"),
+        pytest.param({"burst": "20", "delay": "5"}, {"burst": 20, "delay": 5}, id="burst-in-part-at-once"),
+        pytest.param({"reject-code": "503"}, {"code": 503}, id="code"),
+        pytest.param({"key": "${binary_remote_addr}", "scale": "true", "zone-size": "1m"}, {}, id="as-it-is-here"),
+    ],
+)
+def test_a_rate_limit_is_read_from_annotations(annotations: dict[str, str], limit: dict[str, Any]) -> None:
+    limited = ingress(annotations=LIMIT | {f"nginx.org/limit-req-{name}": value for name, value in annotations.items()})
+    found = table(limited)["hosts"]["a.test"]["prefixes"][0][1]["limit"]
+    assert found["zone"] == "shop/web"
+    assert limit.items() <= found.items()
+    assert reasons(limited) == []
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        pytest.param({"rate": "10"}, id="rate"),
+        pytest.param({"rate": "0r/s"}, id="no-rate"),
+        pytest.param({"burst": "-1"}, id="burst"),
+        pytest.param({"no-delay": "yes"}, id="no-delay"),
+        pytest.param({"reject-code": "200"}, id="code"),
+        pytest.param({"key": "${http_x_user}"}, id="key"),
+        pytest.param({"dry-run": "true"}, id="not-known"),
+    ],
+)
+def test_a_rate_limit_that_cannot_be_done_is_told(annotations: dict[str, str]) -> None:
+    limited = ingress(annotations=LIMIT | {f"nginx.org/limit-req-{name}": value for name, value in annotations.items()})
+    assert table(limited)["backends"]["shop/web:80"], "the rest of it is served"
+    assert reasons(limited) == [("web", "BadAnnotation")]
+
+
+def test_no_connection_is_kept_where_that_is_asked_for() -> None:
+    routes = [
+        table(ingress(annotations={"nginx.org/keepalive": number}))["hosts"]["a.test"]["prefixes"][0][1]
+        for number in ("0", "32")
+    ]
+    assert ["close" in found for found in routes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "tls", "redirected"),
+    [
+        pytest.param({}, [{"hosts": ["A.test"], "secretName": "cert"}], True, id="by-default"),
+        pytest.param(
+            {"nginx.org/ssl-redirect": "false"}, [{"hosts": ["a.test"], "secretName": "cert"}], False, id="off"
+        ),
+        pytest.param({}, [{"hosts": ["b.test"], "secretName": "cert"}], False, id="another-host"),
+        pytest.param({}, [{"hosts": ["a.test"], "secretName": "gone"}], False, id="no-certificate"),
+        pytest.param({"nginx.org/ssl-redirect": "true"}, [], False, id="no-tls"),
+    ],
+)
+def test_plain_http_is_redirected_where_there_is_a_certificate(
+    annotations: dict[str, str], tls: list[Any], redirected: bool
+) -> None:
+    content = table(ingress(annotations=annotations, tls=tls), secrets=[tls_secret()])
+    assert content["hosts"]["a.test"]["prefixes"][0][1].get("redirect", False) is redirected
+
+
 def test_a_default_backend_takes_what_no_rule_does() -> None:
     fallback = ingress("fallback", rules=[], defaultBackend=backend("lone", number=8080))
     everywhere = ingress("web", path("/app"), host="")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scalableapp.core.drift import in_line, owned_by
 from scalableapp.core.model import AppKey
 from scalableapp.core.quantity import canonical_quantity, parse_quantity
-from scalableapp.core.resources import ClusterFeatures, children, name_problem, unwanted, url_of
+from scalableapp.core.resources import ClusterFeatures, children, name_problem, unwanted
+from scalableapp.core.routing import url_of
 from scalableapp.core.spec import parse_spec
 
 KEY = AppKey("shop", "cart")
@@ -180,21 +181,6 @@ def test_a_bare_ingress_leaves_class_host_and_tls_to_the_cluster() -> None:
     assert "host" not in spec["rules"][0]
 
 
-@pytest.mark.parametrize(
-    ("wish", "method"), [("RoundRobin", "round_robin"), ("LeastConnections", "least_conn")], ids=str
-)
-def test_load_balancing_becomes_nginx_own_annotation(wish: str, method: str) -> None:
-    annotations = made(ingress={"loadBalancing": wish})["Ingress"]["metadata"]["annotations"]
-    assert annotations["nginx.org/lb-method"] == method
-    assert annotations["nginx.org/keepalive"] == "32"
-
-
-def test_the_users_annotations_win() -> None:
-    mine = {"nginx.org/keepalive": "8", "team": "shop"}
-    annotations = made(ingress={"annotations": mine})["Ingress"]["metadata"]["annotations"]
-    assert mine.items() <= annotations.items()
-
-
 def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
     assert "Ingress" not in made(ingress={"enabled": False})
@@ -215,8 +201,8 @@ def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     ],
 )
 def test_the_url_is_where_the_app_answers(ingress: dict[str, Any], live: list[Any] | None, url: str) -> None:
-    found = None if live is None else {"status": {"loadBalancer": {"ingress": live}}}
-    assert url_of(parse_spec({"image": "a", "ingress": ingress}), found) == url
+    status = {} if live is None else {"loadBalancer": {"ingress": live}}
+    assert url_of(KEY, parse_spec({"image": "a", "ingress": ingress}).front, status) == url
 
 
 @pytest.mark.parametrize("name", ["a", "cart", "cart-2", "a" * 63], ids=["one letter", "word", "digit", "63 letters"])

@@ -1,0 +1,23 @@
+{{- define "scalableapp.labels" -}}
+app.kubernetes.io/name: scalableapp-operator
+{{- end }}
+
+{{- define "scalableapp.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- /* The roleRef and subjects of a binding: dict "kind", "name", "namespace". */ -}}
+{{- define "scalableapp.binding" -}}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .name }}
+subjects:
+  - kind: ServiceAccount
+    name: scalableapp-operator
+    namespace: {{ .namespace }}
+{{- end }}

@@ -1,0 +1,145 @@
+"""A lean watch on labelled objects of one kind.
+
+Unlike Kopf's watches this one also tells of what was deleted while it was not looking, and waits where the cluster
+does not serve the kind at all.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from scalableapp.adapters.kube_api import Denied, Expired, KubeApi, Request
+from scalableapp.errors import ClusterError, NotFound
+
+log = logging.getLogger(__name__)
+
+# The server ends a watch after so long; spread, so that not all clients come back together.
+_WATCH_SECONDS = (45, 60)
+# So silence beyond that means a dead connection. Bookmarks are no sign of life: of a kind without news none come.
+_SILENCE_SECONDS = 75.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object as it is now."""
+
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object that was seen before and is no more."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """The cluster does not serve this kind, or will not let us see it, for that `reason`. It is asked again."""
+
+    reason: str
+    denied: bool
+
+
+class Listed:
+    """All objects that exist have been told of. Comes after each full list, the first time and after a gap."""
+
+
+Change = Seen | Gone | Listed | Unserved
+
+
+class Watch:
+    """Watches objects that bear a label. `path` is their collection's, `what` their name in the log."""
+
+    def __init__(self, api: KubeApi, path: str, what: str, labels: str) -> None:
+        self._api = api
+        self._path = path
+        self._what = what
+        self._labels = labels
+        self._known: set[tuple[str, str]] = set()
+        self._version = ""
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """What happens to the objects, without end: errors are logged and tried again with back-off."""
+        while True:
+            try:
+                async for change in self._round():
+                    yield change
+            except Expired:
+                self._version = ""
+            except NotFound as error:
+                self._version = ""
+                yield Unserved(str(error), denied=False)
+            except Denied as error:
+                yield Unserved(str(error), denied=True)
+            except ClusterError as error:
+                log.warning(
+                    "The watch on %s broke and starts again in %.0f s at most: %s", self._what, self._pause, error
+                )
+            except (KeyError, TypeError, ValueError):
+                log.exception("The watch on %s got an answer that cannot be read; listing them anew", self._what)
+                self._version = ""
+            await self._back_off()
+
+    async def _round(self) -> AsyncIterator[Change]:
+        """One watch to its end, with a list before it where one is needed."""
+        if not self._version:
+            async for change in self._list():
+                yield change
+            yield Listed()
+        async for change in self._watch():
+            yield change
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    async def _list(self) -> AsyncIterator[Change]:
+        found: set[tuple[str, str]] = set()
+        version = ""
+        async for page in self._api.pages(Request("GET", self._path, {"labelSelector": self._labels})):
+            version = page["metadata"]["resourceVersion"]
+            for body in page.get("items") or ():
+                found.add(_place(body))
+                yield self._seen(body)
+        lost, self._known = self._known - found, found
+        for place in lost:
+            yield Gone(*place)
+        self._version = version
+
+    async def _watch(self) -> AsyncIterator[Change]:
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": self._labels,
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - jitter is no secret
+        }
+        async for entry in self._api.lines(Request("GET", self._path, query), _SILENCE_SECONDS):
+            kind, body = entry["type"], entry["object"]
+            if kind == "ERROR":
+                # Whatever the server's reason, a fresh list is right; 410 is the usual one.
+                raise Expired(f"the watch on {self._what} ended: {body.get('message', body)}")
+            self._version = body["metadata"]["resourceVersion"]
+            self._pause = _FIRST_PAUSE_SECONDS
+            if kind == "DELETED":
+                self._known.discard(_place(body))
+                yield Gone(*_place(body))
+            elif kind != "BOOKMARK":
+                yield self._seen(body)
+
+    def _seen(self, body: Any) -> Seen:
+        self._known.add(_place(body))
+        return Seen(body)
+
+    async def _back_off(self) -> None:
+        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+        self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
+
+
+def _place(body: Any) -> tuple[str, str]:
+    return body["metadata"]["namespace"], body["metadata"]["name"]

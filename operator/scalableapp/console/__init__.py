@@ -1,0 +1,1 @@
+"""What the commands at a terminal share: how they reach the cluster, and how they print."""

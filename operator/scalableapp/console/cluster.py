@@ -1,0 +1,42 @@
+"""The cluster as commands at a terminal use it: a connection for as long as one command lasts."""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from scalableapp.adapters.kube_api import Denied, KubeApi
+from scalableapp.adapters.kubeconfig import access
+from scalableapp.errors import ClusterError, Rejected, Unavailable
+
+TIMEOUT_SECONDS = 10.0
+TRIES = 2
+
+
+class Connection(NamedTuple):
+    """The API server, and the namespace in which things are looked for unless one is named."""
+
+    api: KubeApi
+    namespace: str
+
+
+@asynccontextmanager
+async def connected(options: argparse.Namespace, timeout_seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[Connection]:
+    """The cluster that --kubeconfig and --context name. Raises Rejected when they name none."""
+    way = await access(options.kubeconfig, options.context)
+    api = KubeApi(way.configuration, timeout_seconds=timeout_seconds)
+    try:
+        yield Connection(api, options.namespace or way.namespace)
+    finally:
+        await api.close()
+
+
+def mended(error: ClusterError, verb: str, what: str, where: str, role: str) -> ClusterError:
+    """The error in the words of who sits at the terminal, with what to do about it."""
+    if isinstance(error, Denied):
+        return Rejected(
+            f"{error.answer}; kubectl auth can-i {verb} {what} {where} asks the same, and the role {role} grants it"
+        )
+    if isinstance(error, Unavailable):
+        return Unavailable(f"{error}; look whether kubectl reaches the cluster with the same context")
+    return error

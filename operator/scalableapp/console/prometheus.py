@@ -1,0 +1,124 @@
+"""Prometheus for who sits at a terminal: by its URL, or through the Kubernetes API to where the operator has its own.
+
+The API server passes requests on to a Service (its `proxy` subresource). A forwarder on loopback makes an ordinary
+URL of that for as long as a command lasts, so that everything that asks Prometheus works as in the cluster.
+"""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from scalableapp.adapters.kube_api import Denied, KubeApi, Request
+from scalableapp.console.cluster import TRIES
+from scalableapp.errors import ClusterError, MetricsUnavailable, NotFound
+
+_OPERATOR = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
+_SETTING = "SCALABLEAPP_PROMETHEUS_URL"
+_IN_CLUSTER = re.compile(r"^https?://([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?::(\d+))?(/.*)?$")
+_ENDPOINTS = ("query", "query_range")
+
+
+class Service(NamedTuple):
+    """Prometheus' Service. `prefix` is the path under which it answers, "" for the root."""
+
+    namespace: str = "scalableapp-system"
+    name: str = "prometheus"
+    port: str = "9090"
+    prefix: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its proxy in the Kubernetes API."""
+        return f"/api/v1/namespaces/{self.namespace}/services/{self.name}:{self.port}/proxy{self.prefix}"
+
+
+@asynccontextmanager
+async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]:
+    """A URL that serves while the block lasts: the stated one, or one to the operator's Prometheus.
+
+    Raises MetricsUnavailable that says what to do where there is no way to it.
+    """
+    if stated:
+        yield stated.rstrip("/")
+        return
+    where = await _operators_own(api)
+    if isinstance(where, str):
+        yield where
+        return
+    await _reach(api, where)
+    async with _forwarder(api, where) as url:
+        yield url
+
+
+async def _operators_own(api: KubeApi) -> Service | str:
+    """What the operator asks: a Service of the cluster, or a URL elsewhere; where that is not told, the usual one."""
+    try:
+        pod = (await api.ask(Request("GET", _OPERATOR), tries=TRIES))["spec"]["template"]["spec"]
+        variables = pod["containers"][0].get("env") or ()
+    except (ClusterError, KeyError, IndexError):
+        return Service()
+    url = next((str(each.get("value", "")) for each in variables if each.get("name") == _SETTING), "")
+    match = _IN_CLUSTER.match(url)
+    if match is None:
+        return url.rstrip("/") or Service()
+    name, namespace, port, prefix = match.groups()
+    return Service(namespace, name, port or "80", (prefix or "").rstrip("/"))
+
+
+async def _reach(api: KubeApi, service: Service) -> None:
+    """Raises MetricsUnavailable when the Service does not answer as Prometheus does."""
+    mend = (
+        f"forward a port, kubectl port-forward -n {service.namespace} service/{service.name} 9090:{service.port}, "
+        "and give --prometheus http://localhost:9090"
+    )
+    try:
+        answer = await api.ask(Request("GET", f"{service.path}/api/v1/query", {"query": "vector(1)"}), tries=TRIES)
+    except Denied as error:
+        raise MetricsUnavailable(
+            f"{error.answer}; it takes the right to get services/proxy there, or {mend}"
+        ) from error
+    except NotFound as error:
+        raise MetricsUnavailable(
+            f"There is no Service {service.name} in namespace {service.namespace}; give --prometheus its URL"
+        ) from error
+    except ClusterError as error:
+        raise MetricsUnavailable(f"{error}; look whether Prometheus runs, or {mend}") from error
+    if answer.get("status") != "success":
+        raise MetricsUnavailable(
+            f"Service {service.namespace}/{service.name} is no Prometheus; give --prometheus its URL"
+        )
+
+
+@asynccontextmanager
+async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
+    """Prometheus' queries on loopback, under a path that nobody else on this machine can guess."""
+
+    async def forward(request: web.Request) -> web.Response:
+        endpoint = request.match_info["endpoint"]
+        if endpoint not in _ENDPOINTS:
+            raise web.HTTPNotFound
+        form: Mapping[str, Any] = await request.post() if request.method == "POST" else request.query
+        query = {name: str(value) for name, value in form.items()}
+        try:
+            answer = await api.ask(Request("GET", f"{service.path}/api/v1/{endpoint}", query), tries=TRIES)
+        except ClusterError as error:
+            told = {"status": "error", "errorType": "kubernetes", "error": str(error)}
+            return web.json_response(told, status=502)
+        return web.json_response(answer)
+
+    secret = secrets.token_urlsafe(24)
+    application = web.Application(client_max_size=2**20)
+    application.router.add_route("*", f"/{secret}/api/v1/{{endpoint}}", forward)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/{secret}"
+    finally:
+        await runner.cleanup()

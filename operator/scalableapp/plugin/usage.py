@@ -1,0 +1,86 @@
+"""What the pods of a Deployment used, from Prometheus: one moment after the other, as far back as it remembers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scalableapp.adapters.prometheus_past import pods_of
+from scalableapp.core.metrics import MetricType
+from scalableapp.core.model import AppKey
+from scalableapp.plugin.series import ranged
+
+_KINDS = (MetricType.CPU, MetricType.MEMORY, MetricType.REQUESTS_PER_SECOND)
+_LEAST_STEP_SECONDS = 30
+_MOST_STEPS = 2000
+_FEW_STEPS = 400
+_LEAST_SECONDS = 3600.0
+# Clusters are scraped every 15 to 60 s: a rate needs two samples, also after a missed one.
+_LEAST_WINDOW_SECONDS = 180
+
+
+class Used(NamedTuple):
+    """Values of the pods at a moment: cores, bytes (the peak since the last one) or requests per second."""
+
+    at: float
+    values: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """Of all pods together."""
+        return sum(self.values)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Moments by kind of metric, oldest first, `step` seconds apart; a kind that nobody measures has none."""
+
+    step: float
+    moments: Mapping[MetricType, tuple[Used, ...]] = field(default_factory=dict)
+
+    def of(self, kind: MetricType) -> tuple[Used, ...]:
+        """The moments of a kind."""
+        return self.moments.get(kind, ())
+
+    @property
+    def times(self) -> list[float]:
+        """Every moment at which anything is known, Unix time, oldest first."""
+        return sorted({used.at for moments in self.moments.values() for used in moments})
+
+
+async def read_usage(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
+    """Usage of the pods of a Deployment in the last `seconds`. Raises MetricsUnavailable when it cannot be asked.
+
+    Where Prometheus' memory, or the Deployment, is younger than that, its time is looked at in shorter steps.
+    """
+    usage = await _read(url, key, container, seconds, now)
+    known = usage.times
+    if len(known) < _FEW_STEPS and usage.step > _LEAST_STEP_SECONDS:
+        age = now - known[0] + usage.step if known else 0.0
+        usage = await _read(url, key, container, max(_LEAST_SECONDS, age), now)
+    return usage
+
+
+async def _read(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
+    step = float(max(_LEAST_STEP_SECONDS, -(-int(seconds) // _MOST_STEPS)))
+    since, until = (now - seconds) // step * step, now // step * step
+    moments = {}
+    for kind in _KINDS:
+        found: dict[float, list[float]] = {}
+        for series in await ranged(url, _query(kind, pods_of([key]), container, step), since, until, step):
+            for at, value in series.points:
+                if 0 <= value < float("inf"):
+                    found.setdefault(at, []).append(value)
+        if found:
+            moments[kind] = tuple(Used(at, tuple(found[at])) for at in sorted(found))
+    return Usage(step, moments)
+
+
+def _query(kind: MetricType, pods: str, container: str, step: float) -> str:
+    """A value for each pod."""
+    window = f"{max(_LEAST_WINDOW_SECONDS, step):.0f}s"
+    of_container = f'{{container="{container}",{pods}}}'
+    if kind is MetricType.CPU:
+        return f"sum by (pod) (rate(container_cpu_usage_seconds_total{of_container}[{window}]))"
+    if kind is MetricType.MEMORY:
+        return f"max by (pod) (max_over_time(container_memory_working_set_bytes{of_container}[{step:.0f}s]))"
+    return f"sum by (pod) (rate(http_requests_total{{{pods}}}[{window}]))"

@@ -1,0 +1,55 @@
+"""Whoever reads a reason in a status finds it in the documentation, and the API reference says what the code does."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from scalableapp.core.explain import Reason
+from scalableapp.core.gate import Outcome
+from scalableapp.core.model import DataProblem
+from tests.docs.pages import ROOT
+from tools import generate_api
+from tools.reasons import CONDITIONS, EVENTS, explained
+
+CORE = ROOT / "operator" / "scalableapp"
+TELLING = (
+    *("core/conditions.py", "core/vertical.py", "core/combined.py", "core/routing.py"),
+    *("observe.py", "reconcile.py", "resizing.py"),
+)
+# What looks like a reason there: types and states of conditions and Events, and names of rules.
+OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)
+RULES = {"Bounds", "Busy", "CPURequest", "Conflict", "Cost", "MemoryRequest", "Pace"}
+# Words of the Kubernetes API.
+KUBERNETES = {"Gateway", "HTTPRoute", "Ingress", "PathPrefix", "Prefix", "ResolvedRefs", "Service"}
+
+
+def _words(source: Path) -> set[str]:
+    constants = [node.value for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Constant)]
+    return {value for value in constants if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Za-z]{3,}", value)}
+
+
+def test_the_api_reference_is_what_the_code_says() -> None:
+    assert generate_api.TARGET.read_text() == generate_api.rendered(), "run `make docs`"
+
+
+@pytest.mark.parametrize("enum", [Reason, DataProblem, Outcome], ids=lambda enum: enum.__name__)
+def test_every_reason_of_the_core_is_explained(enum: type[Reason | DataProblem | Outcome]) -> None:
+    assert {member.value for member in enum if member.value} - explained() == set()
+
+
+@pytest.mark.parametrize("source", TELLING)
+def test_every_reason_that_is_written_in_place_is_explained(source: str) -> None:
+    assert _words(CORE / source) - OTHERS - RULES - KUBERNETES - explained() == set()
+
+
+def test_every_reason_that_is_explained_exists() -> None:
+    exist = set().union(*(_words(CORE / source) for source in (*TELLING, "core/explain.py", "core/model.py")))
+    assert explained() - exist - {outcome.value for outcome in Outcome} == set()
+
+
+def test_troubleshooting_knows_every_reason() -> None:
+    told = (ROOT / "docs" / "troubleshooting.md").read_text()
+    events = {reason.name for reason in EVENTS}
+    assert {name for name in explained() - events if f"`{name}`" not in told} == set()

@@ -1,0 +1,1 @@
+"""Bills of materials of the images, in CycloneDX: `make sbom`."""
