@@ -2,7 +2,7 @@
 
 from . import docker, engine, images, ingress, kind, kube
 from .console import ClusterError, say
-from .settings import CLUSTER_NAME, CONTEXT, NODE, cache_dir
+from .settings import CLUSTER_NAME, CONTEXT, cache_dir
 from .shell import run
 
 
@@ -52,7 +52,7 @@ def load_existing() -> None:
 
 
 def _refuse_missing_cluster() -> None:
-    if docker.inspect("container", NODE) is None:
+    if not kind.nodes():
         raise ClusterError(f"there is no cluster {CLUSTER_NAME} to load images into; `up` makes one.")
 
 
@@ -61,16 +61,17 @@ def status() -> int:
     if not docker.answers():
         say("engine", "no Docker engine answers; `up` starts one")
         return 1
-    node = docker.inspect("container", NODE)
-    if node is None:
+    nodes = kind.nodes()
+    if not nodes:
         say("cluster", f"there is no cluster {CLUSTER_NAME}; `up` makes one")
         return 1
-    say("cluster", f"{NODE} is {node['State']['Status']}, made from {node['Config']['Image'].partition('@')[0]}")
-    if not kube.is_ready():
-        say("cluster", "its API server or node is not ready; `up` repairs it")
+    for node in nodes:
+        say("cluster", f"{node.name} is {node.state}, made from {node.image}")
+    if any(node.state != "running" for node in nodes) or not kube.is_ready():
+        say("cluster", "its API server or a node is not ready; `up` repairs it")
         return 1
     say("cluster", f"is ready; kubectl context {CONTEXT}")
-    print(kube.kubectl("get", "pods", "--all-namespaces"), end="")
+    print(kube.kubectl("get", "pods", "--all-namespaces", "--output", "wide"), end="")
     return 0
 
 

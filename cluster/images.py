@@ -1,15 +1,15 @@
-"""The project's own images: built from this repository's Dockerfiles, loaded into the cluster's node."""
+"""The project's own images: built from this repository's Dockerfiles, loaded into the cluster's nodes."""
 
 import json
 from dataclasses import dataclass
 
 from . import bases, contents, docker, labels, programs
 from .console import ClusterError, say
-from .settings import CLUSTER_NAME, NODE, REPOSITORY, log_file
+from .settings import CLUSTER_NAME, CONTROL_PLANE, REPOSITORY, log_file
 from .shell import run, run_with_progress
 
 _LOAD_SECONDS = 300.0
-# In the node: which image ids it has been given. It lives and dies with the node.
+# In the control plane: which image ids all nodes have been given. It lives and dies with them.
 _LOADED = "/kind/scalableapp-images.json"
 
 
@@ -97,13 +97,13 @@ def _image_id(reference: str) -> str:
 
 
 def load(wanted: dict[str, str]) -> list[str]:
-    """Gives the cluster's node the images it lacks (reference -> image id) and returns their references."""
+    """Gives the cluster's nodes the images they lack (reference -> image id) and returns their references."""
     loaded = _loaded()
     missing = [reference for reference, image_id in wanted.items() if loaded.get(reference) != image_id]
     if not missing:
-        say("images", "the node has them all")
+        say("images", "the nodes have them all")
         return []
-    say("images", f"loading {', '.join(missing)} into the node")
+    say("images", f"loading {', '.join(missing)} into the nodes")
     load_into(CLUSTER_NAME, missing)
     _remember({**loaded, **wanted})
     return missing
@@ -117,11 +117,11 @@ def load_into(kind_cluster: str, references: list[str]) -> None:
 
 def _loaded() -> dict[str, str]:
     try:
-        found: dict[str, str] = json.loads(run("docker", "exec", NODE, "cat", _LOADED))
+        found: dict[str, str] = json.loads(run("docker", "exec", CONTROL_PLANE, "cat", _LOADED))
     except (ClusterError, ValueError):
         return {}
     return found
 
 
 def _remember(images: dict[str, str]) -> None:
-    run("docker", "exec", "--interactive", NODE, "tee", _LOADED, stdin=json.dumps(images))
+    run("docker", "exec", "--interactive", CONTROL_PLANE, "tee", _LOADED, stdin=json.dumps(images))

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import docker, node_image
 from .console import ClusterError, say
 from .kube import kubectl
-from .settings import NODE, REPOSITORY
+from .settings import CONTROL_PLANE, REPOSITORY
 
 URL = "http://127.0.0.1:8080"
 
@@ -60,9 +60,9 @@ def _chosen() -> Controller:
     for controller in (UPSTREAM, OURS):
         if _is_there(controller):
             return controller
-    node = docker.inspect("container", NODE)
+    node = docker.inspect("container", CONTROL_PLANE)
     if node is None:
-        raise ClusterError(f"there is no node {NODE} to run an ingress controller on; `up` makes one.")
+        raise ClusterError(f"there is no node {CONTROL_PLANE} to run an ingress controller on; `up` makes one.")
     if node_image.is_built(node["Config"]["Image"]) or not docker.registry_answers():
         return OURS
     return UPSTREAM

@@ -5,7 +5,7 @@ import time
 
 from . import programs
 from .console import ClusterError, say
-from .settings import CONTEXT, NODE
+from .settings import CONTEXT
 from .shell import run, succeeds
 
 
@@ -15,13 +15,14 @@ def kubectl(*arguments: str, timeout: float = 60.0, context: str = CONTEXT) -> s
 
 
 def is_ready() -> bool:
-    """Whether the API server is ready and the node reports Ready."""
+    """Whether the API server is ready and every node reports Ready."""
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout", "5s", timeout=10)
         condition = '{.status.conditions[?(@.type=="Ready")].status}'
-        return kubectl("get", "node", NODE, "--output", f"jsonpath={condition}", timeout=10) == "True"
+        nodes = kubectl("get", "nodes", "--output", f"jsonpath={{range .items[*]}}{condition} {{end}}", timeout=10)
     except ClusterError:
         return False
+    return set(nodes.split()) == {"True"}
 
 
 def wait_until_ready(timeout: float) -> bool:

@@ -1,4 +1,4 @@
-"""Which image the node is made of: upstream's where it can be had, else one built on this machine."""
+"""Which image the nodes are made of: upstream's where it can be had, else one built on this machine."""
 
 import hashlib
 import re
@@ -30,9 +30,9 @@ _DNS_IMAGE = "k8s.gcr.io/coredns:1.7.0"
 
 def upstream() -> str:
     """The pinned image named in kind-config.yaml."""
-    match = re.search(r"^\s*image:\s*(\S+)", KIND_CONFIG.read_text(), re.MULTILINE)
+    match = re.search(r"^\s*image:\s*(?:&\w+\s+)?([^\s*&]\S*)", KIND_CONFIG.read_text(), re.MULTILINE)
     if not match:
-        raise ClusterError(f"{KIND_CONFIG} names no node image; put `image: kindest/node:...` under its node.")
+        raise ClusterError(f"{KIND_CONFIG} names no node image; put `image: kindest/node:...` under its nodes.")
     return match[1]
 
 

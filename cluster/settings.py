@@ -5,7 +5,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CLUSTER_NAME = "scalableapp"
-NODE = f"{CLUSTER_NAME}-control-plane"
+CONTROL_PLANE = f"{CLUSTER_NAME}-control-plane"
 CONTEXT = f"kind-{CLUSTER_NAME}"
 
 

@@ -4,7 +4,6 @@ The time of the run passes in some twenty seconds, again and again. Whoever asks
 """
 
 import json
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -143,8 +142,8 @@ def _captions(recording: Recording) -> list[tuple[Frames, str, list[str]]]:
 
 
 def _why(change: Decision) -> str:
-    """What the rule that decided says, without the clock's date: the picture has a clock of its own."""
-    return re.sub(r" at \d\d:\d\d:\d\d UTC", " before", change.message.rpartition("; ")[2])
+    """What the rules made of the metric; what it was is seen in the charts, but where no rule had a say."""
+    return change.message.partition("; ")[2] or change.message
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ def parent(name: str = "public", /, *, reference: dict[str, Any] | None = None, 
             "type": kind,
             "status": "True" if value == "True" else "False",
             "reason": kind if value == "True" else value,
-            "message": "" if value == "True" else "as the test has it",
+            "message": "as the test has it",
             "lastTransitionTime": "2026-01-05T12:00:00Z",
         }
         for kind, value in conditions.items()

@@ -18,6 +18,7 @@ from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_past import PrometheusPast
+from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
 from scalableapp.core.resources import API_VERSION, KIND
@@ -153,7 +154,8 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     past = PrometheusPast(str(settings.prometheus_url), observe=telemetry.queried)
     stack.callback(past.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
-    await lease.acquire()
+    async with waiting(settings.liveness_port):
+        await lease.acquire()
     telemetry.acting(settings.interval_seconds)
     stack.push_async_callback(lease.release)
     return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, past=past, lease=lease)

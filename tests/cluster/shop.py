@@ -96,23 +96,37 @@ class Shop:
         return list(listed["items"])
 
     @contextmanager
-    def replicas_seen(self) -> Iterator[list[int]]:
-        """Every number of replicas that the Deployment asks for meanwhile, in turn; filled in at the end."""
+    def replicas_seen(self, field: str = ".spec.replicas") -> Iterator[list[int]]:
+        """Every number that this field of the Deployment has meanwhile, in turn; filled in at the end."""
         command = ["kubectl", "--context", CONTEXT, "-n", self.namespace, "get", "deployment", "web", "--watch"]
         numbers: list[int] = []
         with tempfile.TemporaryFile("w+") as output:
-            watch = subprocess.Popen([*command, "-o", "jsonpath={.spec.replicas} "], stdout=output)
+            watch = subprocess.Popen([*command, "-o", f"jsonpath={{{field}}} "], stdout=output)
             try:
                 yield numbers
-                eventually(lambda: _caught_up(output, self.get("deployment")["spec"]["replicas"]))
+                eventually(lambda: _caught_up(output, int(self._read(field))))
             finally:
                 watch.terminate()
                 watch.wait(10)
             numbers += [number for number, _ in groupby(_numbers(output))]
 
+    def _read(self, field: str) -> str:
+        return self.kubectl("get", "deployment", "web", "-o", f"jsonpath={{{field}}}")
+
     def versions(self) -> dict[str, str]:
         """resourceVersion of the app and of its children."""
         return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
+
+
+def pods(shop: Shop) -> list[dict[str, Any]]:
+    """The pods of the app `web` that are to stay."""
+    listed = json.loads(shop.kubectl("get", "pods", "-l", "scalableapp.io/app=web", "-o", "json"))
+    return [pod for pod in listed["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def _numbers(output: IO[str]) -> list[int]:

@@ -1,19 +1,15 @@
 """Sizes of pods on the real cluster: by rollout everywhere, in place where the cluster serves it."""
 
 import json
-import threading
-import time
-import urllib.request
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from tests.cluster.shop import Shop, eventually, kubectl
+from tests.cluster.shop import Shop, eventually, is_ready, kubectl, pods
+from tests.cluster.visitors import visitors_of
 
 pytestmark = pytest.mark.cluster
 
-INGRESS = "http://127.0.0.1:8080/"
 # A web server whose memory grows by that many MiB at a number of seconds after its start.
 GROWING = """
 import http.server, os, threading, time
@@ -60,16 +56,6 @@ def mebibytes(text: str) -> float:
     return float(text.removesuffix("Mi")) if text.endswith("Mi") else float(text.removesuffix("Gi")) * 1024
 
 
-def pods(shop: Shop) -> list[dict[str, Any]]:
-    listed = json.loads(shop.kubectl("get", "pods", "-l", "scalableapp.io/app=web", "-o", "json"))
-    return [pod for pod in listed["items"] if "deletionTimestamp" not in pod["metadata"]]
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
-
-
 def wait_until_serving(shop: Shop, count: int) -> None:
     def look() -> None:
         assert sum(map(is_ready, pods(shop))) == count
@@ -77,62 +63,13 @@ def wait_until_serving(shop: Shop, count: int) -> None:
     eventually(look)
 
 
-class Visitors:
-    """Ten requests a second through the ingress, and what became of them."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.answered = 0
-        self.failed: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.1):
-            request = urllib.request.Request(INGRESS, headers={"Host": self._host})
-            try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    answer.read()
-                self.answered += 1
-            except OSError as error:
-                self.failed.append(f"{time.strftime('%X')} {error}")
-
-
-@pytest.fixture
-def visited(shop: Shop) -> Callable[[], Visitors]:
-    host = f"web.{shop.namespace}.test"
-
-    def ready() -> Visitors:
-        def look() -> None:
-            request = urllib.request.Request(INGRESS, headers={"Host": host})
-            try:
-                urllib.request.urlopen(request, timeout=5).close()
-            except OSError as error:
-                raise AssertionError(str(error)) from error
-
-        eventually(look)
-        return Visitors(host)
-
-    return ready
-
-
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(
-    shop: Shop, visited: Callable[[], Visitors], replicas: int
-) -> None:
+def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(shop: Shop, replicas: int) -> None:
     scaling = VERTICAL | {"horizontal": {"minReplicas": replicas, "maxReplicas": 3}}
     ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
     shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling, ingress=ingress))
     wait_until_serving(shop, replicas)
-    with visited() as visitors:
+    with visitors_of(shop) as visitors:
 
         def grown() -> None:
             assert mebibytes(requests_of(shop)["memory"]) > 115

@@ -1,6 +1,5 @@
-"""Links lead somewhere, and what is shown as a manifest or as data is one."""
+"""Links lead somewhere, and what is shown as a manifest is one."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -38,12 +37,6 @@ def test_yaml_can_be_read_and_each_scalableapp_in_it_is_valid(block: Block) -> N
     for document in yaml.safe_load_all(block.text):
         if is_app(document):
             parse_spec(document["spec"])
-
-
-@pytest.mark.parametrize("block", _in("json", "jsonl"), ids=lambda block: block.place)
-def test_json_can_be_read(block: Block) -> None:
-    for text in block.text.splitlines() if block.language == "jsonl" else [block.text]:
-        json.loads(text)
 
 
 def test_the_first_app_of_the_readme_is_the_example_that_is_applied() -> None:

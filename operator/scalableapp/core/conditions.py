@@ -114,8 +114,10 @@ def _available(state: AppState) -> Condition:
     counts = f"{state.ready_replicas} of {state.wanted_replicas} pods are ready"
     if state.wanted_replicas == 0:
         return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
+    if state.ready_replicas < state.wanted_replicas:
+        counts += "; kubectl describe pods tells why, kubectl get nodes whether a node is lost"
     if state.ready_replicas == 0:
-        return Condition("Available", "False", "PodsNotReady", f"{counts}; kubectl describe pods tells why")
+        return Condition("Available", "False", "PodsNotReady", counts)
     return Condition("Available", "True", "PodsReady", counts)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster import __main__ as cli
-from cluster import commands, docker
+from cluster import commands, docker, images, kind
 from cluster.console import ClusterError
 
 Run = Callable[..., int]
@@ -77,7 +77,8 @@ def test_ctrl_c_says_that_work_is_kept_and_exits_as_an_interrupted_program_does(
 def test_loading_without_a_cluster_says_how_to_get_one(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(docker, "inspect", lambda kind, name: None)
+    monkeypatch.setattr(kind, "nodes", list)
+    monkeypatch.setattr(images, "build", lambda: pytest.fail("there is nothing to build images for"))
     assert run("load") == 1
     assert "`up` makes one" in capsys.readouterr().err
 

@@ -1,20 +1,76 @@
 import socket
 
 import pytest
+import yaml
 
-from cluster import kind, node_image
+from cluster import kind, kube, node_image
 from cluster.console import ClusterError
-from cluster.settings import KIND_CONFIG
+from cluster.settings import KIND_CONFIG, REPOSITORY
+
+INGRESS = REPOSITORY / "cluster/ingress/ingress-controller.yaml"
 
 
 def test_the_variant_for_the_built_image_switches_the_missing_network_off() -> None:
-    assert kind.for_built_image("kind: Cluster\n") == "kind: Cluster\nnetworking:\n  disableDefaultCNI: true\n"
+    variant = yaml.safe_load(kind.for_built_image("kind: Cluster\n"))
+    assert variant["networking"] == {"disableDefaultCNI": True}
 
 
 def test_the_variant_keeps_the_users_own_network_settings() -> None:
     config = "kind: Cluster\nnetworking:\n  apiServerPort: 6443\nnodes: []\n"
-    expected = "kind: Cluster\nnetworking:\n  disableDefaultCNI: true\n  apiServerPort: 6443\nnodes: []\n"
-    assert kind.for_built_image(config) == expected
+    variant = yaml.safe_load(kind.for_built_image(config))
+    assert variant["networking"] == {"disableDefaultCNI": True, "apiServerPort": 6443}
+    assert variant["nodes"] == []
+
+
+def test_the_variant_misses_a_node_sooner_than_kubernetes_does_by_itself() -> None:
+    patches = yaml.safe_load(kind.for_built_image(KIND_CONFIG.read_text()))["kubeadmConfigPatches"]
+    patch = next(found for text in patches if (found := yaml.safe_load(text))["kind"] == "ClusterConfiguration")
+    assert patch["controllerManager"]["extraArgs"]["node-monitor-grace-period"] == "24s"
+    assert patch["apiServer"]["extraArgs"]["default-unreachable-toleration-seconds"] == "20"
+
+
+def test_the_repositorys_configuration_has_workers_and_one_image_for_all_nodes() -> None:
+    nodes = yaml.safe_load(KIND_CONFIG.read_text())["nodes"]
+    assert [node["role"] for node in nodes] == ["control-plane", "worker", "worker"]
+    assert kind.node_count(KIND_CONFIG.read_text()) == 3
+    assert {node["image"] for node in nodes} == {node_image.upstream()}
+
+
+def test_the_ingress_controller_runs_where_the_ports_are_published() -> None:
+    published = [n for n in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] if "extraPortMappings" in n]
+    deployment = next(o for o in yaml.safe_load_all(INGRESS.read_text()) if o["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert [node["labels"] for node in published] == [pod["nodeSelector"]]
+    assert "node-role.kubernetes.io/control-plane" in {toleration["key"] for toleration in pod["tolerations"]}
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Docker with three nodes, the second of them stopped; the list gets what it is told."""
+    told: list[str] = []
+    listed = "c-worker running node:1\nc-worker2 exited node:1\nc-control-plane running node:1@sha256:ab\n"
+    monkeypatch.setattr(kind, "run", lambda *_: listed)
+
+    def tell(*command: str, timeout: float = 0.0) -> bool:
+        told.append(" ".join(command))
+        return True
+
+    monkeypatch.setattr(kind, "succeeds", tell)
+    monkeypatch.setattr(kind, "_export_kubeconfig", lambda: told.append("export"))
+    monkeypatch.setattr(kube, "wait_until_ready", lambda timeout: True)
+    return told
+
+
+@pytest.mark.usefixtures("docker")
+def test_the_control_plane_is_the_first_of_the_nodes() -> None:
+    assert [node.name for node in kind.nodes()] == ["c-control-plane", "c-worker", "c-worker2"]
+    assert {node.image for node in kind.nodes()} == {"node:1"}
+
+
+def test_only_the_node_that_is_stopped_is_started_again(docker: list[str]) -> None:
+    kind.ensure()
+    assert "docker start c-worker2" in docker
+    assert not any("c-worker " in f"{command} " for command in docker)
 
 
 def test_published_ports_are_read_from_the_configuration_but_not_from_its_comments() -> None:
