@@ -46,7 +46,7 @@ def test_the_overlay_for_upstreams_nodes_pulls_all_but_the_operator() -> None:
     assert {image.partition(":")[0] for image in images} == {
         "scalableapp-operator",
         "nginx/nginx-ingress",
-        "quay.io/prometheus/prometheus",
+        "prom/prometheus",
     }
     (crd,) = (document for document in documents if document["kind"] == "CustomResourceDefinition")
     assert "x-kubernetes-validations" in json.dumps(crd)
