@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ REPLICAS = 4
 OPERATOR_PODS = "app.kubernetes.io/name=scalableapp-operator"
 # A node is missed after 24 s on the cluster we make, after 40 to 50 s on others; then Kubernetes looks every 5 s.
 LOST_SECONDS = 150.0
+# In which the operator might decide wrongly.
+THREE_LOOKS_SECONDS = 15.0
 
 
 def app(shop: Shop) -> dict[str, Any]:
@@ -109,8 +112,8 @@ def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: 
         told = eventually(lambda: ready_pods(shop, REPLICAS - lost), LOST_SECONDS)
         assert "kubectl get nodes" in told
         node_is(losable, "Unknown")
-        # Its pods' objects stay until the node is back; they are neither counted nor waited for.
-        assert losable not in eventually(lambda: all_ready(shop))
+        time.sleep(THREE_LOOKS_SECONDS)
+        # When the lost pods get successors is Kubernetes' business: it may take five minutes.
         docker("unpause", losable)
         eventually(lambda: node_is(losable, "True"))
         eventually(lambda: only_pods(shop, REPLICAS))
