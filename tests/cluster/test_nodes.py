@@ -117,7 +117,7 @@ def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: 
         docker("unpause", losable)
         eventually(lambda: node_is(losable, "True"))
         eventually(lambda: only_pods(shop, REPLICAS))
-        all_ready(shop)
+        eventually(lambda: all_ready(shop))
     assert seen == [REPLICAS]
     with visitors_of(shop) as visitors:
         eventually(lambda: answered(visitors, 20))
