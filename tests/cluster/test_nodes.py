@@ -17,6 +17,8 @@ REPLICAS = 4
 OPERATOR_PODS = "app.kubernetes.io/name=scalableapp-operator"
 # A node is missed after 24 s on the cluster we make, after 40 to 50 s on others; then Kubernetes looks every 5 s.
 LOST_SECONDS = 150.0
+# Long enough for the five minutes after which Kubernetes replaces lost pods on clusters that others made.
+RETURNED_SECONDS = 360.0
 # In which the operator might decide wrongly.
 THREE_LOOKS_SECONDS = 15.0
 
@@ -115,9 +117,9 @@ def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: 
         time.sleep(THREE_LOOKS_SECONDS)
         # When the lost pods get successors is Kubernetes' business: it may take five minutes.
         docker("unpause", losable)
-        eventually(lambda: node_is(losable, "True"))
-        eventually(lambda: only_pods(shop, REPLICAS))
-        eventually(lambda: all_ready(shop))
+        eventually(lambda: node_is(losable, "True"), RETURNED_SECONDS)
+        eventually(lambda: only_pods(shop, REPLICAS), RETURNED_SECONDS)
+        eventually(lambda: all_ready(shop), RETURNED_SECONDS)
     assert seen == [REPLICAS]
     with visitors_of(shop) as visitors:
         eventually(lambda: answered(visitors, 20))
