@@ -15,7 +15,7 @@ from scalableapp.core.explain import count, in_unit_of
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, MetricReport, Observation, PodState, Reading
 from scalableapp.core.quality import (
-    CPU_RATE_WINDOW_SECONDS,
+    CPU_RATE_WINDOW,
     Failure,
     bad_reading,
     no_ready_pods,
@@ -32,7 +32,6 @@ _CPU_INITIALIZATION = timedelta(seconds=300)
 # HPA's --horizontal-pod-autoscaler-initial-readiness-delay: a pod that turned unready this soon after its
 # start has never been ready, so its CPU is still start-up.
 _INITIAL_READINESS = timedelta(seconds=30)
-_CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
 
 _MOST_REPLICAS = 2**31 - 1  # replicas are an int32 in Kubernetes
 _NOT_MEASURED = Reading(problem=DataProblem.EMPTY, message="nothing was measured")
@@ -171,7 +170,7 @@ def _is_starting(pod: PodState, now: datetime) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
     if now - pod.started_at < _CPU_INITIALIZATION:
-        return not pod.ready or now - changed_at < _CPU_RATE_WINDOW
+        return not pod.ready or now - changed_at < CPU_RATE_WINDOW
     return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
 

@@ -12,7 +12,7 @@ from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)
 CPU_RATE_WINDOW_SECONDS = 60.0
-_CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
+CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
 # A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
 SAMPLE_DELAY_SECONDS = 30.0
 _SAMPLE_DELAY = timedelta(seconds=SAMPLE_DELAY_SECONDS)
@@ -93,7 +93,7 @@ def pods_with_samples(observation: Observation) -> list[str]:
 
 def settled_pods(observation: Observation) -> list[str]:
     """Names of the pods that serve for so long that the rate of their CPU holds nothing of their start any more."""
-    return _serving_since(observation, observation.now - _CPU_RATE_WINDOW)
+    return _serving_since(observation, observation.now - CPU_RATE_WINDOW)
 
 
 def _serving_since(observation: Observation, latest: datetime) -> list[str]:
