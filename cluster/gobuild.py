@@ -83,7 +83,6 @@ GROUPS = {
 def ensure(group: str) -> Path:
     """Compiles the group unless the cache has it, and returns the folder of its programs.
 
-    Of two processes that ask for the same one compiles and the other waits.
     Raises ClusterError where Go is missing or a build fails.
     """
     compile_all((group,))
@@ -91,13 +90,20 @@ def ensure(group: str) -> Path:
 
 
 def compile_all(groups: tuple[str, ...]) -> None:
-    """Compiles the groups that are not in the cache, and says how far it is. Raises ClusterError as `ensure`."""
-    if all(is_built(group) for group in groups):
+    """Compiles the groups that are not in the cache, and says how far it is.
+
+    Of two processes that ask for the same group one compiles it and the other waits. Raises ClusterError as `ensure`.
+    """
+    todo = [group for group in groups if not is_built(group)]
+    if not todo:
         return
-    with only_one("compile"):
-        todo = [(group, package) for group in groups for package in _missing(group)]
-        if todo:
-            _compile(todo)
+    go = _refuse_other_go()
+    pace = Pace([seconds for group in todo for seconds in GROUPS[group].seconds.values()])
+    say("programs", f"compiling {pace.total} programs from Go modules with {go}, once; about {minutes(pace.left())}")
+    for group in todo:
+        with only_one(f"compile-{group}"):
+            _compile(group, pace)
+    say("programs", f"{pace.total} programs are compiled after {minutes(pace.elapsed())}")
 
 
 def is_built(group: str) -> bool:
@@ -131,17 +137,15 @@ def _fingerprint(group: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _compile(todo: list[tuple[str, str]]) -> None:
-    go = _refuse_other_go()
-    pace = Pace([GROUPS[group].seconds[package] for group, package in todo])
-    say("programs", f"compiling {len(todo)} programs from Go modules with {go}, once; about {minutes(pace.left())}")
-    sources: dict[str, Path] = {}
-    for group, package in todo:
-        if group not in sources:
-            sources[group] = _source(group)
-            _forget_older(group)
-        _build(group, package, sources[group], pace)
-    say("programs", f"{len(todo)} programs compiled in {minutes(pace.elapsed())}")
+def _compile(group: str, pace: "Pace") -> None:
+    """Compiles what is still missing of a group: another process may have been at it."""
+    missing = _missing(group)
+    source = _source(group) if missing else None
+    for package in GROUPS[group].seconds:
+        if source and package in missing:
+            _build(group, package, source, pace)
+        pace.finished()
+    _forget_older(group)
 
 
 class Pace:
@@ -149,6 +153,11 @@ class Pace:
 
     def __init__(self, seconds: list[int]) -> None:
         self._expected, self._count, self._started = seconds, 0, time.monotonic()
+
+    @property
+    def total(self) -> int:
+        """How many programs there are to compile."""
+        return len(self._expected)
 
     def finished(self) -> None:
         """Counts one more program as done."""
@@ -192,7 +201,6 @@ def _build(group: str, package: str, source: Path, pace: Pace) -> None:
         progress=lambda: pace.shown(program),
     )
     unfinished.rename(folder(group) / program)
-    pace.finished()
 
 
 def _stamps(group: str) -> dict[str, str]:

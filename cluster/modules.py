@@ -48,6 +48,14 @@ def prometheus() -> str:
     return f"{int(minor) // 100}.{int(minor) % 100}.{patch}"
 
 
+def pinned(requirements: Path, package: str) -> str:
+    """Version of a Python package in a requirements file. Raises ClusterError when it is not in there."""
+    found = re.search(rf"^{re.escape(package)}==(\S+)", requirements.read_text(), re.MULTILINE)
+    if not found:
+        raise ClusterError(f"{requirements} pins no version of {package}.")
+    return found[1]
+
+
 def go_mod_for(go_mod: str, wanted: str, published: str) -> str:
     """The go.mod of the Kubernetes programs for another version of Kubernetes.
 
