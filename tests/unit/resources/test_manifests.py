@@ -201,7 +201,8 @@ def test_every_rule_across_fields_says_the_mend() -> None:
 @pytest.mark.parametrize("path", sorted((MANIFESTS / "samples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_sample_is_a_good_spec(path: Path) -> None:
     for sample in documents(str(path)):
-        parse_spec(sample["spec"])
+        if sample["kind"] == "ScalableApp":
+            parse_spec(sample["spec"])
 
 
 def test_the_sample_has_room_to_scale() -> None:
