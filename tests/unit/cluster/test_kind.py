@@ -7,7 +7,7 @@ from cluster import kind, kube, node_image
 from cluster.console import ClusterError
 from cluster.settings import KIND_CONFIG, REPOSITORY
 
-INGRESS = REPOSITORY / "cluster/ingress/ingress-controller.yaml"
+CONTOUR = REPOSITORY / "manifests/components/contour"
 
 
 def test_the_variant_for_the_built_image_switches_the_missing_network_off() -> None:
@@ -36,12 +36,23 @@ def test_the_repositorys_configuration_has_workers_and_one_image_for_all_nodes()
     assert {node["image"] for node in nodes} == {node_image.upstream()}
 
 
-def test_the_ingress_controller_runs_where_the_ports_are_published() -> None:
+@pytest.mark.parametrize("file", ["deployment.yaml", "daemon-set.yaml"])
+def test_contour_and_envoy_run_where_the_ports_are_published(file: str) -> None:
     published = [n for n in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] if "extraPortMappings" in n]
-    deployment = next(o for o in yaml.safe_load_all(INGRESS.read_text()) if o["kind"] == "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
+    workload = next(
+        o for o in yaml.safe_load_all((CONTOUR / file).read_text()) if o["kind"] in {"Deployment", "DaemonSet"}
+    )
+    pod = workload["spec"]["template"]["spec"]
     assert [node["labels"] for node in published] == [pod["nodeSelector"]]
     assert "node-role.kubernetes.io/control-plane" in {toleration["key"] for toleration in pod["tolerations"]}
+
+
+def test_the_published_ports_are_envoys() -> None:
+    (envoy,) = yaml.safe_load_all((CONTOUR / "daemon-set.yaml").read_text())
+    containers = envoy["spec"]["template"]["spec"]["containers"]
+    host_ports = {port["hostPort"] for each in containers for port in each.get("ports", []) if "hostPort" in port}
+    mappings = [m for n in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] for m in n.get("extraPortMappings", [])]
+    assert {mapping["containerPort"] for mapping in mappings} == host_ports
 
 
 @pytest.fixture
