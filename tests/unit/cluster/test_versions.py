@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster import modules
 from tests.unit.resources.test_rendered import VERSIONS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,20 +23,7 @@ OLDER_PROMETHEUS = "2.53.3"
 
 
 def go_mod(group: str) -> str:
-    return (ROOT / "cluster" / "go" / group / "go.mod").read_text()
-
-
-def module(group: str, name: str) -> str:
-    """The version of a module that a group of programs requires, as in v1.2.3."""
-    found = re.search(rf"^(?:require )?\s*{re.escape(name)} (v\S+)", go_mod(group), re.MULTILINE)
-    assert found, f"cluster/go/{group}/go.mod requires no {name}"
-    return found[1]
-
-
-def prometheus() -> str:
-    """The program's version: its module is v0.316.0 where the program is v3.16.0."""
-    _, number, patch = module("prometheus", "github.com/prometheus/prometheus").split(".")
-    return f"v{int(number) // 100}.{int(number) % 100}.{patch}"
+    return (modules.FOLDER / group / "go.mod").read_text()
 
 
 def envoy() -> str:
@@ -44,14 +32,15 @@ def envoy() -> str:
     return f"v{wheel[1]}"
 
 
-KUBERNETES = module("node", "k8s.io/kubernetes").removeprefix("v")
+KUBERNETES = modules.default_kubernetes().removeprefix("v")
 MINOR = KUBERNETES.rpartition(".")[0]
+PROMETHEUS = modules.prometheus()
 PUBLISHED = {
-    "docker.io/prom/prometheus": prometheus,
-    "ghcr.io/projectcontour/contour": lambda: module("contour", "github.com/projectcontour/contour"),
-    "docker.io/envoyproxy/envoy": envoy,
-    "registry.k8s.io/metrics-server/metrics-server": lambda: module("tests", "sigs.k8s.io/metrics-server"),
-    "docker.io/cloudnativelabs/kube-router": lambda: module("tests", "github.com/cloudnativelabs/kube-router/v2"),
+    "docker.io/prom/prometheus": f"v{PROMETHEUS}",
+    "ghcr.io/projectcontour/contour": modules.version("contour", "github.com/projectcontour/contour"),
+    "docker.io/envoyproxy/envoy": envoy(),
+    "registry.k8s.io/metrics-server/metrics-server": modules.version("tests", "sigs.k8s.io/metrics-server"),
+    "docker.io/cloudnativelabs/kube-router": modules.version("tests", "github.com/cloudnativelabs/kube-router/v2"),
 }
 
 
@@ -79,12 +68,12 @@ def _images(node: Any) -> Iterator[tuple[str, str]]:
             yield from _images(value)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_image_has_the_version_of_the_program_that_is_compiled(name: str) -> None:
+@pytest.mark.parametrize(("name", "version"), PUBLISHED.items(), ids=PUBLISHED)
+def test_a_published_image_has_the_version_of_the_program_that_is_compiled(name: str, version: str) -> None:
     tags = {str(path): tag for path, found, tag in published_images() if found == name}
     assert tags, f"no manifest names {name}"
-    wrong = {path: tag for path, tag in tags.items() if tag != PUBLISHED[name]()}
-    assert not wrong, f"{name} is {PUBLISHED[name]()} by go.mod, but in {wrong}; set newTag or image there"
+    wrong = {path: tag for path, tag in tags.items() if tag != version}
+    assert not wrong, f"{name} is {version} by what is compiled, but in {wrong}; set newTag or image there"
 
 
 def test_every_published_image_in_the_manifests_is_one_that_can_be_compiled() -> None:
@@ -98,7 +87,7 @@ def test_the_node_image_of_a_registry_is_of_the_same_kubernetes() -> None:
 
 
 def test_kubernetes_and_its_libraries_are_of_one_release() -> None:
-    staged = re.findall(r"^\s*(k8s\.io/\S+) => k8s\.io/\S+ v0\.(\S+)", go_mod("node"), re.MULTILINE)
+    staged = re.findall(r"^\s*(k8s\.io/\S+) => k8s\.io/\S+ v0\.(\S+)", go_mod("kubernetes"), re.MULTILINE)
     assert staged
     wrong = {name: version for name, version in staged if f"1.{version}" != KUBERNETES}
     assert not wrong, f"Kubernetes is {KUBERNETES}, so these have to be v0.{KUBERNETES.removeprefix('1.')}: {wrong}"
@@ -136,19 +125,18 @@ def test_pages_name_no_other_release_of_kubernetes() -> None:
 
 
 def test_pages_name_no_other_prometheus() -> None:
-    current = prometheus().removeprefix("v")
     wrong = [
         (page, version)
         for page, version in named(r"Prometheus \**v?(\d+\.\d+(?:\.\d+)?)")
-        if not any(known == version or known.startswith(f"{version}.") for known in (current, OLDER_PROMETHEUS))
+        if not any(known == version or known.startswith(f"{version}.") for known in (PROMETHEUS, OLDER_PROMETHEUS))
     ]
     assert not wrong, (
-        f"the versions that are run are {current} and {OLDER_PROMETHEUS}; these pages name others: {wrong}"
+        f"the versions that are run are {PROMETHEUS} and {OLDER_PROMETHEUS}; these pages name others: {wrong}"
     )
 
 
 def test_the_pages_name_the_go_that_compiles_everything() -> None:
-    groups = [path.name for path in (ROOT / "cluster" / "go").iterdir()]
+    groups = [path.name for path in modules.FOLDER.iterdir()]
     newest = max(tuple(map(int, re.findall(r"^go (\d+)\.(\d+)", go_mod(group), re.MULTILINE)[0])) for group in groups)
     wrong = [(page, go) for page, go in named(r"\bGo (\d+\.\d+)") if tuple(map(int, go.split("."))) != newest]
     assert not wrong, f"go.mod asks for Go {newest}; these pages name another: {wrong}"
