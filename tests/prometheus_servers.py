@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +35,14 @@ class Program:
         return int(self.name.removeprefix("prometheus-").partition(".")[0])
 
     @contextmanager
-    def running(self, folder: Path, is_ready: Callable[[str], bool] | None = None) -> Iterator[str]:
+    def running(
+        self, folder: Path, is_ready: Callable[[str], bool] | None = None, flags: Sequence[str] = ()
+    ) -> Iterator[str]:
         """The URL of a server with `folder`/prometheus.yml and the data in `folder`/data, as soon as it is ready."""
         url, address = _free_address()
         files = f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"
         with (folder / "log").open("wb") as log:
-            command = [str(self.path), *files, f"--web.listen-address={address}"]
+            command = [str(self.path), *files, *flags, f"--web.listen-address={address}"]
             process = subprocess.Popen(command, stdout=log, stderr=log)
             try:
                 _wait(lambda: (is_ready or answers)(url), process, folder / "log")

@@ -98,9 +98,10 @@ container_memory_working_set_bytes{{namespace="shop",pod="web-5d9c-x7k2p",contai
 
 
 def pages() -> dict[str, Callable[[str], tuple[bytes, str]]]:
-    """In the format that `accept` asks for, with its content type: /metrics of the operator and of the sample app, from their own code, and what a kubelet shows of a pod.
+    """/metrics of the operator and of the sample app, from their own code, and what a kubelet shows of a pod.
 
-    The app fails one request in two, misses its objective, is in conflict, and was decided on yesterday.
+    Each is given the request's Accept header. The app fails one request in two, misses its objective, is in conflict,
+    and was decided on yesterday.
     """
     telemetry = metrics_reference.exercised()
     yesterday = replace(metrics_reference.DECISION, at=metrics_reference.DECISION.at - timedelta(days=1))
