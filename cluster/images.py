@@ -35,12 +35,6 @@ class Image:
         """What it is made of, relative to the repository."""
         return (*(self.inputs or (self.context,)), *([f"cluster/go/{self.programs}"] if self.programs else []))
 
-    def content(self) -> bytes:
-        """The bytes of the files that it is made of, compiled programs apart."""
-        folder = REPOSITORY / self.context
-        files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        return b"".join(path.read_bytes() for path in sorted(files))
-
 
 OPERATOR_INPUTS = ("operator", "requirements/operator.txt", ".dockerignore")
 IMAGES = (
