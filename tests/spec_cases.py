@@ -42,6 +42,16 @@ GOOD: dict[str, Spec] = {
     "a limit for a class of another name": app(
         ingress={"className": "edge", "annotationProfile": "NGINX", "rateLimit": LIMIT}
     ),
+    "what Contour does by itself": app(ingress={"className": "contour", "loadBalancing": "RoundRobin"}),
+    "a certificate for Contour": app(
+        ingress={"className": "contour", "host": "a.io", "tlsSecretName": "cert", "httpsRedirect": False}
+    ),
+    "a limit for a class that is nginx's, whatever else is in its name": app(
+        ingress={"className": "nginx-beside-contour", "rateLimit": LIMIT}
+    ),
+    "another profile on Contour's class": app(
+        ingress={"className": "contour", "annotationProfile": "NGINX", "rateLimit": LIMIT, "tlsSecretName": "cert"}
+    ),
     "an unknown class without wishes": app(ingress={"className": "edge"}),
     "a redirect": app(ingress={"tlsSecretName": "cert", "httpsRedirect": True}),
     "no redirect": app(ingress={"httpsRedirect": False}),
@@ -69,6 +79,7 @@ GOOD: dict[str, Spec] = {
 }
 
 _UNHEARD = "the annotation profile for this className is None"
+_NOT_CONTOUR = "Contour has no annotation for loadBalancing"
 _NOT_HAPROXY = "HAProxy has no annotation for keepalive"
 _NAMES = "two metrics have the same name"
 _ASLEEP = "minReplicas 0 has nothing that wakes the app"
@@ -83,6 +94,16 @@ BAD: dict[str, tuple[Spec, str]] = {
     "a method without a profile": (
         app(ingress={"annotationProfile": "None", "loadBalancing": "RoundRobin"}),
         _UNHEARD,
+    ),
+    "least connections for Contour": (
+        app(ingress={"className": "contour", "loadBalancing": "LeastConnections"}),
+        _NOT_CONTOUR,
+    ),
+    "connections for Contour": (app(ingress={"className": "contour-internal", "keepalive": 8}), _NOT_CONTOUR),
+    "a limit for Contour": (app(ingress={"annotationProfile": "Contour", "rateLimit": LIMIT}), _NOT_CONTOUR),
+    "a certificate for every host on Contour": (
+        app(ingress={"className": "contour", "tlsSecretName": "cert"}),
+        "Contour serves HTTPS by host name only",
     ),
     "connections for HAProxy": (app(ingress={"className": "haproxy", "keepalive": 8}), _NOT_HAPROXY),
     "a burst for HAProxy": (

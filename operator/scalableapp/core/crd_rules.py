@@ -28,7 +28,11 @@ class Rule(NamedTuple):
 
 _PROFILE_NONE = (
     "(has(self.annotationProfile) ? self.annotationProfile == 'None' : has(self.className) && self.className != '' "
-    "&& !self.className.contains('nginx') && !self.className.contains('haproxy'))"
+    "&& !['nginx', 'haproxy', 'contour'].exists(name, self.className.contains(name)))"
+)
+_PROFILE_CONTOUR = (
+    "(has(self.annotationProfile) ? self.annotationProfile == 'Contour' : has(self.className) "
+    "&& self.className.contains('contour') && !['nginx', 'haproxy'].exists(name, self.className.contains(name)))"
 )
 _PROFILE_HAPROXY = (
     "(has(self.annotationProfile) ? self.annotationProfile == 'HAProxy' "
@@ -60,8 +64,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
             f"!{_PROFILE_NONE} || !(has(self.loadBalancing) || has(self.keepalive) || has(self.rateLimit) "
             "|| has(self.httpsRedirect))",
             "the annotation profile for this className is None, so that nobody would be told of loadBalancing, "
-            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to NGINX or HAProxy if that "
-            "is your controller",
+            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or HAProxy "
+            "if that is your controller",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !(has(self.keepalive) || has(self.rateLimit) "
+            "|| (has(self.loadBalancing) && self.loadBalancing == 'LeastConnections'))",
+            "Contour has no annotation for loadBalancing: LeastConnections, keepalive and rateLimit; remove them",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !has(self.tlsSecretName) || has(self.host)",
+            "Contour serves HTTPS by host name only; add host, or remove tlsSecretName",
         ),
         Rule(
             f"!{_PROFILE_HAPROXY} || !(has(self.keepalive) || (has(self.rateLimit) && (has(self.rateLimit.burst) "

@@ -166,7 +166,10 @@ def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prome
     assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     (let_in,) = policy["ingress"]
-    assert let_in["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}]
+    assert let_in["from"] == [
+        {"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}},
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}},
+    ]
     assert [port["port"] for port in let_in["ports"]] == [container["ports"][0]["name"]]
     url = next(it["value"] for it in container["env"] if it["name"] == "SCALABLEAPP_PROMETHEUS_URL")
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
