@@ -31,7 +31,7 @@ def app(shop: Shop) -> dict[str, Any]:
     ]
     at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     horizontal = {"minReplicas": 1, "maxReplicas": 8, "metrics": metrics, "behavior": at_once}
-    ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
+    ingress = {"className": "contour", "host": f"web.{shop.namespace}.test"}
     scaling = {"horizontal": horizontal}
     return {"image": "sample-app:0.1.0", "replicas": None, "resources": SMALL, "ingress": ingress, "scaling": scaling}
 
