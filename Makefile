@@ -14,7 +14,7 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
+        bench-way-in bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
         profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
@@ -44,6 +44,9 @@ bench-metrics: venv ## What a scrape of the operator's own metrics costs, with u
 
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
+
+bench-way-in: venv ## Requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
+	@$(BIN)/python -m benchmarks.way_in $(ARGS)
 
 bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
 	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py
