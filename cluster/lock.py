@@ -15,13 +15,13 @@ _SAY_EVERY_SECONDS = 20.0
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Holds the lock; waits while another run has it. Raises ClusterError after an hour of waiting.
+def only_one(what: str = "cluster") -> Iterator[None]:
+    """Holds the lock on `what`; waits while another run has it. Raises ClusterError after an hour of waiting.
 
     The kernel gives the lock back when its holder dies, however it dies.
     """
     cache_dir().mkdir(parents=True, exist_ok=True)
-    with (cache_dir() / "lock").open("a+") as file:
+    with (cache_dir() / f"{what}.lock").open("a+") as file:
         _acquire(file)
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -1,0 +1,12 @@
+"""What tests of several folders share."""
+
+import pytest
+
+from tests import prometheus_servers
+from tests.prometheus_servers import Program
+
+
+@pytest.fixture(scope="session", params=prometheus_servers.NAMES)
+def prometheus(request: pytest.FixtureRequest) -> Program:
+    """Each Prometheus that queries and rules have to work with."""
+    return prometheus_servers.program(request.param)

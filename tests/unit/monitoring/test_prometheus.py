@@ -1,0 +1,129 @@
+"""What a Prometheus of either version has to find in our configuration, our pages and our windows."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+import requests
+import yaml
+from prometheus_client import CollectorRegistry
+
+from sample_app.metrics import Metrics
+from scalableapp.adapters.prometheus import _USAGE, KINDS, failures_query, latencies_query
+from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.core.metrics import MetricType
+from tests.prometheus_servers import Program, answers
+from tests.unit.monitoring.names import RULES
+
+COMPONENT = Path(__file__).resolve().parents[3] / "manifests" / "components" / "prometheus"
+CONFIGURATION: dict[str, Any] = yaml.safe_load((COMPONENT / "prometheus.yml").read_text())
+# rate() needs two samples, and a scrape may fail. A window that begins at a scrape is a sample shorter in Prometheus 3.
+FEWEST_SAMPLES = 3
+
+
+def container() -> dict[str, Any]:
+    """Prometheus' container as the component starts it."""
+    manifests = yaml.safe_load_all((COMPONENT / "deployment.yaml").read_text())
+    (found,) = next(it for it in manifests if it["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+@pytest.mark.process
+def test_the_components_configuration_rules_and_flags_are_taken_without_a_warning(
+    prometheus: Program, tmp_path: Path
+) -> None:
+    for name in ("prometheus.yml", "rules.yml"):
+        (tmp_path / name).write_text((COMPONENT / name).read_text())
+    flags = [flag for flag in container()["args"] if not flag.startswith(("--config.file=", "--storage.tsdb.path="))]
+    assert len(flags) == len(container()["args"]) - 2
+    with prometheus.running(tmp_path, flags=flags) as url:
+        taken = yaml.safe_load(requests.get(f"{url}/api/v1/status/config", timeout=5).json()["data"]["yaml"])
+        groups = requests.get(f"{url}/api/v1/rules", timeout=5).json()["data"]["groups"]
+    assert [job["job_name"] for job in taken["scrape_configs"]] == [
+        job["job_name"] for job in CONFIGURATION["scrape_configs"]
+    ]
+    assert sum(len(group["rules"]) for group in groups) == len(RULES)
+    log = (tmp_path / "log").read_text().lower()
+    # It is outside a cluster, and is stopped by a signal.
+    complaints = [line for line in log.splitlines() if "deprecated" in line or "level=warn" in line]
+    assert [line for line in complaints if "signal" not in line] == []
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def operators_page() -> Iterator[int]:
+    """Port of the operator's own /metrics."""
+    telemetry = Telemetry()
+    yield telemetry.serve(0)
+    telemetry.close()
+
+
+@pytest.fixture
+def apps_page() -> Iterator[int]:
+    """Port of a page of the sample app's metrics, in the format that it is asked for."""
+    metrics = Metrics(CollectorRegistry())
+
+    def page(environ: Any, start_response: Any) -> list[bytes]:
+        text, content_type = metrics.exposition(environ.get("HTTP_ACCEPT", ""))
+        start_response("200 OK", [("Content-Type", content_type)])
+        return [text]
+
+    with make_server("127.0.0.1", 0, page, handler_class=_Silent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join(5)
+
+
+@pytest.mark.process
+def test_the_pages_of_the_operator_and_of_an_app_say_what_they_are_so_that_prometheus_3_reads_them(
+    prometheus: Program, operators_page: int, apps_page: int, tmp_path: Path
+) -> None:
+    ports = {"operator": operators_page, "app": apps_page}
+    jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
+    often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"global": often, "scrape_configs": jobs}))
+
+    def scraped() -> dict[str, str]:
+        targets = requests.get(f"{url}/api/v1/targets", timeout=5).json()["data"]["activeTargets"]
+        return {it["labels"]["job"]: it["lastError"] or it["health"] for it in targets}
+
+    with prometheus.running(tmp_path, answers) as url:
+        deadline = time.monotonic() + 20
+        while set(scraped().values()) != {"up"} and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert scraped() == {"operator": "up", "app": "up"}
+
+
+def scrape_seconds(job: str) -> float:
+    found = next(it for it in CONFIGURATION["scrape_configs"] if it["job_name"] == job)
+    return float(str(found.get("scrape_interval", CONFIGURATION["global"]["scrape_interval"])).removesuffix("s"))
+
+
+OF_PODS = {"requests": KINDS[MetricType.REQUESTS_PER_SECOND].query(""), "failures": failures_query("")}
+OF_PODS |= {"latencies": latencies_query("")}
+OF_KUBELETS = {kind.value: query for kind, (_, query) in _USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
+
+
+@pytest.mark.parametrize(
+    ("query", "job"),
+    [
+        *(pytest.param(query, "pods", id=name) for name, query in OF_PODS.items()),
+        *(pytest.param(query, "cadvisor", id=name) for name, query in OF_KUBELETS.items()),
+    ],
+)
+def test_a_window_holds_enough_samples_in_prometheus_3_though_a_scrape_failed(query: str, job: str) -> None:
+    windows = [float(window) for window in re.findall(r"\[(\d+)s\]", query)]
+    assert windows
+    # Left-open: of a window of n intervals there are n samples, wherever it begins.
+    assert min(windows) / scrape_seconds(job) >= FEWEST_SAMPLES
