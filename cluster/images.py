@@ -57,7 +57,6 @@ PARTS = (
     _part("ghcr.io/projectcontour/contour", _CONTOUR, "cluster/contour", "contour"),
     _part("envoyproxy/envoy", f"v{_ENVOY}", "cluster/envoy"),
 )
-ALL = (*IMAGES, *PARTS)
 
 
 def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
