@@ -5,18 +5,16 @@ checksums. A compiled group lies in the cache under a name that changes with all
 once. CoreDNS has a main package of ours, which is CoreDNS's documented way to choose plugins.
 """
 
-import hashlib
 import json
-import os
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import modules
+from . import fingerprint, modules
 from .console import ClusterError, say
 from .lock import only_one
+from .pace import Pace, minutes
 from .settings import cache_dir, log_file
 from .shell import run, run_with_progress
 
@@ -24,7 +22,6 @@ from .shell import run, run_with_progress
 _GO = "1.26"
 _DOWNLOAD_SECONDS = 900.0
 _COMPILE_SECONDS = 3600.0
-_LEAST_SECONDS = 5.0
 # A program is named after the last part of its package's path, but for these.
 _NAMES = {"go.etcd.io/etcd/server/v3": "etcd"}
 _FLAGS = ("-v", "-trimpath", "-gcflags=all=-dwarf=false")
@@ -99,11 +96,11 @@ def compile_all(groups: tuple[str, ...]) -> None:
         return
     go = _refuse_other_go()
     pace = Pace([seconds for group in todo for seconds in GROUPS[group].seconds.values()])
-    say("programs", f"compiling {pace.total} programs from Go modules with {go}, once; about {minutes(pace.left())}")
+    say("programs", f"compiling {', '.join(todo)} from Go modules with {go}, once; about {minutes(pace.left())}")
     for group in todo:
         with only_one(f"compile-{group}"):
             _compile(group, pace)
-    say("programs", f"{pace.total} programs are compiled after {minutes(pace.elapsed())}")
+    say("programs", f"compiled {', '.join(todo)} in {minutes(pace.elapsed())}")
 
 
 def is_built(group: str) -> bool:
@@ -113,7 +110,9 @@ def is_built(group: str) -> bool:
 
 def folder(group: str) -> Path:
     """Where the group's programs are, or will be."""
-    return cache_dir() / "programs" / f"{group}-{_fingerprint(group)}"
+    version = modules.kubernetes() if group == "kubernetes" else ""
+    made_with = repr((GROUPS[group].tags, _FLAGS, _GO, version))
+    return cache_dir() / "programs" / f"{group}-{fingerprint.of(modules.FOLDER / group, extra=made_with)}"
 
 
 def program_of(package: str) -> str:
@@ -126,18 +125,7 @@ def _missing(group: str) -> list[str]:
     return [package for package in GROUPS[group].seconds if not (there / program_of(package)).exists()]
 
 
-def _fingerprint(group: str) -> str:
-    """Changes with the group's sources, tags and flags, and with the version of Kubernetes where that is its own."""
-    digest = hashlib.sha256(repr((GROUPS[group].tags, _FLAGS, _GO)).encode())
-    for file in sorted((modules.FOLDER / group).rglob("*")):
-        if file.is_file():
-            digest.update(file.read_bytes())
-    if group == "kubernetes":
-        digest.update(modules.kubernetes().encode())
-    return digest.hexdigest()[:12]
-
-
-def _compile(group: str, pace: "Pace") -> None:
+def _compile(group: str, pace: Pace) -> None:
     """Compiles what is still missing of a group: another process may have been at it."""
     missing = _missing(group)
     source = _source(group) if missing else None
@@ -148,52 +136,16 @@ def _compile(group: str, pace: "Pace") -> None:
     _forget_older(group)
 
 
-class Pace:
-    """How long the rest takes, from what was expected of each program and how long those before have taken."""
-
-    def __init__(self, seconds: list[int]) -> None:
-        self._expected, self._count, self._started = seconds, 0, time.monotonic()
-
-    @property
-    def total(self) -> int:
-        """How many programs there are to compile."""
-        return len(self._expected)
-
-    def finished(self) -> None:
-        """Counts one more program as done."""
-        self._count += 1
-
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    def left(self) -> float:
-        """Seconds that the rest is likely to take."""
-        done = sum(self._expected[: self._count])
-        # What was expected counts for a minute, so that the first program does not decide alone.
-        slower = (self.elapsed() + 60) / (done + 60) if done else 1.0
-        return max(sum(self._expected) * slower - self.elapsed(), _LEAST_SECONDS)
-
-    def shown(self, program: str) -> str:
-        """Which program of how many, and about how long until all are done."""
-        return f"{self._count + 1} of {len(self._expected)}, {program}; about {minutes(self.left())} left for all"
-
-
-def minutes(seconds: float) -> str:
-    """A duration for people: `40 s`, `7 min`."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
 def _build(group: str, package: str, source: Path, pace: Pace) -> None:
     program = program_of(package)
     say("programs", f"compiling {pace.shown(program)}")
     folder(group).mkdir(parents=True, exist_ok=True)
     unfinished = folder(group) / f"{program}.new"
     link = " ".join(("-s", "-w", *(f"-X {name}={value}" for name, value in _stamps(group).items())))
-    command = ("go", "build", *_FLAGS, f"-tags={GROUPS[group].tags}", f"-ldflags={link}", "-o", str(unfinished), package)
+    options = (*_FLAGS, f"-tags={GROUPS[group].tags}", f"-ldflags={link}", "-o", str(unfinished))
     run_with_progress(
         "programs",
-        *command,
+        *("go", "build", *options, package),
         log=log_file(f"go-build-{program}"),
         timeout=_COMPILE_SECONDS,
         env=_ENVIRONMENT,
@@ -257,14 +209,14 @@ def _refuse_other_go() -> str:
     """The version of Go on PATH. Raises ClusterError where it is missing or another one than is needed."""
     if not shutil.which("go"):
         raise ClusterError(
-            f"no container registry answers, and Go is not installed, so there is no Kubernetes to run. Install Go {_GO}"
-            " (https://go.dev/dl) to compile it, or run this where a container registry can be reached."
+            f"no container registry answers, and Go is not installed to compile Kubernetes with. Install Go {_GO}"
+            " (https://go.dev/dl), or run this where a container registry can be reached."
         )
     found = run("go", "env", "GOVERSION", cwd=modules.FOLDER / "kubernetes").strip()
-    if found.split(".")[:2] != [f"go{_GO.partition('.')[0]}", _GO.partition(".")[2]]:
+    if not found.startswith(f"go{_GO}."):
         raise ClusterError(
-            f"Go {_GO} is needed to compile Kubernetes, and this is {found}; install Go {_GO} (https://go.dev/dl)"
-            f" and put it first on PATH."
+            f"no container registry answers, and Kubernetes is compiled with Go {_GO}, but this is {found}. Put Go"
+            f" {_GO} (https://go.dev/dl) first on PATH, or run this where a container registry can be reached."
         )
     return found
 

@@ -1,6 +1,5 @@
 """Which image the nodes are made of: upstream's where it can be had, else one built on this machine."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -9,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import bases, docker, gobuild, images, modules
+from . import bases, docker, fingerprint, gobuild, images, modules
 from .console import ClusterError, say
-from .settings import KIND_CONFIG, cache_dir
+from .settings import KIND_CONFIG, REPOSITORY, cache_dir
 from .shell import run, succeeds
 
 # In this order they are compiled: tests without a cluster ask for Prometheus.
@@ -71,23 +70,21 @@ def must_be_built() -> bool:
     """Whether upstream's image cannot serve here, as far as can be known without pulling it."""
     if modules.kubernetes() != modules.default_kubernetes():
         return True
-    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+    if not _runs_cgroup_v2():
         say("node image", "upstream's needs cgroup v2, which this machine does not run; taking our own")
         return True
     return not docker.has_image(upstream()) and not docker.registry_answers()
 
 
+def _runs_cgroup_v2() -> bool:
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
 def built_name() -> str:
     """`scalableapp-node:VERSION-HASH`, the hash over everything that the image is made of."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in _FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{file.relative_to(_FOLDER)} {file.stat().st_mode & 0o111:o}\0".encode())
-        digest.update(file.read_bytes())
-    for group in PROGRAMS:
-        digest.update(gobuild.folder(group).name.encode())
-    for image in images.PARTS:
-        digest.update(image.content())
-    return f"scalableapp-node:{modules.kubernetes()}-{digest.hexdigest()[:12]}"
+    programs = " ".join(gobuild.folder(group).name for group in PROGRAMS)
+    folders = (_FOLDER, *(REPOSITORY / part.context for part in images.PARTS))
+    return f"scalableapp-node:{modules.kubernetes()}-{fingerprint.of(*folders, extra=programs)}"
 
 
 def prepare() -> None:

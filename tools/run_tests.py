@@ -14,7 +14,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from cluster import background, commands, docker, gobuild, test_parts  # noqa: E402 - a script's own folder is on the path
+from cluster import background, commands, docker, test_parts  # noqa: E402 - a script's own folder is on the path
 from cluster.__main__ import NO_ENGINE  # noqa: E402 - as above
 from cluster.console import ClusterError, say, warn  # noqa: E402 - as above
 from demo import prepare  # noqa: E402 - as above
@@ -46,7 +46,9 @@ def main(arguments: list[str]) -> int:
 
 def _programs() -> tuple[str, ...]:
     """What has to be compiled; nothing yet where there is no Docker to ask a registry with."""
-    return (*commands.programs_lacking(), *test_parts.programs_lacking()) if shutil.which("docker") else ()
+    if not shutil.which("docker"):
+        return ()
+    return (*commands.programs_lacking(), *(() if docker.registry_answers() else ("tests",)))
 
 
 def _on_cluster(arguments: list[str]) -> int:

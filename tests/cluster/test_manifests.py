@@ -13,8 +13,7 @@ from tests.rendering import MANIFESTS, ROOT, SYSTEM, Manifest, charted, kustomiz
 
 pytestmark = pytest.mark.cluster
 
-# Here the other ingress controller has its IngressClass already; test_upstream.py tries upstream's beside it.
-OVERLAYS = sorted({path.name for path in (MANIFESTS / "overlays").iterdir()} - {"kind-upstream"})
+OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
 CEL_SINCE = 29
 
 

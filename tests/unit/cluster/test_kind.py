@@ -1,4 +1,5 @@
 import socket
+from typing import Any
 
 import pytest
 import yaml
@@ -10,23 +11,34 @@ from cluster.settings import KIND_CONFIG, REPOSITORY
 CONTOUR = REPOSITORY / "manifests/components/contour"
 
 
-def test_the_variant_for_the_built_image_switches_the_missing_network_off() -> None:
-    variant = yaml.safe_load(kind.for_built_image("kind: Cluster\n"))
-    assert variant["networking"] == {"disableDefaultCNI": True}
+def patches(config: str, api_version: str) -> list[dict[str, Any]]:
+    """The patches of a kind configuration for one API version."""
+    found = [yaml.safe_load(text) for text in yaml.safe_load(config)["kubeadmConfigPatches"]]
+    return [patch for patch in found if patch["apiVersion"] == api_version]
 
 
-def test_the_variant_keeps_the_users_own_network_settings() -> None:
-    config = "kind: Cluster\nnetworking:\n  apiServerPort: 6443\nnodes: []\n"
-    variant = yaml.safe_load(kind.for_built_image(config))
-    assert variant["networking"] == {"disableDefaultCNI": True, "apiServerPort": 6443}
-    assert variant["nodes"] == []
+@pytest.mark.parametrize("config", ["kind: Cluster\n", KIND_CONFIG.read_text()], ids=["without patches", "ours"])
+def test_the_variant_for_the_built_image_runs_on_cgroup_v1_and_without_systemds_driver(config: str) -> None:
+    (kubelet,) = patches(kind.for_built_image(config), "kubelet.config.k8s.io/v1beta1")
+    assert (kubelet["cgroupDriver"], kubelet["failCgroupV1"]) == ("cgroupfs", False)
 
 
-def test_the_variant_misses_a_node_sooner_than_kubernetes_does_by_itself() -> None:
-    patches = yaml.safe_load(kind.for_built_image(KIND_CONFIG.read_text()))["kubeadmConfigPatches"]
-    patch = next(found for text in patches if (found := yaml.safe_load(text))["kind"] == "ClusterConfiguration")
-    assert patch["controllerManager"]["extraArgs"]["node-monitor-grace-period"] == "24s"
-    assert patch["apiServer"]["extraArgs"]["default-unreachable-toleration-seconds"] == "20"
+def test_the_variant_keeps_everything_of_the_configuration() -> None:
+    ours, variant = (
+        yaml.safe_load(text) for text in (KIND_CONFIG.read_text(), kind.for_built_image(KIND_CONFIG.read_text()))
+    )
+    assert variant["nodes"] == ours["nodes"]
+    assert set(ours["kubeadmConfigPatches"]) < set(variant["kubeadmConfigPatches"])
+
+
+def test_both_apis_of_kubeadm_are_told_the_same() -> None:
+    config = KIND_CONFIG.read_text()
+    (newer,) = patches(config, "kubeadm.k8s.io/v1beta4")
+    (older,) = patches(config, "kubeadm.k8s.io/v1beta3")
+    for part in ("controllerManager", "apiServer"):
+        listed = {each["name"]: each["value"] for each in newer[part]["extraArgs"]}
+        assert older[part]["extraArgs"].items() <= listed.items()
+    assert older["controllerManager"]["extraArgs"] == {"node-monitor-grace-period": "24s"}
 
 
 def test_the_repositorys_configuration_has_workers_and_one_image_for_all_nodes() -> None:
