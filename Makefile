@@ -14,7 +14,7 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-way-in bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
+        bench-way-in bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
         profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
@@ -67,8 +67,11 @@ format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-cluster-up: ## Bring the kind cluster up (ARGS=--existing: use the current kubeconfig's)
-	@$(PYTHON) -m cluster up $(ARGS)
+cluster-up: ## Bring the kind cluster up (ARGS=--existing: your kubeconfig's; KUBERNETES=1.34.4: another version)
+	@KUBERNETES=$(KUBERNETES) $(PYTHON) -m cluster up $(ARGS)
+
+cluster-programs: ## Compile the cluster's programs from Go modules beforehand, as cluster-up does without a registry
+	@KUBERNETES=$(KUBERNETES) $(PYTHON) -m cluster compile $(ARGS)
 
 cluster-status: ## Say what runs
 	@$(PYTHON) -m cluster status

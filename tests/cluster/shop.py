@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
+from cluster import settings
+
 _T = TypeVar("_T")
 
-CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
+CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", settings.CONTEXT)
 SYSTEM = "scalableapp-system"
 OPERATOR = "deployment/scalableapp-operator"
 CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisruptionbudget.policy")
@@ -27,12 +29,24 @@ WAYS_IN = ("Ingress", "HTTPRoute")
 BACK_OFF_SECONDS = 180.0
 
 
+def answer(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """How kubectl ended, and what it said."""
+    command = ["kubectl", "--context", CONTEXT, "--request-timeout=30s", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+
+
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
     """Output of kubectl; raises AssertionError with its complaint."""
-    command = ["kubectl", "--context", CONTEXT, "--request-timeout=30s", *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+    done = answer(*arguments, text=text)
     assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
     return done.stdout
+
+
+def refusal(*arguments: str, text: str | None = None) -> str:
+    """Why the API server refuses it; AssertionError where it does not."""
+    done = answer(*arguments, text=text)
+    assert done.returncode, f"{' '.join(arguments)}: {done.stdout}"
+    return done.stderr
 
 
 def eventually(look: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
