@@ -64,8 +64,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
             f"!{_PROFILE_NONE} || !(has(self.loadBalancing) || has(self.keepalive) || has(self.rateLimit) "
             "|| has(self.httpsRedirect))",
             "the annotation profile for this className is None, so that nobody would be told of loadBalancing, "
-            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or HAProxy "
-            "if that is your controller",
+            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or "
+            "HAProxy if that is your controller",
         ),
         Rule(
             f"!{_PROFILE_CONTOUR} || !(has(self.keepalive) || has(self.rateLimit) "
