@@ -47,7 +47,7 @@ def up_existing() -> None:
 
 def build_images() -> None:
     """Builds all of the project's images and says how large each is."""
-    print(images.sizes(list(images.build(images.ALL))))
+    print(images.sizes(list(images.build())))
 
 
 def load() -> None:

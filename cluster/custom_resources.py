@@ -12,12 +12,13 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import modules
 from .console import ClusterError, say
 from .kube import kubectl
-from .settings import REPOSITORY, offline
+from .settings import offline
 from .shell import run
 
-MODULES = REPOSITORY / "cluster" / "go" / "contour"
+_FOLDER = modules.FOLDER / "contour"
 _DOWNLOAD_SECONDS = 30.0
 _MODULE_SECONDS = 300.0
 _APPLY_SECONDS = 120.0
@@ -37,10 +38,7 @@ class Source:
     @property
     def version(self) -> str:
         """The module's version, as go.mod has it."""
-        found = re.search(rf"^\s*{re.escape(self.module)} (v\S+)", (MODULES / "go.mod").read_text(), re.MULTILINE)
-        if found is None:
-            raise ClusterError(f"{MODULES / 'go.mod'} does not name {self.module}; add it by `go get`.")
-        return found[1]
+        return modules.version("contour", self.module)
 
 
 def _gateway_api(kind: str, sha256: str) -> Source:
@@ -89,7 +87,7 @@ def text(source: Source) -> str:
     if hashlib.sha256(content).hexdigest() != source.sha256:
         raise ClusterError(
             f"{source.path} of {source.module} {source.version} is not the one we know (its SHA-256 differs). If"
-            f" {MODULES / 'go.mod'} was changed on purpose, write the new sum into {Path(__file__).name}."
+            f" {_FOLDER / 'go.mod'} was changed on purpose, write the new sum into {Path(__file__).name}."
         )
     return content.decode()
 
@@ -97,7 +95,7 @@ def text(source: Source) -> str:
 def from_module(source: Source) -> bytes | None:
     """The file out of its Go module; None where Go is missing or too old, or its proxy is not reached."""
     try:
-        answer = run("go", "-C", str(MODULES), "mod", "download", "-json", source.module, timeout=_MODULE_SECONDS)
+        answer = run("go", "-C", str(_FOLDER), "mod", "download", "-json", source.module, timeout=_MODULE_SECONDS)
     except ClusterError:
         return None
     return (Path(json.loads(answer)["Dir"]) / source.path).read_bytes()

@@ -5,6 +5,7 @@ with a registry and without one. Parts are put into the node image that is built
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import bases, contents, docker, gobuild, labels, modules, programs
@@ -56,7 +57,6 @@ PARTS = (
     _part("ghcr.io/projectcontour/contour", _CONTOUR, "cluster/contour", "contour"),
     _part("envoyproxy/envoy", f"v{_ENVOY}", "cluster/envoy"),
 )
-ALL = (*IMAGES, *PARTS)
 
 
 def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
@@ -113,23 +113,33 @@ def _image_id(reference: str) -> str:
     return str(found["Id"]) if found else ""
 
 
-def load(wanted: dict[str, str]) -> list[str]:
-    """Gives the cluster's nodes the images they lack (reference -> image id) and returns their references."""
+def load(wanted: dict[str, str], *, control_plane: bool = False) -> list[str]:
+    """Gives the nodes the images they lack (reference -> image id) and returns their references.
+
+    The control plane runs no apps: it gets them only if asked, or where it is the only node.
+    """
     loaded = _loaded()
     missing = [reference for reference, image_id in wanted.items() if loaded.get(reference) != image_id]
     if not missing:
         say("images", "the nodes have them all")
         return []
     say("images", f"loading {', '.join(missing)} into the nodes")
-    load_into(CLUSTER_NAME, missing)
+    workers = [] if control_plane else _workers()
+    load_into(CLUSTER_NAME, missing, workers)
     _remember({**loaded, **wanted})
     return missing
 
 
-def load_into(kind_cluster: str, references: list[str]) -> None:
-    """Loads images into all nodes of a kind cluster, side by side."""
-    command = (programs.kind(), "load", "docker-image", "--name", kind_cluster, *references)
+def load_into(kind_cluster: str, references: list[str], nodes: Sequence[str] = ()) -> None:
+    """Loads images into nodes of a kind cluster side by side, into all of them unless some are named."""
+    chosen = ("--nodes", ",".join(nodes)) if nodes else ()
+    command = (programs.kind(), "load", "docker-image", "--name", kind_cluster, *chosen, *references)
     run_with_progress("images", *command, log=log_file("kind-load"), timeout=_LOAD_SECONDS)
+
+
+def _workers() -> list[str]:
+    nodes = run(programs.kind(), "get", "nodes", "--name", CLUSTER_NAME).split()
+    return [node for node in nodes if node != CONTROL_PLANE]
 
 
 def _loaded() -> dict[str, str]:

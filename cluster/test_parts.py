@@ -33,7 +33,8 @@ def ensure() -> None:
     """
     if not docker.registry_answers():
         bases.ensure("debian:bookworm-slim")
-        images.load(images.build(IMAGES))
+        # kube-router runs on every node.
+        images.load(images.build(IMAGES), control_plane=True)
     kubectl("apply", "--kustomize", str(REPOSITORY / _FOLDER))
     for workload in _WORKLOADS:
         wait = ("rollout", "status", workload, f"--timeout={_READY_SECONDS}s")

@@ -22,6 +22,9 @@ CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisru
 PATIENCE_SECONDS = 150.0
 # Pods that run, but take little of a small machine.
 SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}}
+# The Gateway of the cluster, and the kinds of objects that lead to an app.
+GATEWAY = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
+WAYS_IN = ("Ingress", "HTTPRoute")
 # A failed try comes again within a minute at the latest.
 BACK_OFF_SECONDS = 180.0
 
@@ -132,6 +135,14 @@ class Shop:
     def versions(self) -> dict[str, str]:
         """resourceVersion of the app and of its children."""
         return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
+
+
+def way_in(kind: str, shop: Shop) -> dict[str, Any]:
+    """The fields of the app `web` that make it answer as web.NAMESPACE.test, by an object of that kind."""
+    host = f"web.{shop.namespace}.test"
+    if kind == "HTTPRoute":
+        return {"ingress": None, "route": {"parentRefs": [GATEWAY], "hostnames": [host]}}
+    return {"ingress": {"className": "contour", "host": host}, "route": None}
 
 
 def pods(shop: Shop) -> list[dict[str, Any]]:

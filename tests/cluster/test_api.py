@@ -105,7 +105,7 @@ FULL = {
     "ingress": {
         "host": "a.example.com",
         "path": "/x",
-        "className": "nginx",
+        "className": "contour",
         "tlsSecretName": "t",
         "annotations": {"a": "b"},
     },

@@ -153,7 +153,7 @@ def test_the_operator_reaches_dns_the_api_server_and_prometheus_and_nobody_else(
 def test_the_operator_deploys_and_decides_behind_its_policy(policies: None, shop: Shop) -> None:
     shop.apply(image="sample-app:0.1.0", replicas=None, resources=SMALL)
     shop.wait_until_deployed()
-    shop.wait_for("MetricsAvailable", "True", "MetricsAvailable")
+    shop.wait_for("MetricsAvailable", "True", "MetricsRead")
 
 
 def test_prometheus_is_asked_by_the_operator_and_from_labelled_namespaces_alone(

@@ -66,7 +66,7 @@ def wait_until_serving(shop: Shop, count: int) -> None:
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(shop: Shop, replicas: int) -> None:
     scaling = VERTICAL | {"horizontal": {"minReplicas": replicas, "maxReplicas": 3}}
-    ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
+    ingress = {"className": "contour", "host": f"web.{shop.namespace}.test"}
     shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling, ingress=ingress))
     wait_until_serving(shop, replicas)
     with visitors_of(shop) as visitors:

@@ -83,9 +83,3 @@ def test_a_site_that_does_not_answer_is_named(without_go: list[str], monkeypatch
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     with pytest.raises(ClusterError, match=r"cannot be downloaded .*no route to host.*; install Go 1\.26"):
         custom_resources.text(source())
-
-
-def test_a_module_that_go_mod_does_not_name_is_said() -> None:
-    unknown = Source("example.com/unknown", "example/unknown", "crds.yaml", "", ())
-    with pytest.raises(ClusterError, match=r"go\.mod does not name example\.com/unknown"):
-        _ = unknown.version
