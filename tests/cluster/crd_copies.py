@@ -76,6 +76,11 @@ class Copy:
         found: Manifest = json.loads(self.kubectl("get", self.resource, name, "-o", "json", *arguments))
         return found
 
+    def all(self) -> dict[str, Manifest]:
+        """All apps by their names."""
+        items = json.loads(self.kubectl("get", self.resource, "-o", "json"))["items"]
+        return {item["metadata"]["name"]: item for item in items}
+
     def patch(self, change: Manifest, *arguments: str, name: str = "web") -> Manifest:
         """The app after a change."""
         patch = ("patch", self.resource, name, "--type=merge", "-o", "json", "-p", json.dumps(change))
