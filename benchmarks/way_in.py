@@ -162,8 +162,9 @@ def template(way: Way) -> str:
 
 
 def drain(node: str, replicas: int) -> None:
-    """Drains a node and gives it back when all pods run elsewhere."""
-    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    """Drains a node of both apps and gives it back when all their pods run elsewhere."""
+    selector = f"scalableapp.io/app in ({','.join(way.name.lower() for way in WAYS)})"
+    options = ("--pod-selector", selector, "--delete-emptydir-data", f"--timeout={PATIENCE_SECONDS:.0f}s")
     kubectl("drain", node, *options, timeout=PATIENCE_SECONDS + 10)
     until(f"all pods have left {node}", lambda: ready(replicas, node))
     kubectl("uncordon", node)

@@ -51,6 +51,14 @@ def test_the_images_are_of_the_versions_that_are_compiled_and_packed() -> None:
     assert one("Job")["metadata"]["name"].endswith(contour.version.replace(".", "-"))
 
 
+def test_the_page_on_ways_in_names_the_versions() -> None:
+    versions = {source.module: source.version.removeprefix("v") for source in SOURCES}
+    contour, gateway_api = versions["github.com/projectcontour/contour"], versions["sigs.k8s.io/gateway-api"]
+    envoy = IMAGES["envoy"]["newTag"].removeprefix("v")
+    text = (COMPONENTS.parents[1] / "docs/routing.md").read_text()
+    assert f"Contour {contour} with Envoy {envoy} and the Gateway API {gateway_api}" in text
+
+
 @pytest.mark.parametrize("container", CONTAINERS, ids=lambda container: container["name"])
 def test_a_container_has_no_rights_and_no_image_of_its_own(container: dict[str, Any]) -> None:
     security = container["securityContext"]
