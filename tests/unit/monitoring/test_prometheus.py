@@ -86,11 +86,16 @@ def page(answer: Callable[[str], tuple[bytes, str]]) -> Iterator[int]:
         thread.join(5)
 
 
-def scraped(prometheus: Program, ports: dict[str, int], folder: Path) -> dict[str, str]:
-    """How each page was scraped, by its name: "up", or the error."""
+def configuration(ports: dict[str, int]) -> str:
+    """Each page as a job of its own, scraped every second."""
     jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
     often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": often, "scrape_configs": jobs}))
+    return yaml.safe_dump({"global": often, "scrape_configs": jobs})
+
+
+def scraped(prometheus: Program, ports: dict[str, int], folder: Path) -> dict[str, str]:
+    """How each page was scraped, by its name: "up", or the error."""
+    (folder / "prometheus.yml").write_text(configuration(ports))
     with prometheus.running(folder, lambda url: answers(url) and "unknown" not in _health(url).values()) as url:
         return _health(url)
 
@@ -115,6 +120,26 @@ def test_a_page_that_does_not_say_what_it_is_is_read_by_prometheus_2_alone(prome
         found = scraped(prometheus, {"app": port}, tmp_path)["app"]
     expected = "blank Content-Type" if prometheus.major == 3 else "up"
     assert expected in found
+
+
+HISTOGRAM = b"""# TYPE wait_seconds histogram
+wait_seconds_bucket{le="1"} 1
+wait_seconds_bucket{le="+Inf"} 2
+wait_seconds_sum 3
+wait_seconds_count 2
+"""
+
+
+@pytest.mark.process
+def test_whole_bounds_of_a_histogram_are_written_otherwise_by_prometheus_3(prometheus: Program, tmp_path: Path) -> None:
+    def bounds(url: str) -> set[str]:
+        found = requests.get(f"{url}/api/v1/label/le/values", timeout=5).json()["data"]
+        return set(found)
+
+    with page(lambda _: (HISTOGRAM, "text/plain; version=0.0.4")) as port:
+        (tmp_path / "prometheus.yml").write_text(configuration({"app": port}))
+        with prometheus.running(tmp_path, lambda url: bool(bounds(url))) as url:
+            assert bounds(url) == {"+Inf", "1.0" if prometheus.major == 3 else "1"}
 
 
 def scrape_seconds(job: str) -> float:
