@@ -22,14 +22,14 @@ def only_one(what: str = "cluster") -> Iterator[None]:
     """
     cache_dir().mkdir(parents=True, exist_ok=True)
     with (cache_dir() / f"{what}.lock").open("a+") as file:
-        _acquire(file)
+        _acquire(file, what)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
-def _acquire(file: IO[str]) -> None:
+def _acquire(file: IO[str], what: str) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
     said = float("-inf")
     while True:
@@ -43,7 +43,7 @@ def _acquire(file: IO[str]) -> None:
             )
         if time.monotonic() - said > _SAY_EVERY_SECONDS:
             said = time.monotonic()
-            say("lock", f"another run (process {_holder(file)}) is at work; waiting for it")
+            say("lock", f"another run (process {_holder(file)}) is at work on {what}; waiting for it")
         time.sleep(0.5)
 
 

@@ -23,9 +23,11 @@ class Pace:
 
     def left(self) -> float:
         """Seconds that the rest is likely to take."""
-        done = sum(self._expected[: self._count])
+        done, total = sum(self._expected[: self._count]), sum(self._expected)
         slower = (self.elapsed() + _TRUST_SECONDS) / (done + _TRUST_SECONDS) if done else 1.0
-        return max(sum(self._expected) * slower - self.elapsed(), _LEAST_SECONDS)
+        # The step under way may already have taken longer than it should.
+        slower = max(slower, self.elapsed() / sum(self._expected[: self._count + 1]))
+        return max(total * slower - self.elapsed(), _LEAST_SECONDS)
 
     def shown(self, step: str) -> str:
         """Which step of how many, and about how long until all are done."""

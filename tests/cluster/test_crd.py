@@ -65,7 +65,7 @@ def test_an_app_with_a_redis_leaves_room_for_its_name(kind: Copy, backend: str, 
     manifest = kind.app(app(cache={"backend": backend}), "a" * length)
     done = answer("create", "--dry-run=server", "-f", "-", text=json.dumps(manifest))
     assert (done.returncode == 0) == accepted, done.stderr
-    assert accepted or "the name leaves no room for that of its Redis" in done.stderr
+    assert accepted or "metadata.name: Invalid value: the name leaves no room for that of its Redis" in done.stderr
 
 
 def parents(schema: Manifest, *path: str) -> Iterator[tuple[str, ...]]:

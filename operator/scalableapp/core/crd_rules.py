@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What has to hold of the object at a path, and what the user reads where it does not."""
+    """What has to hold of the object at a path, and what the user reads where it does not, of which field in it."""
 
     holds: str
     message: str
+    field: str = ""
 
     def as_schema(self, *, old_may_break_it: bool) -> dict[str, Any]:
         """The entry of x-kubernetes-validations.
@@ -19,11 +20,13 @@ class Rule(NamedTuple):
         Kubernetes itself lets a broken rule pass where nothing at the rule's path changes. The status changes the
         root, and spec.replicas the spec, with each decision: there what was already broken is let pass explicitly.
         """
-        if not old_may_break_it:
-            return {"rule": self.holds, "message": self.message}
-        before = self.holds.replace("self.", "oldSelf.value().")
-        rule = f"({self.holds}) || (oldSelf.hasValue() && !({before}))"
-        return {"rule": rule, "message": self.message, "optionalOldSelf": True}
+        entry: dict[str, Any] = {"rule": self.holds, "message": self.message}
+        if self.field:
+            entry["fieldPath"] = self.field
+        if old_may_break_it:
+            before = self.holds.replace("self.", "oldSelf.value().")
+            entry |= {"rule": f"({self.holds}) || (oldSelf.hasValue() && !({before}))", "optionalOldSelf": True}
+        return entry
 
 
 _PROFILE_NONE = (
@@ -44,6 +47,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
             "the name leaves no room for that of its Redis; use at most 57 characters or another spec.cache.backend",
+            field=".metadata.name",
         ),
     ),
     "spec": (

@@ -105,6 +105,8 @@ def test_how_long_the_rest_takes_follows_the_pace_so_far(monkeypatch: pytest.Mon
     monkeypatch.setattr("time.monotonic", lambda: clock)
     pace = Pace([240, 60, 60])
     assert pace.shown("kube-apiserver") == "1 of 3, kube-apiserver; about 6 min left for all"
+    clock = 480.0
+    assert pace.shown("kube-apiserver") == "1 of 3, kube-apiserver; about 4 min left for all"
     clock = 540.0
     pace.finished()
     assert pace.left() == 360 * 2 - 540

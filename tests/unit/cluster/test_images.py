@@ -93,7 +93,7 @@ def test_an_image_runs_as_a_number_and_says_what_it_is(image: images.Image) -> N
     assert "\nRUN " not in final
 
 
-@pytest.mark.parametrize("image", (*images.IMAGES, *images.PARTS), ids=lambda image: image.reference)
+@pytest.mark.parametrize("image", [*images.IMAGES, *images.PARTS], ids=lambda image: image.reference)
 def test_what_an_image_is_made_of_is_in_the_repository(image: images.Image) -> None:
     assert all((REPOSITORY / path).exists() for path in image.paths())
 

@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry
 from sample_app.metrics import Metrics
 from scalableapp.adapters.prometheus import _USAGE, KINDS, failures_query, latencies_query
 from scalableapp.adapters.telemetry import Telemetry
+from scalableapp.core import pursuit
 from scalableapp.core.metrics import MetricType
+from scalableapp.core.occasions import Burst
 from tests.prometheus_servers import Program, answers
 from tests.unit.monitoring.names import RULES
 
@@ -112,6 +114,7 @@ def scrape_seconds(job: str) -> float:
 
 OF_PODS = {"requests": KINDS[MetricType.REQUESTS_PER_SECOND].query(""), "failures": failures_query("")}
 OF_PODS |= {"latencies": latencies_query("")}
+SHORTEST = [("pursuit", pursuit.RATE_WINDOW_SECONDS), ("burst", Burst.model_fields["window_seconds"].default)]
 OF_KUBELETS = {kind.value: query for kind, (_, query) in _USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
 
 
@@ -127,3 +130,8 @@ def test_a_window_holds_enough_samples_in_prometheus_3_though_a_scrape_failed(qu
     assert windows
     # Left-open: of a window of n intervals there are n samples, wherever it begins.
     assert min(windows) / scrape_seconds(job) >= FEWEST_SAMPLES
+
+
+@pytest.mark.parametrize(("use", "window"), SHORTEST, ids=[use for use, _ in SHORTEST])
+def test_a_short_window_of_requests_holds_the_two_samples_that_a_rate_needs(use: str, window: float) -> None:
+    assert window / scrape_seconds("pods") >= 2
