@@ -64,7 +64,11 @@ GROUPS = {
         tags="no_btrfs,no_devmapper,no_zfs",
     ),
     "prometheus": Group(
-        {"github.com/prometheus/prometheus/cmd/prometheus": 70},
+        {
+            "github.com/prometheus/prometheus/cmd/prometheus": 70,
+            # For tests of rules.
+            "github.com/prometheus/prometheus/cmd/promtool": 10,
+        },
         tags="remove_all_sd,enable_kubernetes_sd,netgo",
     ),
     "contour": Group({"github.com/projectcontour/contour/cmd/contour": 80}),
@@ -173,6 +177,9 @@ def _stamps(group: str) -> dict[str, str]:
     if group == "contour":
         contour = "github.com/projectcontour/contour"
         return {f"{contour}/internal/build.Version": modules.version(group, contour)}
+    if group == "tests":
+        router = "github.com/cloudnativelabs/kube-router/v2"
+        return {f"{router}/pkg/version.Version": modules.version(group, router)}
     return {}
 
 

@@ -54,13 +54,13 @@ class Program:
 
 def program(name: str) -> Program:
     """The Prometheus of that name; where there is none the test is skipped, and fails in CI."""
-    return Program(name, _compiled() if name == NAMES[0] else _debian("prometheus"))
+    return Program(name, _program("prometheus", name))
 
 
-def promtool(*arguments: str, folder: Path | None = None) -> str:
-    """Output of Debian's promtool; raises AssertionError with its complaint."""
-    command = [str(_debian("promtool")), *arguments]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+def promtool(*arguments: str, name: str = NAMES[0]) -> str:
+    """Output of promtool of one version; raises AssertionError with its complaint."""
+    command = [str(_program("promtool", name)), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -69,7 +69,8 @@ def write_past(samples: Iterator[str], folder: Path) -> None:
     """Writes OpenMetrics text as a Prometheus' past into `folder`/data, and a configuration that scrapes nothing."""
     (folder / "samples").write_text("\n".join(samples) + "\n")
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    promtool("tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples", f"{folder}/data")
+    # The older one's blocks are read by both.
+    promtool("tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples", f"{folder}/data", name=NAMES[1])
 
 
 def answers(url: str) -> bool:
@@ -77,9 +78,13 @@ def answers(url: str) -> bool:
     return requests.get(f"{url}/-/ready", timeout=2).ok
 
 
-def _compiled() -> Path:
+def _program(program: str, name: str) -> Path:
+    return _compiled(program) if name == NAMES[0] else _debian(program)
+
+
+def _compiled(program: str) -> Path:
     try:
-        return gobuild.ensure("prometheus") / "prometheus"
+        return gobuild.ensure("prometheus") / program
     except ClusterError as error:
         _do_without(f"needs Prometheus 3, which is compiled with Go: {error}")
 

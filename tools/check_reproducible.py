@@ -1,4 +1,4 @@
-"""Builds each of the project's own images twice without a cache and compares what came out: file by file, and how it would be run.
+"""Builds each of our own images twice without a cache and compares what came out: file by file, and how it is run.
 
 `make images-check`; names as arguments limit it (`tools/check_reproducible.py sample-app`). Exit code 1 when two
 builds of this checkout differ. Times of files are not compared: nothing reads them (the bytecode holds none).

@@ -20,8 +20,13 @@ mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial" "$scratch/pa
 echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} trixie main" >"$scratch/sources.list"
 options=(-qq -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o Dir::State::lists="$scratch/lists" -o Dir::Cache="$scratch/cache" -o APT::Sandbox::User=root)
-apt-get "${options[@]}" update
-(cd "$scratch/packages" && apt-get "${options[@]}" download prometheus promtool)
+fetch() {
+    cd "$scratch/packages" && apt-get "${options[@]}" update && apt-get "${options[@]}" download prometheus promtool
+}
+if ! (fetch); then
+    echo "make: no Prometheus 2.53 for the tests of queries, as apt could not fetch it (see above); they are skipped"
+    exit 0
+fi
 for package in "$scratch"/packages/*.deb; do
     dpkg-deb --extract "$package" "$scratch/root"
 done

@@ -87,25 +87,27 @@ class Shop:
     def exists(self, kind: str) -> bool:
         return bool(self.kubectl("get", kind, "web", "--ignore-not-found", "-o", "name"))
 
-    def condition(self, type_: str) -> tuple[str, str, str]:
+    def condition(self, type_: str, name: str = "web") -> tuple[str, str, str]:
         """Status, reason and message."""
-        for entry in self.get("sapp").get("status", {}).get("conditions", ()):
+        for entry in self.get("sapp", name).get("status", {}).get("conditions", ()):
             if entry["type"] == type_:
                 return entry["status"], entry["reason"], entry["message"]
         raise AssertionError(f"no condition {type_} yet")
 
-    def wait_for(self, type_: str, status: str, reason: str, seconds: float = PATIENCE_SECONDS) -> str:
+    def wait_for(
+        self, type_: str, status: str, reason: str, seconds: float = PATIENCE_SECONDS, name: str = "web"
+    ) -> str:
         """The message of a condition, once it has that status and reason."""
 
         def look() -> str:
-            found = self.condition(type_)
+            found = self.condition(type_, name)
             assert found[:2] == (status, reason), found
             return found[2]
 
         return eventually(look, seconds)
 
-    def wait_until_deployed(self) -> None:
-        self.wait_for("Ready", "True", "InLine")
+    def wait_until_deployed(self, name: str = "web") -> None:
+        self.wait_for("Ready", "True", "InLine", name=name)
 
     def events(self, reason: str) -> list[dict[str, Any]]:
         selector = f"involvedObject.kind=ScalableApp,reason={reason}"

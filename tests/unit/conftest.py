@@ -8,5 +8,6 @@ from tests.prometheus_servers import Program
 
 @pytest.fixture(scope="session", params=prometheus_servers.NAMES)
 def prometheus(request: pytest.FixtureRequest) -> Program:
-    """Each Prometheus that queries and rules have to work with."""
-    return prometheus_servers.program(request.param)
+    """Each Prometheus that queries and rules have to work with. How far compiling one is, is shown."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        return prometheus_servers.program(request.param)

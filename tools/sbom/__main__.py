@@ -1,4 +1,4 @@
-"""`python -m tools.sbom [NAME ...]`: builds the project's own images (all, or those named) and writes the bill of each."""
+"""`python -m tools.sbom [NAME ...]`: builds our own images (all, or those named) and writes the bill of each."""
 
 import sys
 from collections import Counter

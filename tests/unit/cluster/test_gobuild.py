@@ -164,7 +164,7 @@ def test_what_is_compiled_beside_other_work_ends_with_it(monkeypatch: pytest.Mon
         started.append(real(["sleep", "60"], start_new_session=bool(options["start_new_session"])))
         return started[0]
 
-    monkeypatch.setattr(background.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     with pytest.raises(ClusterError, match="disk"), background.compiling(("contour",)):
         raise ClusterError("the disk is full")
     assert started[0].poll() is not None
@@ -173,14 +173,14 @@ def test_what_is_compiled_beside_other_work_ends_with_it(monkeypatch: pytest.Mon
 def test_a_failed_compilation_is_told_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "is_built", lambda _: False)
     real = subprocess.Popen
-    monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: real(["false"]))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: real(["false"]))
     with background.compiling(("contour",)) as compiled, pytest.raises(ClusterError, match="could not be compiled"):
         compiled.wait()
 
 
 def test_where_all_is_compiled_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "is_built", lambda _: True)
-    monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: pytest.fail("started a process"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started a process"))
     with background.compiling(("contour",)) as compiled:
         assert compiled.done
         compiled.wait()

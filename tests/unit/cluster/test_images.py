@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import contents, images, labels
+from cluster import contents, images, labels, programs
 from cluster.console import ClusterError
-from cluster.settings import REPOSITORY
+from cluster.settings import CONTROL_PLANE, REPOSITORY
 
 PYTHON_IMAGES = [image for image in images.IMAGES if "AS root" in (REPOSITORY / image.dockerfile).read_text()]
 HELD = {"app:1": "sha256:a", "operator:1": "sha256:b"}
@@ -39,16 +39,16 @@ def test_only_what_the_node_lacks_is_loaded(node: list[str], wanted: dict[str, s
 @pytest.mark.parametrize(
     ("nodes", "control_plane", "chosen"),
     [
-        pytest.param([images.CONTROL_PLANE, "worker", "worker2"], False, "--nodes worker,worker2", id="workers"),
-        pytest.param([images.CONTROL_PLANE, "worker", "worker2"], True, "", id="all, as asked"),
-        pytest.param([images.CONTROL_PLANE], False, "", id="all, as there is one"),
+        pytest.param([CONTROL_PLANE, "worker", "worker2"], False, "--nodes worker,worker2", id="workers"),
+        pytest.param([CONTROL_PLANE, "worker", "worker2"], True, "", id="all, as asked"),
+        pytest.param([CONTROL_PLANE], False, "", id="all, as there is one"),
     ],
 )
 def test_images_of_apps_go_to_the_nodes_that_run_apps(
     monkeypatch: pytest.MonkeyPatch, nodes: list[str], control_plane: bool, chosen: str
 ) -> None:
     commands: list[str] = []
-    monkeypatch.setattr(images.programs, "kind", lambda: "kind")
+    monkeypatch.setattr(programs, "kind", lambda: "kind")
     monkeypatch.setattr(images, "_loaded", dict)
     monkeypatch.setattr(images, "_remember", lambda _: None)
     monkeypatch.setattr(images, "run", lambda *_: "\n".join(nodes))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import fingerprint, gobuild, images, modules, node_image
+from cluster import docker, fingerprint, gobuild, images, modules, node_image
 from cluster.console import ClusterError
 
 
@@ -100,6 +100,6 @@ def test_the_image_is_built_only_where_upstreams_cannot_serve(
 ) -> None:
     monkeypatch.setenv("KUBERNETES", "1.34.4" if "other" in world else "")
     monkeypatch.setattr(node_image, "_runs_cgroup_v2", lambda: "cgroup_v1" not in world)
-    monkeypatch.setattr(node_image.docker, "has_image", lambda _: "in_cache" in world)
-    monkeypatch.setattr(node_image.docker, "registry_answers", lambda: "registry" in world)
+    monkeypatch.setattr(docker, "has_image", lambda _: "in_cache" in world)
+    monkeypatch.setattr(docker, "registry_answers", lambda: "registry" in world)
     assert node_image.must_be_built() is built

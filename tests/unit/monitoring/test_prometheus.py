@@ -2,8 +2,8 @@
 
 import re
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -69,17 +69,16 @@ def operators_page() -> Iterator[int]:
     telemetry.close()
 
 
-@pytest.fixture
-def apps_page() -> Iterator[int]:
-    """Port of a page of the sample app's metrics, in the format that it is asked for."""
-    metrics = Metrics(CollectorRegistry())
+@contextmanager
+def page(answer: Callable[[str], tuple[bytes, str]]) -> Iterator[int]:
+    """Port of a page; `answer` has the text and the Content-Type for an Accept header."""
 
-    def page(environ: Any, start_response: Any) -> list[bytes]:
-        text, content_type = metrics.exposition(environ.get("HTTP_ACCEPT", ""))
-        start_response("200 OK", [("Content-Type", content_type)])
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        text, content_type = answer(environ.get("HTTP_ACCEPT", ""))
+        start_response("200 OK", [("Content-Type", content_type)] if content_type else [])
         return [text]
 
-    with make_server("127.0.0.1", 0, page, handler_class=_Silent) as server:
+    with make_server("127.0.0.1", 0, application, handler_class=_Silent) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
@@ -87,24 +86,60 @@ def apps_page() -> Iterator[int]:
         thread.join(5)
 
 
-@pytest.mark.process
-def test_the_pages_of_the_operator_and_of_an_app_say_what_they_are_so_that_prometheus_3_reads_them(
-    prometheus: Program, operators_page: int, apps_page: int, tmp_path: Path
-) -> None:
-    ports = {"operator": operators_page, "app": apps_page}
+def configuration(ports: dict[str, int]) -> str:
+    """Each page as a job of its own, scraped every second."""
     jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
     often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"global": often, "scrape_configs": jobs}))
+    return yaml.safe_dump({"global": often, "scrape_configs": jobs})
 
-    def scraped() -> dict[str, str]:
-        targets = requests.get(f"{url}/api/v1/targets", timeout=5).json()["data"]["activeTargets"]
-        return {it["labels"]["job"]: it["lastError"] or it["health"] for it in targets}
 
-    with prometheus.running(tmp_path, answers) as url:
-        deadline = time.monotonic() + 20
-        while set(scraped().values()) != {"up"} and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert scraped() == {"operator": "up", "app": "up"}
+def scraped(prometheus: Program, ports: dict[str, int], folder: Path) -> dict[str, str]:
+    """How each page was scraped, by its name: "up", or the error."""
+    (folder / "prometheus.yml").write_text(configuration(ports))
+    with prometheus.running(folder, lambda url: answers(url) and "unknown" not in _health(url).values()) as url:
+        return _health(url)
+
+
+def _health(url: str) -> dict[str, str]:
+    targets = requests.get(f"{url}/api/v1/targets", timeout=5).json()["data"]["activeTargets"]
+    return {it["labels"]["job"]: it["lastError"] or it["health"] for it in targets} or {"none": "unknown"}
+
+
+@pytest.mark.process
+def test_the_pages_of_the_operator_and_of_an_app_say_what_they_are_so_that_prometheus_3_reads_them(
+    prometheus: Program, operators_page: int, tmp_path: Path
+) -> None:
+    with page(Metrics(CollectorRegistry()).exposition) as apps_page:
+        found = scraped(prometheus, {"operator": operators_page, "app": apps_page}, tmp_path)
+    assert found == {"operator": "up", "app": "up"}
+
+
+@pytest.mark.process
+def test_a_page_that_does_not_say_what_it_is_is_read_by_prometheus_2_alone(prometheus: Program, tmp_path: Path) -> None:
+    with page(lambda _: (b"queue 1\n", "")) as port:
+        found = scraped(prometheus, {"app": port}, tmp_path)["app"]
+    expected = "blank Content-Type" if prometheus.major == 3 else "up"
+    assert expected in found
+
+
+HISTOGRAM = b"""# TYPE wait_seconds histogram
+wait_seconds_bucket{le="1"} 1
+wait_seconds_bucket{le="+Inf"} 2
+wait_seconds_sum 3
+wait_seconds_count 2
+"""
+
+
+@pytest.mark.process
+def test_whole_bounds_of_a_histogram_are_written_otherwise_by_prometheus_3(prometheus: Program, tmp_path: Path) -> None:
+    def bounds(url: str) -> set[str]:
+        found = requests.get(f"{url}/api/v1/label/le/values", timeout=5).json()["data"]
+        return set(found)
+
+    with page(lambda _: (HISTOGRAM, "text/plain; version=0.0.4")) as port:
+        (tmp_path / "prometheus.yml").write_text(configuration({"app": port}))
+        with prometheus.running(tmp_path, lambda url: bool(bounds(url))) as url:
+            assert bounds(url) == {"+Inf", "1.0" if prometheus.major == 3 else "1"}
 
 
 def scrape_seconds(job: str) -> float:
