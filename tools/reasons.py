@@ -102,6 +102,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "wait; the message says until when",
         ),
         Reason("ScaleUpLimit", "a policy of `behavior.scaleUp` slows the way up", "wait, or allow more"),
+        Reason(
+            "LoadSettling",
+            "pods left a moment ago; no more go until the metrics show what the others took over",
+        ),
         Reason("ScaleDownLimit", "a policy of `behavior.scaleDown` slows the way down"),
         Reason("SizeCoolDown", "sizes have just changed, so replicas are not cut yet", "wait two minutes"),
         Reason("Burst", "the short window needs the pods that would go"),

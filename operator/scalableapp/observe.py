@@ -18,17 +18,21 @@ from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry
 
+# Longer than any window that requests or CPU are measured over.
+DEPARTED_COUNT = timedelta(minutes=5)
+
 
 def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
     """The app at this moment; None without a Deployment of its own. Answers older than `stale_after` don't count."""
     facts = record.own_deployment
     if facts is None:
         return None
+    _forget_departed(record, now)
     answers = _Answers(record, registry.snapshot, now, stale_after)
     return Observation(
         now=now,
         replicas=facts.replicas,
-        pods=tuple(record.pods.values()),
+        pods=(*record.pods.values(), *record.departed.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
@@ -36,6 +40,13 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
     )
+
+
+def _forget_departed(record: AppRecord, now: datetime) -> None:
+    """Pods whose samples no window of the metrics reaches any more."""
+    past = [name for name, pod in record.departed.items() if abs(now - (pod.left_at or now)) > DEPARTED_COUNT]
+    for name in past:
+        del record.departed[name]
 
 
 def state_of(record: AppRecord, registry: Registry) -> AppState:
@@ -154,8 +165,8 @@ class _Answers:
         return Reading(sum(values.values()), per_pod=values)
 
     def _values(self, answer: PodAnswer) -> dict[str, float]:
-        namespace, pods = self._record.key.namespace, self._record.pods
-        return {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
+        namespace, names = self._record.key.namespace, (*self._record.pods, *self._record.departed)
+        return {name: answer.values[namespace, name] for name in names if (namespace, name) in answer.values}
 
 
 # A new metric is asked for with the next tick.

@@ -73,6 +73,7 @@ class Child:
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
 
+    `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
     `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
@@ -89,6 +90,7 @@ class AppRecord:
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
     pods: dict[str, PodState] = field(default_factory=dict)
+    departed: dict[str, PodState] = field(default_factory=dict)
     children: dict[ChildId, Child] = field(default_factory=dict)
     fronts: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""

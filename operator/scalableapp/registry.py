@@ -14,6 +14,9 @@ from scalableapp.core.rooms import NamespaceRoom
 from scalableapp.ports import Snapshot
 from scalableapp.record import AppRecord, Child
 
+# A guard against churn; a window of the metrics is soon over.
+MOST_DEPARTED = 1000
+
 
 class Registry:
     """All apps by key, the last answers of Prometheus, the autoscalers of others, and the room in each namespace.
@@ -127,12 +130,18 @@ class Registry:
         if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
             record.oom_kills += 1
         record.pods[pod.name] = pod
+        record.departed.pop(pod.name, None)
 
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
         if record := self._records.get(key):
-            record.pods.pop(name, None)
+            self._departed(record, record.pods.pop(name, None))
             self._left(record)
+
+    def _departed(self, record: AppRecord, pod: PodState | None) -> None:
+        if pod and self.snapshot and len(record.departed) < MOST_DEPARTED:
+            left_at = pod.left_at or self.snapshot.at
+            record.departed[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
 
     def scaled(self, record: AppRecord, replicas: int) -> None:
         """The Deployment was told to have `replicas`; events from before that no longer count."""

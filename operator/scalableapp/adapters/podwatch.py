@@ -6,7 +6,7 @@ Kopf spends 10 times as much on an event, and pods are the most numerous of what
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
@@ -91,7 +91,15 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         trouble=_trouble(status, container),
         resize=resize,
         resize_message=resize_message,
+        left_at=_left_at(metadata),
     )
+
+
+def _left_at(metadata: Mapping[str, Any]) -> datetime | None:
+    """When the deletion was asked for: the time in the metadata is when the grace period ends."""
+    if "deletionTimestamp" not in metadata:
+        return None
+    return _time(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
 
 
 def _size(spec: Mapping[str, Any]) -> Size | None:

@@ -20,6 +20,7 @@ from scalableapp.core.outage import fallback, outage_after
 from scalableapp.core.prediction import learned, prediction
 from scalableapp.core.pursuit import pursue
 from scalableapp.core.rules import Case, Rule, Ruling
+from scalableapp.core.settling import settling
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.startup import learn
 
@@ -91,6 +92,7 @@ RULES: tuple[Rule, ...] = (
     stabilization,
     burst,
     prediction,
+    settling,
     _bounds,
     rate,
     outlook,

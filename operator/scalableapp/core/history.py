@@ -14,6 +14,8 @@ from scalableapp.core.spec import ScalableAppSpec
 
 # Backstop for what grows with an app: 1,800 s, the longest period, at one change per 5 s.
 MOST_ENTRIES = 360
+# No window of the metrics is longer, so that a cut is known while its load does not show yet (core/settling.py).
+LEAST_EVENTS_SECONDS = 300
 
 
 def first_seen(observation: Observation) -> History:
@@ -76,5 +78,6 @@ def _recent(events: tuple[ScaleEvent, ...], now: datetime, behavior: Behavior) -
     if not events:
         return events
     policies = (*behavior.scale_up.policies, *behavior.scale_down.policies)
-    cutoff = now - timedelta(seconds=max(policy.period_seconds for policy in policies))
+    reach = max([LEAST_EVENTS_SECONDS, *(policy.period_seconds for policy in policies)])
+    cutoff = now - timedelta(seconds=reach)
     return tuple(event for event in events if event.at > cutoff)[-MOST_ENTRIES:]

@@ -23,7 +23,7 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.quantity import is_duration
+from scalableapp.core.quantity import format_number, is_duration
 from scalableapp.core.scaling import Behavior
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
@@ -63,11 +63,15 @@ class Tolerance(NamedTuple):
 
 
 class PodGroups(NamedTuple):
-    """The app's pods as one metric sees them: values of those that count, and how many the others are."""
+    """The app's pods as one metric sees them: values of those that count, and how many the others are.
+
+    `leaving` is the sum of the values of pods that leave: the others take that over.
+    """
 
     samples: tuple[float, ...] = ()
     missing: int = 0
     unready: int = 0
+    leaving: float = 0.0
 
 
 class Answer(NamedTuple):
@@ -102,15 +106,15 @@ def replicas_for_pods(
 
     Pods without a sample count as on target when that means scaling down and as idle when it means
     scaling up; pods that are not ready count as idle when scaling up. If that turns the direction, or
-    brings the ratio into tolerance, nothing changes.
+    brings the ratio into tolerance, nothing changes. What `groups.leaving` holds counts as load of the others.
     """
-    measured, size = _all_at(percentile, groups.samples), len(groups.samples)
+    measured, size = _all_at(percentile, groups.samples) + groups.leaving, len(groups.samples)
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
         return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(measured / target), ratio)
     missing = (target if ratio <= 1 else 0.0,) * groups.missing
-    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
+    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready)) + groups.leaving
     size += groups.missing + unready
     new_ratio = _exact(filled / size / target)
     replicas = _ceil(filled / target)
@@ -151,11 +155,12 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
     """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
+    leaving = 0.0
     for pod in pods:
-        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
-            continue
         value = values.get(pod.name)
-        if pod.phase == "Pending":
+        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+            leaving += value or 0.0
+        elif pod.phase == "Pending":
             unready += 1
         elif value is None:
             missing += 1
@@ -163,7 +168,7 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
             unready += 1
         else:
             samples.append(value)
-    return PodGroups(tuple(samples), missing, unready)
+    return PodGroups(tuple(samples), missing, unready, leaving)
 
 
 def _is_starting(pod: PodState, now: datetime) -> bool:
@@ -181,11 +186,29 @@ def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observa
     coverage = too_thin(metric, values, observation) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
-    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance, metric.percentile)
+    answer = _answer_for_pods(metric, groups, observation.replicas, tolerance)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
     return _answered(metric, answer, level, f"{whereof} {count(size, 'pod')}", observation)
+
+
+def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
+    """The load of pods that leave forbids fewer replicas, as the others get it, but never asks for more.
+
+    Memory is no load that others take over.
+    """
+    remaining = replicas_for_pods(
+        groups._replace(leaving=0.0), metric.target_value, current, tolerance, metric.percentile
+    )
+    if remaining.replicas >= current or not groups.leaving or metric.type is MetricType.MEMORY:
+        return remaining
+    answer = replicas_for_pods(groups, metric.target_value, current, tolerance, metric.percentile)
+    load = format_number(round(groups.leaving, 3))
+    return answer._replace(
+        replicas=max(remaining.replicas, min(answer.replicas, current)),
+        note=f"{answer.note}, with {load}{_unit(metric)} of pods that leave",
+    )
 
 
 def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:

@@ -86,6 +86,7 @@ class PodState:
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `trouble` says why the pod cannot start, `resize` and `resize_message` where a resize in place stands.
+    `left_at` is when its deletion was asked for, or when it was gone.
     """
 
     name: str
@@ -101,12 +102,14 @@ class PodState:
     trouble: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
+    left_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
 
+    `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
     `resizing`: the pods get another size, so that a rollout under way is the operator's own. `recall_until`: after a
     restart, until when what an objective has learned is waited for.
     """

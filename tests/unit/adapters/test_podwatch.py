@@ -185,3 +185,13 @@ def test_a_pod_that_no_kubelet_has_seen_is_neither_ready_nor_started() -> None:
     state = pod_state({"metadata": pod("a")["metadata"]})
     assert (state.phase, state.ready, state.deleting, state.readiness_changed_at) == ("Unknown", False, False, None)
     assert state.started_at == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def test_a_pod_says_since_when_it_leaves() -> None:
+    metadata = {
+        "name": "web-1",
+        "creationTimestamp": "2026-11-23T12:00:00Z",
+        "deletionTimestamp": "2026-11-23T12:05:40Z",
+        "deletionGracePeriodSeconds": 40,
+    }
+    assert pod_state({"metadata": metadata}).left_at == datetime(2026, 11, 23, 12, 5, tzinfo=UTC)

@@ -166,3 +166,20 @@ async def test_a_users_query_is_asked_for_the_apps_own_namespace_and_acted_on(wo
     world.metrics.queries[asked] = QueryAnswer(value=35.0)
     await world.tick()
     assert world.replicas(key) == 4
+
+
+async def test_what_a_pod_carried_that_is_gone_still_counts_while_prometheus_tells_of_it() -> None:
+    at_once = {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
+    scaling = {"horizontal": SPEC["scaling"]["horizontal"] | {"behavior": {"scaleDown": at_once}}}
+    world = World()
+    key = await world.running(spec=with_spec(scaling=scaling))
+    await world.cluster.scale(key, 10)
+    await world.run_pods(key, rps_each=40)
+    world.registry.pod_gone(key, "web-8")
+    world.registry.pod_gone(key, "web-9")
+    await world.cluster.scale(key, 8)
+    await world.tick(8)
+    assert world.replicas(key) == 8  # 10 x 40 requests/s
+    del world.metrics.pods[MetricType.REQUESTS_PER_SECOND].values[key.namespace, "web-9"]  # type: ignore[attr-defined] # a dict
+    await world.tick(8)
+    assert world.replicas(key) == 8  # 9 x 40 requests/s are 7.2 pods
