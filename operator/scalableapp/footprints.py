@@ -92,7 +92,7 @@ class _Answers:
         self._record = record
         self._snapshot = snapshot
         self._age = now - snapshot.at if snapshot else timedelta(0)
-        self._stale = self._age > stale_after
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
         self._ready = {
             pod.name: seconds_between(pod.readiness_changed_at or pod.started_at, now)
             for pod in record.pods.values()

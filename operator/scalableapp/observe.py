@@ -97,7 +97,7 @@ class _Answers:
         self._record = record
         self._snapshot = snapshot
         self._age = now - snapshot.at if snapshot else timedelta(0)
-        self._stale = self._age > stale_after
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
 
     def reading(self, metric: Metric) -> Reading:
         """What a metric says, or why it says nothing."""

@@ -135,7 +135,7 @@ async def operate(settings: Settings) -> None:
         registry = Registry()
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
-        reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after)
+        reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after, clock=time.monotonic)
         await Operator(settings, clients, reconciler, registry, child_kinds(features)).run()
 
 

@@ -105,6 +105,7 @@ class AppRecord:
     guessed_at: datetime | None = None
     recall_until: datetime | None = None
     decision: Decision | None = None
+    looked_at: datetime | None = None
     settled_at: datetime | None = None
     settled_generation: int = -1
     reported: Decision | None = None
