@@ -82,7 +82,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("ModeVertical", "in mode Vertical nobody decides on replicas"),
         Reason("Conflicted", "another autoscaler is on the Deployment", "delete it, or this ScalableApp"),
         Reason(
-            "RolloutInProgress", "old and new pods share the load, so that measurements mislead", "wait for its end"
+            "RolloutInProgress",
+            "old and new pods share the load, so that measurements mislead: pods are only added, for requests and "
+            "queries that are counted over the whole app",
+            "wait for its end",
         ),
         Reason("Recalling", "after a restart an objective's history is being read", "wait a minute at most"),
         Reason("Fallback", "no metric can be used, and `fallback` decides", "mend the metrics: see MetricsAvailable"),

@@ -88,13 +88,29 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     failure = bad_reading(metric, reading, observation)
     if failure:
         return _failed(metric, failure)
+    if observation.distorted:
+        return _during_rollout(metric, reading, observation, tolerance)
     if reading.per_pod and not metric.of_whole_app:
         return _from_pods(metric, reading.per_pod, observation, tolerance)
-    if reading.total is None:
+    return _from_all(metric, reading.total, observation, tolerance)
+
+
+def _from_all(metric: Metric, total: float | None, observation: Observation, tolerance: Tolerance) -> Proposal:
+    if total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
-        return _from_value(metric, reading.total, observation, tolerance)
-    return _from_total(metric, reading.total, observation, tolerance)
+        return _from_value(metric, total, observation, tolerance)
+    return _from_total(metric, total, observation, tolerance)
+
+
+def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    """Load that is counted over old and new pods together says how many are needed; a value per pod says nothing."""
+    if metric.counted_in_all:
+        total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
+        return _from_all(metric, total, observation, tolerance)
+    current = observation.replicas
+    message = f"{metric.label} says nothing during a rollout: keeps {count(current, 'replica')}"
+    return Proposal(MetricReport(metric.label, "<unknown>", metric.target, current), message, current)
 
 
 def replicas_for_pods(
@@ -219,6 +235,8 @@ def _from_total(metric: Metric, total: float, observation: Observation, toleranc
 
 def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
     ready = sum(map(serves, observation.pods))
+    if observation.rollout:
+        ready = min(ready, observation.replicas)  # the others are there for the rollout alone
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)

@@ -124,6 +124,14 @@ class Observation:
     recall_until: datetime | None = None
     conflict: str = ""
 
+    @property
+    def distorted(self) -> bool:
+        """Whether a rollout of another template surges: old and new pods share the load, starting pods burn CPU.
+
+        That of another size of the pods is slow by intent, and decided on in core/combined.py.
+        """
+        return self.rollout and not self.resizing
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
