@@ -239,6 +239,32 @@ async def test_a_restart_of_the_operator_loses_no_way() -> None:
     assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
 
 
+async def test_a_finished_change_leaves_the_status_and_is_not_told_again_after_a_restart() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    await town.surge()
+    await town.world.tick(8)
+    await town.roll_out()
+    await town.world.tick(5)
+    assert len(town.events("Resized")) == 1
+    assert "change" not in town.world.status(town.key)["resources"]
+    town.restart()
+    await town.world.tick(20)
+    assert len(town.events("Resized")) == 1
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+
+
+async def test_a_step_that_is_due_does_not_wait_for_the_turn_of_a_resync() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    await town.surge()
+    town.world.queue.add(town.key, town.world.clock(), delay=60)  # as a resync does
+    await town.world.tick(7)
+    assert "minReadySeconds" not in town.template
+
+
 async def test_a_dry_run_recommends_and_changes_nothing() -> None:
     spec = copy.deepcopy(SPEC)
     spec["scaling"]["dryRun"] = True
