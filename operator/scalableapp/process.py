@@ -30,7 +30,7 @@ from scalableapp.recall import Recall
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.settings import Settings, load_settings
-from scalableapp.upkeep import CHILD_SELECTOR, Upkeep, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, CHILD_SELECTOR, Upkeep
 from scalableapp.workqueue import Turns, WorkQueue
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ async def operate(settings: Settings) -> None:
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
         reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after, clock=time.monotonic)
-        await Operator(settings, clients, reconciler, registry, child_kinds(features)).run()
+        await Operator(settings, clients, reconciler, registry, CHILD_KINDS).run()
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:

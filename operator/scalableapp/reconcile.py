@@ -159,7 +159,7 @@ class Reconciler:
                 await self._align_child(record, manifest)
             except ClusterError as error:
                 errors.append(error)
-        for manifest in unwanted(record.key, record.spec, self._features):
+        for manifest in unwanted(record.key, record.spec):
             child = record.children.get(_id(manifest))
             if child and child.owner == record.uid and not self._still_leads(record, manifest["kind"]):
                 await self._cluster.delete(manifest)

@@ -13,7 +13,7 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, ChildId
-from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
 from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.routing_fields import Route
 from scalableapp.errors import ClusterError
@@ -31,21 +31,18 @@ RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
 FIRST_LISTS_SECONDS = 60.0
+# The kinds of children that Kopf watches, each with its API version.
+CHILD_KINDS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+}
 _NO_GATEWAY_API = (
     f"the cluster does not serve {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API's CRDs (standard channel) and an "
     "implementation, or name spec.ingress instead of spec.route. It is looked for again every 30 s"
 )
-
-
-def child_kinds(features: ClusterFeatures) -> dict[str, str]:
-    """The kinds of children that Kopf watches in this cluster, each with its API version."""
-    kinds = {
-        "Deployment": "apps/v1",
-        "Service": "v1",
-        "Ingress": "networking.k8s.io/v1",
-        "NetworkPolicy": "networking.k8s.io/v1",
-    }
-    return kinds | ({"PodDisruptionBudget": features.pdb_version} if features.pdb_version else {})
 
 
 class Upkeep:

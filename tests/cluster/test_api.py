@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scalableapp.core.drift import in_line
 from scalableapp.core.model import AppKey
@@ -97,13 +96,6 @@ def test_kubectl_explain_describes_scaling() -> None:
     assert kubectl("explain", "sapp.spec.scaling", "--recursive").returncode == 0
 
 
-def features() -> ClusterFeatures:
-    served = kubectl("api-versions").stdout.split()
-    minor = int(json.loads(kubectl("version", "-o", "json").stdout)["serverVersion"]["minor"].rstrip("+"))
-    version = "policy/v1" if "policy/v1" in served else "policy/v1beta1"
-    return ClusterFeatures(pdb_version=version, sleep_action=minor >= 30)  # type: ignore[arg-type]  # one of the two
-
-
 FULL = {
     "image": "sample-app:0.1.0",
     "port": 9000,
@@ -135,19 +127,9 @@ FULL = {
 def test_the_children_are_in_line_with_what_the_api_server_makes_of_them(spec: dict[str, Any]) -> None:
     key = AppKey("default", f"try-{uuid.uuid4().hex[:8]}")
     arguments = ("apply", "--server-side", "--field-manager=scalableapp-operator", "--dry-run=server", "-o", "json")
-    manifests = children(key, str(uuid.uuid4()), parse_spec(spec), features())
+    manifests = children(key, str(uuid.uuid4()), parse_spec(spec), ClusterFeatures())
     assert len(manifests) == 4
     for manifest in manifests:
         answer = kubectl(*arguments, "-f", "-", stdin=json.dumps(manifest))
         assert answer.returncode == 0, answer.stderr
         assert in_line(json.loads(answer.stdout), manifest), manifest["kind"]
-
-
-def test_the_api_server_compiles_the_cel_rules() -> None:
-    answer = kubectl("kustomize", str(ROOT / "manifests" / "overlays" / "production"))
-    crd = next(d for d in yaml.safe_load_all(answer.stdout) if d["kind"] == "CustomResourceDefinition")
-    minor = int(json.loads(kubectl("version", "-o", "json").stdout)["serverVersion"]["minor"].rstrip("+"))
-    if minor < 29:
-        pytest.skip(f"CEL rules need Kubernetes 1.29; this is 1.{minor}")
-    accepted = kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(crd))
-    assert accepted.returncode == 0, accepted.stderr

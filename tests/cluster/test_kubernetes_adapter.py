@@ -218,10 +218,8 @@ async def test_a_horizontalpodautoscaler_on_our_deployment_is_found(
 
 
 async def test_features_fit_the_version(cluster: KubeClient, api: KubeApi) -> None:
-    features = await cluster.features()
     minor = int((await api.ask(Request("GET", "/version")))["minor"].rstrip("+"))
-    assert features.sleep_action == (minor >= 30)
-    assert features.pdb_version == ("policy/v1" if minor >= 21 else "policy/v1beta1")
+    assert (await cluster.features()).resize == (minor >= 33)
 
 
 async def test_one_of_two_holds_the_lease_and_the_other_follows_when_it_lets_go(api: KubeApi, namespace: str) -> None:

@@ -166,7 +166,7 @@ def test_everything_can_be_removed(alone: Shop) -> None:
 
 
 def test_helm_installs_it_for_one_namespace_with_roles_alone_and_leaves_apps_when_it_goes(alone: Shop) -> None:
-    values = {"namespaces": [alone.namespace], "crds": {"validations": False}}
+    values = {"namespaces": [alone.namespace]}
     upgrade = ("upgrade", "--install", "scalableapp", str(CHART), "--create-namespace", "--values", "-")
     helm(*upgrade, text=json.dumps(values))
     kubectl("rollout", "status", OPERATOR, "-n", HELM_NAMESPACE, "--timeout=150s")

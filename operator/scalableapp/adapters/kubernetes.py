@@ -5,7 +5,6 @@ Its verbs are the operator's RBAC: what is not called here or in podwatch.py and
 
 import hashlib
 import logging
-import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
@@ -36,7 +35,6 @@ log = logging.getLogger(__name__)
 # The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
 RESIZE_MANAGER = f"{MANAGED_BY}-resize"
 SCALE_MANAGER = f"{MANAGED_BY}-scale"
-_SLEEP_ACTION_SINCE = (1, 30)
 
 _PLURALS = {
     "Deployment": "deployments",
@@ -217,19 +215,8 @@ class KubeClient:
 
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
-        version = await self._api.ask(Request("GET", "/version"))
-        numbers = tuple(int(re.sub(r"\D.*", "", str(version.get(part, ""))) or 0) for part in ("major", "minor"))
-        try:
-            policy = await self._api.ask(Request("GET", "/apis/policy"))
-        except NotFound:
-            policy = {}
         core = await self._api.ask(Request("GET", "/api/v1"))
-        served = {entry["groupVersion"] for entry in policy.get("versions", ())}
-        return ClusterFeatures(
-            pdb_version="policy/v1" if "policy/v1" in served else "policy/v1beta1" if served else None,
-            sleep_action=numbers >= _SLEEP_ACTION_SINCE,
-            resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()),
-        )
+        return ClusterFeatures(resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()))
 
 
 def _sized(size: Size, *, replace: bool = False) -> Manifest:

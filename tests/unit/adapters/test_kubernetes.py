@@ -9,7 +9,7 @@ from scalableapp.core.resources import ClusterFeatures
 from scalableapp.core.size import Resource
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Event
-from tests.unit.adapters.canned import ApiServer, Asked, Refusal
+from tests.unit.adapters.canned import ApiServer, Refusal
 
 KEY = AppKey("shop", "web")
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"}}
@@ -192,27 +192,13 @@ async def test_in_one_namespace_only_its_autoscalers_are_asked_for(server: ApiSe
     assert server.asked[0].path == "/apis/autoscaling/v1/namespaces/shop/horizontalpodautoscalers"
 
 
-@pytest.mark.parametrize(
-    ("minor", "policy", "features"),
-    [
-        ("20", ["policy/v1beta1"], ClusterFeatures("policy/v1beta1", sleep_action=False)),
-        ("29+", ["policy/v1"], ClusterFeatures("policy/v1", sleep_action=False)),
-        ("30", ["policy/v1beta1", "policy/v1"], ClusterFeatures("policy/v1", sleep_action=True)),
-        ("37+k3s1", [], ClusterFeatures(None, sleep_action=True)),
-    ],
-)
-async def test_features_are_discovered(
-    server: ApiServer, cluster: KubeClient, minor: str, policy: list[str], features: ClusterFeatures
+@pytest.mark.parametrize(("served", "resize"), [("pods/status", False), ("pods/resize", True)])
+async def test_whether_pods_can_be_resized_is_discovered(
+    server: ApiServer, cluster: KubeClient, served: str, resize: bool
 ) -> None:
-    def respond(asked: Asked) -> object:
-        if asked.path == "/version":
-            return {"major": "1", "minor": minor}
-        if asked.path == "/api/v1":
-            return {"resources": [{"name": "pods"}, {"name": "pods/status"}]}
-        return {"versions": [{"groupVersion": version} for version in policy]} if policy else Refusal(404)
-
-    server.respond = respond
-    assert await cluster.features() == features
+    server.replies({"resources": [{"name": "pods"}, {"name": served}]})
+    assert await cluster.features() == ClusterFeatures(resize=resize)
+    assert server.asked[0].path == "/api/v1"
 
 
 LIMIT_RANGE = {

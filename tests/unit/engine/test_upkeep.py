@@ -11,11 +11,11 @@ from scalableapp import upkeep as upkeep_module
 from scalableapp.adapters.podwatch import PodEvent
 from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import API_VERSION, ClusterFeatures
+from scalableapp.core.resources import API_VERSION
 from scalableapp.errors import Unavailable
-from scalableapp.upkeep import Upkeep, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, Upkeep
 from scalableapp.workqueue import Turns
-from tests.unit.engine.world import FEATURES, NAMESPACE, START, World
+from tests.unit.engine.world import NAMESPACE, START, World
 
 WEB = AppKey(NAMESPACE, "web")
 
@@ -52,14 +52,8 @@ def lister(world: World) -> Lister:
 
 @pytest.fixture
 def upkeep(world: World, lister: Lister) -> Upkeep:
-    kinds = child_kinds(FEATURES)
     turns = Turns(world.queue, world.clock)
-    return Upkeep(world.registry, turns, lister, kinds, ("",))  # type: ignore[arg-type] # lists as KubeClient does
-
-
-def test_disruption_budgets_are_looked_for_only_where_they_are_served() -> None:
-    assert "PodDisruptionBudget" not in child_kinds(ClusterFeatures())
-    assert child_kinds(FEATURES)["PodDisruptionBudget"] == "policy/v1beta1"
+    return Upkeep(world.registry, turns, lister, CHILD_KINDS, ("",))  # type: ignore[arg-type] # lists as KubeClient does
 
 
 async def test_an_app_deleted_unseen_is_forgotten(world: World, upkeep: Upkeep) -> None:

@@ -308,7 +308,7 @@ class World:
         return int(self.cluster.objects["Deployment", key]["spec"]["replicas"])
 
 
-FEATURES = ClusterFeatures(pdb_version="policy/v1beta1")
+FEATURES = ClusterFeatures()
 BROKEN = ClusterError("the API server is on fire")
 
 

@@ -1,4 +1,4 @@
-"""Everything that is applied, whoever applies it: valid for old and current Kubernetes, and restricted."""
+"""Everything that is applied, whoever applies it: valid for the oldest and the newest Kubernetes, and restricted."""
 
 import json
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from scalableapp.core.spec import parse_spec
 from tests.pod_security import violations
 from tests.rendering import MANIFESTS, SYSTEM, Manifest, charted, combined, kustomized, named, pod_of
 
-# The oldest that the production overlay is for, and the newest whose schemas there are.
-VERSIONS = ("1.29", "1.37")
+# The oldest that everything is for, and the newest whose schemas there are.
+VERSIONS = ("1.31", "1.37")
 # Kinds of others, which bring their schemas themselves where they are installed.
 FOREIGN_GROUPS = {"monitoring.coreos.com", "gateway.networking.k8s.io"}
 
@@ -54,10 +54,6 @@ SPECS: dict[str, dict[str, Any]] = {
         "resources": {"requests": {"cpu": 0.5, "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1.5Gi"}},
         "ingress": {"host": "a.example", "path": "/x", "className": "nginx", "tlsSecretName": "t"},
     },
-}
-FEATURES = {
-    "1.29": ClusterFeatures(pdb_version="policy/v1"),
-    "1.37": ClusterFeatures(pdb_version="policy/v1", sleep_action=True, resize=True),
 }
 
 
@@ -101,9 +97,9 @@ def app_schema() -> jsonschema.Draft4Validator:
 APP_SCHEMA = app_schema()
 
 
-def assert_in_order(objects: Sequence[Manifest], versions: tuple[str, ...] = VERSIONS) -> None:
+def assert_in_order(objects: Sequence[Manifest]) -> None:
     assert objects
-    errors = [error for found in objects for version in versions if (error := schema_errors(found, version))]
+    errors = [error for found in objects for version in VERSIONS if (error := schema_errors(found, version))]
     assert errors == []
     assert {found["metadata"]["name"]: violations(pod) for found in objects if (pod := pod_of(found))} == {
         found["metadata"]["name"]: NEEDED.get(found["metadata"]["name"], []) for found in objects if pod_of(found)
@@ -131,14 +127,13 @@ def test_a_sample(sample: str) -> None:
     assert_in_order(documents)
     for document in documents:
         if document["kind"] == "ScalableApp":
-            assert_in_order(children(AppKey("shop", "web"), "uid-1", parse_spec(document["spec"]), FEATURES["1.37"]))
+            assert_in_order(children(AppKey("shop", "web"), "uid-1", parse_spec(document["spec"]), ClusterFeatures()))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_what_the_operator_makes_of_an_app(spec: dict[str, Any], version: str) -> None:
-    made = children(AppKey("shop", "web"), "uid-1", parse_spec(spec), FEATURES[version])
-    assert_in_order(json.loads(json.dumps(made)), (version,))
+def test_what_the_operator_makes_of_an_app(spec: dict[str, Any]) -> None:
+    made = children(AppKey("shop", "web"), "uid-1", parse_spec(spec), ClusterFeatures())
+    assert_in_order(json.loads(json.dumps(made)))
 
 
 def test_the_base_has_a_pod_and_a_namespace_that_takes_restricted_pods_only() -> None:

@@ -14,12 +14,10 @@ from scalableapp.core.routing import url_of
 from scalableapp.core.spec import parse_spec
 
 KEY = AppKey("shop", "cart")
-OLD = ClusterFeatures(pdb_version="policy/v1beta1")
-NEW = ClusterFeatures(pdb_version="policy/v1", sleep_action=True)
 
 
-def made(features: ClusterFeatures = OLD, **spec: Any) -> dict[str, dict[str, Any]]:
-    manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), features)
+def made(**spec: Any) -> dict[str, dict[str, Any]]:
+    manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), ClusterFeatures())
     return {manifest["kind"]: manifest for manifest in manifests}
 
 
@@ -51,12 +49,6 @@ def test_every_child_is_named_labelled_and_owned() -> None:
         }
         assert owned_by(manifest, "uid-1")
         assert not owned_by(manifest, "uid-2")
-
-
-def test_the_disruption_budget_is_made_in_the_version_that_the_cluster_serves() -> None:
-    assert made(OLD)["PodDisruptionBudget"]["apiVersion"] == "policy/v1beta1"
-    assert made(NEW)["PodDisruptionBudget"]["apiVersion"] == "policy/v1"
-    assert "PodDisruptionBudget" not in made(ClusterFeatures())
 
 
 @pytest.mark.parametrize("pin", [None, 0, 3], ids=["unpinned", "pinned to none", "pinned"])
@@ -96,14 +88,8 @@ def test_the_grace_period_is_longer_than_the_pre_stop_sleep_and_gunicorns_drain(
     assert made()["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
 
 
-@pytest.mark.parametrize(
-    ("features", "hook"),
-    [(OLD, {"exec": {"command": ["sleep", "5"]}}), (NEW, {"sleep": {"seconds": 5}})],
-    ids=["before 1.30", "from 1.30 on"],
-)
-def test_pods_wait_before_they_stop(features: ClusterFeatures, hook: dict[str, Any]) -> None:
-    pod = made(features)["Deployment"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["lifecycle"]["preStop"] == hook
+def test_pods_wait_before_they_stop_without_a_program_in_the_image() -> None:
+    assert container()["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
 
 
 def test_the_container_gets_the_port_and_the_probes_ask_there() -> None:
@@ -184,8 +170,8 @@ def test_a_bare_ingress_leaves_class_host_and_tls_to_the_cluster() -> None:
 def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
     assert "Ingress" not in made(ingress={"enabled": False})
-    assert ("Ingress", "cart") in names(unwanted(KEY, spec, OLD))
-    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}), OLD)))
+    assert ("Ingress", "cart") in names(unwanted(KEY, spec))
+    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}))))
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,7 @@ def made(features: ClusterFeatures = SERVED, **spec: Any) -> dict[str, dict[str,
 
 
 def unwanted_kinds(**spec: Any) -> list[str]:
-    return [
-        found["kind"] for found in unwanted(KEY, parse_spec({"image": "a"} | spec), SERVED) if "cache" not in str(found)
-    ]
+    return [found["kind"] for found in unwanted(KEY, parse_spec({"image": "a"} | spec)) if "cache" not in str(found)]
 
 
 def route_with(**fields: Any) -> Any:
