@@ -122,15 +122,16 @@ class Upkeep:
         while True:
             try:
                 await self.look_for_rooms()
-            except (ClusterError, ValueError) as error:
+            except ClusterError as error:
                 log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", ROOMS_SECONDS, error)
             await asyncio.sleep(ROOMS_SECONDS * _spread())
 
     async def look_for_rooms(self) -> None:
-        """Once. Raises ClusterError, or ValueError when an answer cannot be read."""
+        """Once. Raises ClusterError."""
         namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
         if namespaces:
-            self._registry.rooms = await self._client.list_rooms(namespaces)
+            known = {name: room for name, room in self._registry.rooms.items() if name in namespaces}
+            self._registry.rooms = known | await self._client.list_rooms(namespaces)
 
     async def look_for_autoscalers(self) -> None:
         """Once. Raises ClusterError."""

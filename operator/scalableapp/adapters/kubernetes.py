@@ -26,8 +26,8 @@ from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.rooms import NamespaceRoom, largest_node, namespace_room
-from scalableapp.core.size import Size, write_size
-from scalableapp.errors import ClusterError, NotFound, Rejected
+from scalableapp.core.size import Resource, Size, write_size
+from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
 from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
@@ -197,14 +197,26 @@ class KubeClient:
         return found
 
     async def list_rooms(self, namespaces: Collection[str]) -> dict[str, NamespaceRoom]:
-        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing."""
+        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing.
+
+        A namespace whose bounds could not be read now is left out. Raises ClusterError where nodes could not be.
+        """
         nodes = largest_node(await self._readable("/api/v1/nodes"))
         found = {}
         for namespace in namespaces:
-            ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
-            quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
-            found[namespace] = namespace_room(nodes, ranges, quotas)
+            try:
+                found[namespace] = await self._room(nodes, namespace)
+            except Unavailable as error:
+                log.warning("Limits on sizes in %s could not be read; the known ones stay: %s", namespace, error)
         return found
+
+    async def _room(self, nodes: Mapping[Resource, float], namespace: str) -> NamespaceRoom:
+        ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
+        quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
+        room = namespace_room(nodes, ranges, quotas)
+        if room.unread:
+            log.warning("%s: passed over, as it cannot be read: %s", namespace, "; ".join(room.unread))
+        return room
 
     async def _readable(self, path: str) -> list[Manifest]:
         """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""

@@ -86,7 +86,8 @@ class PodState:
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `trouble` says why the pod cannot start, `resize` and `resize_message` where a resize in place stands.
-    `left_at` is when its deletion was asked for, or when it was gone.
+    `beside` is the size of its other containers together. `left_at` is when its deletion was asked for, or when it was
+    gone.
     """
 
     name: str
@@ -102,6 +103,8 @@ class PodState:
     trouble: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
+    beside: Size | None = None
+    priority_class: str = ""
     left_at: datetime | None = None
 
 

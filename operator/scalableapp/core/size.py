@@ -1,7 +1,7 @@
 """The size of a pod: requests and limits of its app container. CPU in cores (float), memory in bytes (int)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -120,6 +120,16 @@ def read_size(resources: Mapping[str, Any] | None) -> Size:
     stated = resources or {}
     requests, limits = stated.get("requests") or {}, stated.get("limits") or {}
     return Size(*(_read(resource, requests, limits) for resource in Resource))
+
+
+def summed(sizes: Iterable[Size]) -> Size:
+    """Of several containers; a resource that none states is none."""
+    total = Size()
+    for size in sizes:
+        for resource in Resource:
+            both = zip(total.of(resource), size.of(resource), strict=True)
+            total = total.having(resource, Amount(*(a if b is None else (a or 0.0) + b for a, b in both)))
+    return total
 
 
 def _read(resource: Resource, requests: Mapping[str, Any], limits: Mapping[str, Any]) -> Amount:

@@ -9,7 +9,7 @@ from scalableapp.core.resources import ClusterFeatures
 from scalableapp.core.size import Resource
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Event
-from tests.unit.adapters.canned import ApiServer, Refusal
+from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 KEY = AppKey("shop", "web")
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"}}
@@ -221,3 +221,23 @@ async def test_what_bounds_sizes_is_read_as_far_as_the_operator_may(
     room = (await cluster.list_rooms({"shop"}))["shop"]
     assert room.rooms[Resource.MEMORY].most == memory
     assert room.rooms[Resource.CPU].whose == "LimitRange small"
+
+
+async def test_one_bad_object_or_namespace_hides_no_other(server: ApiServer, cluster: KubeClient) -> None:
+    odd = {
+        "metadata": {"name": "odd"},
+        "spec": {"limits": [{"type": "Container", "min": {"cpu": "?"}, "maxLimitRequestRatio": {"cpu": "1500m"}}]},
+    }
+
+    def respond(asked: Asked) -> object:
+        if "/down/" in asked.path:
+            return Refusal(503, "out of order")
+        ranges = [odd, LIMIT_RANGE] if asked.path.endswith("limitranges") else []
+        return {"metadata": {}, "items": ranges}
+
+    server.respond = respond
+    rooms = await cluster.list_rooms({"down", "shop"})
+    assert set(rooms) == {"shop"}
+    assert rooms["shop"].rooms[Resource.CPU].ratio == 1.5
+    assert rooms["shop"].rooms[Resource.CPU].most == 1.0
+    assert "LimitRange odd: min cpu" in rooms["shop"].unread[0]
