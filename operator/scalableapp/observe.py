@@ -39,6 +39,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         resizing=record.sizing.change is not None,
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
+        size_conflict=_size_conflict(record, registry),
     )
 
 
@@ -62,11 +63,19 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
-        conflict=record.foreign or registry.autoscalers.get(record.key, ""),
+        conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),
     )
+
+
+def _size_conflict(record: AppRecord, registry: Registry) -> str:
+    """Who else sets a resource that is sized here, in words; "" for nobody."""
+    rival = registry.resizers.get(record.key)
+    if rival is None or not record.sizes or record.spec is None:
+        return ""
+    return rival.message if rival.resources.intersection(record.spec.scaling.vertical.resources) else ""
 
 
 def _sizes(record: AppRecord) -> SizeState | None:

@@ -11,6 +11,7 @@ from typing import Any
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.resources import LABEL_APP, child_names
 from scalableapp.core.rooms import NamespaceRoom
+from scalableapp.core.size import SizeRival
 from scalableapp.ports import Snapshot
 from scalableapp.record import AppRecord, Child
 
@@ -28,6 +29,7 @@ class Registry:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
+        self.resizers: Mapping[AppKey, SizeRival] = {}
         self.rooms: Mapping[str, NamespaceRoom] = {}
         self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
 

@@ -16,6 +16,7 @@ from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
 from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.routing_fields import Route
+from scalableapp.core.size import SizeRival
 from scalableapp.errors import ClusterError
 from scalableapp.registry import Registry, child_of
 from scalableapp.workqueue import Turns
@@ -136,10 +137,13 @@ class Upkeep:
     async def look_for_autoscalers(self) -> None:
         """Once. Raises ClusterError."""
         found: dict[AppKey, str] = {}
+        sizing: dict[AppKey, SizeRival] = {}
         for namespace in self._namespaces:
             found |= await self._client.list_autoscalers(namespace)
-        changed = dict(set(found.items()) ^ set(self._registry.autoscalers.items()))
-        self._registry.autoscalers = found
+            sizing |= await self._client.list_resizers(namespace)
+        changed = dict(found.items() ^ self._registry.autoscalers.items())
+        changed |= dict.fromkeys(dict(sizing.items() ^ self._registry.resizers.items()), "")
+        self._registry.autoscalers, self._registry.resizers = found, sizing
         for key in changed:
             if self._registry.get(key):
                 self._turns.add(key)

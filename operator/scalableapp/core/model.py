@@ -113,7 +113,8 @@ class Observation:
     """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
 
     `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
-    `resizing`: the pods get another size, so that a rollout under way is the operator's own. `recall_until`: after a
+    `conflict` names whoever else scales it, `size_conflict` whoever else sizes its pods. `resizing`: the pods get
+    another size, so that a rollout under way is the operator's own. `recall_until`: after a
     restart, until when what an objective has learned is waited for.
     """
 
@@ -126,6 +127,7 @@ class Observation:
     resizing: bool = False
     recall_until: datetime | None = None
     conflict: str = ""
+    size_conflict: str = ""
 
     @property
     def distorted(self) -> bool:

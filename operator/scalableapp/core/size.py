@@ -66,6 +66,13 @@ class Size:
         return all(amount.request is not None and amount.request == amount.limit for amount in (self.cpu, self.memory))
 
 
+class SizeRival(NamedTuple):
+    """Somebody else who sets these resources of the app's container, in words."""
+
+    resources: frozenset[Resource]
+    message: str
+
+
 class SizeStep(NamedTuple):
     """One rule's say on the size: its name, and what it did in words."""
 

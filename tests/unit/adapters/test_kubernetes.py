@@ -1,4 +1,5 @@
 import logging
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,80 @@ async def test_only_targets_of_ours_conflict(
     hpa = target("other", kind)
     server.respond = lambda asked: {"metadata": {}, "items": [hpa]} if "autoscaling/v1/" in asked.path else Refusal(404)
     assert bool(await cluster.list_autoscalers()) is conflicts
+
+
+@pytest.mark.parametrize(
+    ("target", "scales"),
+    [
+        ({"apiVersion": "apps/v1", "kind": "Deployment"}, True),
+        ({"kind": "Deployment"}, True),
+        ({"apiVersion": "apps.example.com/v1", "kind": "Deployment"}, False),
+        ({"apiVersion": "v1", "kind": "Deployment"}, False),
+        ({"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp"}, True),
+        ({"apiVersion": "example.com/v1", "kind": "ScalableApp"}, False),
+        ({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}, False),
+    ],
+)
+async def test_a_target_of_another_group_is_another_workload(
+    server: ApiServer, cluster: KubeClient, target: dict[str, str], scales: bool
+) -> None:
+    hpa = {"metadata": {"namespace": "shop", "name": "other"}, "spec": {"scaleTargetRef": {"name": "web", **target}}}
+    server.respond = lambda asked: {"metadata": {}, "items": [hpa]} if "autoscaling/v1/" in asked.path else Refusal(404)
+    assert bool(await cluster.list_autoscalers()) is scales
+
+
+BOTH = {Resource.CPU, Resource.MEMORY}
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources"),
+    [
+        pytest.param({}, BOTH, id="by default"),
+        pytest.param({"updatePolicy": {"updateMode": "Recreate"}}, BOTH, id="Recreate"),
+        pytest.param({"updatePolicy": {"updateMode": "Initial"}}, BOTH, id="Initial"),
+        pytest.param({"updatePolicy": {"updateMode": "Off"}}, set(), id="Off"),
+        pytest.param(
+            {"resourcePolicy": {"containerPolicies": [{"containerName": "*", "controlledResources": ["memory"]}]}},
+            {Resource.MEMORY},
+            id="memory only",
+        ),
+        pytest.param(
+            {
+                "resourcePolicy": {
+                    "containerPolicies": [{"containerName": "*", "mode": "Off"}, {"containerName": "proxy"}]
+                }
+            },
+            set(),
+            id="a sidecar only",
+        ),
+        pytest.param(
+            {
+                "resourcePolicy": {
+                    "containerPolicies": [
+                        {"containerName": "app", "controlledResources": ["cpu"]},
+                        {"containerName": "*", "mode": "Off"},
+                    ]
+                }
+            },
+            {Resource.CPU},
+            id="CPU of the app",
+        ),
+    ],
+)
+async def test_a_vertical_autoscaler_sizes_pods_and_is_no_rival_for_replicas(
+    server: ApiServer, cluster: KubeClient, changes: dict[str, Any], resources: set[Resource]
+) -> None:
+    vpa = {
+        "metadata": {"namespace": "shop", "name": "sizes"},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, **changes},
+    }
+    server.respond = lambda asked: (
+        {"metadata": {}, "items": [vpa]} if "verticalpodautoscalers" in asked.path else Refusal(404)
+    )
+    assert await cluster.list_autoscalers() == {}
+    found = await cluster.list_resizers()
+    assert {resource for rival in found.values() for resource in rival.resources} == resources
+    assert all("VerticalPodAutoscaler shop/sizes sets" in rival.message for rival in found.values())
 
 
 async def test_in_one_namespace_only_its_autoscalers_are_asked_for(server: ApiServer, cluster: KubeClient) -> None:
