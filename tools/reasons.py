@@ -119,6 +119,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("Pinned", "`spec.replicas` is set", "remove it"),
     ),
     "Conflicted": (
+        Reason(
+            "ReplicasContested",
+            "somebody else set the replicas three times in ten minutes; they are set back each time",
+            "take `replicas` out of what the manager that the message names applies, or set `spec.scaling.paused`",
+        ),
         Reason("NoConflict", "nobody else manages the app's objects"),
         Reason("Conflicted", "another autoscaler, or an owner of an object of the same name", "the message names it"),
     ),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.conditions import AppState, Trouble
+from scalableapp.core.contest import contested
 from scalableapp.core.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
@@ -50,9 +51,10 @@ def _forget_departed(record: AppRecord, now: datetime) -> None:
         del record.departed[name]
 
 
-def state_of(record: AppRecord, registry: Registry) -> AppState:
+def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
     """What there is to report of the app."""
     facts, spec = record.own_deployment, record.spec
+    left_alone = spec is None or spec.scaling.paused  # then nobody sets back what others set
     return AppState(
         generation=record.generation,
         replicas=facts.running if facts else 0,
@@ -64,6 +66,7 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        contested="" if left_alone else contested(record.settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),

@@ -256,7 +256,7 @@ class Reconciler:
         """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
         now = self._now()
         previous = record.status
-        status = build_status(state_of(record, self._registry), previous, now)
+        status = build_status(state_of(record, self._registry, now), previous, now)
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
         record.abnormal = abnormal(status["conditions"])

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Abnormal, Trouble
+from scalableapp.core.contest import Setting
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
@@ -76,7 +77,7 @@ class AppRecord:
     `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
-    `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    `settings` are replicas that others set a short while ago. `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
     key: AppKey
@@ -96,6 +97,7 @@ class AppRecord:
     foreign: str = ""
     trouble: Trouble | None = None
     scale_failed: bool = False
+    settings: tuple[Setting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))

@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scalableapp.core.contest import Setting, recent, setter_of
 from scalableapp.core.model import AppKey, ChildId, PodState
-from scalableapp.core.resources import LABEL_APP, child_names
+from scalableapp.core.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.rooms import NamespaceRoom
 from scalableapp.core.size import SizeRival
 from scalableapp.ports import Snapshot
-from scalableapp.record import AppRecord, Child
+from scalableapp.record import AppRecord, Child, DeploymentFacts
 
 # A guard against churn; a window of the metrics is soon over.
 MOST_DEPARTED = 1000
@@ -85,13 +86,23 @@ class Registry:
             return None
         key, child = found
         record = self._record(key)
+        before = record.deployment
         counted = record.count(child, body)
+        self._note_setter(record, before, body)
         seen = Child.of(body, scaled=child == record.deployment_id)
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
         record.children[child] = replace(seen, settled=known.settled if known else "")
         return key
+
+    def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
+        """Replicas that are neither what they were nor what we set them to are somebody else's."""
+        facts = record.deployment
+        if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
+            return
+        setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
+        record.settings = (*recent(record.settings, setting.at), setting)
 
     def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
         """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""

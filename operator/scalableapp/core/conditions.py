@@ -28,7 +28,8 @@ class AppState:
     """What there is to report of one app.
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app
-    from being as specified; `conflict` names whoever else holds its objects. `pause` says in words why
+    from being as specified; `conflict` names whoever else holds its objects, `contested` whoever sets its replicas again
+    and again. `pause` says in words why
     horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
     """
 
@@ -41,6 +42,7 @@ class AppState:
     pause: Trouble | None = None
     trouble: Trouble | None = None
     conflict: str = ""
+    contested: str = ""
     decision: Decision | None = None
     history: History | None = None
     sizes: SizeState | None = None
@@ -162,6 +164,8 @@ def _paused(state: AppState) -> Condition:
 def _conflicted(state: AppState) -> Condition:
     if state.conflict:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    if state.contested:
+        return Condition("Conflicted", "True", "ReplicasContested", state.contested)
     return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
 
 
