@@ -34,6 +34,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "read the message; it is tried again with a growing pause",
         ),
         Reason("PodsNotReady", "no pod is ready", "`kubectl describe pods` tells why"),
+        Reason(
+            "PodsFailing",
+            "no pod is ready, and one says why; its own words are in the message",
+            "what the message says: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
+        ),
         Reason("Conflicted", "an object of the app's name exists and is not the app's", "rename or delete either"),
         Reason(
             "InternalError",
@@ -45,6 +50,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("PodsReady", "at least one pod is ready"),
         Reason("ScaledToZero", "0 replicas are wanted: pinned, or asleep"),
         Reason("PodsNotReady", "pods are wanted, and none is ready", "`kubectl describe pods` tells why"),
+        Reason("PodsFailing", "the same, and a pod says why in the message", "what the message says"),
         Reason("Deploying", "there is no Deployment yet", "wait some seconds"),
     ),
     "MetricsAvailable": (

@@ -1,5 +1,6 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,11 +67,22 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        pod_words=_pod_words(record),
         contested="" if left_alone else contested(record.settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),
     )
+
+
+def _pod_words(record: AppRecord) -> str:
+    """What most of the pods that are not ready say, and one that says it; "" where none says anything."""
+    silent = ((pod.words, pod.name) for pod in record.pods.values() if pod.words and not pod.deleting)
+    words = sorted(silent)
+    if not words:
+        return ""
+    common, _ = Counter(words for words, _ in words).most_common(1)[0]
+    return f"pod {next(name for said, name in words if said == common)}: {common}"
 
 
 def _size_conflict(record: AppRecord, registry: Registry) -> str:

@@ -77,7 +77,8 @@ class AppRecord:
     `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
-    `settings` are replicas that others set a short while ago. `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    `settings` are replicas that others set a short while ago.
+    `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
     key: AppKey

@@ -136,14 +136,19 @@ class Registry:
             (key, child) for key, record in self._records.items() for child in record.children if child.kind == kind
         ]
 
-    def pod_seen(self, key: AppKey, pod: PodState) -> None:
-        """A pod of the app was listed, added or changed."""
+    def pod_seen(self, key: AppKey, pod: PodState) -> AppKey | None:
+        """A pod of the app was listed, added or changed. What it says when it does not come up is news."""
         record = self._record(key)
         known = record.pods.get(pod.name)
         if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
             record.oom_kills += 1
         record.pods[pod.name] = pod
         record.departed.pop(pod.name, None)
+        said = known.words if known else ""
+        if not record.uid or _reason(said) == _reason(pod.words):
+            return None
+        record.may_report_measures = True  # the words alone are worth a write
+        return key
 
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
@@ -178,6 +183,11 @@ class Registry:
         if record.empty:
             self._records.pop(record.key, None)
         return record.key if record.uid else None
+
+
+def _reason(words: str) -> str:
+    """Without the message, in which times and counts may move."""
+    return ":".join(words.split(":")[:2])
 
 
 def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:

@@ -72,7 +72,8 @@ class Upkeep:
             if isinstance(event, Listed):
                 listed()
             elif event.pod:
-                self._registry.pod_seen(event.key, event.pod)
+                if turn := self._registry.pod_seen(event.key, event.pod):
+                    self._turns.add(turn)
             else:
                 self._registry.pod_gone(event.key, event.name)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
+from scalableapp.adapters.podwords import pod_words
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import CONTAINER, LABEL_APP
@@ -91,6 +92,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         ended_at=ended,
         oom_killed_at=killed,
         trouble=_trouble(status, container),
+        words="" if ready.get("status") == "True" else pod_words(status),
         resize=resize,
         resize_message=resize_message,
         left_at=_left_at(metadata),

@@ -20,7 +20,7 @@ class Setting(NamedTuple):
 
 
 def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
-    """The manager who set spec.replicas last, as managedFields tell it; "" where they do not. `ours` begins our names."""
+    """The manager who set spec.replicas last, "" where managedFields do not tell. Our own begin with `ours`."""
     entries = [
         entry
         for entry in deployment["metadata"].get("managedFields") or ()
