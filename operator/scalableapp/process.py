@@ -88,7 +88,8 @@ class Operator:
             await asyncio.wait([engine])
 
         try:
-            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds)
+            server = self._clients.api.server
+            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds, server=server)
             await watch(handlers, self._settings, self._kinds, stop, end_engine)
         finally:
             await end_engine()
@@ -100,8 +101,10 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold_lease(), name="lease")
             group.create_task(self._clients.telemetry.measure_lag(), name="lag")
+            self._clients.telemetry.lists()
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._upkeep.first_lists(), *listed)
+            self._clients.telemetry.listed()
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
             group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
             group.create_task(self._upkeep.follow_rooms(), name="rooms")

@@ -172,7 +172,19 @@ class Upkeep:
                 self._turns.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
 
     async def first_lists(self) -> None:
-        """Wait until the watches have told of all that exists now; at most a minute. Raises ClusterError."""
+        """Wait until the watches have told of all that exists now. Raises ClusterError.
+
+        For single objects a minute at most; but while no app at all has been heard of, the watches are not there, and
+        nothing would ever be done.
+        """
+        while not await self._first_lists():
+            if len(self._registry) or not [key async for key in self._apps()]:
+                log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+                return
+            log.error("No watch has told of any ScalableApp in %.0f s, and there are some", FIRST_LISTS_SECONDS)
+
+    async def _first_lists(self) -> bool:
+        """Whether the watches have told of all that exists, within the time for that."""
         try:
             async with asyncio.timeout(FIRST_LISTS_SECONDS):
                 pause = 0.1
@@ -181,7 +193,8 @@ class Upkeep:
                     await asyncio.sleep(pause)
                     pause = min(2.0, pause * 2)
         except TimeoutError:
-            log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+            return False
+        return True
 
     async def _untold(self) -> list[str]:
         apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]

@@ -164,10 +164,24 @@ async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: Worl
 async def test_the_loop_does_not_wait_for_ever(
     world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.create()
+    await world.running()
+    world.create("unheard")
     monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
     await upkeep.first_lists()
     assert "have not told of all that exists" in caplog.text
+
+
+async def test_it_waits_as_long_as_nothing_is_heard_at_all(
+    world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.create()
+    monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
+    waiting = asyncio.create_task(upkeep.first_lists())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    assert "No watch has told of any ScalableApp" in caplog.text
+    world.deliver()
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_copy_of_a_child_under_another_name_is_not_waited_for(world: World, upkeep: Upkeep) -> None:
