@@ -42,6 +42,16 @@ GOOD: dict[str, Spec] = {
     "a limit for a class of another name": app(
         ingress={"className": "edge", "annotationProfile": "NGINX", "rateLimit": LIMIT}
     ),
+    "what Contour does by itself": app(ingress={"className": "contour", "loadBalancing": "RoundRobin"}),
+    "a certificate for Contour": app(
+        ingress={"className": "contour", "host": "a.io", "tlsSecretName": "cert", "httpsRedirect": False}
+    ),
+    "a limit for a class that is nginx's, whatever else is in its name": app(
+        ingress={"className": "nginx-beside-contour", "rateLimit": LIMIT}
+    ),
+    "another profile on Contour's class": app(
+        ingress={"className": "contour", "annotationProfile": "NGINX", "rateLimit": LIMIT, "tlsSecretName": "cert"}
+    ),
     "an unknown class without wishes": app(ingress={"className": "edge"}),
     "a redirect": app(ingress={"tlsSecretName": "cert", "httpsRedirect": True}),
     "no redirect": app(ingress={"httpsRedirect": False}),
@@ -51,8 +61,8 @@ GOOD: dict[str, Spec] = {
     "two names of one type": with_metrics(metric(name="a"), metric(name="b")),
     "two types without names": with_metrics(metric(), REQUESTS),
     "a query": with_metrics(metric("Prometheus", query="x", targetType="Value")),
-    "0 with a waking metric": with_metrics(WAKING, minReplicas=0),
-    "0 with a waking metric, as a number": with_metrics(WAKING | {"activationTarget": 0.5}, minReplicas=0),
+    "sleep with a waking metric": with_metrics(WAKING, minReplicas=0),
+    "sleep with a waking metric as a number": with_metrics(WAKING | {"activationTarget": 0.5}, minReplicas=0),
     "a burst of requests": with_metrics(REQUESTS, burst={}),
     "forecasts of a metric's requests": with_metrics(REQUESTS, prediction={"enabled": True}),
     "forecasts of an objective's requests": horizontal(prediction={"enabled": True}, objective=OBJECTIVE),
@@ -69,6 +79,7 @@ GOOD: dict[str, Spec] = {
 }
 
 _UNHEARD = "the annotation profile for this className is None"
+_NOT_CONTOUR = "Contour has no annotation for loadBalancing"
 _NOT_HAPROXY = "HAProxy has no annotation for keepalive"
 _NAMES = "two metrics have the same name"
 _ASLEEP = "minReplicas 0 has nothing that wakes the app"
@@ -83,6 +94,16 @@ BAD: dict[str, tuple[Spec, str]] = {
     "a method without a profile": (
         app(ingress={"annotationProfile": "None", "loadBalancing": "RoundRobin"}),
         _UNHEARD,
+    ),
+    "least connections for Contour": (
+        app(ingress={"className": "contour", "loadBalancing": "LeastConnections"}),
+        _NOT_CONTOUR,
+    ),
+    "connections for Contour": (app(ingress={"className": "contour-internal", "keepalive": 8}), _NOT_CONTOUR),
+    "a limit for Contour": (app(ingress={"annotationProfile": "Contour", "rateLimit": LIMIT}), _NOT_CONTOUR),
+    "a certificate for every host on Contour": (
+        app(ingress={"className": "contour", "tlsSecretName": "cert"}),
+        "Contour serves HTTPS by host name only",
     ),
     "connections for HAProxy": (app(ingress={"className": "haproxy", "keepalive": 8}), _NOT_HAPROXY),
     "a burst for HAProxy": (
@@ -103,8 +124,8 @@ BAD: dict[str, tuple[Spec, str]] = {
     "no query": (with_metrics(metric("Prometheus")), "type Prometheus has no query"),
     "a query too many": (with_metrics(metric(query="x")), "only type Prometheus takes a query"),
     "Value for a measured type": (with_metrics(metric(targetType="Value")), "this type takes no targetType"),
-    "0 without a waking metric": (with_metrics(metric(), minReplicas=0), _ASLEEP),
-    "0 with a query that wakes nobody": (with_metrics(metric("Prometheus", query="x"), minReplicas=0), _ASLEEP),
+    "sleep without a waking metric": (with_metrics(metric(), minReplicas=0), _ASLEEP),
+    "sleep with a query that wakes nobody": (with_metrics(metric("Prometheus", query="x"), minReplicas=0), _ASLEEP),
     "a schedule to 0 without one": (horizontal(schedules=[NIGHT | {"minReplicas": 0}]), _ASLEEP),
     "a burst of nothing": (horizontal(burst={}), "burst looks at requests"),
     "forecasts of nothing": (horizontal(prediction={"enabled": True}), "prediction looks at requests"),

@@ -121,7 +121,7 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
     if "x-kubernetes-preserve-unknown-fields" in schema:
         del schema["type"]
     if isinstance(node.get("default"), str | int):
-        # `kubectl explain` shows defaults by itself only from 1.27 on.
+        # `kubectl explain` shows no defaults.
         schema["description"] += " Default: " + json.dumps(node["default"]).strip('"') + "."
     return schema | _inside(node, definitions)
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What has to hold of the object at a path, and what the user reads where it does not."""
+    """What has to hold of the object at a path, and what the user reads where it does not, of which field in it."""
 
     holds: str
     message: str
+    field: str = ""
 
     def as_schema(self, *, old_may_break_it: bool) -> dict[str, Any]:
         """The entry of x-kubernetes-validations.
@@ -19,16 +20,22 @@ class Rule(NamedTuple):
         Kubernetes itself lets a broken rule pass where nothing at the rule's path changes. The status changes the
         root, and spec.replicas the spec, with each decision: there what was already broken is let pass explicitly.
         """
-        if not old_may_break_it:
-            return {"rule": self.holds, "message": self.message}
-        before = self.holds.replace("self.", "oldSelf.value().")
-        rule = f"({self.holds}) || (oldSelf.hasValue() && !({before}))"
-        return {"rule": rule, "message": self.message, "optionalOldSelf": True}
+        entry: dict[str, Any] = {"rule": self.holds, "message": self.message}
+        if self.field:
+            entry["fieldPath"] = self.field
+        if old_may_break_it:
+            before = self.holds.replace("self.", "oldSelf.value().")
+            entry |= {"rule": f"({self.holds}) || (oldSelf.hasValue() && !({before}))", "optionalOldSelf": True}
+        return entry
 
 
 _PROFILE_NONE = (
     "(has(self.annotationProfile) ? self.annotationProfile == 'None' : has(self.className) && self.className != '' "
-    "&& !self.className.contains('nginx') && !self.className.contains('haproxy'))"
+    "&& !['nginx', 'haproxy', 'contour'].exists(name, self.className.contains(name)))"
+)
+_PROFILE_CONTOUR = (
+    "(has(self.annotationProfile) ? self.annotationProfile == 'Contour' : has(self.className) "
+    "&& self.className.contains('contour') && !['nginx', 'haproxy'].exists(name, self.className.contains(name)))"
 )
 _PROFILE_HAPROXY = (
     "(has(self.annotationProfile) ? self.annotationProfile == 'HAProxy' "
@@ -40,6 +47,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
             "the name leaves no room for that of its Redis; use at most 57 characters or another spec.cache.backend",
+            field=".metadata.name",
         ),
     ),
     "spec": (
@@ -60,8 +68,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
             f"!{_PROFILE_NONE} || !(has(self.loadBalancing) || has(self.keepalive) || has(self.rateLimit) "
             "|| has(self.httpsRedirect))",
             "the annotation profile for this className is None, so that nobody would be told of loadBalancing, "
-            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to NGINX or HAProxy if that "
-            "is your controller",
+            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or "
+            "HAProxy if that is your controller",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !(has(self.keepalive) || has(self.rateLimit) "
+            "|| (has(self.loadBalancing) && self.loadBalancing == 'LeastConnections'))",
+            "Contour has no annotation for loadBalancing: LeastConnections, keepalive and rateLimit; remove them",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !has(self.tlsSecretName) || has(self.host)",
+            "Contour serves HTTPS by host name only; add host, or remove tlsSecretName",
         ),
         Rule(
             f"!{_PROFILE_HAPROXY} || !(has(self.keepalive) || (has(self.rateLimit) && (has(self.rateLimit.burst) "

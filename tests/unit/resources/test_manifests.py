@@ -25,7 +25,8 @@ def of_kind(path: str, kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", sorted((MANIFESTS / "samples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_sample_is_a_good_spec(path: Path) -> None:
     for sample in documents(str(path)):
-        parse_spec(sample["spec"])
+        if sample["kind"] == "ScalableApp":
+            parse_spec(sample["spec"])
 
 
 def test_the_sample_has_room_to_scale() -> None:

@@ -23,8 +23,8 @@ VERSIONS = ("1.31", "1.37")
 # Kinds of others, which bring their schemas themselves where they are installed.
 FOREIGN_GROUPS = {"monitoring.coreos.com", "gateway.networking.k8s.io"}
 
-# What an object cannot do without. The upstream ingress controller is the node's port 80 and 443, as kind maps them.
-NEEDED = {"nginx-ingress": ["nginx-ingress: Host Ports"]}
+# What an object cannot do without. Envoy is the node's port 80 and 443, as kind maps them.
+NEEDED = {"envoy": ["envoy: Host Ports"]}
 
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
@@ -52,7 +52,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "envFrom": [{"configMapRef": {"name": "x", "optional": True}}],
         "resources": {"requests": {"cpu": 0.5, "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1.5Gi"}},
-        "ingress": {"host": "a.example", "path": "/x", "className": "nginx", "tlsSecretName": "t"},
+        "ingress": {"host": "a.example", "path": "/x", "className": "contour", "tlsSecretName": "t"},
     },
 }
 
@@ -166,7 +166,10 @@ def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prome
     assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     (let_in,) = policy["ingress"]
-    assert let_in["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}]
+    assert let_in["from"] == [
+        {"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}},
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}},
+    ]
     assert [port["port"] for port in let_in["ports"]] == [container["ports"][0]["name"]]
     url = next(it["value"] for it in container["env"] if it["name"] == "SCALABLEAPP_PROMETHEUS_URL")
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}

@@ -152,9 +152,9 @@ def test_without_scraping_there_are_no_prometheus_annotations() -> None:
 
 
 def test_the_ingress_has_host_path_class_and_tls() -> None:
-    ingress = {"host": "a.example.com", "path": "/x", "className": "nginx", "tlsSecretName": "cert"}
+    ingress = {"host": "a.example.com", "path": "/x", "className": "contour", "tlsSecretName": "cert"}
     spec = made(ingress=ingress)["Ingress"]["spec"]
-    assert spec["ingressClassName"] == "nginx"
+    assert spec["ingressClassName"] == "contour"
     assert spec["tls"] == [{"secretName": "cert", "hosts": ["a.example.com"]}]
     assert spec["rules"][0]["host"] == "a.example.com"
     path = spec["rules"][0]["http"]["paths"][0]
