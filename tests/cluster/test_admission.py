@@ -57,9 +57,7 @@ def test_a_limit_range_refuses_what_is_held_to_be_refused(namespace: str) -> Non
 
 
 def test_a_pod_that_cannot_start_says_why(namespace: str) -> None:
-    kubectl(
-        *("apply", "-n", namespace, "-f", "-"), text=pod(envFrom=[{"configMapRef": {"name": "nowhere"}}])
-    )
+    kubectl(*("apply", "-n", namespace, "-f", "-"), text=pod(envFrom=[{"configMapRef": {"name": "nowhere"}}]))
 
     def said() -> None:
         status = json.loads(kubectl("get", "pod", "web", "-n", namespace, "-o", "json"))["status"]
