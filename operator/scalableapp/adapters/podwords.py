@@ -7,7 +7,7 @@ from typing import Any
 _USUAL = {"ContainerCreating", "PodInitializing"}
 # So often restarted a container is in trouble, even while it runs once more.
 _OFTEN = 2
-# A message may be a whole log.
+# A termination message may have 4,096 bytes.
 _LONGEST = 300
 
 
@@ -45,6 +45,6 @@ def _told(entry: Mapping[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    """The end of it, as logs tell what went wrong last."""
+    """The end of it: what went wrong stands last."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
