@@ -1,10 +1,12 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.conditions import AppState, Trouble
+from scalableapp.core.contest import contested
 from scalableapp.core.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
@@ -18,29 +20,42 @@ from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry
 
+# Longer than any window that requests or CPU are measured over.
+DEPARTED_COUNT = timedelta(minutes=5)
+
 
 def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
     """The app at this moment; None without a Deployment of its own. Answers older than `stale_after` don't count."""
     facts = record.own_deployment
     if facts is None:
         return None
+    _forget_departed(record, now)
     answers = _Answers(record, registry.snapshot, now, stale_after)
     return Observation(
         now=now,
         replicas=facts.replicas,
-        pods=tuple(record.pods.values()),
+        pods=(*record.pods.values(), *record.departed.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
         resizing=record.sizing.change is not None,
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
+        size_conflict=_size_conflict(record, registry),
     )
 
 
-def state_of(record: AppRecord, registry: Registry) -> AppState:
+def _forget_departed(record: AppRecord, now: datetime) -> None:
+    """Pods whose samples no window of the metrics reaches any more."""
+    past = [name for name, pod in record.departed.items() if abs(now - (pod.left_at or now)) > DEPARTED_COUNT]
+    for name in past:
+        del record.departed[name]
+
+
+def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
     """What there is to report of the app."""
     facts, spec = record.own_deployment, record.spec
+    left_alone = spec is None or spec.scaling.paused  # then nobody sets back what others set
     return AppState(
         generation=record.generation,
         replicas=facts.running if facts else 0,
@@ -51,11 +66,31 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
-        conflict=record.foreign or registry.autoscalers.get(record.key, ""),
+        conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        pod_words=_pod_words(record),
+        contested="" if left_alone else contested(record.settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),
     )
+
+
+def _pod_words(record: AppRecord) -> str:
+    """What most of the pods that are not ready say, and one that says it; "" where none says anything."""
+    silent = ((pod.words, pod.name) for pod in record.pods.values() if pod.words and not pod.deleting)
+    words = sorted(silent)
+    if not words:
+        return ""
+    common, _ = Counter(words for words, _ in words).most_common(1)[0]
+    return f"pod {next(name for said, name in words if said == common)}: {common}"
+
+
+def _size_conflict(record: AppRecord, registry: Registry) -> str:
+    """Who else sets a resource that is sized here, in words; "" for nobody."""
+    rival = registry.resizers.get(record.key)
+    if rival is None or not record.sizes or record.spec is None:
+        return ""
+    return rival.message if rival.resources.intersection(record.spec.scaling.vertical.resources) else ""
 
 
 def _sizes(record: AppRecord) -> SizeState | None:
@@ -86,7 +121,7 @@ class _Answers:
         self._record = record
         self._snapshot = snapshot
         self._age = now - snapshot.at if snapshot else timedelta(0)
-        self._stale = self._age > stale_after
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
 
     def reading(self, metric: Metric) -> Reading:
         """What a metric says, or why it says nothing."""
@@ -154,8 +189,8 @@ class _Answers:
         return Reading(sum(values.values()), per_pod=values)
 
     def _values(self, answer: PodAnswer) -> dict[str, float]:
-        namespace, pods = self._record.key.namespace, self._record.pods
-        return {name: answer.values[namespace, name] for name in pods if (namespace, name) in answer.values}
+        namespace, names = self._record.key.namespace, (*self._record.pods, *self._record.departed)
+        return {name: answer.values[namespace, name] for name in names if (namespace, name) in answer.values}
 
 
 # A new metric is asked for with the next tick.

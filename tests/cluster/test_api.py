@@ -110,6 +110,7 @@ FULL = {
         "annotations": {"a": "b"},
     },
     "cache": {"backend": "None"},
+    "securityContext": {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000, "readOnlyRootFilesystem": False},
 }
 
 

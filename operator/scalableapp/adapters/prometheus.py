@@ -20,12 +20,11 @@ from scalableapp.adapters.prometheus_http import Answer, Queries
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
+from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, REQUESTS_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
 # Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
-REQUESTS_RATE_WINDOW_SECONDS = 30.0
 
 # A minute of an objective.
 _MINUTE_SECONDS = 60.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from scalableapp.adapters.prometheus import KINDS, REQUESTS_RATE_WINDOW_SECONDS, failures_query, latencies_query
+from scalableapp.adapters.prometheus import KINDS, failures_query, latencies_query
 from scalableapp.adapters.prometheus_http import Queries, Series
 from scalableapp.core.buckets import BUCKET_SECONDS
 from scalableapp.core.forecast import STEP_SECONDS
@@ -20,6 +20,7 @@ from scalableapp.core.latency import slow_share
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.quality import REQUESTS_RATE_WINDOW_SECONDS
 from scalableapp.core.resources import CONTAINER
 from scalableapp.core.size import Resource
 from scalableapp.ports import Pasts

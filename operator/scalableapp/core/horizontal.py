@@ -23,7 +23,7 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.quantity import is_duration
+from scalableapp.core.quantity import format_number, is_duration
 from scalableapp.core.scaling import Behavior
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
@@ -63,11 +63,15 @@ class Tolerance(NamedTuple):
 
 
 class PodGroups(NamedTuple):
-    """The app's pods as one metric sees them: values of those that count, and how many the others are."""
+    """The app's pods as one metric sees them: values of those that count, and how many the others are.
+
+    `leaving` is the sum of the values of pods that leave: the others take that over.
+    """
 
     samples: tuple[float, ...] = ()
     missing: int = 0
     unready: int = 0
+    leaving: float = 0.0
 
 
 class Answer(NamedTuple):
@@ -84,13 +88,29 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     failure = bad_reading(metric, reading, observation)
     if failure:
         return _failed(metric, failure)
+    if observation.distorted:
+        return _during_rollout(metric, reading, observation, tolerance)
     if reading.per_pod and not metric.of_whole_app:
         return _from_pods(metric, reading.per_pod, observation, tolerance)
-    if reading.total is None:
+    return _from_all(metric, reading.total, observation, tolerance)
+
+
+def _from_all(metric: Metric, total: float | None, observation: Observation, tolerance: Tolerance) -> Proposal:
+    if total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
-        return _from_value(metric, reading.total, observation, tolerance)
-    return _from_total(metric, reading.total, observation, tolerance)
+        return _from_value(metric, total, observation, tolerance)
+    return _from_total(metric, total, observation, tolerance)
+
+
+def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    """Load that is counted over old and new pods together says how many are needed; a value per pod says nothing."""
+    if metric.counted_in_all:
+        total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
+        return _from_all(metric, total, observation, tolerance)
+    current = observation.replicas
+    message = f"{metric.label} says nothing during a rollout: keeps {count(current, 'replica')}"
+    return Proposal(MetricReport(metric.label, "<unknown>", metric.target, current), message, current)
 
 
 def replicas_for_pods(
@@ -102,15 +122,15 @@ def replicas_for_pods(
 
     Pods without a sample count as on target when that means scaling down and as idle when it means
     scaling up; pods that are not ready count as idle when scaling up. If that turns the direction, or
-    brings the ratio into tolerance, nothing changes.
+    brings the ratio into tolerance, nothing changes. What `groups.leaving` holds counts as load of the others.
     """
-    measured, size = _all_at(percentile, groups.samples), len(groups.samples)
+    measured, size = _all_at(percentile, groups.samples) + groups.leaving, len(groups.samples)
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
         return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(measured / target), ratio)
     missing = (target if ratio <= 1 else 0.0,) * groups.missing
-    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
+    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready)) + groups.leaving
     size += groups.missing + unready
     new_ratio = _exact(filled / size / target)
     replicas = _ceil(filled / target)
@@ -151,11 +171,12 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
     """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
+    leaving = 0.0
     for pod in pods:
-        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
-            continue
         value = values.get(pod.name)
-        if pod.phase == "Pending":
+        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+            leaving += value or 0.0
+        elif pod.phase == "Pending":
             unready += 1
         elif value is None:
             missing += 1
@@ -163,7 +184,7 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
             unready += 1
         else:
             samples.append(value)
-    return PodGroups(tuple(samples), missing, unready)
+    return PodGroups(tuple(samples), missing, unready, leaving)
 
 
 def _is_starting(pod: PodState, now: datetime) -> bool:
@@ -181,11 +202,29 @@ def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observa
     coverage = too_thin(metric, values, observation) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
-    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance, metric.percentile)
+    answer = _answer_for_pods(metric, groups, observation.replicas, tolerance)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
     return _answered(metric, answer, level, f"{whereof} {count(size, 'pod')}", observation)
+
+
+def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
+    """The load of pods that leave forbids fewer replicas, as the others get it, but never asks for more.
+
+    Memory is no load that others take over.
+    """
+    remaining = replicas_for_pods(
+        groups._replace(leaving=0.0), metric.target_value, current, tolerance, metric.percentile
+    )
+    if remaining.replicas >= current or not groups.leaving or metric.type is MetricType.MEMORY:
+        return remaining
+    answer = replicas_for_pods(groups, metric.target_value, current, tolerance, metric.percentile)
+    load = format_number(round(groups.leaving, 3))
+    return answer._replace(
+        replicas=max(remaining.replicas, min(answer.replicas, current)),
+        note=f"{answer.note}, with {load}{_unit(metric)} of pods that leave",
+    )
 
 
 def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
@@ -196,6 +235,8 @@ def _from_total(metric: Metric, total: float, observation: Observation, toleranc
 
 def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
     ready = sum(map(serves, observation.pods))
+    if observation.rollout:
+        ready = min(ready, observation.replicas)  # the others are there for the rollout alone
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)

@@ -13,6 +13,8 @@ from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)
 CPU_RATE_WINDOW_SECONDS = 60.0
 CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
+# That of the requests' rate: so long what a pod carried shows neither where it was nor where it went.
+REQUESTS_RATE_WINDOW_SECONDS = 30.0
 # A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
 SAMPLE_DELAY_SECONDS = 30.0
 _SAMPLE_DELAY = timedelta(seconds=SAMPLE_DELAY_SECONDS)

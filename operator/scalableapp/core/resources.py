@@ -24,7 +24,7 @@ from scalableapp.core.routing import (
 )
 from scalableapp.core.routing_fields import Ingress, Route
 from scalableapp.core.size import Resource, Size, write_size
-from scalableapp.core.spec import CacheBackend, EnvVar, ScalableAppSpec
+from scalableapp.core.spec import CacheBackend, EnvVar, ScalableAppSpec, SecurityContext
 from scalableapp.errors import FieldProblem
 
 __all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted"]
@@ -49,6 +49,8 @@ TMP_SIZE = "128Mi"
 WATCH_SECONDS = 30
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
+# Over zones as well as nodes: who states constraints does without the scheduler's own.
+_TOPOLOGIES = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
@@ -223,18 +225,35 @@ def _pod(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        # The user ID is the image's own, which knows whom its files belong to; it has to be a number other than 0.
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(key)},
-            }
-        ],
+        "securityContext": _pod_security(spec.security_context),
+        "topologySpreadConstraints": [_spread(key, topology) for topology in _TOPOLOGIES],
         "containers": [_container(key, spec, template)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
+    }
+
+
+def _pod_security(stated: SecurityContext) -> Manifest:
+    """The user is the image's own, which knows whom its files belong to, unless one is stated; it is never root."""
+    chosen = {"runAsUser": stated.run_as_user, "runAsGroup": stated.run_as_group, "fsGroup": stated.fs_group}
+    # Else each start of a pod walks through all files of its volumes.
+    policy = {} if stated.fs_group is None else {"fsGroupChangePolicy": "OnRootMismatch"}
+    return {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **{field: number for field, number in chosen.items() if number is not None},
+        **policy,
+    }
+
+
+def _spread(key: AppKey, topology: str) -> Manifest:
+    """Each revision for itself, or the pods that a rollout replaces would decide where the new ones go."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(key)},
+        "matchLabelKeys": ["pod-template-hash"],
+        "nodeTaintsPolicy": "Honor",
     }
 
 
@@ -253,8 +272,10 @@ def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manife
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
+            "readOnlyRootFilesystem": spec.security_context.read_only_root_filesystem,
         },
+        # A container that ends without a word of its own leaves the end of its log, which the app's status tells.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     return {field: value for field, value in (container | _probes(spec)).items() if value}
 
@@ -316,4 +337,9 @@ def _front(kind: str, key: AppKey, uid: str, spec: Manifest, noted: dict[str, st
 
 
 def _budget(key: AppKey) -> Manifest:
-    return {"maxUnavailable": 1, "selector": {"matchLabels": selector(key)}}
+    """Pods that are not ready serve nobody: they must not keep a node from being drained."""
+    return {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": selector(key)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }

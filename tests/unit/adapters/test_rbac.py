@@ -112,6 +112,7 @@ async def use_app(cluster: KubeClient) -> None:
 async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
     await cluster.list_autoscalers()
+    await cluster.list_resizers()
     await cluster.list_rooms({"shop"})
     kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **CHILD_KINDS}
     for kind, api_version in kinds.items():

@@ -76,6 +76,16 @@ def test_nothing_is_stored_on_users_objects() -> None:
     assert settings.posting.enabled is False
 
 
+async def test_kopf_asks_the_same_address_as_our_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t")
+    monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: found)
+    turns = Turns(WorkQueue(), lambda: 0.0)
+    handlers = kopf_handlers(Registry(), turns, lambda: "", CHILD_KINDS, server="https://10.96.0.1:443")
+    (log_in,) = [handler for handler in handlers._activities._handlers if handler.id == "service-account"]
+    info: Any = log_in.fn()  # type: ignore[call-arg]
+    assert (info.server, info.token) == ("https://10.96.0.1:443", "t")
+
+
 async def _probe(stalled: str) -> object:
     handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: stalled, CHILD_KINDS)
     (probe,) = [handler for handler in handlers._activities._handlers if handler.id == "loop"]

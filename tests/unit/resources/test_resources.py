@@ -12,6 +12,7 @@ from scalableapp.core.quantity import canonical_quantity, parse_quantity
 from scalableapp.core.resources import ClusterFeatures, children, name_problem, unwanted
 from scalableapp.core.routing import url_of
 from scalableapp.core.spec import parse_spec
+from scalableapp.errors import SpecError
 
 KEY = AppKey("shop", "cart")
 
@@ -246,3 +247,59 @@ def test_canonical_form_is_stable_and_never_less_than_what_was_written(number: D
     assert canonical_quantity(kept) == kept
     assert parse_quantity(kept) >= parse_quantity(text) * (1 - 1e-12)
     assert parse_quantity(kept) <= parse_quantity(text) * (1 + 1e-12) + 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "pod_level", "read_only"),
+    [
+        pytest.param({}, {}, True, id="the image's own user"),
+        pytest.param({"runAsUser": 1000}, {"runAsUser": 1000}, True, id="a user whom the image names or not at all"),
+        pytest.param(
+            {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000, "readOnlyRootFilesystem": False},
+            {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000, "fsGroupChangePolicy": "OnRootMismatch"},
+            False,
+            id="all of it",
+        ),
+    ],
+)
+def test_who_runs_the_app_is_as_stated_and_never_root(
+    stated: dict[str, Any], pod_level: dict[str, Any], read_only: bool
+) -> None:
+    spec = parse_spec({"image": "a", "securityContext": stated})
+    pod = children(KEY, "uid", spec, ClusterFeatures())[0]["spec"]["template"]["spec"]
+    always = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod["securityContext"] == always | pod_level
+    container = pod["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is read_only
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("stated", [{"runAsUser": 0}, {"runAsUser": 2**31}, {"fsGroup": -1}, {"privileged": True}])
+def test_nobody_gets_more_than_the_restricted_standard_allows(stated: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"spec\.securityContext"):
+        parse_spec({"image": "a", "securityContext": stated})
+
+
+def test_the_budget_lets_pods_go_that_serve_nobody() -> None:
+    budget = next(
+        child
+        for child in children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())
+        if child["kind"] == "PodDisruptionBudget"
+    )
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_pods_are_spread_over_zones_and_nodes_each_revision_for_itself() -> None:
+    pod = children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())[0]["spec"]["template"]["spec"]
+    spread = pod["topologySpreadConstraints"]
+    assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(entry["matchLabelKeys"] == ["pod-template-hash"] for entry in spread)
+    assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+@pytest.mark.parametrize("field", ["minReplicas", "maxReplicas"])
+def test_large_apps_have_as_many_replicas_as_they_need(field: str) -> None:
+    bounds = {"maxReplicas": 100_000, field: 100_000}
+    assert parse_spec({"image": "a", "replicas": 100_000, "scaling": {"horizontal": bounds}})
+    with pytest.raises(SpecError, match=rf"{field}.*100000"):
+        parse_spec({"image": "a", "scaling": {"horizontal": {field: 100_001}}})
