@@ -1,6 +1,6 @@
 """`make bench-way-in`: requests through an Ingress and an HTTPRoute while pods scale, roll and their nodes are drained.
 
-    python -m benchmarks.way_in [--requests 10000] [--rate 40]
+    python -m benchmarks.way_in [--requests 10000] [--rate 20]
 
 Two apps of the kind cluster, one by each way in, are under the demonstration's load, `rate` requests/s each, until each
 of them has answered that many requests. Meanwhile both are scaled up, rolled, drained from one worker after the other,
@@ -28,7 +28,8 @@ from demo.plan import Plan, five_stages
 from demo.recording import LoadSample, latencies, percentile
 
 NAMESPACE = "bench-way-in"
-FEW, MANY = 2, 5
+KIND = "scalableapps.scalableapp.io"
+FEW, MANY = 2, 4
 PATIENCE_SECONDS = 240.0
 GATEWAY = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
 
@@ -72,7 +73,7 @@ WAYS = (INGRESS, ROUTE)
 
 def app(way: Way) -> dict[str, Any]:
     """The ScalableApp behind a way in. Its replicas are pinned: it is the ways in that are tried."""
-    resources = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+    resources = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
     horizontal = {"minReplicas": 1, "maxReplicas": MANY, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}
     spec = {"image": "sample-app:0.1.0", "env": [{"name": "DEMO", "value": "1"}], "resources": resources}
     return {
@@ -92,7 +93,7 @@ def deployed() -> Iterator[None]:
             kubectl("apply", "--filename", "-", stdin=json.dumps(app(way)))
         until("both apps are ready", lambda: ready(FEW))
         for way in WAYS:
-            wait = ("wait", "--for=condition=Ready", f"scalableapp/{way.name.lower()}", "--timeout=60s")
+            wait = ("wait", "--for=condition=Ready", f"{KIND}/{way.name.lower()}", "--timeout=60s")
             kubectl("--namespace", NAMESPACE, *wait, timeout=70)
         yield
     finally:
@@ -138,7 +139,7 @@ def ready(replicas: int, node: str = "") -> bool:
 def scale(replicas: int) -> None:
     """Gives both apps that many replicas and waits until only those are there."""
     for way in WAYS:
-        kubectl("--namespace", NAMESPACE, "scale", "scalableapp", way.name.lower(), f"--replicas={replicas}")
+        kubectl("--namespace", NAMESPACE, "scale", KIND, way.name.lower(), f"--replicas={replicas}")
     until(f"each app has {replicas} pods", lambda: ready(replicas))
 
 
@@ -147,7 +148,7 @@ def roll(replicas: int) -> None:
     value = str(time.time())
     for way in WAYS:
         changed = {"spec": {"env": [*app(way)["spec"]["env"], {"name": "ROLLED", "value": value}]}}
-        patch = ("patch", "scalableapp", way.name.lower(), "--type=merge", "--patch", json.dumps(changed))
+        patch = ("patch", KIND, way.name.lower(), "--type=merge", "--patch", json.dumps(changed))
         kubectl("--namespace", NAMESPACE, *patch)
     until("the operator has changed both Deployments", lambda: all(value in template(way) for way in WAYS))
     for way in WAYS:
@@ -216,7 +217,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="benchmarks.way_in", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--requests", type=int, default=10_000, help="requests through each way in, at least")
-    parser.add_argument("--rate", type=float, default=40.0, help="requests/s through each way in")
+    parser.add_argument("--rate", type=float, default=20.0, help="requests/s through each way in")
     options = parser.parse_args()
     began = time.monotonic()
     try:

@@ -1,4 +1,7 @@
-"""Copies of the CRD under another group: the API server treats them alike, and the operator knows nothing of them."""
+"""Copies of the CRD under another group and name: API servers treat them alike, and no operator knows of them.
+
+With the name of the original, `kubectl get scalableapps` could mean either.
+"""
 
 import copy
 import json
@@ -15,6 +18,7 @@ from tests.spec_cases import BAD, Spec
 
 Manifest = dict[str, Any]
 
+KIND, PLURAL = "AppCopy", "appcopies"
 OLD_CRDS = Path(__file__).resolve().parents[1] / "data" / "crds"
 
 
@@ -30,14 +34,14 @@ class Copy:
     def __init__(self) -> None:
         self.namespace = f"copy-{secrets.token_hex(3)}"
         self.group = f"{self.namespace}.test"
-        self.resource = f"scalableapps.{self.group}"
+        self.resource = f"{PLURAL}.{self.group}"
 
     def of(self, definition: Manifest) -> Manifest:
-        """A CRD under this group, without the short name and the category, which would stand for two kinds."""
+        """A CRD under this group and name."""
         found = copy.deepcopy(definition)
         found["metadata"]["name"] = self.resource
-        found["spec"]["group"] = self.group
-        del found["spec"]["names"]["shortNames"], found["spec"]["names"]["categories"]
+        names = {"kind": KIND, "listKind": f"{KIND}List", "plural": PLURAL, "singular": KIND.lower()}
+        found["spec"] |= {"group": self.group, "names": names}
         return found
 
     def install(self, definition: Manifest) -> None:
@@ -55,7 +59,7 @@ class Copy:
     def app(self, spec: Spec, name: str = "web") -> Manifest:
         """A ScalableApp of this group."""
         metadata = {"name": name, "namespace": self.namespace}
-        return {"apiVersion": f"{self.group}/v1alpha1", "kind": "ScalableApp", "metadata": metadata, "spec": spec}
+        return {"apiVersion": f"{self.group}/v1alpha1", "kind": KIND, "metadata": metadata, "spec": spec}
 
     def create(self, spec: Spec, *arguments: str, name: str = "web") -> Manifest:
         """What the API server makes of a spec; with --dry-run=server it is not stored."""
@@ -75,6 +79,11 @@ class Copy:
     def get(self, name: str = "web", *arguments: str) -> Manifest:
         found: Manifest = json.loads(self.kubectl("get", self.resource, name, "-o", "json", *arguments))
         return found
+
+    def all(self) -> dict[str, Manifest]:
+        """All apps by their names."""
+        items = json.loads(self.kubectl("get", self.resource, "-o", "json"))["items"]
+        return {item["metadata"]["name"]: item for item in items}
 
     def patch(self, change: Manifest, *arguments: str, name: str = "web") -> Manifest:
         """The app after a change."""

@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp.core.crd import crd, spec_schema
 from scalableapp.core.spec import parse_spec
-from tests.cluster.crd_copies import Copy, Manifest, copied
+from tests.cluster.crd_copies import PLURAL, Copy, Manifest, copied
 from tests.cluster.shop import answer, eventually, kubectl, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app, horizontal
 
@@ -178,7 +178,7 @@ def test_the_columns_say_how_an_app_is(kind: Copy, web: Manifest) -> None:
 
 def test_explain_tells_meaning_default_and_choices(kind: Copy) -> None:
     explain = ("explain", f"--api-version={kind.group}/v1alpha1")
-    assert "Most replicas. Default: 10." in kubectl(*explain, "scalableapp.spec.scaling.horizontal")
-    assert "LeastConnections" in kubectl(*explain, "scalableapp.spec.ingress.loadBalancing")
-    assert "minReplicas" in kubectl(*explain, "scalableapp.spec.scaling", "--recursive")
-    eventually(lambda: kubectl(*explain, "scalableapp.status.conditions"))
+    assert "Most replicas. Default: 10." in kubectl(*explain, f"{PLURAL}.spec.scaling.horizontal")
+    assert "LeastConnections" in kubectl(*explain, f"{PLURAL}.spec.ingress.loadBalancing")
+    assert "minReplicas" in kubectl(*explain, f"{PLURAL}.spec.scaling", "--recursive")
+    eventually(lambda: kubectl(*explain, f"{PLURAL}.status.conditions"))
