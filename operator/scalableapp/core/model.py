@@ -53,7 +53,8 @@ class Reading:
 
     `total` is the sum over the app; `per_pod` maps pod names to values for metrics that are measured
     per pod (requests/s, CPU cores) and is empty for a user's own query. `burst_total` is the sum over the
-    short window of `burst`, where the app states one.
+    short window of `burst`, where the app states one. `window_seconds` is what a rate is
+    taken over, where that is known.
     """
 
     total: float | None = None
@@ -61,6 +62,7 @@ class Reading:
     problem: DataProblem | None = None
     message: str = ""
     burst_total: float | None = None
+    window_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class PodState:
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `trouble` says why the pod cannot start, `words` what it says of itself while it is not ready, `resize` and
-    `resize_message` where a resize in place stands. `beside` is the size of its other containers together. `left_at` is
-    when its deletion was asked for, or when it was gone.
+    `resize_message` where a resize in place stands. `neighbours` is the size of its other containers together.
+    `left_at` is when its deletion was asked for, or when it was gone.
     """
 
     name: str
@@ -104,7 +106,7 @@ class PodState:
     words: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
-    beside: Size | None = None
+    neighbours: Size | None = None
     priority_class: str = ""
     left_at: datetime | None = None
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.explain import Reason, clock, duration
 from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.model import Reading
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, REQUESTS_RATE_WINDOW_SECONDS
 from scalableapp.core.rules import Case, Ruling
@@ -44,10 +45,13 @@ def _last_left(case: Case) -> datetime | None:
 
 def _window_seconds(case: Case) -> float:
     metrics = case.horizontal.metrics if case.planned else case.spec.metrics
-    return max([float(RATE_WINDOW_SECONDS) if case.planned else 0.0, *map(_of_metric, metrics)])
+    windows = [_of_metric(metric, case.observation.readings.get(metric.label)) for metric in metrics]
+    return max([float(RATE_WINDOW_SECONDS) if case.planned else 0.0, *windows])
 
 
-def _of_metric(metric: Metric) -> float:
+def _of_metric(metric: Metric, reading: Reading | None) -> float:
+    """The usual window, or the one that was measured over, if that is longer."""
     if metric.type is MetricType.PROMETHEUS:
         return CPU_RATE_WINDOW_SECONDS if metric.of_whole_app else 0.0
-    return _WINDOWS[metric.type]
+    measured = reading.window_seconds if reading else None
+    return max(_WINDOWS[metric.type], measured or 0.0)
