@@ -67,10 +67,15 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("StaleData", "the newest sample is too old", "has scraping stopped? Is the operator keeping up?"),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample",
-            "which targets are down? Is the scrape slower than the 30 s window?",
+            "fewer than half of the ready pods have a sample, or the server marks its answer as partial (`isPartial`)",
+            "which targets, or which storages behind Prometheus' API, are down?",
         ),
-        Reason("PrometheusWarnings", "the answer came with warnings, so part of it may be missing", "see the message"),
+        Reason(
+            "PrometheusWarnings",
+            "the answer came with warnings, so part of it may be missing, or Prometheus doubts the query; mere hints "
+            "(`PromQL info`) do not count",
+            "see the message",
+        ),
         Reason("WrongResultType", "the query gives no single number", "aggregate it: `sum(...)`"),
         Reason("ClockSkew", "samples are from the future", "set the clocks of nodes and Prometheus"),
     ),

@@ -24,6 +24,7 @@ _LARGEST_ANSWER_BYTES = 32 * 2**20
 _OK = 200
 # Above this the clocks of Prometheus and the operator differ too much to compare times of samples and pods.
 _LARGEST_SKEW_SECONDS = 30.0
+_HINT, _DOUBT = "promql info", "promql warning"
 _MEND_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
 
 
@@ -125,10 +126,31 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         return Answer(problem=DataProblem.UNREACHABLE, message=message)
 
 
+def _reservation(answer: Mapping[str, Any]) -> Answer | None:
+    """Why an answer must not be decided on although it was given, if so.
+
+    VictoriaMetrics marks an answer without the series of a storage that is down, and warns of nothing.
+    """
+    if answer.get("isPartial"):
+        message = "the answer is partial (isPartial): a part of the storage behind Prometheus' API did not answer"
+        return Answer(problem=DataProblem.PARTIAL, message=message)
+    warnings = answer.get("warnings") or ()
+    texts = [warnings] if isinstance(warnings, str) else [str(warning) for warning in warnings]
+    # Prometheus 2.48 to 2.53 put hints among the warnings; later ones have a field of their own for them.
+    texts = [text for text in texts if not text.lower().startswith(_HINT)]
+    if not texts:
+        return None
+    told = "; ".join(texts)[:300]
+    if all(text.lower().startswith(_DOUBT) for text in texts):
+        message = f"Prometheus doubts the result of the query: {told}"
+    else:
+        message = f"Prometheus warns that its answer may be partial: {told}"
+    return Answer(problem=DataProblem.WARNINGS, message=message)
+
+
 def _read(answer: Mapping[str, Any]) -> Answer:
-    if warnings := answer.get("warnings"):
-        told = "; ".join(str(warning) for warning in warnings)[:300]
-        return Answer(problem=DataProblem.WARNINGS, message=f"Prometheus warns that its answer may be partial: {told}")
+    if reservation := _reservation(answer):
+        return reservation
     try:
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind not in ("vector", "scalar"):
@@ -145,6 +167,8 @@ def _read(answer: Mapping[str, Any]) -> Answer:
 
 
 def _read_range(answer: Mapping[str, Any]) -> RangeAnswer:
+    if reservation := _reservation(answer):
+        return RangeAnswer(problem=reservation.problem, message=reservation.message)
     try:
         return RangeAnswer(
             tuple(

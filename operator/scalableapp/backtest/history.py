@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import requests
-from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
 
+from scalableapp.adapters.prometheus_http import Queries, Series
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.capacity import Capacity, Limits, Minute
@@ -113,23 +111,22 @@ def _series(
     source: Source, query: str, start: float, end: float, label: str = ""
 ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     """Points of each series, with the value of one of its labels; long ones come in pieces."""
-    prometheus = PrometheusConnect(url=source.url.rstrip("/"), timeout=_TIMEOUT_SECONDS)
-    while start <= end:
-        stop = min(start + _CHUNK_SECONDS, end)
-        for series in _asked(prometheus, source, query, start, stop):
-            values = [(float(at), float(value)) for at, value in series["values"]]
-            yield series["metric"].get(label, ""), [point for point in values if math.isfinite(point[1])]
-        start = stop + _STEP_SECONDS
-
-
-def _asked(prometheus: Any, source: Source, query: str, start: float, stop: float) -> list[dict[str, Any]]:
+    prometheus = Queries(source.url, _TIMEOUT_SECONDS, 1)
     try:
-        series: list[dict[str, Any]] = prometheus.custom_query_range(
-            query, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(stop, UTC), str(_STEP_SECONDS)
-        )
-    except (requests.RequestException, PrometheusApiClientException, ValueError) as error:
-        raise TraceError(f"Prometheus at {source.url} did not answer {query}: {error}; check --prometheus") from error
-    return series
+        while start <= end:
+            stop = min(start + _CHUNK_SECONDS, end)
+            for series in _asked(prometheus, source, query, start, stop):
+                yield series.labels.get(label, ""), [point for point in series.points if math.isfinite(point[1])]
+            start = stop + _STEP_SECONDS
+    finally:
+        prometheus.close()
+
+
+def _asked(prometheus: Queries, source: Source, query: str, start: float, stop: float) -> tuple[Series, ...]:
+    answer = prometheus.ask_range(query, start, stop, _STEP_SECONDS)
+    if answer.problem:
+        raise TraceError(f"Prometheus at {source.url} did not answer {query}: {answer.message}; check --prometheus")
+    return answer.series
 
 
 def _missing(source: Source, times: list[float], start: float, end: float) -> Iterator[str]:
