@@ -57,6 +57,16 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "no answer, or none in time",
             "is it up, and is `SCALABLEAPP_PROMETHEUS_URL` right?",
         ),
+        Reason(
+            "PrometheusUnauthorized",
+            "Prometheus, or what stands before it, refuses access (401, 403)",
+            "mount a netrc file with user and password and name it in `NETRC`, or give the address behind the login",
+        ),
+        Reason(
+            "PrometheusRedirects",
+            "Prometheus' address leads elsewhere: to a page to log in, or from https to http",
+            "set `SCALABLEAPP_PROMETHEUS_URL` to the address that answers",
+        ),
         Reason("QueryFailed", "Prometheus refused the query", "try it in Prometheus' own query page"),
         Reason(
             "NoData", "no sample of any pod of the app", "is Prometheus scraping the pods? Its page of targets says"

@@ -353,6 +353,9 @@ def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str
     return None, ""
 
 
+_NOT_OF_THE_QUERY = {DataProblem.UNREACHABLE, DataProblem.UNAUTHORIZED, DataProblem.REDIRECTED}
+
+
 def _naming(answer: Answer, query: str) -> str:
     """The message with the query, unless Prometheus was not reached: then the query is not to blame."""
-    return answer.message if answer.problem is DataProblem.UNREACHABLE else f"{answer.message}; the query is {query}"
+    return answer.message if answer.problem in _NOT_OF_THE_QUERY else f"{answer.message}; the query is {query}"

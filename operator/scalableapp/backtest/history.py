@@ -13,8 +13,10 @@ import numpy as np
 from scalableapp.adapters.prometheus_http import Queries, Series
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
+from scalableapp.core.address import printable_address
 from scalableapp.core.capacity import Capacity, Limits, Minute
 from scalableapp.core.latency import slow_share
+from scalableapp.errors import WrongAddress
 
 _STEP_SECONDS = 60
 # Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
@@ -59,7 +61,7 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     points = _range(source, f"sum(rate(http_requests_total{{{source.matcher}}}[2m]))", end - since_seconds, end)
     if len(points) <= 1:
         raise TraceError(
-            f"Prometheus at {source.url} has no http_requests_total{{{source.matcher}}} "
+            f"Prometheus at {printable_address(source.url)} has no http_requests_total{{{source.matcher}}} "
             f"between {_time(end - since_seconds)} "
             f"and {_time(end)}; check --app, and that its series carry the labels namespace and app"
         )
@@ -111,7 +113,7 @@ def _series(
     source: Source, query: str, start: float, end: float, label: str = ""
 ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     """Points of each series, with the value of one of its labels; long ones come in pieces."""
-    prometheus = Queries(source.url, _TIMEOUT_SECONDS, 1)
+    prometheus = _connected(source)
     try:
         while start <= end:
             stop = min(start + _CHUNK_SECONDS, end)
@@ -122,10 +124,18 @@ def _series(
         prometheus.close()
 
 
+def _connected(source: Source) -> Queries:
+    try:
+        return Queries(source.url, _TIMEOUT_SECONDS, 1)
+    except WrongAddress as error:
+        raise OptionError(f"the URL of --prometheus {error}") from error
+
+
 def _asked(prometheus: Queries, source: Source, query: str, start: float, stop: float) -> tuple[Series, ...]:
     answer = prometheus.ask_range(query, start, stop, _STEP_SECONDS)
     if answer.problem:
-        raise TraceError(f"Prometheus at {source.url} did not answer {query}: {answer.message}; check --prometheus")
+        where = printable_address(source.url)
+        raise TraceError(f"Prometheus at {where} did not answer {query}: {answer.message}; check --prometheus")
     return answer.series
 
 

@@ -35,6 +35,8 @@ class DataProblem(StrEnum):
     """Why a metric cannot be decided on. Each is a state of its own, never a zero."""
 
     UNREACHABLE = "PrometheusUnreachable"
+    UNAUTHORIZED = "PrometheusUnauthorized"
+    REDIRECTED = "PrometheusRedirects"
     QUERY_FAILED = "QueryFailed"
     EMPTY = "NoData"
     NOT_A_NUMBER = "NotANumber"

@@ -34,7 +34,7 @@ async def ranged(url: str, query: str, since: float, until: float, step: float) 
 
 def _mended(answer: RangeAnswer) -> str:
     """What went wrong, with what who sits at a terminal can do; the adapter speaks to who runs the operator."""
-    if answer.problem is not DataProblem.UNREACHABLE:
+    if answer.problem not in (DataProblem.UNREACHABLE, DataProblem.REDIRECTED):
         return answer.message
     return f"{answer.message.partition('; ')[0]}; give --prometheus the URL of one that answers"
 
