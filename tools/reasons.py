@@ -87,6 +87,22 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "see the message",
         ),
         Reason("WrongResultType", "the query gives no single number", "aggregate it: `sum(...)`"),
+        Reason(
+            "ScrapesTooRare",
+            "the pods are scraped less often than every 60 s; the message has the interval",
+            "shorten the interval of the scrape: 15 s is good, 5 s fits `burst` and `objective`",
+        ),
+        Reason(
+            "DuplicateSeries",
+            "the series of the pods are there several times, and no label known as a job's or a replica's tells them "
+            "apart; adding them up would double the load",
+            "scrape the pods once, or let Prometheus' API remove the copies: the message says what differs",
+        ),
+        Reason(
+            "BrokenExporter",
+            "counters that go back again and again, or histograms that are none; that is never taken for no load",
+            "mend the app's exporter: several processes need one common registry; see the message",
+        ),
         Reason("ClockSkew", "samples are from the future", "set the clocks of nodes and Prometheus"),
     ),
     "ScalingActive": (

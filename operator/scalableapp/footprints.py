@@ -105,10 +105,9 @@ class _Answers:
         if self._snapshot is None or self._stale:
             return {}
         cpu = self._values(self._snapshot.kinds.get(MetricType.CPU))
-        settled = {name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS}
         memory = self._values(self._snapshot.usage.get(Usage.MEMORY_PEAK))
         return {
-            Resource.CPU: tuple(value for name, value in cpu.items() if name in settled),
+            Resource.CPU: tuple(value for name, value in cpu.items() if self._is_settled(name)),
             Resource.MEMORY: tuple(memory.values()),
         }
 
@@ -118,9 +117,18 @@ class _Answers:
         if self._snapshot is None or self._stale:
             return 0.0
         answers = (self._snapshot.usage.get(kind) for kind in (Usage.THROTTLED, Usage.CPU_PRESSURE))
-        settled = {name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS}
-        shares = (v for answer in answers for name, v in self._values(answer).items() if name in settled)
+        shares = (v for answer in answers for name, v in self._values(answer).items() if self._is_settled(name))
         return min(1.0, max(shares, default=0.0))
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether the rate of the pod's CPU holds nothing of its start any more."""
+        return self._ready[name] >= self._window(name)
+
+    def _window(self, name: str) -> float:
+        """Seconds over which the pod's rate of CPU is taken."""
+        answer = self._snapshot.kinds.get(MetricType.CPU) if self._snapshot else None
+        scrape = answer.scrapes.get((self._record.key.namespace, name)) if answer else None
+        return max(CPU_RATE_WINDOW_SECONDS, scrape.window if scrape else 0.0)
 
     @property
     def problem(self) -> tuple[DataProblem | None, str]:
@@ -140,11 +148,12 @@ class _Answers:
             return DataProblem.EMPTY, f"Prometheus has not been asked for {metric} yet"
         if answer.problem and answer.problem is not DataProblem.EMPTY:
             return answer.problem, answer.message
-        due = [
-            name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS + SAMPLE_DELAY_SECONDS
-        ]
+        due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
         if not due or any(name in self._values(answer) for name in due):
             return None
+        namespace = self._record.key.namespace
+        if refusal := next((why for name in due if (why := answer.refused.get((namespace, name)))), None):
+            return refusal[0], f"{metric} cannot be used: {refusal[1]}"
         return (
             DataProblem.EMPTY,
             f"Prometheus has no {metric} of any pod of {self._record.key}; does it scrape cAdvisor?",

@@ -47,11 +47,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The samples of an instant query, or why there are none to decide on."""
+    """The samples of an instant query and its Unix time, or why there are none to decide on."""
 
     samples: tuple[Sample, ...] = ()
     problem: DataProblem | None = None
     message: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,8 @@ def _read(answer: Mapping[str, Any]) -> Answer:
         series = result if kind == "vector" else [{"metric": {}, "value": result}]
         if series and (skew := _skew(float(series[0]["value"][0]))):
             return Answer(problem=DataProblem.CLOCK_SKEW, message=skew)
-        return Answer(tuple(Sample(float(entry["value"][1]), entry["metric"]) for entry in series))
+        samples = tuple(Sample(float(entry["value"][1]), entry["metric"]) for entry in series)
+        return Answer(samples, at=float(series[0]["value"][0]) if series else 0.0)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         # A native histogram has no "value", so it ends here too.
         message = f"the answer cannot be read as numbers ({error!r}); return numbers, for example with sum(...)"

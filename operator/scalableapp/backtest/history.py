@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalableapp.adapters.prometheus_http import Queries, Series
+from scalableapp.adapters.prometheus_queries import latencies_query, requests_query
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.address import printable_address
@@ -19,6 +20,8 @@ from scalableapp.core.latency import slow_share
 from scalableapp.errors import WrongAddress
 
 _STEP_SECONDS = 60
+# Four scrapes of 30 s, two of 60 s.
+_WINDOW_SECONDS = 120.0
 # Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
 _CHUNK_SECONDS = 5 * 86_400
 _TIMEOUT_SECONDS = 30
@@ -58,7 +61,7 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     Raises TraceError when Prometheus cannot be asked or knows nothing of the app.
     """
     end = (time.time() if now is None else now) // _STEP_SECONDS * _STEP_SECONDS
-    points = _range(source, f"sum(rate(http_requests_total{{{source.matcher}}}[2m]))", end - since_seconds, end)
+    points = _range(source, f"sum({requests_query(source.matcher, _WINDOW_SECONDS)})", end - since_seconds, end)
     if len(points) <= 1:
         raise TraceError(
             f"Prometheus at {printable_address(source.url)} has no http_requests_total{{{source.matcher}}} "
@@ -92,12 +95,12 @@ def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> flo
 def _minutes(source: Source, start: float, end: float, limit_seconds: float) -> Iterator[Minute]:
     """Minutes with load: requests, those per pod, share of slow ones."""
     labels = source.matcher
-    histogram = f"sum by (le) (rate(http_request_duration_seconds_bucket{{{labels}}}[1m]))"
+    histogram = f"sum by (le) ({latencies_query(labels, _WINDOW_SECONDS)})"
     histograms: dict[float, dict[float, float]] = {}
     for bound, points in _series(source, histogram, start, end, label="le"):
         for at, rate in points:
             histograms.setdefault(at, {})[float(bound)] = rate
-    pods = dict(_range(source, f"count(sum by (pod) (rate(http_requests_total{{{labels}}}[1m])) > 0)", start, end))
+    pods = dict(_range(source, f"count({requests_query(labels, _WINDOW_SECONDS)} > 0)", start, end))
     for at, found in sorted(histograms.items()):
         slow, total = slow_share(found, limit_seconds), found.get(math.inf, 0.0)
         if slow is not None and pods.get(at):

@@ -18,6 +18,8 @@ from scalableapp.core.quality import (
     CPU_RATE_WINDOW,
     Failure,
     bad_reading,
+    cpu_window,
+    dated,
     no_ready_pods,
     no_samples,
     serves,
@@ -85,12 +87,12 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     if failure:
         return _failed(metric, failure)
     if reading.per_pod and not metric.of_whole_app:
-        return _from_pods(metric, reading.per_pod, observation, tolerance)
+        return _from_pods(metric, reading, observation, tolerance)
     if reading.total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
-        return _from_value(metric, reading.total, observation, tolerance)
-    return _from_total(metric, reading.total, observation, tolerance)
+        return _from_value(metric, reading, observation, tolerance)
+    return _from_total(metric, reading, observation, tolerance)
 
 
 def replicas_for_pods(
@@ -147,7 +149,13 @@ def _kept(current: int, ratio: float) -> Answer:
     return Answer(current, ratio, "" if ratio == 1 else ", within the tolerance")
 
 
-def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: datetime, cpu: bool) -> PodGroups:
+def group_pods(
+    pods: tuple[PodState, ...],
+    values: Mapping[str, float],
+    now: datetime,
+    cpu: bool,
+    window: timedelta = CPU_RATE_WINDOW,
+) -> PodGroups:
     """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
@@ -159,48 +167,89 @@ def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: dat
             unready += 1
         elif value is None:
             missing += 1
-        elif cpu and _is_starting(pod, now):
+        elif cpu and _is_starting(pod, now, window):
             unready += 1
         else:
             samples.append(value)
     return PodGroups(tuple(samples), missing, unready)
 
 
-def _is_starting(pod: PodState, now: datetime) -> bool:
+def _is_starting(pod: PodState, now: datetime, window: timedelta) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
     if now - pod.started_at < _CPU_INITIALIZATION:
-        return not pod.ready or now - changed_at < CPU_RATE_WINDOW
+        return not pod.ready or now - changed_at < window
     return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
 
-def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observation, tolerance: Tolerance) -> Proposal:
-    groups = group_pods(observation.pods, values, observation.now, metric.type is MetricType.CPU)
+def _from_pods(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    values, low = _raised_to_target(metric, reading, observation)
+    cpu = metric.type is MetricType.CPU
+    groups = group_pods(observation.pods, values, observation.now, cpu, cpu_window(reading))
     if not groups.samples:
         return _failed(metric, no_samples(metric, observation))
-    coverage = too_thin(metric, values, observation) if groups.missing else None
+    coverage = too_thin(metric, values, observation, reading.window_seconds) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
     answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance, metric.percentile)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
-    return _answered(metric, answer, level, f"{whereof} {count(size, 'pod')}", observation)
+    others = groups.missing + groups.unready
+    of = f"{size} of {count(size + others, 'pod')}" if others else count(size, "pod")
+    if low:
+        answer = answer._replace(note=f"{answer.note}{_LOW.format(count(low, 'pod'))}")
+    return _answered(metric, answer, level, f"{whereof} {of}{dated(reading, observation.now)}", observation)
 
 
-def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
+_LOW = ", with {} whose samples are too few or too old counted as on target at the least"
+
+
+def _raised_to_target(metric: Metric, reading: Reading, observation: Observation) -> tuple[Mapping[str, float], int]:
+    """The values, those that are too low for what is known raised to the target, and how many these are.
+
+    That is a pod of which scrapes were missed, or one that serves for less than the window of its rate. Where more pods
+    are asked for, the values stand: even too low ones ask for them.
+    """
+    values, target = reading.per_pod, metric.target_value
+    if sum(values.values()) > target * len(values):
+        return values, 0
+    young = _younger_than(observation, reading.window_seconds) if metric.type in _RATES_OF_LOAD else frozenset()
+    low = {name for name, value in values.items() if value < target and name in reading.overdue | young}
+    return {name: target if name in low else value for name, value in values.items()}, len(low)
+
+
+_RATES_OF_LOAD = {MetricType.REQUESTS_PER_SECOND}
+
+
+def _younger_than(observation: Observation, seconds: float | None) -> frozenset[str]:
+    earliest = observation.now - timedelta(seconds=seconds or 0)
+    return frozenset(pod.name for pod in observation.pods if (pod.readiness_changed_at or pod.started_at) > earliest)
+
+
+def _from_total(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    total = reading.total or 0.0
     answer = replicas_for_total(total, metric.target_value, observation.replicas, tolerance)
     average = total / max(observation.replicas, 1)
-    return _answered(metric, answer, average, f" per pod over {count(observation.replicas, 'replica')}", observation)
+    whereof = f" per pod over {count(observation.replicas, 'replica')}{dated(reading, observation.now)}"
+    return _answered(metric, answer, average, whereof, observation)
 
 
-def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
+def _from_value(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    value = reading.total or 0.0
     ready = sum(map(serves, observation.pods))
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
     whereof = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
-    return _answered(metric, answer, value, f"{whereof} on {count(ready, 'ready pod')}", observation)
+    if reading.pods is not None and answer.replicas < observation.replicas:
+        sampled = dict.fromkeys(reading.pods, value)
+        coverage = too_thin(metric, sampled, observation, reading.window_seconds)
+        if coverage:
+            return _failed(metric, coverage)
+    measured = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
+    of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
+    return _answered(metric, answer, value, f"{whereof} on {of}{dated(reading, observation.now)}", observation)
 
 
 def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:

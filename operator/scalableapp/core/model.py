@@ -47,6 +47,9 @@ class DataProblem(StrEnum):
     WARNINGS = "PrometheusWarnings"
     WRONG_TYPE = "WrongResultType"
     CLOCK_SKEW = "ClockSkew"
+    TOO_RARE = "ScrapesTooRare"
+    DUPLICATE = "DuplicateSeries"
+    BROKEN = "BrokenExporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Reading:
     `total` is the sum over the app; `per_pod` maps pod names to values for metrics that are measured
     per pod (requests/s, CPU cores) and is empty for a user's own query. `burst_total` is the sum over the
     short window of `burst`, where the app states one.
+
+    `window_seconds` is what a rate is taken over, `newest_at` when the oldest of the pods' newest samples was taken.
+    `pods` are those that a value of the whole app stands for, None where that is not known; `overdue` those whose
+    values are too low, as scrapes of them were missed. `awaited` says what has to be waited for, `note` what to know
+    of the value, `burst_note` why there is no burst_total.
     """
 
     total: float | None = None
@@ -63,6 +71,13 @@ class Reading:
     problem: DataProblem | None = None
     message: str = ""
     burst_total: float | None = None
+    window_seconds: float | None = None
+    newest_at: datetime | None = None
+    pods: frozenset[str] | None = None
+    overdue: frozenset[str] = frozenset()
+    awaited: str = ""
+    note: str = ""
+    burst_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
