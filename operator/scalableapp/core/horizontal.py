@@ -199,7 +199,7 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
     of = f"{size} of {count(size + others, 'pod')}" if others else count(size, "pod")
     if low:
         answer = answer._replace(note=f"{answer.note}{_LOW.format(count(low, 'pod'))}")
-    return _answered(metric, answer, level, f"{whereof} {of}{dated(reading, observation.now)}", observation)
+    return _answered(metric, answer, level, f"{whereof} {of}", observation)
 
 
 _LOW = ", with {} whose samples are too few or too old counted as on target at the least"
@@ -231,8 +231,7 @@ def _from_total(metric: Metric, reading: Reading, observation: Observation, tole
     total = reading.total or 0.0
     answer = replicas_for_total(total, metric.target_value, observation.replicas, tolerance)
     average = total / max(observation.replicas, 1)
-    whereof = f" per pod over {count(observation.replicas, 'replica')}{dated(reading, observation.now)}"
-    return _answered(metric, answer, average, whereof, observation)
+    return _answered(metric, answer, average, f" per pod over {count(observation.replicas, 'replica')}", observation)
 
 
 def _from_value(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
@@ -249,20 +248,21 @@ def _from_value(metric: Metric, reading: Reading, observation: Observation, tole
             return _failed(metric, coverage)
     measured = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
     of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
-    return _answered(metric, answer, value, f"{whereof} on {of}{dated(reading, observation.now)}", observation)
+    return _answered(metric, answer, value, f"{whereof} on {of}", observation)
 
 
 def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:
-    current = observation.replicas
+    current, reading = observation.replicas, observation.readings[metric.label]
     if answer.replicas < current and not any(map(serves, observation.pods)):
         return _failed(metric, no_ready_pods(metric))
-    text = in_unit_of(measured, metric.target)
+    text, when = in_unit_of(measured, metric.target), dated(reading, observation.now)
     message = (
-        f"{metric.label} is {text}{_unit(metric)}{whereof}, {round(answer.ratio * 100, 1):g} % of the "
+        f"{metric.label} is {text}{_unit(metric)}{whereof}{when}, {round(answer.ratio * 100, 1):g} % of the "
         f"target {metric.target}{answer.note}: "
         f"{'asks for' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
     )
-    return Proposal(MetricReport(metric.label, text, metric.target, answer.replicas), message, answer.replicas)
+    report = MetricReport(metric.label, text, metric.target, answer.replicas, reading.newest_at)
+    return Proposal(report, message, answer.replicas)
 
 
 _UNITS = {MetricType.CPU: " cores", MetricType.REQUESTS_PER_SECOND: " requests/s"}

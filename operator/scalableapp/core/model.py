@@ -202,12 +202,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class MetricReport:
-    """One metric as the user sees it in status: numbers as text, in the target's unit."""
+    """One metric as the user sees it in status: numbers as text, in the target's unit.
+
+    `at` is when the oldest of the pods' newest samples was taken, None where Prometheus does not tell.
+    """
 
     name: str
     current: str
     target: str
     proposed_replicas: int | None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

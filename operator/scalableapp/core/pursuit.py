@@ -14,6 +14,7 @@ from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Obser
 from scalableapp.core.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quality import (
+    LEAST_COVERAGE,
     Failure,
     bad_reading,
     dated,
@@ -132,6 +133,11 @@ def _whole_load(reading: Reading, observation: Observation) -> float:
 
 def _slow_share(level: ServiceLevel) -> float | None:
     share = None if level.slow_share.problem else level.slow_share.total
+    seen = level.slow_share.pods
+    if seen is not None:  # of the pods that have requests; one that has none need not have a histogram
+        busy = [name for name, value in level.load.per_pod.items() if value > 0]
+        if sum(name in seen for name in busy) < LEAST_COVERAGE * len(busy):
+            return None
     return share if share is not None and 0 <= share <= 1 else None
 
 
@@ -169,7 +175,8 @@ def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
 def _proposal(
     objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
 ) -> Proposal:
-    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas)
+    at = observation.service_level.load.newest_at
+    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas, at)
     return Proposal(report, _told(objective, found, sample, startups, observation), found.replicas)
 
 

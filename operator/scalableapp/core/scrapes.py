@@ -27,7 +27,7 @@ class Scrape(NamedTuple):
     @property
     def overdue(self) -> bool:
         """Whether the newest sample is gone, or so old that scrapes were missed: then a rate is too low."""
-        return self.age is None or (self.interval is not None and self.age > _LATE * self.interval)
+        return self.age is None or self.age > _LATE * (self.interval or LONGEST_INTERVAL_SECONDS / 2)
 
 
 def too_rare(interval: float) -> bool:

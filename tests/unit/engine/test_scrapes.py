@@ -1,5 +1,6 @@
 """What Prometheus tells of scrapes and copies, all the way to the decision and the conditions."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -111,3 +112,26 @@ async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
     assert record is not None
     assert record.decision is not None
     assert f"over 2 m) ({words}, so its window is the metrics')" in record.decision.message
+
+
+async def test_status_and_the_condition_say_when_the_numbers_were_measured(world: World) -> None:
+    key = await four_pods(world)
+    scrapes = {pod: Scrape(15.0, 4.0 + number, 60.0) for number, pod in enumerate(names(world, key))}
+    world.metrics.pods[RPS] = PodAnswer(dict.fromkeys(scrapes, 90.0), scrapes=scrapes)
+    await world.tick()
+    (metric,) = world.status(key)["metrics"]
+    oldest = world.clock.now() - timedelta(seconds=7)
+    assert metric["measuredAt"] == f"{oldest:%Y-%m-%dT%H:%M:%SZ}"
+    words = f"every metric could be read; the oldest sample is of {oldest:%H:%M:%S} UTC"
+    assert world.message(key, "MetricsAvailable") == words
+
+
+async def test_new_times_alone_are_not_worth_a_write(world: World) -> None:
+    key = await four_pods(world)
+    for tick in range(5):
+        scrapes = dict.fromkeys(names(world, key), Scrape(15.0, 4.0 + tick, 60.0))
+        world.metrics.pods[RPS] = PodAnswer(dict.fromkeys(scrapes, 50.0), scrapes=scrapes)
+        if tick == 1:
+            world.cluster.writes.clear()
+        await world.tick()
+    assert world.cluster.writes == []
