@@ -9,7 +9,13 @@ from scalableapp.core.gate import Change, Sight
 from scalableapp.core.latency import quantile
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem, PodState
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, SAMPLE_DELAY_SECONDS, seconds_between, serves
+from scalableapp.core.quality import (
+    CPU_RATE_WINDOW_SECONDS,
+    LEAST_COVERAGE,
+    SAMPLE_DELAY_SECONDS,
+    seconds_between,
+    serves,
+)
 from scalableapp.core.rooms import NamespaceRoom, within_quota
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.startup import startup_seconds
@@ -149,20 +155,30 @@ class _Answers:
         if answer.problem and answer.problem is not DataProblem.EMPTY:
             return answer.problem, answer.message
         due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
-        if not due or any(name in self._values(answer) for name in due):
+        seen = sum(name in self._values(answer) for name in due)
+        if not due or seen >= max(1, LEAST_COVERAGE * len(due)):
             return None
         namespace = self._record.key.namespace
         if refusal := next((why for name in due if (why := answer.refused.get((namespace, name)))), None):
             return refusal[0], f"{metric} cannot be used: {refusal[1]}"
+        if seen:
+            of = f"{seen} of {count(len(due), 'pod')}"
+            return (
+                DataProblem.PARTIAL,
+                f"Prometheus has {metric} of {of} of {self._record.key} only; check the scraping",
+            )
         return (
             DataProblem.EMPTY,
             f"Prometheus has no {metric} of any pod of {self._record.key}; does it scrape cAdvisor?",
         )
 
     def _values(self, answer: PodAnswer | None) -> Mapping[str, float]:
-        """Of the pods that serve, as far as they are numbers."""
+        """Of the pods that serve, as far as they are numbers, and not of before scrapes were missed."""
+        if answer is None:
+            return {}
         namespace = self._record.key.namespace
-        found = {name: answer.values.get((namespace, name)) for name in self._ready} if answer else {}
+        overdue = {pod for pod, scrape in answer.scrapes.items() if pod[0] == namespace and scrape.overdue}
+        found = {name: answer.values.get((namespace, name)) for name in self._ready if (namespace, name) not in overdue}
         return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
 
 

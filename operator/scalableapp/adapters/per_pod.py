@@ -96,15 +96,11 @@ def _part_of(grouped: Grouped, window: float) -> str:
 
 
 def _scrapes(answer: Answer, grouped: Grouped, rhythm: Rhythm, pods: set[Pod]) -> dict[Pod, Scrape]:
-    newest: dict[Pod, float] = {}
-    for copy, at in _copies(answer.samples, NEWEST).items():
-        pod = copy[0], copy[1]
-        newest[pod] = max(at, newest.get(pod, 0.0))
-    found = {}
+    newest, found = rhythm.newest, {}
     for pod in pods | newest.keys():
         age = max(0.0, answer.at - newest[pod]) if pod in newest else None
         window = window_for(rhythm.interval_of(pod), grouped.window)
-        found[pod] = Scrape(rhythm.intervals.get(pod), age, window)
+        found[pod] = Scrape(rhythm.intervals.get(pod), age, window, bool(newest) and age is None)
     return found
 
 

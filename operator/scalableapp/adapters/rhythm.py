@@ -31,6 +31,7 @@ class Rhythm:
         self._gaps: dict[Copy, tuple[float, ...]] = {}
         self._exact: set[Copy] = set()
         self._counted: Mapping[Copy, float] = {}
+        self.newest: Mapping[Pod, float] = {}
         self.intervals: Mapping[Pod, float] = {}
         self.slowest: Mapping[str, float] = {}
 
@@ -46,6 +47,7 @@ class Rhythm:
             self._looked_at, self._newest = now, dict(newest)
             self._gaps = {copy: gaps for copy, gaps in self._gaps.items() if copy in newest}
             self._exact &= newest.keys()
+            self.newest = _by_pod(newest)
             self._tell()
 
     def counted(self, intervals: Mapping[Copy, float]) -> None:
@@ -82,7 +84,18 @@ class Rhythm:
         if not gaps:
             return counted or 0.0
         gap = median_low(gaps)
-        return gap if counted is None or copy in self._exact else min(gap, counted)
+        if counted is None:
+            return gap
+        # Of two Prometheis that answer in turn, gaps are too short; right after a change the mean is too short.
+        return max(gap, counted) if copy in self._exact else min(gap, counted)
+
+
+def _by_pod(newest: Mapping[Copy, float]) -> dict[Pod, float]:
+    found: dict[Pod, float] = {}
+    for copy, at in newest.items():
+        pod = copy[0], copy[1]
+        found[pod] = max(at, found.get(pod, at))
+    return found
 
 
 def _of_copies(intervals: list[float]) -> float:

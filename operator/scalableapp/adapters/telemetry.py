@@ -200,9 +200,6 @@ def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []
     yield from (problem for problem in asked if problem)
-    # Of some pods only: each problem once an answer.
-    for answer in snapshot.kinds.values():
-        yield from {problem for problem, _ in answer.refused.values()}
     # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
     beside = [answer.problem for answer in snapshot.bursts.values()]
     beside += [snapshot.failures.problem] if snapshot.failures else []

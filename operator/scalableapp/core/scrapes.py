@@ -18,16 +18,22 @@ _LATE = 2.5
 
 
 class Scrape(NamedTuple):
-    """The scrapes of a pod: seconds between two, age of the newest sample, window of the rates; None if unknown."""
+    """The scrapes of a pod: seconds between two, age of the newest sample, window of the rates; None if unknown.
+
+    `gone`: there is no newest sample, as the last scrape failed or the target is no longer there.
+    """
 
     interval: float | None = None
     age: float | None = None
     window: float = LEAST_WINDOW_SECONDS
+    gone: bool = False
 
     @property
     def overdue(self) -> bool:
         """Whether the newest sample is gone, or so old that scrapes were missed: then a rate is too low."""
-        return self.age is None or self.age > _LATE * (self.interval or LONGEST_INTERVAL_SECONDS / 2)
+        if self.gone or self.age is None:
+            return self.gone
+        return self.age > _LATE * (self.interval or LONGEST_INTERVAL_SECONDS / 2)
 
 
 def too_rare(interval: float) -> bool:

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 import requests
 
-from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.adapters.prometheus import MOST_NAMESPACES, PrometheusMetrics
 from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
@@ -110,6 +110,7 @@ def doubtful(page: Page) -> None:
         page.add(CORES, {"namespace": "shop", "container": "app", "pod": "clusters", "cluster": of}, rising(0.5))
     page.add(REQUESTS, {"namespace": "shop", "pod": "from-0", "job": "p"}, swinging)
     page.add(REQUESTS, {"namespace": "shop", "pod": "idle", "job": "p"}, constant(7))
+    page.add("http_requests_in_progress", {"namespace": "shop", "pod": "idle"}, rising(3))
     frozen = {"namespace": "shop", "pod": "frozen", "container": "app"}
     page.add(CORES, frozen, constant(7))
     page.add(BYTES, frozen, constant(0))
@@ -162,13 +163,18 @@ def _until_ready(url: str, log: Path) -> None:
 
 
 @pytest_asyncio.fixture
-async def snapshot(url: str) -> AsyncIterator[Snapshot]:
+async def metrics(url: str) -> AsyncIterator[PrometheusMetrics]:
+    adapter = PrometheusMetrics(url, timeout_seconds=20.0)
+    yield adapter
+    adapter.close()
+
+
+@pytest_asyncio.fixture
+async def snapshot(metrics: PrometheusMetrics) -> Snapshot:
     """A tick's answers to everything."""
-    metrics = PrometheusMetrics(url, timeout_seconds=20.0)
     kinds, namespaces = frozenset({RPS, CPU, MEMORY}), frozenset({"slow", "shop"})
     everything = Wanted(kinds, namespaces, bursts=frozenset({10, 40}), latencies=True, failures=True, usage=True)
-    yield await metrics.collect(everything)
-    metrics.close()
+    return await metrics.collect(everything)
 
 
 async def test_each_pod_s_requests_have_a_value_over_the_window_that_fits_its_scrapes(snapshot: Snapshot) -> None:
@@ -202,6 +208,26 @@ async def test_sizes_have_values_however_often_nodes_are_scraped(snapshot: Snaps
     pod = "slow", f"every-{every}"
     assert snapshot.kinds[CPU].values[pod] == pytest.approx(0.5, rel=0.01)
     assert snapshot.kinds[MEMORY].values[pod] == snapshot.usage[Usage.MEMORY_PEAK].values[pod] == 2**20
+
+
+async def test_a_hint_of_any_version_holds_no_query(metrics: PrometheusMetrics) -> None:
+    query = 'sum(rate(http_requests_in_progress{namespace="shop"}[1m]))'
+    answer = (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({query})))).queries[query]
+    assert answer.problem is None
+    assert answer.value == pytest.approx(3, rel=0.01)
+
+
+async def test_with_very_many_namespaces_all_is_asked_for_without_naming_them(metrics: PrometheusMetrics) -> None:
+    namespaces = frozenset(f"team-{number}" for number in range(MOST_NAMESPACES)) | {"shop"}
+    everything = Wanted(
+        frozenset({RPS, CPU, MEMORY}), namespaces, bursts=frozenset({30}), latencies=True, failures=True, usage=True
+    )
+    found = await metrics.collect(everything)
+    assert found.latencies is not None
+    assert found.failures is not None
+    problems = [answer.problem for answer in (*found.kinds.values(), *found.bursts.values(), found.failures)]
+    assert [*problems, found.latencies.problem] == [None] * 6
+    assert found.kinds[RPS].refused["shop", "unknown-pair"][0] is DataProblem.DUPLICATE
 
 
 ONCE: dict[str, tuple[MetricType, str, float]] = {

@@ -74,3 +74,14 @@ def test_pods_that_are_gone_are_forgotten() -> None:
     rhythm = watched(5, looks=4)
     rhythm.seen({})
     assert rhythm.interval_of(POD) is None
+
+
+def test_two_prometheis_that_answer_in_turn_do_not_shorten_the_interval() -> None:
+    clock = [0.0]
+    rhythm = Rhythm(lambda: clock[0])
+    rhythm.counted({COPY: 30.0})
+    for look in range(40):
+        clock[0] = 5.0 * look
+        phase = 10.0 * (look % 2)
+        rhythm.seen({COPY: phase + (clock[0] - phase) // 30 * 30})
+    assert rhythm.interval_of(POD) == 30

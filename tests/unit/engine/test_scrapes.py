@@ -67,7 +67,7 @@ async def test_the_first_scrapes_are_waited_for_without_an_alarm(world: World) -
 
 async def test_pods_whose_targets_are_gone_take_no_pod_away(world: World) -> None:
     key = await four_pods(world)
-    fading = {pod: Scrape(5.0, None) for pod in names(world, key)}
+    fading = {pod: Scrape(5.0, None, gone=True) for pod in names(world, key)}
     world.metrics.pods[RPS] = PodAnswer(dict.fromkeys(fading, 5.0), scrapes=fading)
     await world.tick(3)
     assert world.replicas(key) == 4
