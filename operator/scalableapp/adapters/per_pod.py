@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from scalableapp.adapters.prometheus_http import Answer, Sample
+from scalableapp.adapters.prometheus_answers import Answer, Sample
 from scalableapp.adapters.prometheus_queries import (
     COPY_LABELS,
     COUNTED_SECONDS,

@@ -17,7 +17,8 @@ from functools import partial
 from typing import TypeVar
 
 from scalableapp.adapters.per_pod import Refusals, latency_answer, look_answer, pod_answer, short_answer, windows_of
-from scalableapp.adapters.prometheus_http import Answer, Queries
+from scalableapp.adapters.prometheus_answers import Answer
+from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import (
     DURATION,
     FAILURES,

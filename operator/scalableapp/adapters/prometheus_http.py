@@ -1,4 +1,4 @@
-"""One instant query to Prometheus: what came back, as values that need no knowledge of HTTP or JSON.
+"""The way to Prometheus and back: one query, and what comes of it, without a fault of the network ever raised.
 
 Built on prometheus-api-client's connection; its own custom_query puts queries in the URL whatever the method, and
 drops the warnings with which Prometheus says that an answer is partial.
@@ -8,7 +8,6 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -17,6 +16,7 @@ import urllib3
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
 
+from scalableapp.adapters.prometheus_answers import Answer, RangeAnswer, read, read_range, refused
 from scalableapp.core.address import address, printable
 from scalableapp.core.model import DataProblem
 
@@ -27,49 +27,11 @@ _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
-# Above this the clocks of Prometheus and the operator differ too much to compare times of samples and pods.
-_LARGEST_SKEW_SECONDS = 30.0
 _MEND_ACCESS = (
     "mount a netrc file with its user and password from a Secret and name it in NETRC, or put a proxy before it that "
     "adds what it asks for"
 )
-_HINT, _DOUBT = "promql info", "promql warning"
 _MEND_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One series of an instant vector; a scalar has no labels."""
-
-    value: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The samples of an instant query and its Unix time, or why there are none to decide on."""
-
-    samples: tuple[Sample, ...] = ()
-    problem: DataProblem | None = None
-    message: str = ""
-    at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One series of a range query: pairs of Unix time and value, oldest first."""
-
-    labels: Mapping[str, str]
-    points: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RangeAnswer:
-    """The series of a range query, or why there are none to go by."""
-
-    series: tuple[Series, ...] = ()
-    problem: DataProblem | None = None
-    message: str = ""
 
 
 class _Reply(NamedTuple):
@@ -102,7 +64,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     def ask(self, query: str) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message."""
         answer = self._answer("query", {"query": query})
-        return answer if isinstance(answer, Answer) else _read(answer)
+        return answer if isinstance(answer, Answer) else read(answer)
 
     def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
         """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
@@ -110,7 +72,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         answer = self._answer("query_range", form)
         if isinstance(answer, Answer):
             return RangeAnswer(problem=answer.problem, message=answer.message)
-        return _read_range(answer)
+        return read_range(answer)
 
     def _answer(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
         """What Prometheus says to a question it understood, else an Answer with the problem."""
@@ -131,7 +93,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         if not isinstance(answer, dict) or "status" not in answer:
             return self._unreachable(f"answered with JSON that is not Prometheus' (HTTP {reply.status})")
         if reply.status != _OK or answer["status"] != "success":
-            return _refused(reply.status, answer)
+            return refused(reply.status, answer)
         return answer
 
     def _post(self, endpoint: str, form: Mapping[str, str]) -> _Reply:
@@ -190,78 +152,6 @@ def _followed(url: str, target: str, endpoint: str) -> str:
     if not to.path.endswith(f"/api/v1/{endpoint}"):
         raise _RedirectError(f"{printable(joined)}, which is not its API, perhaps a page to log in")
     return joined
-
-
-def _reservation(answer: Mapping[str, Any]) -> Answer | None:
-    """Why an answer must not be decided on although it was given, if so.
-
-    VictoriaMetrics marks an answer without the series of a storage that is down, and warns of nothing.
-    """
-    if answer.get("isPartial"):
-        message = "the answer is partial (isPartial): a part of the storage behind Prometheus' API did not answer"
-        return Answer(problem=DataProblem.PARTIAL, message=message)
-    warnings = answer.get("warnings") or ()
-    texts = [warnings] if isinstance(warnings, str) else [str(warning) for warning in warnings]
-    # Prometheus 2.48 to 2.53 put hints among the warnings; later ones have a field of their own for them.
-    texts = [text for text in texts if not text.lower().startswith(_HINT)]
-    if not texts:
-        return None
-    told = "; ".join(texts)[:300]
-    if all(text.lower().startswith(_DOUBT) for text in texts):
-        message = f"Prometheus doubts the result of the query: {told}"
-    else:
-        message = f"Prometheus warns that its answer may be partial: {told}"
-    return Answer(problem=DataProblem.WARNINGS, message=message)
-
-
-def _read(answer: Mapping[str, Any]) -> Answer:
-    if reservation := _reservation(answer):
-        return reservation
-    try:
-        kind, result = answer["data"]["resultType"], answer["data"]["result"]
-        if kind not in ("vector", "scalar"):
-            message = f"the query returns a {kind}, not one number; aggregate it, for example with sum(...)"
-            return Answer(problem=DataProblem.WRONG_TYPE, message=message)
-        series = result if kind == "vector" else [{"metric": {}, "value": result}]
-        if series and (skew := _skew(float(series[0]["value"][0]))):
-            return Answer(problem=DataProblem.CLOCK_SKEW, message=skew)
-        samples = tuple(Sample(float(entry["value"][1]), entry["metric"]) for entry in series)
-        return Answer(samples, at=float(series[0]["value"][0]) if series else 0.0)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        # A native histogram has no "value", so it ends here too.
-        message = f"the answer cannot be read as numbers ({error!r}); return numbers, for example with sum(...)"
-        return Answer(problem=DataProblem.WRONG_TYPE, message=message)
-
-
-def _read_range(answer: Mapping[str, Any]) -> RangeAnswer:
-    if reservation := _reservation(answer):
-        return RangeAnswer(problem=reservation.problem, message=reservation.message)
-    try:
-        return RangeAnswer(
-            tuple(
-                Series(entry["metric"], tuple((float(at), float(value)) for at, value in entry["values"]))
-                for entry in answer["data"]["result"]
-            )
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"the answer to a range query cannot be read ({error!r})"
-        return RangeAnswer(problem=DataProblem.WRONG_TYPE, message=message)
-
-
-def _refused(status: int, answer: Mapping[str, Any]) -> Answer:
-    kind, text = answer.get("errorType", "error"), printable(str(answer.get("error", "")))[:300]
-    return Answer(
-        problem=DataProblem.QUERY_FAILED, message=f"Prometheus refused the query: {kind}: {text} (HTTP {status})"
-    )
-
-
-def _skew(evaluated_at: float) -> str:
-    """What to say when Prometheus' clock is not ours."""
-    skew = evaluated_at - time.time()
-    if abs(skew) <= _LARGEST_SKEW_SECONDS:
-        return ""
-    which = "ahead of" if skew > 0 else "behind"
-    return f"Prometheus' clock is {abs(skew):.0f} s {which} the operator's; synchronise both with NTP"
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from scalableapp.adapters.prometheus_http import Queries, Series
+from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import (
     COUNTED_SECONDS,
     KINDS,

@@ -18,6 +18,7 @@ Copy = tuple[str, ...]  # namespace, pod, and what tells the copies of its serie
 
 _GAPS = 3
 _EXACT = 1.5
+_MUCH_SHORTER = 0.7
 
 
 class Rhythm:
@@ -86,8 +87,10 @@ class Rhythm:
         gap = median_low(gaps)
         if counted is None:
             return gap
-        # Of two Prometheis that answer in turn, gaps are too short; right after a change the mean is too short.
-        return max(gap, counted) if copy in self._exact else min(gap, counted)
+        if copy not in self._exact:
+            return min(gap, counted)
+        # Of two Prometheis that answer in turn, gaps are too short; right after a change the mean is.
+        return counted if gap < _MUCH_SHORTER * counted else gap
 
 
 def _by_pod(newest: Mapping[Copy, float]) -> dict[Pod, float]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalableapp.adapters.prometheus_http import Queries, Series
+from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import latencies_query, requests_query
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace

@@ -4,7 +4,8 @@ import asyncio
 import math
 from collections.abc import Mapping
 
-from scalableapp.adapters.prometheus_http import Queries, RangeAnswer, Series
+from scalableapp.adapters.prometheus_answers import RangeAnswer, Series
+from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.errors import MetricsUnavailable
 

@@ -55,6 +55,12 @@ def test_a_new_interval_counts_after_two_scrapes_though_the_mean_is_still_the_ol
     assert rhythm.interval_of(POD) == 30
 
 
+def test_a_gap_is_exacter_than_a_mean_of_few_samples() -> None:
+    rhythm = watched(120, looks=60)
+    rhythm.counted({COPY: 150.0})
+    assert rhythm.interval_of(POD) == 120
+
+
 def test_a_pod_seen_by_two_jobs_has_the_longer_interval_unless_it_is_of_no_use() -> None:
     rhythm = Rhythm()
     rhythm.counted({COPY: 15.0, OTHER: 30.0})
