@@ -14,7 +14,7 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-operator check format cluster-up cluster-status images images-check sbom cluster-load cluster-down \
+        bench-way-in bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
         profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
@@ -45,6 +45,9 @@ bench-metrics: venv ## What a scrape of the operator's own metrics costs, with u
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
 
+bench-way-in: venv ## Requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
+	@$(BIN)/python -m benchmarks.way_in $(ARGS)
+
 bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
 	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py
 	@PYTHONPATH=operator $(BIN)/python benchmarks/operator_at_rest.py
@@ -64,8 +67,11 @@ format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-cluster-up: ## Bring the kind cluster up (ARGS=--existing: use the current kubeconfig's)
-	@$(PYTHON) -m cluster up $(ARGS)
+cluster-up: ## Bring the kind cluster up (ARGS=--existing: your kubeconfig's; KUBERNETES=1.34.4: another version)
+	@KUBERNETES=$(KUBERNETES) $(PYTHON) -m cluster up $(ARGS)
+
+cluster-programs: ## Compile the cluster's programs from Go modules beforehand, as cluster-up does without a registry
+	@KUBERNETES=$(KUBERNETES) $(PYTHON) -m cluster compile $(ARGS)
 
 cluster-status: ## Say what runs
 	@$(PYTHON) -m cluster status

@@ -1,4 +1,4 @@
-"""Command line: `python3 -m cluster up | status | images | load | down`."""
+"""Command line: `python3 -m cluster up | status | images | compile | load | down`."""
 
 import argparse
 import signal
@@ -6,6 +6,7 @@ import sys
 
 from . import commands
 from .console import ClusterError, EngineMissingError, warn
+from .gobuild import GROUPS
 from .lock import only_one
 
 FAILED, NO_ENGINE, INTERRUPTED = 1, 3, 130
@@ -24,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
     for verb in (up, load):
         verb.add_argument("--existing", action="store_true", help="use kubectl's current context; create nothing")
     verbs.add_parser("images", help="build the project's images and say how large they are; needs no cluster")
+    compiling = verbs.add_parser("compile", help="compile the cluster's programs from Go modules; needs no cluster")
+    compiling.add_argument("groups", nargs="*", choices=[[], *GROUPS], metavar="GROUP", help=", ".join(GROUPS))
     verbs.add_parser("status", help="say what runs; exit code 1 when the cluster is not usable")
     down = verbs.add_parser("down", help="remove the cluster; the cache stays")
     down.add_argument("--all", action="store_true", help="also remove the Docker engine, if it was installed here")
@@ -38,6 +41,10 @@ def main() -> int:
     try:
         if arguments.verb == "status":
             return commands.status()
+        if arguments.verb == "compile":
+            # Beside another command, which may be waiting for it.
+            commands.compile_programs(tuple(arguments.groups))
+            return 0
         with only_one():
             _run(arguments)
     except ClusterError as error:

@@ -1,6 +1,6 @@
 """The commands, each as the story of its steps."""
 
-from . import docker, engine, images, ingress, kind, kube
+from . import background, docker, engine, gobuild, images, ingress, kind, kube, node_image
 from .console import ClusterError, say
 from .settings import CLUSTER_NAME, CONTEXT, cache_dir
 from .shell import run
@@ -9,12 +9,29 @@ from .shell import run
 def up() -> None:
     """Engine, cluster, images, ingress: each step finds itself done, or does what is lacking."""
     engine.ensure()
+    with background.compiling(programs_lacking()) as compiled:
+        built = images.build()
+        if not compiled.done:
+            node_image.prepare()
+        compiled.wait()
     kind.ensure()
-    loaded = images.load(images.build())
+    loaded = images.load(built)
     kind.wait_until_ready()
     kube.restart_users_of(loaded)
     ingress.ensure()
     say("ready", f"kubectl --context {CONTEXT} get pods --all-namespaces; apps answer on {ingress.URL}")
+
+
+def compile_programs(groups: tuple[str, ...]) -> None:
+    """Compiles groups of programs, by default those of the node image."""
+    gobuild.compile_all(groups or node_image.PROGRAMS)
+
+
+def programs_lacking() -> tuple[str, ...]:
+    """The groups of programs that a cluster would have to be compiled from; none for one that is there or is pulled."""
+    if docker.answers() and kind.nodes():
+        return ()
+    return node_image.PROGRAMS if node_image.must_be_built() else ()
 
 
 def up_existing() -> None:
@@ -30,7 +47,7 @@ def up_existing() -> None:
 
 def build_images() -> None:
     """Builds all of the project's images and says how large each is."""
-    print(images.sizes(list(images.build(images.ALL))))
+    print(images.sizes(list(images.build())))
 
 
 def load() -> None:

@@ -4,7 +4,7 @@ import functools
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,12 @@ def build(
     dockerfile: Path | None = None,
     target: str | None = None,
     labels: Mapping[str, str] | None = None,
+    arguments: Mapping[str, str] | None = None,
     cached: bool = True,
 ) -> None:
     """Builds an image from a folder, on the host's network: a mirror or proxy on loopback works in it too."""
     command = ["docker", "build", "--network", "host", "--tag", reference]
+    command += [part for name, value in (arguments or {}).items() for part in ("--build-arg", f"{name}={value}")]
     command += [part for name, value in (labels or {}).items() for part in ("--label", f"{name}={value}")]
     if not cached:
         command.append("--no-cache")
@@ -101,12 +103,21 @@ def refuse_small_disk(needed: float, purpose: str) -> None:
 
 def import_root(root: Path, reference: str) -> None:
     """Makes an image of a folder that holds a root file system."""
-    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
+    _import(["tar", "-C", str(root), "-c", "."], reference, ['CMD ["bash"]'])
+
+
+def import_program(program: Path, reference: str, changes: Sequence[str]) -> None:
+    """Makes an image that holds one program, in /usr/local/bin; `changes` are lines as a Dockerfile has them."""
+    folder = "--transform=s,^,usr/local/bin/,"
+    owner = ("--owner=0", "--group=0", "--numeric-owner")
+    _import(["tar", "-C", str(program.parent), *owner, folder, "-c", program.name], reference, changes)
+
+
+def _import(archiver: Sequence[str], reference: str, changes: Sequence[str]) -> None:
+    options = [part for change in changes for part in ("--change", change)]
+    with subprocess.Popen(archiver, stdout=subprocess.PIPE) as tar:
         imported = subprocess.run(
-            ["docker", "import", "--change", 'CMD ["bash"]', "-", reference],
-            stdin=tar.stdout,
-            capture_output=True,
-            check=False,
+            ["docker", "import", *options, "-", reference], stdin=tar.stdout, capture_output=True, check=False
         )
     if imported.returncode or tar.returncode:
         raise ClusterError(f"docker import of {reference} failed: {imported.stderr.decode(errors='replace').strip()}")

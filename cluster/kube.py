@@ -9,9 +9,9 @@ from .settings import CONTEXT
 from .shell import run, succeeds
 
 
-def kubectl(*arguments: str, timeout: float = 60.0, context: str = CONTEXT) -> str:
+def kubectl(*arguments: str, timeout: float = 60.0, context: str = CONTEXT, stdin: str | None = None) -> str:
     """Runs kubectl in our cluster (or another context) and returns its output."""
-    return run(programs.kubectl(), "--context", context, *arguments, timeout=timeout)
+    return run(programs.kubectl(), "--context", context, *arguments, timeout=timeout, stdin=stdin)
 
 
 def is_ready() -> bool:

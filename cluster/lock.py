@@ -15,21 +15,21 @@ _SAY_EVERY_SECONDS = 20.0
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Holds the lock; waits while another run has it. Raises ClusterError after an hour of waiting.
+def only_one(what: str = "cluster") -> Iterator[None]:
+    """Holds the lock on `what`; waits while another run has it. Raises ClusterError after an hour of waiting.
 
     The kernel gives the lock back when its holder dies, however it dies.
     """
     cache_dir().mkdir(parents=True, exist_ok=True)
-    with (cache_dir() / "lock").open("a+") as file:
-        _acquire(file)
+    with (cache_dir() / f"{what}.lock").open("a+") as file:
+        _acquire(file, what)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
-def _acquire(file: IO[str]) -> None:
+def _acquire(file: IO[str], what: str) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
     said = float("-inf")
     while True:
@@ -43,7 +43,7 @@ def _acquire(file: IO[str]) -> None:
             )
         if time.monotonic() - said > _SAY_EVERY_SECONDS:
             said = time.monotonic()
-            say("lock", f"another run (process {_holder(file)}) is at work; waiting for it")
+            say("lock", f"another run (process {_holder(file)}) is at work on {what}; waiting for it")
         time.sleep(0.5)
 
 

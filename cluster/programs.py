@@ -1,23 +1,19 @@
 """The programs kind and kubectl: the user's, else our own copies in the cache."""
 
 import hashlib
+import os
 import platform
 import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import bases
+from . import gobuild
 from .console import ClusterError, say
-from .settings import KIND_SHA256, KIND_URL, KIND_VERSION, cache_dir, log_file, offline
-from .shell import run, run_with_progress
+from .settings import KIND_SHA256, KIND_URL, KIND_VERSION, cache_dir, offline
+from .shell import run
 
 _DOWNLOAD_SECONDS = 20.0
-_PACKAGE_SECONDS = 300.0
-# The package is unpacked, not installed: the machine's own apt set-up stays as it is.
-_FROM_DEBIAN = """\
-cd /tmp && apt-get update && apt-get download kind && dpkg -x kind_*.deb kind \
-&& install --mode 0755 kind/usr/bin/kind /programs/kind.new"""
 
 
 def kind() -> str:
@@ -26,8 +22,10 @@ def kind() -> str:
         return found
     own = _own("kind")
     own.parent.mkdir(parents=True, exist_ok=True)
-    if not _download_kind(own):
-        _unpack_kind(own)
+    if gobuild.is_built("node") or not _download_kind(own):
+        compiled = gobuild.ensure("node") / "kind"
+        own.unlink(missing_ok=True)
+        os.link(compiled, own)
     say("kind", run(str(own), "version").strip())
     return str(own)
 
@@ -89,12 +87,3 @@ def _put(program: bytes, target: Path) -> None:
     unfinished.write_bytes(program)
     unfinished.chmod(0o755)
     unfinished.rename(target)
-
-
-def _unpack_kind(target: Path) -> None:
-    say("kind", "taking Debian's package")
-    bases.ensure("debian:trixie-slim")
-    container = ("docker", "run", "--rm", "--network", "host", "--volume", f"{target.parent}:/programs")
-    command = (*container, "debian:trixie-slim", "sh", "-c", _FROM_DEBIAN)
-    run_with_progress("kind", *command, log=log_file("kind-package"), timeout=_PACKAGE_SECONDS)
-    target.with_suffix(".new").rename(target)

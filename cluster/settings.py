@@ -34,5 +34,3 @@ KIND_SHA256 = {
 }
 # The node image for machines with internet is pinned in kind-config.yaml, where its users look for it.
 KIND_CONFIG = REPOSITORY / "kind-config.yaml"
-# What Debian 12's source package holds.
-BUILT_KUBERNETES = "v1.20.2"

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +21,7 @@ def run(
     timeout: float = 60.0,
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> str:
     """Runs a short command and returns its standard output.
 
@@ -35,6 +36,7 @@ def run(
             text=True,
             timeout=timeout,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             check=False,
         )
     except FileNotFoundError:
@@ -61,23 +63,29 @@ def run_with_progress(
     log: Path,
     timeout: float,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    progress: Callable[[], str] | None = None,
 ) -> None:
     """Runs a long command with its output in `log`, and says now and then how far that has come.
+
+    How far is what `progress` says, else the last line of the output.
 
     Raises ClusterError with the end of the log when it fails or takes longer than `timeout` seconds.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        process = _start(command, output, env)
+        process = _start(command, output, env, cwd)
         try:
-            status = _follow(topic, process, log, timeout)
+            status = _follow(topic, process, log, timeout, progress or (lambda: _last_line(log)))
         finally:
             _end(process)
     if status:
         raise ClusterError(f"`{_shown(command)}` failed; the end of {log}:\n{_tail(log.read_text(errors='replace'))}")
 
 
-def _start(command: Sequence[str], output: IO[str], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str], output: IO[str], env: Mapping[str, str] | None, cwd: Path | None
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             command,
@@ -85,6 +93,7 @@ def _start(command: Sequence[str], output: IO[str], env: Mapping[str, str] | Non
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             # A group of its own, so that the whole of it can be ended.
             start_new_session=True,
         )
@@ -92,13 +101,15 @@ def _start(command: Sequence[str], output: IO[str], env: Mapping[str, str] | Non
         raise ClusterError(f"`{command[0]}` is not installed; install it, then try again.") from None
 
 
-def _follow(topic: str, process: subprocess.Popen[bytes], log: Path, timeout: float) -> int:
+def _follow(
+    topic: str, process: subprocess.Popen[bytes], log: Path, timeout: float, progress: Callable[[], str]
+) -> int:
     deadline = time.monotonic() + timeout
     while True:
         try:
             return process.wait(timeout=_HEARTBEAT_SECONDS)
         except subprocess.TimeoutExpired:
-            say(topic, f"... {_last_line(log)}")
+            say(topic, f"... {progress()}")
         if time.monotonic() > deadline:
             raise ClusterError(f"{topic} did not end within {timeout:.0f} s; its output is in {log}. Try again.")
 

@@ -20,7 +20,7 @@ from demo.errors import DemoError
 from demo.run import App
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-OVERLAYS = REPOSITORY / "manifests" / "overlays"
+OVERLAY = REPOSITORY / "manifests" / "overlays" / "kind"
 CRD = "crd/scalableapps.scalableapp.io"
 READY_SECONDS = 150
 POLL_SECONDS = 1.0
@@ -38,9 +38,8 @@ def cluster_up() -> None:
 
 def operator_up() -> None:
     """Apply the CRD, the operator and Prometheus, and wait until they are ready."""
-    overlay = OVERLAYS / ("kind-upstream" if ingress.runs_upstream() else "kind")
-    say("operator", f"applying {overlay.relative_to(REPOSITORY)}: CRD, operator, Prometheus")
-    applied = json.loads(kubectl("apply", "--kustomize", str(overlay), "--output", "json"))
+    say("operator", f"applying {OVERLAY.relative_to(REPOSITORY)}: CRD, operator, Prometheus")
+    applied = json.loads(kubectl("apply", "--kustomize", str(OVERLAY), "--output", "json"))
     kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s", timeout=70)
     deployments = [item["metadata"] for item in applied["items"] if item["kind"] == "Deployment"]
     for deployment in deployments:

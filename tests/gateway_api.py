@@ -1,21 +1,24 @@
 """The HTTPRoute of the Gateway API as clusters know it, and what a Gateway's controller writes into its status."""
 
-from pathlib import Path
+from functools import cache
 from typing import Any
 
+import pytest
 import yaml
 
-CRD: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data/gateway-api/httproutes.yaml").read_text())
-SCHEMA: dict[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+from cluster import custom_resources
+from cluster.console import ClusterError
 
 
-def installable(schema: Any = CRD) -> Any:
-    """The CRD without defaults of "", which Kubernetes 1.20 as it is built here takes for null and refuses."""
-    if isinstance(schema, list):
-        return [installable(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {name: installable(value) for name, value in schema.items() if (name, value) != ("default", "")}
+@cache
+def schema() -> dict[str, Any]:
+    """The Gateway API's own schema of an HTTPRoute, of the version that the cluster has."""
+    try:
+        text = custom_resources.definitions(custom_resources.HTTP_ROUTES)
+    except ClusterError as error:
+        pytest.skip(str(error))
+    found: dict[str, Any] = yaml.safe_load(text)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
 
 
 def parent(name: str = "public", /, *, reference: dict[str, Any] | None = None, **conditions: str) -> dict[str, Any]:

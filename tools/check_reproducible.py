@@ -1,4 +1,4 @@
-"""Builds each image twice without a cache and compares what came out: file by file, and how it would be run.
+"""Builds each of our own images twice without a cache and compares what came out: file by file, and how it is run.
 
 `make images-check`; names as arguments limit it (`tools/check_reproducible.py sample-app`). Exit code 1 when two
 builds of this checkout differ. Times of files are not compared: nothing reads them (the bytecode holds none).
@@ -20,9 +20,9 @@ SHOWN = 40
 
 def main(names: list[str]) -> int:
     """Exit code: 1 when anything differs or cannot be built."""
-    chosen = [image for image in images.ALL if not names or image.reference.partition(":")[0] in names]
+    chosen = [image for image in images.IMAGES if not names or image.reference.partition(":")[0] in names]
     if not chosen:
-        warn(f"there is no image {', '.join(names)}; there are {', '.join(image.reference for image in images.ALL)}")
+        warn(f"there is no image {', '.join(names)}; there are {', '.join(image.reference for image in images.IMAGES)}")
         return 1
     try:
         bases.ensure(bases.PYTHON, "debian:trixie-slim")

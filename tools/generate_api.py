@@ -32,8 +32,9 @@ $ kubectl explain sapp.spec.scaling.horizontal
 - [Settings](#settings) of the operator's own process.
 
 A *quantity* is a number as Kubernetes writes them: `50`, `0.5`, `300m`, `200Mi`. Rules across fields (minReplicas not
-above maxReplicas, ...) are checked by the API server where it knows CEL, and by the operator always: a ScalableApp that
-breaks one turns `Ready` False with reason `InvalidSpec`, and the running app is left as it is.
+above maxReplicas, ...) are checked by the API server, which refuses what breaks one, and again by the operator, which
+alone can check the value of a quantity: a ScalableApp that breaks a rule all the same, or was stored before there was
+one, turns `Ready` False with reason `InvalidSpec`, and the running app is left as it is.
 
 **Subresources**: `status`, and `scale` (`kubectl scale sapp web --replicas=3` sets `spec.replicas`, the pin).
 **Columns** of `kubectl get sapp`: {columns}; with `-o wide` also {wide}.
@@ -122,7 +123,7 @@ def _formatted(field: Schema) -> str:
 
 
 def _default(field: Schema) -> str:
-    if "default" not in field or field["default"] in ({}, []):
+    if "default" not in field or field["default"] in ({}, []) or "properties" in field:
         return ""
     default = field["default"]
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"

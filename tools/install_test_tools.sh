@@ -3,7 +3,8 @@
 # Only where no service manager would start them as services, too; elsewhere those tests are skipped, and say which
 # package they lack.
 set -euo pipefail
-packages=(chromium chromium-driver nginx-light libnginx-mod-http-lua lua-cjson openssl postgresql prometheus redis-server wrk)
+packages=(chromium chromium-driver nginx-light openssl postgresql redis-server wrk)
+"$(dirname "$0")/get_debian_prometheus.sh" "${XDG_CACHE_HOME:-$HOME/.cache}/scalableapp/prometheus-debian-13"
 
 missing=()
 for package in "${packages[@]}"; do

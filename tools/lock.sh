@@ -6,9 +6,9 @@ uv=.venv/bin/uv
 compile() { "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@"; }
 
 compile pyproject.toml -o requirements/operator.txt
-compile pyproject.toml sample-app/requirements.in sample-app/requirements-otel.in cluster/ingress/requirements.in cluster/dns/requirements.in --group dev \
+compile pyproject.toml sample-app/requirements.in sample-app/requirements-otel.in --group dev \
     -c requirements/operator.txt -o requirements/dev.txt
-for folder in sample-app cluster/ingress cluster/dns; do
+for folder in sample-app cluster/envoy; do
     compile "$folder/requirements.in" -o "$folder/requirements.txt"
 done
 compile sample-app/requirements-otel.in -c sample-app/requirements.txt -o sample-app/requirements-otel.txt

@@ -34,6 +34,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "read the message; it is tried again with a growing pause",
         ),
         Reason("PodsNotReady", "no pod is ready", "`kubectl describe pods` tells why"),
+        Reason(
+            "PodsFailing",
+            "no pod is ready, and one says why; its own words are in the message",
+            "what the message says: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
+        ),
         Reason("Conflicted", "an object of the app's name exists and is not the app's", "rename or delete either"),
         Reason(
             "InternalError",
@@ -45,6 +50,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("PodsReady", "at least one pod is ready"),
         Reason("ScaledToZero", "0 replicas are wanted: pinned, or asleep"),
         Reason("PodsNotReady", "pods are wanted, and none is ready", "`kubectl describe pods` tells why"),
+        Reason("PodsFailing", "the same, and a pod says why in the message", "what the message says"),
         Reason("Deploying", "there is no Deployment yet", "wait some seconds"),
     ),
     "MetricsAvailable": (
@@ -113,7 +119,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("ModeVertical", "in mode Vertical nobody decides on replicas"),
         Reason("Conflicted", "another autoscaler is on the Deployment", "delete it, or this ScalableApp"),
         Reason(
-            "RolloutInProgress", "old and new pods share the load, so that measurements mislead", "wait for its end"
+            "RolloutInProgress",
+            "old and new pods share the load, so that measurements mislead: pods are only added, for requests and "
+            "queries that are counted over the whole app",
+            "wait for its end",
         ),
         Reason("Recalling", "after a restart an objective's history is being read", "wait a minute at most"),
         Reason("Fallback", "no metric can be used, and `fallback` decides", "mend the metrics: see MetricsAvailable"),
@@ -133,6 +142,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "wait; the message says until when",
         ),
         Reason("ScaleUpLimit", "a policy of `behavior.scaleUp` slows the way up", "wait, or allow more"),
+        Reason(
+            "LoadSettling",
+            "pods left a moment ago; no more go until the metrics show what the others took over",
+        ),
         Reason("ScaleDownLimit", "a policy of `behavior.scaleDown` slows the way down"),
         Reason("SizeCoolDown", "sizes have just changed, so replicas are not cut yet", "wait two minutes"),
         Reason("Burst", "the short window needs the pods that would go"),
@@ -143,6 +156,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("Pinned", "`spec.replicas` is set", "remove it"),
     ),
     "Conflicted": (
+        Reason(
+            "ReplicasContested",
+            "somebody else set the replicas three times in ten minutes; they are set back each time",
+            "take `replicas` out of what the manager that the message names applies, or set `spec.scaling.paused`",
+        ),
         Reason("NoConflict", "nobody else manages the app's objects"),
         Reason("Conflicted", "another autoscaler, or an owner of an object of the same name", "the message names it"),
     ),

@@ -35,7 +35,7 @@ def app(name: str) -> dict[str, object]:
     spec = {
         "image": "sample-app:0.1.0",
         "resources": SMALL,
-        "ingress": {"host": f"{name}.{NAMESPACE}.test", "className": "nginx"},
+        "ingress": {"host": f"{name}.{NAMESPACE}.test", "className": "contour"},
         "scaling": {"horizontal": horizontal},
     }
     metadata = {"name": name, "namespace": NAMESPACE}

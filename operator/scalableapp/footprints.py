@@ -16,7 +16,7 @@ from scalableapp.core.quality import (
     seconds_between,
     serves,
 )
-from scalableapp.core.rooms import NamespaceRoom, within_quota
+from scalableapp.core.rooms import NamespaceRoom, Whole, within_quota
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.startup import startup_seconds
 from scalableapp.ports import PodAnswer, Snapshot, Usage
@@ -47,12 +47,17 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
         oom_kills=record.oom_kills,
         busy=_busy(record.sizing.change),
         unsettled=_unsettled(facts, pods, now),
-        rooms=_rooms(registry.rooms.get(record.key.namespace, NamespaceRoom()), size, facts.replicas),
+        rooms=_rooms(registry.rooms.get(record.key.namespace, NamespaceRoom()), size, facts.replicas, pods),
     )
 
 
-def _rooms(room: NamespaceRoom, size: Size, replicas: int) -> dict[Resource, Room]:
-    return {resource: within_quota(room, resource, size.of(resource), replicas) for resource in Resource}
+def _rooms(room: NamespaceRoom, size: Size, replicas: int, pods: Sequence[PodState]) -> dict[Resource, Room]:
+    beside = next((pod.beside for pod in pods if pod.beside), Size())
+    priority_class = next((pod.priority_class for pod in pods), "")
+    return {
+        resource: within_quota(room, resource, size.of(resource), replicas, Whole(beside.of(resource), priority_class))
+        for resource in Resource
+    }
 
 
 def sight_of(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> Sight:
@@ -98,7 +103,7 @@ class _Answers:
         self._record = record
         self._snapshot = snapshot
         self._age = now - snapshot.at if snapshot else timedelta(0)
-        self._stale = self._age > stale_after
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
         self._ready = {
             pod.name: seconds_between(pod.readiness_changed_at or pod.started_at, now)
             for pod in record.pods.values()

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -87,11 +88,20 @@ def kopf_settings(kinds: Mapping[str, str]) -> kopf.OperatorSettings:
 
 
 def kopf_handlers(
-    registry: Registry, turns: Turns, stalled: Callable[[], str], kinds: Mapping[str, str]
+    registry: Registry, turns: Turns, stalled: Callable[[], str], kinds: Mapping[str, str], *, server: str = ""
 ) -> kopf.OperatorRegistry:
-    """The watches that feed the registry, and the probe: it fails with what `stalled` says, unless that is ""."""
+    """The watches that feed the registry, and the probe: it fails with what `stalled` says, unless that is "".
+
+    `server` is the address by which our own client asks. Kopf asks there, too: by its own, the name
+    kubernetes.default.svc, it would hear nothing without the cluster's DNS, while all else goes on.
+    """
     handlers = kopf.OperatorRegistry()
-    kopf.on.login(registry=handlers)(kopf.login_with_service_account)
+
+    @kopf.on.login(registry=handlers, id="service-account")
+    def log_in(**arguments: Any) -> kopf.ConnectionInfo | None:
+        info = kopf.login_with_service_account(**arguments)
+        return replace(info, server=server) if info and server else info
+
     kopf.on.login(registry=handlers)(kopf.login_with_kubeconfig)
 
     async def on_event(event: Mapping[str, Any], **_: Any) -> None:

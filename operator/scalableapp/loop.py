@@ -189,8 +189,8 @@ class Loop:
             self._retry_later(record)
 
     def _retry_later(self, record: AppRecord) -> None:
-        """A turn, but not before a back-off that is under way has passed."""
-        if record.key not in self.turns:
+        """A turn now, sooner than that of a resync; but not before a back-off that is under way has passed."""
+        if record.key not in self.turns or not self.turns.backs_off(record.key):
             self.turns.add(record.key)
 
     def _measures_due(self, record: AppRecord, decision: Decision) -> bool:

@@ -1,11 +1,13 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from scalableapp.core.conditions import AppState, Trouble
+from scalableapp.core.contest import contested
 from scalableapp.core.explain import count
 from scalableapp.core.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.metrics import Metric, MetricType
@@ -24,29 +26,42 @@ from scalableapp.registry import Registry
 
 _T = TypeVar("_T")
 
+# Longer than any window that requests or CPU are measured over.
+DEPARTED_COUNT = timedelta(minutes=5)
+
 
 def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
     """The app at this moment; None without a Deployment of its own. Answers older than `stale_after` don't count."""
     facts = record.own_deployment
     if facts is None:
         return None
+    _forget_departed(record, now)
     answers = _Answers(record, registry.snapshot, now, stale_after)
     return Observation(
         now=now,
         replicas=facts.replicas,
-        pods=tuple(record.pods.values()),
+        pods=(*record.pods.values(), *record.departed.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
         rollout=facts.rollout,
         resizing=record.sizing.change is not None,
         recall_until=record.recall_until,
         conflict=registry.autoscalers.get(record.key, ""),
+        size_conflict=_size_conflict(record, registry),
     )
 
 
-def state_of(record: AppRecord, registry: Registry) -> AppState:
+def _forget_departed(record: AppRecord, now: datetime) -> None:
+    """Pods whose samples no window of the metrics reaches any more."""
+    past = [name for name, pod in record.departed.items() if abs(now - (pod.left_at or now)) > DEPARTED_COUNT]
+    for name in past:
+        del record.departed[name]
+
+
+def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
     """What there is to report of the app."""
     facts, spec = record.own_deployment, record.spec
+    left_alone = spec is None or spec.scaling.paused  # then nobody sets back what others set
     return AppState(
         generation=record.generation,
         replicas=facts.running if facts else 0,
@@ -57,11 +72,31 @@ def state_of(record: AppRecord, registry: Registry) -> AppState:
         exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
         pause=_pause(record),
         trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
-        conflict=record.foreign or registry.autoscalers.get(record.key, ""),
+        conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        pod_words=_pod_words(record),
+        contested="" if left_alone else contested(record.settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),
     )
+
+
+def _pod_words(record: AppRecord) -> str:
+    """What most of the pods that are not ready say, and one that says it; "" where none says anything."""
+    silent = ((pod.words, pod.name) for pod in record.pods.values() if pod.words and not pod.deleting)
+    words = sorted(silent)
+    if not words:
+        return ""
+    common, _ = Counter(words for words, _ in words).most_common(1)[0]
+    return f"pod {next(name for said, name in words if said == common)}: {common}"
+
+
+def _size_conflict(record: AppRecord, registry: Registry) -> str:
+    """Who else sets a resource that is sized here, in words; "" for nobody."""
+    rival = registry.resizers.get(record.key)
+    if rival is None or not record.sizes or record.spec is None:
+        return ""
+    return rival.message if rival.resources.intersection(record.spec.scaling.vertical.resources) else ""
 
 
 def _sizes(record: AppRecord) -> SizeState | None:
@@ -92,7 +127,7 @@ class _Answers:
         self._record = record
         self._snapshot = snapshot
         self._age = now - snapshot.at if snapshot else timedelta(0)
-        self._stale = self._age > stale_after
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
 
     def reading(self, metric: Metric) -> Reading:
         """What a metric says, or why it says nothing."""
@@ -117,14 +152,14 @@ class _Answers:
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
         else:
-            failed = sum(self._own(failures.values).values())
+            failed = sum(self._carried(failures).values())
             slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
         return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
 
     def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
         """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
         answer = bursts.get(RATE_WINDOW_SECONDS)
-        values = {} if answer is None or answer.problem else self._own(answer.values)
+        values = {} if answer is None or answer.problem else self._carried(answer)
         slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
         if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
             return replace(slowly, note=refusal[1])
@@ -159,7 +194,7 @@ class _Answers:
         refusal = first_refusal(self._own(answer.refused))
         return replace(
             reading,
-            burst_total=sum(self._own(answer.values).values()),
+            burst_total=sum(self._carried(answer).values()),
             burst_note=refusal[1] if refusal else "",
         )
 
@@ -169,7 +204,7 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
-        values = self._own(answer.values)
+        values = self._carried(answer)
         missing = self._missing(answer, values, kind.value)
         return missing or self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
 
@@ -198,6 +233,12 @@ class _Answers:
             newest_at=_before(self._snapshot.at, max(ages)) if self._snapshot and ages else None,
             overdue=frozenset(name for name, scrape in own.items() if scrape.overdue),
         )
+
+    def _carried(self, answer: PodAnswer) -> dict[str, float]:
+        """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
+        namespace, departed = self._record.key.namespace, self._record.departed
+        left = {name: answer.values[namespace, name] for name in departed if (namespace, name) in answer.values}
+        return self._own(answer.values) | left
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""

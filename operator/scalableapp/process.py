@@ -30,7 +30,7 @@ from scalableapp.recall import Recall
 from scalableapp.reconcile import Reconciler
 from scalableapp.registry import Registry
 from scalableapp.settings import Settings, load_settings
-from scalableapp.upkeep import CHILD_SELECTOR, Upkeep, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, CHILD_SELECTOR, Upkeep
 from scalableapp.workqueue import Turns, WorkQueue
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,8 @@ class Operator:
             await asyncio.wait([engine])
 
         try:
-            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds)
+            server = self._clients.api.server
+            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds, server=server)
             await watch(handlers, self._settings, self._kinds, stop, end_engine)
         finally:
             await end_engine()
@@ -100,8 +101,10 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold_lease(), name="lease")
             group.create_task(self._clients.telemetry.measure_lag(), name="lag")
+            self._clients.telemetry.lists()
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._upkeep.first_lists(), *listed)
+            self._clients.telemetry.listed()
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
             group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
             group.create_task(self._upkeep.follow_rooms(), name="rooms")
@@ -135,8 +138,8 @@ async def operate(settings: Settings) -> None:
         registry = Registry()
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
-        reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after)
-        await Operator(settings, clients, reconciler, registry, child_kinds(features)).run()
+        reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after, clock=time.monotonic)
+        await Operator(settings, clients, reconciler, registry, CHILD_KINDS).run()
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:

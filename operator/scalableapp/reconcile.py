@@ -34,6 +34,7 @@ from scalableapp.ports import Cluster, Event, Manifest
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry
 from scalableapp.resizing import Resizer, template_of
+from scalableapp.timekeeping import Timekeeper, watch
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ RECALL_SECONDS = 60.0
 
 
 class Reconciler:
-    """Knows how an app is evaluated and brought in line. `now` is the wall clock, aware and in UTC."""
+    """Knows how an app is evaluated and brought in line. `now` is the wall clock in UTC, `clock` monotonic seconds."""
 
     def __init__(
         self,
@@ -51,13 +52,15 @@ class Reconciler:
         features: ClusterFeatures,
         now: Callable[[], datetime],
         stale_after_seconds: float,
+        *,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._registry = registry
         self._cluster = cluster
         self._features = features
-        self._now = now
+        self._now = Timekeeper(registry, now, clock).now
         self._stale_after = timedelta(seconds=stale_after_seconds)
-        self._resizer = Resizer(registry, cluster, features, now)
+        self._resizer = Resizer(registry, cluster, features, self._now)
 
     async def reconcile(self, record: AppRecord) -> bool:
         """Bring one app in line and report on it. False when the ScalableApp itself is gone.
@@ -95,6 +98,7 @@ class Reconciler:
             return None
         if record.history is None:
             record.history = _history(record, record.spec, observation)
+        watch(record, now, self._stale_after + timedelta(seconds=record.spec.scaling.interval_seconds or 0))
         record.decision = self._decided(record, record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
         if not record.decision.changes and not record.decision.resizes:
@@ -155,7 +159,7 @@ class Reconciler:
                 await self._align_child(record, manifest)
             except ClusterError as error:
                 errors.append(error)
-        for manifest in unwanted(record.key, record.spec, self._features):
+        for manifest in unwanted(record.key, record.spec):
             child = record.children.get(_id(manifest))
             if child and child.owner == record.uid and not self._still_leads(record, manifest["kind"]):
                 await self._cluster.delete(manifest)
@@ -252,7 +256,7 @@ class Reconciler:
         """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
         now = self._now()
         previous = record.status
-        status = build_status(state_of(record, self._registry), previous, now)
+        status = build_status(state_of(record, self._registry, now), previous, now)
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
         record.abnormal = abnormal(status["conditions"])
@@ -278,9 +282,10 @@ def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation)
     """
     remembered = history_from(record.status, observation.now)
     window = timedelta(seconds=longest_window_seconds(spec.scaling.horizontal.behavior))
+    recommendations = remembered.recommendations or first_seen(observation).recommendations
     if newest_recommendation(record.status) <= observation.now - window:
         record.guessed_at = observation.now
+        recommendations = (*remembered.recommendations, *first_seen(observation).recommendations)
     if spec.scaling.horizontal.objective and "decision" in record.status:
         record.recall_until = observation.now + timedelta(seconds=RECALL_SECONDS)
-    recommendations = remembered.recommendations or first_seen(observation).recommendations
     return replace(remembered, recommendations=recommendations)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from scalableapp.core import promql
 from scalableapp.core.conditions import Abnormal, Trouble
+from scalableapp.core.contest import Setting
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.objective_fields import LatencyObjective
@@ -73,8 +74,10 @@ class Child:
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
 
+    `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `settings` are replicas that others set a short while ago.
     `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -89,11 +92,13 @@ class AppRecord:
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
     pods: dict[str, PodState] = field(default_factory=dict)
+    departed: dict[str, PodState] = field(default_factory=dict)
     children: dict[ChildId, Child] = field(default_factory=dict)
     fronts: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
     trouble: Trouble | None = None
     scale_failed: bool = False
+    settings: tuple[Setting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
@@ -103,6 +108,7 @@ class AppRecord:
     guessed_at: datetime | None = None
     recall_until: datetime | None = None
     decision: Decision | None = None
+    looked_at: datetime | None = None
     settled_at: datetime | None = None
     settled_generation: int = -1
     reported: Decision | None = None

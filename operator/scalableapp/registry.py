@@ -8,11 +8,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scalableapp.core.contest import Setting, recent, setter_of
 from scalableapp.core.model import AppKey, ChildId, PodState
-from scalableapp.core.resources import LABEL_APP, child_names
+from scalableapp.core.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.rooms import NamespaceRoom
+from scalableapp.core.size import SizeRival
 from scalableapp.ports import Snapshot
-from scalableapp.record import AppRecord, Child
+from scalableapp.record import AppRecord, Child, DeploymentFacts
+
+# A guard against churn; a window of the metrics is soon over.
+MOST_DEPARTED = 1000
 
 
 class Registry:
@@ -25,6 +30,7 @@ class Registry:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
+        self.resizers: Mapping[AppKey, SizeRival] = {}
         self.rooms: Mapping[str, NamespaceRoom] = {}
         self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
 
@@ -80,13 +86,23 @@ class Registry:
             return None
         key, child = found
         record = self._record(key)
+        before = record.deployment
         counted = record.count(child, body)
+        self._note_setter(record, before, body)
         seen = Child.of(body, scaled=child == record.deployment_id)
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
         record.children[child] = replace(seen, settled=known.settled if known else "")
         return key
+
+    def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
+        """Replicas that are neither what they were nor what we set them to are somebody else's."""
+        facts = record.deployment
+        if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
+            return
+        setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
+        record.settings = (*recent(record.settings, setting.at), setting)
 
     def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
         """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""
@@ -120,19 +136,30 @@ class Registry:
             (key, child) for key, record in self._records.items() for child in record.children if child.kind == kind
         ]
 
-    def pod_seen(self, key: AppKey, pod: PodState) -> None:
-        """A pod of the app was listed, added or changed."""
+    def pod_seen(self, key: AppKey, pod: PodState) -> AppKey | None:
+        """A pod of the app was listed, added or changed. What it says when it does not come up is news."""
         record = self._record(key)
         known = record.pods.get(pod.name)
         if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
             record.oom_kills += 1
         record.pods[pod.name] = pod
+        record.departed.pop(pod.name, None)
+        said = known.words if known else ""
+        if not record.uid or _reason(said) == _reason(pod.words):
+            return None
+        record.may_report_measures = True  # the words alone are worth a write
+        return key
 
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
         if record := self._records.get(key):
-            record.pods.pop(name, None)
+            self._departed(record, record.pods.pop(name, None))
             self._left(record)
+
+    def _departed(self, record: AppRecord, pod: PodState | None) -> None:
+        if pod and self.snapshot and len(record.departed) < MOST_DEPARTED:
+            left_at = pod.left_at or self.snapshot.at
+            record.departed[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
 
     def scaled(self, record: AppRecord, replicas: int) -> None:
         """The Deployment was told to have `replicas`; events from before that no longer count."""
@@ -156,6 +183,11 @@ class Registry:
         if record.empty:
             self._records.pop(record.key, None)
         return record.key if record.uid else None
+
+
+def _reason(words: str) -> str:
+    """Without the message, in which times and counts may move."""
+    return ":".join(words.split(":")[:2])
 
 
 def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:

@@ -13,9 +13,10 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, ChildId
-from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
+from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
 from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.routing_fields import Route
+from scalableapp.core.size import SizeRival
 from scalableapp.errors import ClusterError
 from scalableapp.registry import Registry, child_of
 from scalableapp.workqueue import Turns
@@ -31,21 +32,18 @@ RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
 FIRST_LISTS_SECONDS = 60.0
+# The kinds of children that Kopf watches, each with its API version.
+CHILD_KINDS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+}
 _NO_GATEWAY_API = (
     f"the cluster does not serve {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API's CRDs (standard channel) and an "
     "implementation, or name spec.ingress instead of spec.route. It is looked for again every 30 s"
 )
-
-
-def child_kinds(features: ClusterFeatures) -> dict[str, str]:
-    """The kinds of children that Kopf watches in this cluster, each with its API version."""
-    kinds = {
-        "Deployment": "apps/v1",
-        "Service": "v1",
-        "Ingress": "networking.k8s.io/v1",
-        "NetworkPolicy": "networking.k8s.io/v1",
-    }
-    return kinds | ({"PodDisruptionBudget": features.pdb_version} if features.pdb_version else {})
 
 
 class Upkeep:
@@ -74,7 +72,8 @@ class Upkeep:
             if isinstance(event, Listed):
                 listed()
             elif event.pod:
-                self._registry.pod_seen(event.key, event.pod)
+                if turn := self._registry.pod_seen(event.key, event.pod):
+                    self._turns.add(turn)
             else:
                 self._registry.pod_gone(event.key, event.name)
 
@@ -125,23 +124,27 @@ class Upkeep:
         while True:
             try:
                 await self.look_for_rooms()
-            except (ClusterError, ValueError) as error:
+            except ClusterError as error:
                 log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", ROOMS_SECONDS, error)
             await asyncio.sleep(ROOMS_SECONDS * _spread())
 
     async def look_for_rooms(self) -> None:
-        """Once. Raises ClusterError, or ValueError when an answer cannot be read."""
+        """Once. Raises ClusterError."""
         namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
         if namespaces:
-            self._registry.rooms = await self._client.list_rooms(namespaces)
+            known = {name: room for name, room in self._registry.rooms.items() if name in namespaces}
+            self._registry.rooms = known | await self._client.list_rooms(namespaces)
 
     async def look_for_autoscalers(self) -> None:
         """Once. Raises ClusterError."""
         found: dict[AppKey, str] = {}
+        sizing: dict[AppKey, SizeRival] = {}
         for namespace in self._namespaces:
             found |= await self._client.list_autoscalers(namespace)
-        changed = dict(set(found.items()) ^ set(self._registry.autoscalers.items()))
-        self._registry.autoscalers = found
+            sizing |= await self._client.list_resizers(namespace)
+        changed = dict(found.items() ^ self._registry.autoscalers.items())
+        changed |= dict.fromkeys(dict(sizing.items() ^ self._registry.resizers.items()), "")
+        self._registry.autoscalers, self._registry.resizers = found, sizing
         for key in changed:
             if self._registry.get(key):
                 self._turns.add(key)
@@ -169,7 +172,19 @@ class Upkeep:
                 self._turns.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
 
     async def first_lists(self) -> None:
-        """Wait until the watches have told of all that exists now; at most a minute. Raises ClusterError."""
+        """Wait until the watches have told of all that exists now. Raises ClusterError.
+
+        For single objects a minute at most; but while no app at all has been heard of, the watches are not there, and
+        nothing would ever be done.
+        """
+        while not await self._first_lists():
+            if len(self._registry) or not [key async for key in self._apps()]:
+                log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+                return
+            log.error("No watch has told of any ScalableApp in %.0f s, and there are some", FIRST_LISTS_SECONDS)
+
+    async def _first_lists(self) -> bool:
+        """Whether the watches have told of all that exists, within the time for that."""
         try:
             async with asyncio.timeout(FIRST_LISTS_SECONDS):
                 pause = 0.1
@@ -178,7 +193,8 @@ class Upkeep:
                     await asyncio.sleep(pause)
                     pause = min(2.0, pause * 2)
         except TimeoutError:
-            log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+            return False
+        return True
 
     async def _untold(self) -> list[str]:
         apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]

@@ -82,6 +82,10 @@ class WorkQueue:
         self.add(key, now, delay)
         return delay
 
+    def backs_off(self, key: AppKey) -> bool:
+        """Whether the last work on `key` failed, and the next try waits for its delay."""
+        return key in self._failures
+
     def forget(self, key: AppKey) -> None:
         """The app is gone: it has no turn and no back-off any more."""
         for known in (self._due, self._again, self._failures):
@@ -136,6 +140,10 @@ class Turns:
         delay = self._queue.failed(key, self._clock())
         self._added.set()
         return delay
+
+    def backs_off(self, key: AppKey) -> bool:
+        """See WorkQueue.backs_off."""
+        return self._queue.backs_off(key)
 
     def forget(self, key: AppKey) -> None:
         """See WorkQueue.forget."""

@@ -17,7 +17,7 @@ multiprocess.prepare(os.environ)  # before the imports below, which load prometh
 
 from prometheus_client import multiprocess as prometheus_files  # noqa: E402 - see above
 
-from sample_app import cgroup, drain, logs, resize, telemetry  # noqa: E402 - see above
+from sample_app import cgroup, drain, logs, resize, telemetry, worker_files  # noqa: E402 - see above
 from sample_app.settings import Settings, SettingsError, worker_count  # noqa: E402 - see above
 from sample_app.worker import hand_over_with_data  # noqa: E402 - see above
 
@@ -74,6 +74,7 @@ def worker_exit(_server: Arbiter, worker: Worker) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """A worker is gone: what it counted stays, what it was doing is forgotten."""
     prometheus_files.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # unannotated upstream
+    worker_files.add_up({server.pid, *server.WORKERS} - {worker.pid})
     if len(server.WORKERS) < server.num_workers and not drain.draining():  # not asked to go
         _application(server).extensions["metrics"].restarts.inc()
 

@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from sample_app import multiprocess
+from sample_app import multiprocess, worker_files
 
 # From a cached answer to a client's usual patience; 0.1, 0.25, 0.5 and 1 are there because objectives are set there.
 LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -71,11 +71,12 @@ class Metrics:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics of all workers in the format that `accept` asks for, and its content type."""
         registry = CollectorRegistry()  # anew for each scrape, as it is the files that hold the values
-        if multiprocess.active():
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # unannotated upstream
-        else:
-            registry.register(self._registry)
+        encode, content_type = choose_encoder(accept)
         if self._container:
             registry.register(self._container)
-        encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
+        if not multiprocess.active():
+            registry.register(self._registry)
+            return encode(registry), content_type
+        with worker_files.reading():
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # unannotated upstream
+            return encode(registry), content_type

@@ -24,7 +24,13 @@ queue_seconds: ContextVar[float] = ContextVar("queue_seconds", default=0.0)
 refused: ContextVar[bool] = ContextVar("refused", default=False)
 
 _EXPRESS = (b"GET /healthz", b"GET /readyz", b"GET /metrics")
-_LONGEST = max(map(len, _EXPRESS))
+# A probe's request is a few hundred bytes; its head comes in one piece.
+_LONGEST_HEAD = 4096
+_END_OF_HEAD = b"\r\n\r\n"
+# Each answers at once; several threads, so that a slow scrape holds up no probe.
+_EXPRESS_THREADS = 3
+# For a request of the express lane from its first byte to the last of its answer: probes give up after 2 s.
+EXPRESS_SECONDS = 1.5
 # How long a thread that computes keeps the GIL from the others (Python's default: 5 ms). Each system call of the main
 # loop gives the GIL away and waits for it again behind every thread that computes, so that in overload
 # refusals would come late.
@@ -55,7 +61,7 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         """Called in the new process; serves until the worker stops."""
-        self._express = ThreadPoolExecutor(max_workers=1, thread_name_prefix="express")
+        self._express = ThreadPoolExecutor(max_workers=_EXPRESS_THREADS, thread_name_prefix="express")
         self._refusals = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refusals")
         self._handled: set[Any] = set()
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -76,7 +82,8 @@ class Worker(ThreadWorker):
             self.nr_conns -= 1
             conn.close()
             return
-        if start and start.startswith(_EXPRESS):
+        conn.express = _is_express(start)
+        if conn.express:
             pool, work = self._express, self.handle
         elif self._load.full():
             pool, work = self._refusals, self._refuse
@@ -100,7 +107,7 @@ class Worker(ThreadWorker):
     def handle(self, conn: Any) -> Any:
         """Called in a thread of a pool: the wait is over."""
         queue_seconds.set(time.monotonic() - conn.queued_at)
-        conn.deadline = time.monotonic() + HEAD_SECONDS
+        conn.deadline = time.monotonic() + (EXPRESS_SECONDS if conn.express else HEAD_SECONDS)
         self._handled.add(conn)
         try:
             return super().handle(conn)
@@ -109,7 +116,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Called with the parsed request."""
-        conn.deadline = time.monotonic() + REST_SECONDS
+        conn.deadline = time.monotonic() + (EXPRESS_SECONDS if conn.express else REST_SECONDS)
         if drain.draining() or refused.get():
             req.force_close()  # answered with "Connection: close", so that no client sends another one on it
         return super().handle_request(req, conn)
@@ -147,9 +154,14 @@ def _read_ahead(conn: Any) -> bool:
     return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())
 
 
+def _is_express(start: bytes | None) -> bool:
+    """Whether it is one of the cluster's own requests, and all there: a half-sent one would hold the lane's threads."""
+    return start is not None and start.startswith(_EXPRESS) and _END_OF_HEAD in start
+
+
 def _start_of_request(connection: socket.socket) -> bytes | None:
     """Empty at the end of the connection; None when nothing is there yet, or it broke, which a thread deals with."""
     try:
-        return connection.recv(_LONGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return connection.recv(_LONGEST_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
         return None

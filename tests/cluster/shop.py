@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import IO, Any, TypeVar
 
+from cluster import settings
+
 _T = TypeVar("_T")
 
-CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
+CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", settings.CONTEXT)
 SYSTEM = "scalableapp-system"
 OPERATOR = "deployment/scalableapp-operator"
 CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisruptionbudget.policy")
@@ -20,16 +22,31 @@ CHILDREN = ("deployment.apps", "service", "ingress.networking.k8s.io", "poddisru
 PATIENCE_SECONDS = 150.0
 # Pods that run, but take little of a small machine.
 SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}}
+# The Gateway of the cluster, and the kinds of objects that lead to an app.
+GATEWAY = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
+WAYS_IN = ("Ingress", "HTTPRoute")
 # A failed try comes again within a minute at the latest.
 BACK_OFF_SECONDS = 180.0
 
 
+def answer(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """How kubectl ended, and what it said."""
+    command = ["kubectl", "--context", CONTEXT, "--request-timeout=30s", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+
+
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
     """Output of kubectl; raises AssertionError with its complaint."""
-    command = ["kubectl", "--context", CONTEXT, "--request-timeout=30s", *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+    done = answer(*arguments, text=text)
     assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
     return done.stdout
+
+
+def refusal(*arguments: str, text: str | None = None) -> str:
+    """Why the API server refuses it; AssertionError where it does not."""
+    done = answer(*arguments, text=text)
+    assert done.returncode, f"{' '.join(arguments)}: {done.stdout}"
+    return done.stderr
 
 
 def eventually(look: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
@@ -70,25 +87,27 @@ class Shop:
     def exists(self, kind: str) -> bool:
         return bool(self.kubectl("get", kind, "web", "--ignore-not-found", "-o", "name"))
 
-    def condition(self, type_: str) -> tuple[str, str, str]:
+    def condition(self, type_: str, name: str = "web") -> tuple[str, str, str]:
         """Status, reason and message."""
-        for entry in self.get("sapp").get("status", {}).get("conditions", ()):
+        for entry in self.get("sapp", name).get("status", {}).get("conditions", ()):
             if entry["type"] == type_:
                 return entry["status"], entry["reason"], entry["message"]
         raise AssertionError(f"no condition {type_} yet")
 
-    def wait_for(self, type_: str, status: str, reason: str, seconds: float = PATIENCE_SECONDS) -> str:
+    def wait_for(
+        self, type_: str, status: str, reason: str, seconds: float = PATIENCE_SECONDS, name: str = "web"
+    ) -> str:
         """The message of a condition, once it has that status and reason."""
 
         def look() -> str:
-            found = self.condition(type_)
+            found = self.condition(type_, name)
             assert found[:2] == (status, reason), found
             return found[2]
 
         return eventually(look, seconds)
 
-    def wait_until_deployed(self) -> None:
-        self.wait_for("Ready", "True", "InLine")
+    def wait_until_deployed(self, name: str = "web") -> None:
+        self.wait_for("Ready", "True", "InLine", name=name)
 
     def events(self, reason: str) -> list[dict[str, Any]]:
         selector = f"involvedObject.kind=ScalableApp,reason={reason}"
@@ -116,6 +135,14 @@ class Shop:
     def versions(self) -> dict[str, str]:
         """resourceVersion of the app and of its children."""
         return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
+
+
+def way_in(kind: str, shop: Shop) -> dict[str, Any]:
+    """The fields of the app `web` that make it answer as web.NAMESPACE.test, by an object of that kind."""
+    host = f"web.{shop.namespace}.test"
+    if kind == "HTTPRoute":
+        return {"ingress": None, "route": {"parentRefs": [GATEWAY], "hostnames": [host]}}
+    return {"ingress": {"className": "contour", "host": host}, "route": None}
 
 
 def pods(shop: Shop) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def pod_of(deployment: str, namespace: str) -> Iterator[str]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name},
-        "spec": spec | {"securityContext": SOMEBODY, "terminationGracePeriodSeconds": 1},
+        "spec": spec | {"securityContext": SOMEBODY},
     }
     kubectl("apply", "-n", namespace, "-f", "-", text=json.dumps(pod))
     try:

@@ -1,9 +1,7 @@
 """The Kubernetes adapter against a real API server and its controllers."""
 
 import asyncio
-import os
 import secrets
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,11 @@ from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
+from tests.cluster.shop import CONTEXT, kubectl
 
 pytestmark = pytest.mark.cluster
 
-CONTEXT = os.environ.get("SCALABLEAPP_TEST_CONTEXT", "kind-scalableapp")
 CRDS = Path(__file__).parents[2] / "crds"
-# A kubelet of 1.20 keeps a stopped pod Terminating for up to a minute.
 PATIENCE_SECONDS = 180
 LABELS = {"scalableapp.io/app": "web"}
 
@@ -66,11 +63,6 @@ def deployment(namespace: str, image: str = "nothing.invalid/none:1") -> Manifes
             "template": {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}},
         },
     }
-
-
-def kubectl(*arguments: str) -> str:
-    command = ["kubectl", "--context", CONTEXT, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 async def test_apply_creates_and_updates_and_takes_fields_back(
@@ -128,7 +120,7 @@ async def test_deleting_spares_an_object_of_another_uid_and_is_done_twice(cluste
 @pytest_asyncio.fixture
 async def app(cluster: KubeClient, api: KubeApi, namespace: str) -> dict[str, Any]:
     """A ScalableApp that asks for no pods."""
-    kubectl("apply", "--validate=false", "-k", str(CRDS))
+    kubectl("apply", "-k", str(CRDS))
     path = f"/apis/scalableapp.io/v1alpha1/namespaces/{namespace}/scalableapps"
     body = {
         "apiVersion": "scalableapp.io/v1alpha1",
@@ -218,10 +210,8 @@ async def test_a_horizontalpodautoscaler_on_our_deployment_is_found(
 
 
 async def test_features_fit_the_version(cluster: KubeClient, api: KubeApi) -> None:
-    features = await cluster.features()
     minor = int((await api.ask(Request("GET", "/version")))["minor"].rstrip("+"))
-    assert features.sleep_action == (minor >= 30)
-    assert features.pdb_version == ("policy/v1" if minor >= 21 else "policy/v1beta1")
+    assert (await cluster.features()).resize == (minor >= 33)
 
 
 async def test_one_of_two_holds_the_lease_and_the_other_follows_when_it_lets_go(api: KubeApi, namespace: str) -> None:

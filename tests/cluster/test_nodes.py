@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.shop import CONTEXT, SMALL, SYSTEM, Shop, eventually, is_ready, kubectl, pods
+from tests.cluster.shop import CONTEXT, SMALL, SYSTEM, WAYS_IN, Shop, eventually, is_ready, kubectl, pods, way_in
 from tests.cluster.visitors import Visitors, visitors_of
 
 pytestmark = pytest.mark.cluster
@@ -23,7 +23,7 @@ RETURNED_SECONDS = 360.0
 THREE_LOOKS_SECONDS = 15.0
 
 
-def app(shop: Shop) -> dict[str, Any]:
+def app(shop: Shop, kind: str = "Ingress") -> dict[str, Any]:
     """An app that a queue holds at four replicas, while its requests alone would ask for fewer."""
     metrics = [
         {"type": "Prometheus", "name": "queue", "query": "vector(40)", "target": "10"},
@@ -31,9 +31,8 @@ def app(shop: Shop) -> dict[str, Any]:
     ]
     at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     horizontal = {"minReplicas": 1, "maxReplicas": 8, "metrics": metrics, "behavior": at_once}
-    ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
-    scaling = {"horizontal": horizontal}
-    return {"image": "sample-app:0.1.0", "replicas": None, "resources": SMALL, "ingress": ingress, "scaling": scaling}
+    spec = {"image": "sample-app:0.1.0", "replicas": None, "resources": SMALL, "scaling": {"horizontal": horizontal}}
+    return spec | way_in(kind, shop)
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +90,11 @@ def all_ready(shop: Shop) -> list[str]:
     return [pod["spec"]["nodeName"] for pod in found]
 
 
+@pytest.mark.parametrize("kind", WAYS_IN)
 def test_pods_are_spread_and_a_drain_costs_no_request_and_keeps_the_disruption_budget(
-    shop: Shop, workers: list[str], spare: str
+    shop: Shop, workers: list[str], spare: str, kind: str
 ) -> None:
-    shop.apply(**app(shop))
+    shop.apply(**app(shop, kind))
     assert set(eventually(lambda: all_ready(shop))) == set(workers)
     with visitors_of(shop) as visitors, shop.replicas_seen(".status.availableReplicas") as available:
         drain(spare)

@@ -48,7 +48,7 @@ def test_a_deleted_child_comes_back(deployed: Shop, kind: str) -> None:
         ("service", {"metadata": {"labels": None}}, ("metadata", "labels", "scalableapp.io/app"), "web"),
         (
             "deployment",
-            {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}},
+            {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 30}}}},
             ("spec", "template", "spec", "terminationGracePeriodSeconds"),
             40,
         ),

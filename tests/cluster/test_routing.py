@@ -1,93 +1,173 @@
-"""The ways to an app on the real cluster: rate limits at the ingress, and HTTPRoutes of the Gateway API.
+"""The ways to an app on the real cluster: Contour with Envoy, asked by an Ingress and by an HTTPRoute.
 
-No implementation of the Gateway API runs there: the tests themselves write what a Gateway's controller would into the
-status of the HTTPRoute, of which only the kind is installed, and only for them.
+Two answers of a Gateway are not to be had here on demand, and are tried in tests/unit/engine/test_route.py: that the
+cluster lacks the Gateway API, and that a Gateway accepts a route but finds no Service.
 """
 
+import http.client
 import json
-import urllib.error
-import urllib.request
+import socket
+import ssl
+import subprocess
+import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster.shop import SMALL, Shop, eventually, kubectl
-from tests.gateway_api import CRD, installable, parent
+from tests.cluster.shop import GATEWAY, SMALL, WAYS_IN, Shop, eventually, is_ready, kubectl, pods, way_in
+from tests.cluster.visitors import INGRESS, visit, visitors_of
 
 pytestmark = pytest.mark.cluster
 
-INGRESS = "http://127.0.0.1:8080/"
 HTTP_ROUTE = "httproute.gateway.networking.k8s.io"
-CRD_NAME = CRD["metadata"]["name"]
-ROUTE: dict[str, Any] = {"parentRefs": [{"name": "public", "namespace": "infra"}], "hostnames": ["shop.test"]}
+HTTPS_PORT = 8443
+SERVING: dict[str, Any] = {"image": "sample-app:0.1.0", "replicas": 1, "resources": SMALL}
 
 
-def statuses(host: str, count: int) -> list[int]:
-    """How the ingress answers requests one after the other."""
-    return [_status(host) for _ in range(count)]
+def scaling(target: str, most: int) -> dict[str, Any]:
+    metric = {"type": "RequestsPerSecond", "target": target}
+    return {"horizontal": {"minReplicas": 1, "maxReplicas": most, "metrics": [metric]}}
 
 
-def _status(host: str) -> int:
-    request = urllib.request.Request(INGRESS, headers={"Host": host})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return 0  # the ingress itself is being replaced
+def all_ready(shop: Shop, count: int, env: str = "") -> None:
+    """So many pods are ready and none is left over; with `env`, all of them have that variable."""
+    found = pods(shop)
+    assert [is_ready(pod) for pod in found] == [True] * count
+    assert len(shop.kubectl("get", "pods", "-o", "name").split()) == count
+    assert all(env in str(pod["spec"]["containers"][0].get("env", "")) for pod in found)
 
 
-def test_a_client_beyond_the_rate_limit_gets_429_and_others_of_the_app_are_served(shop: Shop) -> None:
-    host = f"web.{shop.namespace}.test"
-    limit = {"requestsPerSecond": 1, "burst": 3}
-    ingress = {"host": host, "className": "nginx", "rateLimit": limit}
-    shop.apply(image="sample-app:0.1.0", replicas=1, resources=SMALL, ingress=ingress)
-
-    def served() -> None:
-        assert _status(host) == 200
-
-    eventually(served)
-
-    def limited() -> None:
-        assert {200, 429} == set(statuses(host, 20))
-
-    eventually(limited)
-    eventually(served)
-    shop.apply(image="sample-app:0.1.0", replicas=1, resources=SMALL, ingress={"host": host, "className": "nginx"})
-
-    def unlimited() -> None:
-        assert set(statuses(host, 20)) == {200}
-
-    eventually(unlimited)
+def answering(host: str, count: int) -> None:
+    assert len({visit(host) for _ in range(20)}) == count
 
 
-def test_a_profile_that_cannot_say_it_is_told(shop: Shop) -> None:
-    shop.apply(ingress={"className": "contour", "rateLimit": {"requestsPerSecond": 1}})
-    assert "annotationProfile" in shop.wait_for("Ready", "False", "InvalidSpec")
+@pytest.mark.parametrize("kind", WAYS_IN)
+def test_an_app_scales_with_its_requests_and_loses_none_when_pods_come_are_replaced_and_go(
+    shop: Shop, kind: str
+) -> None:
+    spec = SERVING | way_in(kind, shop) | {"replicas": None, "scaling": scaling("4", 3)}
+    shop.apply(**spec)
+    with visitors_of(shop) as visitors:
+        eventually(lambda: all_ready(shop, 3))
+        eventually(lambda: answering(f"web.{shop.namespace}.test", 3))
+        shop.apply(**spec, env=[{"name": "ROLLED", "value": "1"}])
+        eventually(lambda: all_ready(shop, 3, env="ROLLED"))
+        shop.kubectl("scale", "sapp", "web", "--replicas=1")
+        eventually(lambda: all_ready(shop, 1))
+    assert visitors.failed == []
+    assert visitors.answered > 100
 
 
 @pytest.fixture
-def no_gateway_api() -> Iterator[None]:
-    """The cluster without the kind, before and after."""
-    kubectl("delete", "crd", CRD_NAME, "--ignore-not-found", "--timeout=60s")
+def closed_port(shop: Shop) -> Iterator[None]:
+    """An address of the app's Service where nothing listens, as a lost pod's is until it is missed."""
+    address = kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}")
+    endpoints = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "web-lost", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 1, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+    }
+    shop.kubectl("apply", "-f", "-", text=json.dumps(endpoints))
     yield
-    kubectl("delete", "crd", CRD_NAME, "--ignore-not-found", "--timeout=60s")
+    shop.kubectl("delete", "endpointslice", "web-lost")
 
 
-def answer(shop: Shop, **conditions: str) -> None:
-    """What the Gateway's controller would write."""
+@pytest.mark.usefixtures("closed_port")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_could_not_be_sent_to_a_pod_is_sent_to_another_whatever_the_method(shop: Shop, method: str) -> None:
+    host = f"web.{shop.namespace}.test"
+    shop.apply(**SERVING, **way_in("Ingress", shop))
+    eventually(lambda: all_ready(shop, 1))
+    eventually(lambda: answering(host, 1))
+    # The sample app answers a POST to its page by 405, Envoy one that reached no pod by 503.
+    expected = {"GET": 200, "POST": 405}[method]
+    assert {answer(host, method)[0] for _ in range(20)} == {expected}
 
-    def written() -> None:
-        route = shop.get(HTTP_ROUTE)
-        reference = {"namespace": "infra"}
-        route["status"] = {"parents": [parent("public", reference=reference, **conditions)]}
-        path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{shop.namespace}/httproutes/web/status"
-        shop.kubectl("replace", "--raw", path, "-f", "-", text=json.dumps(route))
 
-    eventually(written)
+def answer(host: str, method: str = "GET") -> tuple[int, str]:
+    """The status and the Location that the way in answers; redirects are not followed."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(INGRESS).netloc, timeout=10)
+    try:
+        connection.request(method, "/", headers={"Host": host})
+        found = connection.getresponse()
+        return found.status, found.headers["Location"] or ""
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def certificate(shop: Shop, tmp_path: Path) -> Path:
+    """A certificate for the app's host, in the TLS Secret `cert`."""
+    host = f"web.{shop.namespace}.test"
+    files = {"key": tmp_path / "key.pem", "cert": tmp_path / "cert.pem"}
+    request = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={host}")
+    names = ("-addext", f"subjectAltName=DNS:{host}")
+    command = ["openssl", *request, *names, "-keyout", str(files["key"]), "-out", str(files["cert"])]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    shop.kubectl("create", "secret", "tls", "cert", *(f"--{name}={path}" for name, path in files.items()))
+    return files["cert"]
+
+
+def test_https_has_the_apps_certificate_and_plain_http_is_redirected_to_it(shop: Shop, certificate: Path) -> None:
+    host = f"web.{shop.namespace}.test"
+    ingress = {"className": "contour", "host": host, "tlsSecretName": "cert"}
+    shop.apply(**SERVING, ingress=ingress)
+    eventually(lambda: secured(host, certificate))
+    assert answer(host) == (301, f"https://{host}/")
+    assert shop.get("sapp")["status"]["url"] == f"https://{host}/"
+    shop.apply(**SERVING, ingress={**ingress, "httpsRedirect": False})
+    eventually(lambda: visited(host))
+    secured(host, certificate)
+
+
+def secured(host: str, certificate: Path) -> None:
+    """The app answers over HTTPS, by this certificate."""
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", HTTPS_PORT), timeout=10) as plain,
+            trusting.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            connection = http.client.HTTPConnection(host)
+            connection.sock = secure
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+    except OSError as error:
+        raise AssertionError(str(error)) from error
+
+
+def visited(host: str) -> None:
+    assert answer(host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("parent", "reason", "said"),
+    [
+        pytest.param({**GATEWAY, "name": "nobody"}, "RoutePending", "has not answered", id="no such Gateway"),
+        pytest.param({**GATEWAY, "sectionName": "none"}, "RouteNotAccepted", "NoMatchingParent", id="no such listener"),
+        pytest.param(
+            {**GATEWAY, "sectionName": "https-ingress"},
+            "RouteNotAccepted",
+            "NotAllowedByListeners",
+            id="a listener that takes none",
+        ),
+    ],
+)
+def test_a_gateway_that_does_not_lead_to_the_app_is_told_of(
+    shop: Shop, parent: dict[str, Any], reason: str, said: str
+) -> None:
+    shop.apply(ingress=None, route={"parentRefs": [parent], "hostnames": ["shop.test"]})
+    assert said in shop.wait_for("Exposed", "False", reason)
+    assert said in shop.wait_for("Ready", "False", reason)
+    assert "url" not in shop.get("sapp")["status"]
+    shop.apply(**way_in("HTTPRoute", shop))
+    shop.wait_for("Exposed", "True", "Accepted")
+    shop.wait_until_deployed()
 
 
 def gone(shop: Shop, kind: str) -> None:
@@ -97,35 +177,29 @@ def gone(shop: Shop, kind: str) -> None:
     eventually(look)
 
 
-def test_an_app_goes_from_its_ingress_to_a_gateway_and_back(shop: Shop, no_gateway_api: None) -> None:
-    shop.apply()
-    shop.wait_until_deployed()
-    shop.apply(ingress=None, route=ROUTE)
-    message = shop.wait_for("Ready", "False", "GatewayAPIMissing")
-    assert "install the Gateway API's CRDs" in message
-    assert shop.exists("ingress.networking.k8s.io"), "nothing else leads to the app yet"
+def test_an_app_goes_from_its_ingress_to_a_gateway_and_back_and_no_request_is_lost(shop: Shop) -> None:
+    shop.apply(**SERVING, **way_in("Ingress", shop))
+    with visitors_of(shop) as visitors:
+        shop.apply(**SERVING, **way_in("HTTPRoute", shop))
+        shop.wait_for("Exposed", "True", "Accepted")
+        gone(shop, "ingress.networking.k8s.io")
+        assert shop.get("sapp")["status"]["url"] == f"http://web.{shop.namespace}.test/"
+        shop.apply(**SERVING, **way_in("Ingress", shop))
+        gone(shop, HTTP_ROUTE)
+        shop.wait_until_deployed()
+    assert visitors.failed == []
+    assert visitors.answered
 
-    kubectl("create", "--validate=false", "-f", "-", text=json.dumps(installable()))
-    shop.wait_for("Exposed", "False", "RoutePending")
-    answer(shop, Accepted="NotAllowedByListeners")
-    assert "Gateway infra/public does not accept" in shop.wait_for("Ready", "False", "RouteNotAccepted")
-    answer(shop, Accepted="True", ResolvedRefs="True")
+
+def test_a_route_that_somebody_edits_or_deletes_is_put_right(shop: Shop) -> None:
+    shop.apply(**way_in("HTTPRoute", shop))
     shop.wait_for("Exposed", "True", "Accepted")
-    shop.wait_for("Ready", "True", "InLine")
-    assert shop.get("sapp")["status"]["url"] == "http://shop.test/"
-    gone(shop, "ingress.networking.k8s.io")
-
     edited = {"spec": {"hostnames": ["theirs.test"]}}
     shop.kubectl("patch", HTTP_ROUTE, "web", "--type=merge", "-p", json.dumps(edited))
 
     def put_right() -> None:
-        assert shop.get(HTTP_ROUTE)["spec"]["hostnames"] == ["shop.test"]
+        assert shop.get(HTTP_ROUTE)["spec"]["hostnames"] == [f"web.{shop.namespace}.test"]
 
     eventually(put_right)
     shop.kubectl("delete", HTTP_ROUTE, "web")
-    eventually(lambda: shop.get(HTTP_ROUTE))
-
-    shop.apply(ingress={"host": "shop.test"}, route=None)
-    gone(shop, HTTP_ROUTE)
-    assert shop.exists("ingress.networking.k8s.io")
-    shop.wait_until_deployed()
+    eventually(put_right)

@@ -66,7 +66,7 @@ def wait_until_serving(shop: Shop, count: int) -> None:
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(shop: Shop, replicas: int) -> None:
     scaling = VERTICAL | {"horizontal": {"minReplicas": replicas, "maxReplicas": 3}}
-    ingress = {"className": "nginx", "host": f"web.{shop.namespace}.test"}
+    ingress = {"className": "contour", "host": f"web.{shop.namespace}.test"}
     shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling, ingress=ingress))
     wait_until_serving(shop, replicas)
     with visitors_of(shop) as visitors:
@@ -106,9 +106,10 @@ def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
     assert any("OOMKilled" in event["message"] for event in shop.events("Resizing"))
 
 
-def test_a_size_that_no_node_can_hold_is_taken_back(shop: Shop) -> None:
-    """A quota that lets the first pod in nowhere stands for a node that is full."""
-    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi"))
+def test_a_size_that_no_new_pod_can_have_is_taken_back(shop: Shop) -> None:
+    """By rollout; a quota that lets its first pod in nowhere stands for nodes that are full."""
+    scaling = VERTICAL | {"vertical": {"updateStrategy": "Rollout"}}
+    shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling))
     wait_until_serving(shop, 2)
     quota = {
         "apiVersion": "v1",

@@ -5,7 +5,6 @@ the operator as `make test` has deployed it. The tests build on each other: an a
 and removed.
 """
 
-import copy
 import json
 import os
 import secrets
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from scalableapp.core.crd import crd
 from tests.cluster.shop import CHILDREN, CONTEXT, OPERATOR, SMALL, SYSTEM, Shop, eventually, kubectl
 from tests.rendering import CHART, MANIFESTS, ROOT, kustomized, output, program
 
@@ -23,19 +21,10 @@ pytestmark = pytest.mark.cluster
 
 CRD = "scalableapps.scalableapp.io"
 OVERLAY = str(MANIFESTS / "overlays" / "kind")
+OLD_CRDS = ROOT / "tests" / "data" / "crds"
 RUN = secrets.token_hex(3)
 HELM_NAMESPACE = f"helm-{RUN}"
 RUNNING: dict[str, Any] = {"image": "sample-app:0.1.0", "replicas": 1, "resources": SMALL}
-
-
-def older() -> dict[str, Any]:
-    """The CRD of a release before vertical scaling, objectives, prices and caches: it prunes what it does not name."""
-    old = copy.deepcopy(crd())
-    spec = old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    del spec["cache"]
-    scaling = spec["scaling"]["properties"]
-    del scaling["vertical"], scaling["prices"], scaling["horizontal"]["properties"]["objective"]
-    return old
 
 
 @pytest.fixture(scope="module")
@@ -98,21 +87,25 @@ def puts_right(shop: Shop) -> None:
 
 
 def test_an_upgraded_crd_keeps_objects_and_apps_and_the_operator_goes_on(alone: Shop) -> None:
-    kubectl("apply", "-f", "-", text=json.dumps(older()))
+    """From the first CRD there was, which prunes what it does not name, by the last one without rules."""
+    kubectl("apply", "-f", str(OLD_CRDS / "first.yaml"))
     alone.apply(**RUNNING)
     alone.wait_until_deployed()
     alone.kubectl("rollout", "status", "deployment/web", "--timeout=150s")
     before, app = running(alone), alone.get("sapp")
-    assert "cache" not in app["spec"]
+    assert "vertical" not in app["spec"]["scaling"]
 
-    kubectl("apply", "-f", str(ROOT / "crds"))
+    kubectl("apply", "-f", str(OLD_CRDS / "without-rules.yaml"))
 
     def upgraded() -> dict[str, Any]:
         found = alone.get("sapp")
-        assert "cache" in found["spec"]
+        assert "vertical" in found["spec"]["scaling"]
         return found
 
-    after = eventually(upgraded)
+    eventually(upgraded)
+    puts_right(alone)
+    kubectl("apply", "-f", str(ROOT / "crds"))
+    after = upgraded()
     assert after["metadata"]["uid"] == app["metadata"]["uid"]
     assert {name: after["spec"][name] for name in app["spec"] if name != "scaling"} == {
         name: value for name, value in app["spec"].items() if name != "scaling"
@@ -166,7 +159,7 @@ def test_everything_can_be_removed(alone: Shop) -> None:
 
 
 def test_helm_installs_it_for_one_namespace_with_roles_alone_and_leaves_apps_when_it_goes(alone: Shop) -> None:
-    values = {"namespaces": [alone.namespace], "crds": {"validations": False}}
+    values = {"namespaces": [alone.namespace]}
     upgrade = ("upgrade", "--install", "scalableapp", str(CHART), "--create-namespace", "--values", "-")
     helm(*upgrade, text=json.dumps(values))
     kubectl("rollout", "status", OPERATOR, "-n", HELM_NAMESPACE, "--timeout=150s")

@@ -25,7 +25,7 @@ PINNED: dict[str, Any] = {
 }
 # Ten pods that start leave two cores room for this much; longer than the test takes.
 LOAD = five_stages(calm=15, high=15, seconds=(200, 100, 100, 100, 400))
-# Ten pods start on a busy machine; the kubelet of 1.20 keeps a stopped pod for up to a minute.
+# Ten pods start on a busy machine.
 PATIENCE_SECONDS = 240
 CALM_SECONDS = 10
 

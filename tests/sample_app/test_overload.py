@@ -83,3 +83,36 @@ def test_a_body_too_large_is_refused_and_the_server_lives_on(serve: Callable[...
         assert b" 413 " in client.recv(4096).split(b"\r\n")[0]
     assert server.get("/").status == 200
     assert server.metric("http_requests_refused_total", reason="size") == 1
+
+
+def test_half_sent_probes_hold_up_no_probe(serve: Callable[..., Server]) -> None:
+    server = serve(WEB_CONCURRENCY="2", WEB_THREADS="2")
+    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
+    try:
+        for client in stalled:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        for _ in range(9):
+            began = time.monotonic()
+            assert server.get("/healthz").status == 200
+            assert time.monotonic() - began < 1
+    finally:
+        for client in stalled:
+            client.close()
+
+
+def test_who_sends_a_body_late_or_reads_no_answer_holds_up_no_probe_for_long(serve: Callable[..., Server]) -> None:
+    server = serve(**ONE_THREAD)
+    unread = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+    late = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nGET /healthz"
+    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+    try:
+        for number, client in enumerate(stalled):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.sendall(late if number % 2 else unread)
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert server.get("/healthz").status == 200
+        assert time.monotonic() - began < 10
+    finally:
+        for client in stalled:
+            client.close()

@@ -44,6 +44,17 @@ def test_a_dead_worker_is_replaced_and_what_it_counted_stays(serve: Callable[...
     assert (server.metric("worker_processes"), server.metric("worker_restarts_total")) == (2, 1)
 
 
+def test_the_files_of_workers_that_die_are_added_up(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve(WEB_CONCURRENCY="2")
+    for _ in range(4):
+        server.get("/work?ms=1")
+        os.kill(server.workers(2).pop(), signal.SIGKILL)
+        eventually(lambda: server.metric("worker_processes") == 2, "a new worker is there")
+    assert server.metric("http_requests_total", code="200", **WORK) == 4
+    files = {path.name.rpartition("_")[2] for path in (tmp_path / "metrics").glob("counter_*.db")}
+    assert len(files) <= 4  # the server, two workers, and those that are gone
+
+
 def test_values_of_an_earlier_run_are_forgotten(serve: Callable[..., Server], tmp_path: Path) -> None:
     stale = tmp_path / "metrics" / "counter_1.db"
     stale.parent.mkdir()

@@ -142,9 +142,33 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("one Gateway twice", {"image": "a", "route": {"parentRefs": [{"name": "a"}] * 2}}, "spec.route", "one of each"),
     (
         "a rate limit that the controller is not told",
+        {"image": "a", "ingress": {"className": "edge", "rateLimit": {"requestsPerSecond": 5}}},
+        "spec.ingress",
+        "className edge is None; set annotationProfile",
+    ),
+    (
+        "a rate limit for Contour",
         {"image": "a", "ingress": {"className": "contour", "rateLimit": {"requestsPerSecond": 5}}},
         "spec.ingress",
-        "className contour is None; set annotationProfile",
+        "rateLimit has no annotation of Contour's: it limits rates for its own HTTPProxy only; remove rateLimit",
+    ),
+    (
+        "least connections for Contour",
+        {"image": "a", "ingress": {"className": "contour", "loadBalancing": "LeastConnections"}},
+        "spec.ingress",
+        "remove loadBalancing",
+    ),
+    (
+        "connections for Contour",
+        {"image": "a", "ingress": {"className": "contour", "keepalive": 8}},
+        "spec.ingress",
+        "remove keepalive",
+    ),
+    (
+        "a certificate for every host on Contour",
+        {"image": "a", "ingress": {"className": "contour", "tlsSecretName": "cert"}},
+        "spec.ingress",
+        "add host, or remove tlsSecretName",
     ),
     (
         "a burst for HAProxy",

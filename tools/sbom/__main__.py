@@ -1,4 +1,4 @@
-"""`python -m tools.sbom [NAME ...]`: builds the images (all, or those named) and writes the bill of each."""
+"""`python -m tools.sbom [NAME ...]`: builds our own images (all, or those named) and writes the bill of each."""
 
 import sys
 from collections import Counter
@@ -30,9 +30,9 @@ class Records(NamedTuple):
 
 def main(names: list[str]) -> int:
     """Exit code: 1 when an image cannot be built, or its bill is none."""
-    chosen = [image for image in images.ALL if not names or image.reference.partition(":")[0] in names]
+    chosen = [image for image in images.IMAGES if not names or image.reference.partition(":")[0] in names]
     if not chosen:
-        warn(f"there is no image {', '.join(names)}; there are {', '.join(image.reference for image in images.ALL)}")
+        warn(f"there is no image {', '.join(names)}; there are {', '.join(image.reference for image in images.IMAGES)}")
         return 1
     try:
         bases.ensure(bases.PYTHON, "debian:trixie-slim")

@@ -134,6 +134,11 @@ class KubeApi:
         self._timeout = timeout_seconds
         self._observe = observe
 
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._client.configuration.host)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()  # type: ignore[no-untyped-call]  # untyped library

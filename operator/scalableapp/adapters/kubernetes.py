@@ -5,14 +5,14 @@ Its verbs are the operator's RBAC: what is not called here or in podwatch.py and
 
 import hashlib
 import logging
-import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from scalableapp.adapters import rivals
 from scalableapp.adapters.kube_api import (
     APPLY_PATCH,
     MERGE_PATCH,
@@ -27,8 +27,8 @@ from scalableapp.core.drift import owned_by
 from scalableapp.core.model import AppKey
 from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.rooms import NamespaceRoom, largest_node, namespace_room
-from scalableapp.core.size import Size, write_size
-from scalableapp.errors import ClusterError, NotFound, Rejected
+from scalableapp.core.size import Resource, Size, SizeRival, write_size
+from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
 from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 # The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
 RESIZE_MANAGER = f"{MANAGED_BY}-resize"
 SCALE_MANAGER = f"{MANAGED_BY}-scale"
-_SLEEP_ACTION_SINCE = (1, 30)
 
 _PLURALS = {
     "Deployment": "deployments",
@@ -52,23 +51,6 @@ _PLURALS = {
 _SAME_EVENT_SECONDS = 600.0
 _EVENTS_REMEMBERED = 1000
 _EVENT_MESSAGE_LENGTH = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Rival:
-    """A kind of autoscaler that may lay hands on a Deployment or a ScalableApp."""
-
-    path: str
-    kind: str
-    target: str
-    default_target_kind: str = ""
-
-
-_RIVALS = (
-    _Rival("/apis/autoscaling/v1/horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaleTargetRef"),
-    _Rival("/apis/keda.sh/v1alpha1/scaledobjects", "ScaledObject", "scaleTargetRef", "Deployment"),
-    _Rival("/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", "VerticalPodAutoscaler", "targetRef"),
-)
 
 
 class KubeClient:
@@ -183,30 +165,34 @@ class KubeClient:
                 yield item["metadata"]
 
     async def list_autoscalers(self, namespace: str = "") -> dict[AppKey, str]:
-        """Other autoscalers by the name of the Deployment or ScalableApp they scale, each in words.
+        """See rivals.list_autoscalers."""
+        return await rivals.list_autoscalers(self._api, namespace)
 
-        A VerticalPodAutoscaler that only recommends is none.
-        """
-        found: dict[AppKey, str] = {}
-        for rival in _RIVALS:
-            group, _, plural = rival.path.rpartition("/")
-            path = f"{group}/namespaces/{namespace}/{plural}" if namespace else rival.path
-            try:
-                async for page in self._api.pages(Request("GET", path)):
-                    found |= dict(_targeted(rival, page.get("items") or ()))
-            except NotFound:
-                continue  # the cluster does not serve this kind
-        return found
+    async def list_resizers(self, namespace: str = "") -> dict[AppKey, SizeRival]:
+        """See rivals.list_resizers."""
+        return await rivals.list_resizers(self._api, namespace)
 
     async def list_rooms(self, namespaces: Collection[str]) -> dict[str, NamespaceRoom]:
-        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing."""
+        """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing.
+
+        A namespace whose bounds could not be read now is left out. Raises ClusterError where nodes could not be.
+        """
         nodes = largest_node(await self._readable("/api/v1/nodes"))
         found = {}
         for namespace in namespaces:
-            ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
-            quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
-            found[namespace] = namespace_room(nodes, ranges, quotas)
+            try:
+                found[namespace] = await self._room(nodes, namespace)
+            except Unavailable as error:
+                log.warning("Limits on sizes in %s could not be read; the known ones stay: %s", namespace, error)
         return found
+
+    async def _room(self, nodes: Mapping[Resource, float], namespace: str) -> NamespaceRoom:
+        ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
+        quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
+        room = namespace_room(nodes, ranges, quotas)
+        if room.unread:
+            log.warning("%s: passed over, as it cannot be read: %s", namespace, "; ".join(room.unread))
+        return room
 
     async def _readable(self, path: str) -> list[Manifest]:
         """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""
@@ -217,19 +203,8 @@ class KubeClient:
 
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
-        version = await self._api.ask(Request("GET", "/version"))
-        numbers = tuple(int(re.sub(r"\D.*", "", str(version.get(part, ""))) or 0) for part in ("major", "minor"))
-        try:
-            policy = await self._api.ask(Request("GET", "/apis/policy"))
-        except NotFound:
-            policy = {}
         core = await self._api.ask(Request("GET", "/api/v1"))
-        served = {entry["groupVersion"] for entry in policy.get("versions", ())}
-        return ClusterFeatures(
-            pdb_version="policy/v1" if "policy/v1" in served else "policy/v1beta1" if served else None,
-            sleep_action=numbers >= _SLEEP_ACTION_SINCE,
-            resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()),
-        )
+        return ClusterFeatures(resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()))
 
 
 def _sized(size: Size, *, replace: bool = False) -> Manifest:
@@ -249,17 +224,6 @@ def _collection(api_version: str, kind: str, namespace: str) -> str:
 def _path(manifest: Manifest) -> str:
     metadata = manifest["metadata"]
     return f"{_collection(manifest['apiVersion'], manifest['kind'], metadata['namespace'])}/{metadata['name']}"
-
-
-def _targeted(rival: _Rival, items: Iterable[Manifest]) -> Iterator[tuple[AppKey, str]]:
-    for item in items:
-        spec, metadata = item.get("spec") or {}, item["metadata"]
-        target = spec.get(rival.target) or {}
-        recommends_only = (spec.get("updatePolicy") or {}).get("updateMode") == "Off"
-        if recommends_only or target.get("kind", rival.default_target_kind) not in ("Deployment", KIND):
-            continue
-        name = f"{rival.kind} {metadata['namespace']}/{metadata['name']}"
-        yield AppKey(metadata["namespace"], target.get("name", "")), f"{name} scales it too; delete one of the two"
 
 
 def _timestamp(at: datetime) -> str:

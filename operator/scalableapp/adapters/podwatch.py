@@ -6,14 +6,15 @@ Kopf spends 10 times as much on an event, and pods are the most numerous of what
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
+from scalableapp.adapters.podwords import pod_words
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import CONTAINER, LABEL_APP
-from scalableapp.core.size import Resize, Size, read_size
+from scalableapp.core.size import Resize, Size, read_size, summed
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +87,23 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         readiness_changed_at=_time(changed) if changed else None,
         created_at=_time(metadata["creationTimestamp"]),
         size=_size(pod.get("spec") or {}),
+        beside=_beside(pod.get("spec") or {}),
+        priority_class=(pod.get("spec") or {}).get("priorityClassName") or "",
         ended_at=ended,
         oom_killed_at=killed,
         trouble=_trouble(status, container),
+        words="" if ready.get("status") == "True" else pod_words(status),
         resize=resize,
         resize_message=resize_message,
+        left_at=_left_at(metadata),
     )
+
+
+def _left_at(metadata: Mapping[str, Any]) -> datetime | None:
+    """When the deletion was asked for: the time in the metadata is when the grace period ends."""
+    if "deletionTimestamp" not in metadata:
+        return None
+    return _time(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
 
 
 def _size(spec: Mapping[str, Any]) -> Size | None:
@@ -99,6 +111,13 @@ def _size(spec: Mapping[str, Any]) -> Size | None:
         if container.get("name") == CONTAINER:
             return read_size(container.get("resources"))
     return None
+
+
+def _beside(spec: Mapping[str, Any]) -> Size | None:
+    """The sum of the other containers that run as long as the app's, sidecars among them; None without any."""
+    others = [entry for entry in spec.get("containers") or () if entry.get("name") != CONTAINER]
+    others += [entry for entry in spec.get("initContainers") or () if entry.get("restartPolicy") == "Always"]
+    return summed(read_size(entry.get("resources")) for entry in others) if others else None
 
 
 def _endings(container: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:

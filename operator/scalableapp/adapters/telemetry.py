@@ -26,6 +26,7 @@ from prometheus_client import (
 
 import scalableapp
 from scalableapp import errors
+from scalableapp.adapters.readiness import with_readiness
 from scalableapp.adapters.telemetry_apps import AppsCollector, AppView
 from scalableapp.core.model import DataProblem, Decision
 from scalableapp.ports import Snapshot
@@ -46,6 +47,7 @@ class Telemetry:
         self._apps = AppsCollector()
         self.registry.register(self._apps)
         self._worst_lag = 0.0
+        self._not_ready = ""
         self._endpoint: tuple[WSGIServer, Thread] | None = None
         build = Info("scalableapp_build", "Version of the operator.", registry=self.registry)
         build.info({"version": scalableapp.__version__})
@@ -138,6 +140,14 @@ class Telemetry:
         self._lease.set(1)
         self._interval.set(interval_seconds)
 
+    def lists(self) -> None:
+        """What exists is being listed: until all of it is known, nothing is decided."""
+        self._not_ready = "the operator holds the Lease, and its watches have not told of all that exists yet"
+
+    def listed(self) -> None:
+        """All that exists is known."""
+        self._not_ready = ""
+
     def ticked(self, seconds: float, queue_depth: int, apps: Sequence[AppView]) -> None:
         """A look at all apps went well; `apps` are those that exist."""
         self._tick.observe(seconds)
@@ -182,7 +192,9 @@ class Telemetry:
             raise errors.ScalableAppError(
                 f"The operator's own metrics cannot be served on port {port}: {error}; set SCALABLEAPP_METRICS_PORT"
             ) from error
-        return int(self._endpoint[0].server_port)
+        server = self._endpoint[0]
+        server.set_app(with_readiness(server.get_app(), lambda: self._not_ready))  # type: ignore[arg-type] # WSGI's own types
+        return int(server.server_port)
 
     def close(self) -> None:
         """Stop serving."""

@@ -20,6 +20,20 @@ def annotations(ingress: Ingress) -> dict[str, str]:
     return _PROFILES[ingress.profile](ingress) | ingress.annotations
 
 
+def _contour(ingress: Ingress) -> dict[str, str]:
+    """For Contour. Only what has not been sent is tried on another pod, so that no POST is ever sent twice.
+
+    Envoy ends any request after 15 seconds unless it is told otherwise; here the app and Contour's stream-idle-timeout
+    say how long one may take.
+    """
+    return {
+        "projectcontour.io/retry-on": "connect-failure,refused-stream,reset-before-request",
+        "projectcontour.io/num-retries": "3",
+        "projectcontour.io/response-timeout": "infinity",
+        **({"ingress.kubernetes.io/force-ssl-redirect": _redirect(ingress)} if ingress.tls_secret_name else {}),
+    }
+
+
 def _nginx(ingress: Ingress) -> dict[str, str]:
     """For F5's NGINX Ingress Controller, nginx.org/*.
 
@@ -79,6 +93,7 @@ def _redirect(ingress: Ingress) -> str:
 
 
 _PROFILES: dict[AnnotationProfile, Callable[[Ingress], dict[str, str]]] = {
+    AnnotationProfile.CONTOUR: _contour,
     AnnotationProfile.NGINX: _nginx,
     AnnotationProfile.HAPROXY: _haproxy,
     AnnotationProfile.NONE: lambda _ingress: {},

@@ -20,7 +20,7 @@ def stabilization(case: Case, number: int) -> Ruling | None:
     Up: not above the lowest recommendation in scaleUp's window. Down: not below the highest one in
     scaleDown's. What the metrics ask for now counts in both.
     """
-    up = _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds)
+    up = _not_from_the_future(case, _within(case, case.horizontal.behavior.scale_up.stabilization_window_seconds))
     down = _within(case, case.down_window_seconds)
     lowest = min([entry.replicas for entry in up], default=number)
     highest = max([entry.replicas for entry in down], default=number)
@@ -37,6 +37,11 @@ def _within(case: Case, window_seconds: int) -> list[Recommendation]:
         return []
     cutoff = case.observation.now - timedelta(seconds=window_seconds)
     return [entry for entry in case.history.recommendations if entry.at > cutoff]
+
+
+def _not_from_the_future(case: Case, entries: list[Recommendation]) -> list[Recommendation]:
+    """Without those of a clock that was put back, which must not hold up a scale-up."""
+    return [entry for entry in entries if entry.at <= case.observation.now]
 
 
 def _stabilized(
@@ -109,8 +114,10 @@ def _period_start(policy: Policy, case: Case) -> int:
 
 
 def _in_period(policy: Policy, case: Case) -> Iterable[ScaleEvent]:
-    cutoff = case.observation.now - timedelta(seconds=policy.period_seconds)
-    return (event for event in case.history.scale_events if event.at > cutoff)
+    """What lies in the future is of a clock that was put back: it must not hold up a scale-up."""
+    now = case.observation.now
+    cutoff = now - timedelta(seconds=policy.period_seconds)
+    return (event for event in case.history.scale_events if cutoff < event.at and (event.at <= now or event.change < 0))
 
 
 def _limited(case: Case, number: int, limit: int, policy: Policy) -> Ruling:

@@ -78,8 +78,8 @@ def _guarded(
     sizing = recommend(spec.scaling.vertical, footprint, sizes, observation.now, decision.replicas_to)
     if spec.scaling.paused:
         return held(footprint, sizing, "Paused", "Paused", "spec.scaling.paused is set")
-    if observation.conflict:
-        return held(footprint, sizing, "Conflict", "Conflicted", observation.conflict)
+    if conflict := observation.conflict or observation.size_conflict:
+        return held(footprint, sizing, "Conflict", "Conflicted", conflict)
     if footprint.busy:
         return held(footprint, sizing, "Busy", "ResizeInProgress", footprint.busy)
     return sizing

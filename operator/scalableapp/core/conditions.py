@@ -28,8 +28,9 @@ class Trouble:
 class AppState:
     """What there is to report of one app.
 
-    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app
-    from being as specified; `conflict` names whoever else holds its objects. `pause` says in words why
+    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app from being as
+    specified; `conflict` names whoever else holds its objects, `contested` whoever sets its replicas again and again.
+    `pod_words` are those of a pod that does not come up, "" where none says anything. `pause` says in words why
     horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
     """
 
@@ -42,6 +43,8 @@ class AppState:
     pause: Trouble | None = None
     trouble: Trouble | None = None
     conflict: str = ""
+    contested: str = ""
+    pod_words: str = ""
     decision: Decision | None = None
     history: History | None = None
     sizes: SizeState | None = None
@@ -116,9 +119,10 @@ def _available(state: AppState) -> Condition:
     if state.wanted_replicas == 0:
         return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
     if state.ready_replicas < state.wanted_replicas:
-        counts += "; kubectl describe pods tells why, kubectl get nodes whether a node is lost"
+        why = "kubectl describe pods tells why, kubectl get nodes whether a node is lost"
+        counts += f"; {state.pod_words or why}"
     if state.ready_replicas == 0:
-        return Condition("Available", "False", "PodsNotReady", counts)
+        return Condition("Available", "False", "PodsFailing" if state.pod_words else "PodsNotReady", counts)
     return Condition("Available", "True", "PodsReady", counts)
 
 
@@ -165,6 +169,8 @@ def _paused(state: AppState) -> Condition:
 def _conflicted(state: AppState) -> Condition:
     if state.conflict:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    if state.contested:
+        return Condition("Conflicted", "True", "ReplicasContested", state.contested)
     return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
 
 

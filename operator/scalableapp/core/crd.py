@@ -1,15 +1,16 @@
-"""The CustomResourceDefinition of ScalableApp, made from the models in spec.py and the status schema below.
+"""The CustomResourceDefinition of ScalableApp, made from the models in spec.py, the rules and the status schema below.
 
-`python tools/generate_crd.py` writes it to crds/. It installs on Kubernetes 1.20 and later, so rules across fields
-are not in it: the operator checks them everywhere, and manifests/components/cel adds them where the cluster can.
+`python tools/generate_crd.py` writes it to crds/.
 """
 
 import json
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from scalableapp.core.crd_rules import add_rules
 from scalableapp.core.spec import ScalableAppSpec
 
 Schema = dict[str, Any]
@@ -66,7 +67,7 @@ def _version() -> Schema:
         "storage": True,
         "subresources": {"status": {}, "scale": scale},
         "additionalPrinterColumns": _COLUMNS,
-        "schema": {"openAPIV3Schema": _root()},
+        "schema": {"openAPIV3Schema": add_rules(_root())},
     }
 
 
@@ -100,7 +101,12 @@ class _WithFactories(GenerateJsonSchema):
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         factory = schema.get("default_factory")
         if factory is not None and not schema.get("default_factory_takes_data"):
-            return factory()  # type: ignore[call-arg]  # the one that takes no data, as just checked
+            default = factory()  # type: ignore[call-arg]  # the one that takes no data, as just checked
+            return (
+                default.model_dump(mode="json", by_alias=True, exclude_none=True)
+                if isinstance(default, BaseModel)
+                else default
+            )
         return super().get_default_value(schema)
 
 
@@ -115,16 +121,15 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
     if "x-kubernetes-preserve-unknown-fields" in schema:
         del schema["type"]
     if isinstance(node.get("default"), str | int):
-        # `kubectl explain` shows defaults by itself only from 1.27 on.
+        # `kubectl explain` shows no defaults.
         schema["description"] += " Default: " + json.dumps(node["default"]).strip('"') + "."
     return schema | _inside(node, definitions)
 
 
 def _inside(node: Schema, definitions: Schema) -> Schema:
     if "properties" in node:
-        # The defaults of the fields themselves fill an empty parent.
-        default: Schema = {"default": {}} if "default" in node else {}
-        return default | {"properties": {k: _structural(v, definitions) for k, v in node["properties"].items()}}
+        # Written out in full: the rules judge a default before the defaults of the fields within it are applied.
+        return {"properties": {k: _structural(v, definitions) for k, v in node["properties"].items()}}
     if "items" in node:
         return {"items": _structural(node["items"], definitions)}
     values = node.get("additionalProperties")

@@ -15,11 +15,13 @@ from scalableapp.core.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal import Tolerance, propose
 from scalableapp.core.interval import outlook
 from scalableapp.core.model import NO_SURPLUS, NOTHING_LEARNED, Decision, History, Observation, Recommendation, Step
+from scalableapp.core.objective import Surplus
 from scalableapp.core.objective_rules import idle_time, objective
 from scalableapp.core.outage import fallback, outage_after
 from scalableapp.core.prediction import learned, prediction
 from scalableapp.core.pursuit import pursue
 from scalableapp.core.rules import Case, Rule, Ruling
+from scalableapp.core.settling import settling
 from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.core.startup import learn
 
@@ -81,7 +83,6 @@ RULES: tuple[Rule, ...] = (
     scheduled,
     out_of_bounds,
     sized_only,
-    rollout,
     recalling,
     combined,
     objective,
@@ -91,6 +92,8 @@ RULES: tuple[Rule, ...] = (
     stabilization,
     burst,
     prediction,
+    rollout,
+    settling,
     _bounds,
     rate,
     outlook,
@@ -143,12 +146,20 @@ def _decision(case: Case, rulings: list[Ruling]) -> Decision:
         startups=case.startups,
         loads=case.loads,
         learned=case.pursuit.learned if case.pursuit else NOTHING_LEARNED,
-        surplus=next((ruling.surplus for ruling in rulings if ruling.surplus), NO_SURPLUS),
+        surplus=_surplus(rulings),
     )
+
+
+def _surplus(rulings: list[Ruling]) -> Surplus:
+    if any(ruling.forgets for ruling in rulings):
+        return NO_SURPLUS
+    return next((ruling.surplus for ruling in rulings if ruling.surplus), NO_SURPLUS)
 
 
 def _asked(rulings: list[Ruling]) -> int | None:
     """What is remembered for the stabilisation windows."""
+    if any(ruling.forgets for ruling in rulings):
+        return None
     asked = [ruling.asked for ruling in rulings if ruling.asked is not None][-1:]
     asked += [ruling.asked_too for ruling in rulings if ruling.asked_too is not None]
     return max(asked) if asked else None

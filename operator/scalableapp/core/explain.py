@@ -21,6 +21,7 @@ class Reason(StrEnum):
     SCALE_UP_STABILIZED = "ScaleUpStabilized"  # held by the window of scaleUp
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # held by the window of scaleDown
     SCALE_UP_LIMIT = "ScaleUpLimit"  # slowed by a policy of scaleUp
+    LOAD_SETTLING = "LoadSettling"  # pods left a moment ago, and their load does not show elsewhere yet
     SCALE_DOWN_LIMIT = "ScaleDownLimit"  # slowed by a policy of scaleDown
     MODE_VERTICAL = "ModeVertical"  # replicas are not decided on
     PAUSED = "Paused"  # spec.scaling.paused

@@ -49,6 +49,8 @@ Target = Annotated[
 NonNegativeQuantity = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_not_negative), Field(json_schema_extra={"format": "quantity"})
 ]
+# HPA's bound is that of an int32; no cluster has as many pods as this.
+MOST_REPLICAS = 100_000
 Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=256)]
 ResourceMap = Annotated[dict[str, PositiveQuantity], Field(max_length=8)]
 

@@ -43,13 +43,23 @@ class Floor(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Bounds of the cluster on one resource of a pod; None where there is none, `whose` says who sets them."""
+    """Bounds of the cluster on one resource of a pod; None where there is none, `whose` says who sets them.
+
+    `default_limit` is what a container without a limit gets; `limit_needed`: a quota refuses one without.
+    """
 
     least: float | None = None
     most: float | None = None
     most_limit: float | None = None
     ratio: float | None = None
     whose: str = ""
+    default_limit: float | None = None
+    limit_needed: bool = False
+
+    @property
+    def needs_limit(self) -> bool:
+        """Whether a container without a limit is refused, or given one."""
+        return self.limit_needed or self.most_limit is not None or self.ratio is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,15 +80,15 @@ def sized_only(case: Case, number: int) -> Ruling | None:
 
 
 def rollout(case: Case, number: int) -> Ruling | None:
-    """While a rollout surges, old and new pods share the load and starting pods burn CPU: no basis for a decision.
-
-    But for a rollout of another size of the pods, which is slow by intent: then more replicas are let pass, and fewer
-    held up where sizes are decided on (core/combined.py).
-    """
-    if not case.observation.rollout or case.observation.resizing:
+    """A rollout holds every way down. Load that is counted over the whole app may ask for more pods meanwhile."""
+    if not case.observation.distorted or number > case.current:
         return None
-    message = "a rollout is under way and its extra pods distort the metrics; decisions go on when it is complete"
-    return _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, number, message)
+    message = (
+        "a rollout is under way and its extra pods distort the metrics; until it is complete pods are only added, for "
+        "load that is counted over the whole app"
+    )
+    hold = _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, case.current, message)
+    return hold._replace(forgets=True)
 
 
 def recalling(case: Case, number: int) -> Ruling | None:

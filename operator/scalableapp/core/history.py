@@ -14,6 +14,8 @@ from scalableapp.core.spec import ScalableAppSpec
 
 # Backstop for what grows with an app: 1,800 s, the longest period, at one change per 5 s.
 MOST_ENTRIES = 360
+# No window of the metrics is longer, so that a cut is known while its load does not show yet (core/settling.py).
+LEAST_EVENTS_SECONDS = 300
 
 
 def first_seen(observation: Observation) -> History:
@@ -30,8 +32,9 @@ def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> His
     Without what no window or period in force reaches any more. The same object when nothing changed.
     """
     behavior = spec.scaling.horizontal.behavior
+    known = _not_from_the_future(history.recommendations, decision.at)
     asked = (decision.recommendation,) if decision.recommendation else ()
-    recommendations = _still_eligible((*history.recommendations, *asked), decision.at, behavior)
+    recommendations = _still_eligible((*known, *asked), decision.at, behavior)
     events = _recent(history.scale_events, decision.at, behavior)
     remembered = History(
         recommendations,
@@ -43,6 +46,13 @@ def remember(history: History, decision: Decision, spec: ScalableAppSpec) -> His
         decision.surplus,
     )
     return history if remembered == history else remembered
+
+
+def _not_from_the_future(entries: tuple[Recommendation, ...], now: datetime) -> tuple[Recommendation, ...]:
+    """What a clock that was put back has left in the future is dated now, or it would count for longer than it may."""
+    if not entries or entries[-1].at <= now:
+        return entries
+    return tuple([replace(entry, at=min(entry.at, now)) for entry in entries])
 
 
 def record_scale(history: History, at: datetime, change: int, spec: ScalableAppSpec) -> History:
@@ -76,5 +86,9 @@ def _recent(events: tuple[ScaleEvent, ...], now: datetime, behavior: Behavior) -
     if not events:
         return events
     policies = (*behavior.scale_up.policies, *behavior.scale_down.policies)
-    cutoff = now - timedelta(seconds=max(policy.period_seconds for policy in policies))
-    return tuple(event for event in events if event.at > cutoff)[-MOST_ENTRIES:]
+    reach = max([LEAST_EVENTS_SECONDS, *(policy.period_seconds for policy in policies)])
+    cutoff = now - timedelta(seconds=reach)
+    recent = tuple(event for event in events if event.at > cutoff)[-MOST_ENTRIES:]
+    if recent and recent[-1].at > now:
+        recent = tuple([replace(event, at=min(event.at, now)) for event in recent])
+    return recent

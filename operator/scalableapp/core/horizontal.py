@@ -8,6 +8,7 @@ an app without any ready pod is never scaled down.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
@@ -25,7 +26,7 @@ from scalableapp.core.quality import (
     serves,
     too_thin,
 )
-from scalableapp.core.quantity import is_duration
+from scalableapp.core.quantity import format_number, is_duration
 from scalableapp.core.scaling import Behavior
 
 # HPA's --horizontal-pod-autoscaler-cpu-initialization-period: this long after its start a pod's CPU is
@@ -65,11 +66,15 @@ class Tolerance(NamedTuple):
 
 
 class PodGroups(NamedTuple):
-    """The app's pods as one metric sees them: values of those that count, and how many the others are."""
+    """The app's pods as one metric sees them: values of those that count, and how many the others are.
+
+    `leaving` is the sum of the values of pods that leave: the others take that over.
+    """
 
     samples: tuple[float, ...] = ()
     missing: int = 0
     unready: int = 0
+    leaving: float = 0.0
 
 
 class Answer(NamedTuple):
@@ -86,13 +91,29 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     failure = bad_reading(metric, reading, observation)
     if failure:
         return _failed(metric, failure)
+    if observation.distorted:
+        return _during_rollout(metric, reading, observation, tolerance)
     if reading.per_pod and not metric.of_whole_app:
         return _from_pods(metric, reading, observation, tolerance)
+    return _from_all(metric, reading, observation, tolerance)
+
+
+def _from_all(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
     if reading.total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
         return _from_value(metric, reading, observation, tolerance)
     return _from_total(metric, reading, observation, tolerance)
+
+
+def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    """Load that is counted over old and new pods together says how many are needed; a value per pod says nothing."""
+    if metric.counted_in_all:
+        total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
+        return _from_all(metric, replace(reading, total=total), observation, tolerance)
+    current = observation.replicas
+    message = f"{metric.label} says nothing during a rollout: keeps {count(current, 'replica')}"
+    return Proposal(MetricReport(metric.label, "<unknown>", metric.target, current), message, current)
 
 
 def replicas_for_pods(
@@ -104,15 +125,15 @@ def replicas_for_pods(
 
     Pods without a sample count as on target when that means scaling down and as idle when it means
     scaling up; pods that are not ready count as idle when scaling up. If that turns the direction, or
-    brings the ratio into tolerance, nothing changes.
+    brings the ratio into tolerance, nothing changes. What `groups.leaving` holds counts as load of the others.
     """
-    measured, size = _all_at(percentile, groups.samples), len(groups.samples)
+    measured, size = _all_at(percentile, groups.samples) + groups.leaving, len(groups.samples)
     ratio = _exact(measured / size / target)
     unready = groups.unready if ratio > 1 else 0
     if not unready and not groups.missing:
         return _kept(current, ratio) if tolerance.holds(ratio) else Answer(_ceil(measured / target), ratio)
     missing = (target if ratio <= 1 else 0.0,) * groups.missing
-    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready))
+    filled = _all_at(percentile, (*groups.samples, *missing, *(0.0,) * unready)) + groups.leaving
     size += groups.missing + unready
     new_ratio = _exact(filled / size / target)
     replicas = _ceil(filled / target)
@@ -159,11 +180,12 @@ def group_pods(
     """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
+    leaving = 0.0
     for pod in pods:
-        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
-            continue
         value = values.get(pod.name)
-        if pod.phase == "Pending":
+        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+            leaving += value or 0.0
+        elif pod.phase == "Pending":
             unready += 1
         elif value is None:
             missing += 1
@@ -171,7 +193,7 @@ def group_pods(
             unready += 1
         else:
             samples.append(value)
-    return PodGroups(tuple(samples), missing, unready)
+    return PodGroups(tuple(samples), missing, unready, leaving)
 
 
 def _is_starting(pod: PodState, now: datetime, window: timedelta) -> bool:
@@ -191,7 +213,7 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
     coverage = too_thin(metric, values, observation, reading.window_seconds) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
-    answer = replicas_for_pods(groups, metric.target_value, observation.replicas, tolerance, metric.percentile)
+    answer = _answer_for_pods(metric, groups, observation.replicas, tolerance)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
@@ -200,6 +222,24 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
     if low:
         answer = answer._replace(note=f"{answer.note}{_LOW.format(count(low, 'pod'))}")
     return _answered(metric, answer, level, f"{whereof} {of}", observation)
+
+
+def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
+    """The load of pods that leave forbids fewer replicas, as the others get it, but never asks for more.
+
+    Memory is no load that others take over.
+    """
+    remaining = replicas_for_pods(
+        groups._replace(leaving=0.0), metric.target_value, current, tolerance, metric.percentile
+    )
+    if remaining.replicas >= current or not groups.leaving or metric.type is MetricType.MEMORY:
+        return remaining
+    answer = replicas_for_pods(groups, metric.target_value, current, tolerance, metric.percentile)
+    load = format_number(round(groups.leaving, 3))
+    return answer._replace(
+        replicas=max(remaining.replicas, min(answer.replicas, current)),
+        note=f"{answer.note}, with {load}{_unit(metric)} of pods that leave",
+    )
 
 
 _LOW = ", with {} whose samples are too few or too old counted as on target at the least"
@@ -223,8 +263,12 @@ _RATES_OF_LOAD = {MetricType.REQUESTS_PER_SECOND}
 
 
 def _younger_than(observation: Observation, seconds: float | None) -> frozenset[str]:
-    earliest = observation.now - timedelta(seconds=seconds or 0)
-    return frozenset(pod.name for pod in observation.pods if (pod.readiness_changed_at or pod.started_at) > earliest)
+    """Pods that became ready in the last `seconds`; a time in the future is of another clock."""
+    now = observation.now
+    earliest = now - timedelta(seconds=seconds or 0)
+    return frozenset(
+        pod.name for pod in observation.pods if earliest < (pod.readiness_changed_at or pod.started_at) <= now
+    )
 
 
 def _from_total(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
@@ -237,6 +281,8 @@ def _from_total(metric: Metric, reading: Reading, observation: Observation, tole
 def _from_value(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
     value = reading.total or 0.0
     ready = sum(map(serves, observation.pods))
+    if observation.rollout:
+        ready = min(ready, observation.replicas)  # the others are there for the rollout alone
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)

@@ -108,6 +108,12 @@ class Metric(Model):
         return self.type is MetricType.LATENCY or self.target_type is TargetType.VALUE
 
     @cached_property
+    def counted_in_all(self) -> bool:
+        """Whether it is load counted over the whole app, whatever its pods do meanwhile."""
+        requests = self.type is MetricType.REQUESTS_PER_SECOND and self.aggregate is Aggregate.AVERAGE
+        return requests or self.type is MetricType.PROMETHEUS
+
+    @cached_property
     def weight_value(self) -> float:
         """The weight as a number, parsed once."""
         return parse_quantity(self.weight or "1")

@@ -102,7 +102,9 @@ class PodState:
 
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
-    memory. `trouble` says why the pod cannot start, `resize` and `resize_message` where a resize in place stands.
+    memory. `trouble` says why the pod cannot start, `words` what it says of itself while it is not ready, `resize` and
+    `resize_message` where a resize in place stands. `beside` is the size of its other containers together. `left_at` is
+    when its deletion was asked for, or when it was gone.
     """
 
     name: str
@@ -116,15 +118,21 @@ class PodState:
     ended_at: datetime | None = None
     oom_killed_at: datetime | None = None
     trouble: str = ""
+    words: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
+    beside: Size | None = None
+    priority_class: str = ""
+    left_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
 
-    `resizing`: the pods get another size, so that a rollout under way is the operator's own. `recall_until`: after a
+    `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
+    `conflict` names whoever else scales it, `size_conflict` whoever else sizes its pods. `resizing`: the pods get
+    another size, so that a rollout under way is the operator's own. `recall_until`: after a
     restart, until when what an objective has learned is waited for.
     """
 
@@ -137,6 +145,15 @@ class Observation:
     resizing: bool = False
     recall_until: datetime | None = None
     conflict: str = ""
+    size_conflict: str = ""
+
+    @property
+    def distorted(self) -> bool:
+        """Whether a rollout of another template surges: old and new pods share the load, starting pods burn CPU.
+
+        That of another size of the pods is slow by intent, and decided on in core/combined.py.
+        """
+        return self.rollout and not self.resizing
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: 
 
 def elapsed_seconds(learned: Learned, at: float) -> float:
     """Seconds since the last sample that count."""
-    return min(at - learned.recent[-1].at, _MOST_ELAPSED) if learned.recent else 0.0
+    return min(max(0.0, at - learned.recent[-1].at), _MOST_ELAPSED) if learned.recent else 0.0
 
 
 def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:

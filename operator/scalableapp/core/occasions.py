@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from scalableapp.core.cron import Cron, cron
-from scalableapp.core.fields import Model, PositiveQuantity
+from scalableapp.core.fields import MOST_REPLICAS, Model, PositiveQuantity
 from scalableapp.core.quantity import parse_quantity
 
 
@@ -25,10 +25,10 @@ class Schedule(Model):
         "UTC", max_length=64, description="Time zone of both, by its IANA name: Europe/Paris, America/New_York."
     )
     min_replicas: int | None = Field(
-        None, ge=0, le=1000, description="Takes the place of minReplicas meanwhile, be it higher or lower."
+        None, ge=0, le=MOST_REPLICAS, description="Takes the place of minReplicas meanwhile, be it higher or lower."
     )
     max_replicas: int | None = Field(
-        None, ge=1, le=1000, description="Takes the place of maxReplicas meanwhile, be it higher or lower."
+        None, ge=1, le=MOST_REPLICAS, description="Takes the place of maxReplicas meanwhile, be it higher or lower."
     )
 
     @cached_property
@@ -106,7 +106,7 @@ class Fallback(Model):
         description="Hold: not below what the last usable metrics led to. CurrentIfHigher: nor below `replicas`. "
         "Static: exactly `replicas`, even if that is less.",
     )
-    replicas: int | None = Field(None, ge=0, le=1000, description="For Static and CurrentIfHigher.")
+    replicas: int | None = Field(None, ge=0, le=MOST_REPLICAS, description="For Static and CurrentIfHigher.")
 
     @model_validator(mode="after")
     def _replicas_where_they_count(self) -> Self:

@@ -6,7 +6,7 @@ Values stand here as the API server writes them back, so that drift.in_line hold
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from scalableapp.core import redis
 from scalableapp.core.annotations import annotations
@@ -24,7 +24,7 @@ from scalableapp.core.routing import (
 )
 from scalableapp.core.routing_fields import Ingress, Route
 from scalableapp.core.size import Resource, Size, write_size
-from scalableapp.core.spec import CacheBackend, EnvVar, ScalableAppSpec
+from scalableapp.core.spec import CacheBackend, EnvVar, ScalableAppSpec, SecurityContext
 from scalableapp.errors import FieldProblem
 
 __all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted"]
@@ -49,21 +49,20 @@ TMP_SIZE = "128Mi"
 WATCH_SECONDS = 30
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
+# Over zones as well as nodes: who states constraints does without the scheduler's own.
+_TOPOLOGIES = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFeatures:
-    """What the cluster serves beyond Kubernetes 1.20, and where it gets what is not the user's.
+    """What not every cluster serves, and where it gets what is not the user's.
 
-    `sleep_action`: preStop hooks may be `sleep` (1.30 and later), which needs no program in the image.
     `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
     `gateway_api`: HTTPRoutes can be made. `redis_image`: what apps with cache.backend Redis get.
     """
 
-    pdb_version: Literal["policy/v1", "policy/v1beta1"] | None = None
-    sleep_action: bool = False
     resize: bool = False
     gateway_api: bool = False
     redis_image: str = redis.IMAGE
@@ -111,15 +110,14 @@ def children(
 ) -> tuple[Manifest, ...]:
     """The manifests to apply, each sealed with the hash of its content."""
     manifests = [
-        _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, features, template)}),
+        _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, template)}),
         _owned("v1", "Service", key, uid, {"spec": _service(key)}),
     ]
     if isinstance(spec.front, Ingress):
         manifests.append(_front(INGRESS, key, uid, ingress_spec(key, spec.front), annotations(spec.front)))
     if isinstance(spec.front, Route) and features.gateway_api:
         manifests.append(_front(HTTP_ROUTE, key, uid, http_route_spec(key, spec.front), {}))
-    if features.pdb_version:
-        manifests.append(_owned(features.pdb_version, "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
+    manifests.append(_owned("policy/v1", "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
     if _has_redis(spec):
         manifests += _redis(key, uid, features)
     return tuple(sealed(manifest) for manifest in manifests)
@@ -130,7 +128,7 @@ def child_names(key: AppKey) -> tuple[str, ...]:
     return key.name, redis.cache_name(key)
 
 
-def unwanted(key: AppKey, spec: ScalableAppSpec, _features: ClusterFeatures) -> tuple[Manifest, ...]:
+def unwanted(key: AppKey, spec: ScalableAppSpec) -> tuple[Manifest, ...]:
     """Names of the objects that must not be there, to be deleted when they are ours."""
     wanted = kind_of(spec.front)
     fronts = tuple(_named(version, kind, key, key.name) for kind, version in API_VERSIONS.items() if kind != wanted)
@@ -192,7 +190,7 @@ def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest, *
     return manifest | body
 
 
-def _deployment(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
+def _deployment(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
     surge = 1 if template.canary else "25%"
     # minReadySeconds holds the Deployment's own controller back while the first pod is watched.
     modes = {"minReadySeconds": WATCH_SECONDS} if template.canary else {}
@@ -207,7 +205,7 @@ def _deployment(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, t
                 "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
                 "annotations": {"kubectl.kubernetes.io/default-container": CONTAINER} | _scrape(spec),
             },
-            "spec": _pod(key, spec, features, template),
+            "spec": _pod(key, spec, template),
         },
     }
 
@@ -222,32 +220,44 @@ def _scrape(spec: ScalableAppSpec) -> dict[str, str]:
     }
 
 
-def _pod(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
+def _pod(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        # The user ID is the image's own, which knows whom its files belong to; it has to be a number other than 0.
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(key)},
-            }
-        ],
-        "containers": [_container(key, spec, features, template)],
+        "securityContext": _pod_security(spec.security_context),
+        "topologySpreadConstraints": [_spread(key, topology) for topology in _TOPOLOGIES],
+        "containers": [_container(key, spec, template)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
     }
 
 
-def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, template: Template) -> Manifest:
-    sleep: Manifest = (
-        {"sleep": {"seconds": PRE_STOP_SECONDS}}
-        if features.sleep_action
-        else {"exec": {"command": ["sleep", str(PRE_STOP_SECONDS)]}}
-    )
+def _pod_security(stated: SecurityContext) -> Manifest:
+    """The user is the image's own, which knows whom its files belong to, unless one is stated; it is never root."""
+    chosen = {"runAsUser": stated.run_as_user, "runAsGroup": stated.run_as_group, "fsGroup": stated.fs_group}
+    # Else each start of a pod walks through all files of its volumes.
+    policy = {} if stated.fs_group is None else {"fsGroupChangePolicy": "OnRootMismatch"}
+    return {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **{field: number for field, number in chosen.items() if number is not None},
+        **policy,
+    }
+
+
+def _spread(key: AppKey, topology: str) -> Manifest:
+    """Each revision for itself, or the pods that a rollout replaces would decide where the new ones go."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(key)},
+        "matchLabelKeys": ["pod-template-hash"],
+        "nodeTaintsPolicy": "Honor",
+    }
+
+
+def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
     container = {
         "name": CONTAINER,
         "image": spec.image,
@@ -258,12 +268,14 @@ def _container(key: AppKey, spec: ScalableAppSpec, features: ClusterFeatures, te
         "envFrom": list(spec.env_from),
         "resources": _resources(spec, template),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
-        "lifecycle": {"preStop": sleep},
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
+            "readOnlyRootFilesystem": spec.security_context.read_only_root_filesystem,
         },
+        # A container that ends without a word of its own leaves the end of its log, which the app's status tells.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     return {field: value for field, value in (container | _probes(spec)).items() if value}
 
@@ -325,4 +337,9 @@ def _front(kind: str, key: AppKey, uid: str, spec: Manifest, noted: dict[str, st
 
 
 def _budget(key: AppKey) -> Manifest:
-    return {"maxUnavailable": 1, "selector": {"matchLabels": selector(key)}}
+    """Pods that are not ready serve nobody: they must not keep a node from being drained."""
+    return {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": selector(key)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }

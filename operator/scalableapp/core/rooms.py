@@ -1,32 +1,42 @@
-"""Bounds that a cluster sets on the size of a pod: LimitRanges, ResourceQuotas, and what the largest node can hold."""
+"""Bounds that a cluster sets on the size of a pod: LimitRanges, ResourceQuotas, and what the largest node can hold.
+
+They are read as the API server's admission does (plugin/pkg/admission/limitranger, pkg/quota in Kubernetes 1.37), so
+that no size is asked for that it refuses. An object that cannot be read bounds nothing, and hides no other.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from scalableapp.core.footprint import Room
-from scalableapp.core.size import Amount, Resource, parse_amount
+from scalableapp.core.quotas import Quota, amount_of, quota_of
+from scalableapp.core.size import Amount, Resource
 
 # A node's own pods (network, metrics, logs) take some of what it can allocate.
 NODE_SHARE = 0.9
+_CONTAINER, _POD = "Container", "Pod"
 
 Manifest = Mapping[str, Any]
 
 
-class Spare(NamedTuple):
-    """What a quota leaves of a resource to a namespace; None where none bounds it."""
-
-    request: float | None = None
-    limit: float | None = None
-    whose: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class NamespaceRoom:
-    """The bounds on one pod, and what quotas leave for all."""
+    """The bounds on one container, those on its whole pod, and what quotas leave for all; and what cannot be read."""
 
     rooms: Mapping[Resource, Room] = field(default_factory=dict)
-    spares: Mapping[Resource, Spare] = field(default_factory=dict)
+    pods: Mapping[Resource, Room] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class Whole(NamedTuple):
+    """The pod around the app's container: what its other containers have of a resource, and its priority class."""
+
+    beside: Amount = Amount()
+    priority_class: str = ""
+
+
+_ALONE = Whole()
 
 
 def largest_node(nodes: Iterable[Manifest]) -> dict[Resource, float]:
@@ -37,76 +47,97 @@ def largest_node(nodes: Iterable[Manifest]) -> dict[Resource, float]:
             continue
         allocatable = (node.get("status") or {}).get("allocatable") or {}
         for resource in Resource:
-            if text := allocatable.get(resource.value):
-                found[resource] = max(found.get(resource, 0.0), parse_amount(resource, text) * NODE_SHARE)
+            value = amount_of(resource, allocatable, resource.value, [])
+            if value is not None:
+                found[resource] = max(found.get(resource, 0.0), value * NODE_SHARE)
     return found
 
 
 def namespace_room(
     nodes: Mapping[Resource, float], limit_ranges: Iterable[Manifest], quotas: Iterable[Manifest]
 ) -> NamespaceRoom:
-    """The bounds in one namespace. Raises ValueError when a quantity in them cannot be read."""
+    """The bounds in one namespace."""
     rooms = {
         resource: Room(most=nodes[resource], whose="the largest node") if resource in nodes else Room()
         for resource in Resource
     }
+    pods = {resource: Room() for resource in Resource}
+    unread: list[str] = []
     for limit_range in limit_ranges:
+        name = f"LimitRange {(limit_range.get('metadata') or {}).get('name')}"
         for item in (limit_range.get("spec") or {}).get("limits") or ():
-            if item.get("type") in ("Container", "Pod"):
-                rooms = {r: _ranged(r, room, item, limit_range["metadata"]["name"]) for r, room in rooms.items()}
-    spares = {resource: Spare() for resource in Resource}
-    for quota in quotas:
-        spares = {resource: _spared(resource, spare, quota) for resource, spare in spares.items()}
-    return NamespaceRoom(rooms, spares)
+            ranged = {resource: _Range.of(resource, item, name, unread) for resource in Resource}
+            if item.get("type") in (_CONTAINER, _POD):
+                rooms = {resource: ranged[resource].within(room) for resource, room in rooms.items()}
+            if item.get("type") == _POD:
+                pods = {resource: ranged[resource].within(room) for resource, room in pods.items()}
+    counted = tuple(found for quota in quotas if (found := quota_of(quota, unread)))
+    return NamespaceRoom(rooms, pods, counted, tuple(unread))
 
 
-def _ranged(resource: Resource, room: Room, item: Manifest, name: str) -> Room:
-    """The room with what an item of a LimitRange says; of several the tightest counts."""
-    least, most, ratio = (
-        (item.get(field) or {}).get(resource.value) for field in ("min", "max", "maxLimitRequestRatio")
-    )
-    if least is not None and parse_amount(resource, least) > (room.least or 0.0):
-        room = room._replace(least=parse_amount(resource, least), whose=f"LimitRange {name}")
-    if most is not None:
-        value = parse_amount(resource, most)
-        room = room._replace(most_limit=min(value, room.most_limit or value))
-        if value < (room.most or value + 1):
-            room = room._replace(most=value, whose=f"LimitRange {name}")
-    return room if ratio is None else room._replace(ratio=min(float(ratio), room.ratio or float(ratio)))
+class _Range(NamedTuple):
+    """What an item of a LimitRange says of one resource."""
+
+    whose: str
+    least: float | None
+    most: float | None
+    default: float | None
+    ratio: float | None
+
+    @classmethod
+    def of(cls, resource: Resource, item: Manifest, whose: str, unread: list[str]) -> Self:
+        """What cannot be read is noted in `unread`. A ratio is a quantity, too: 1.5 is stored as 1500m."""
+        least, most, default = (
+            amount_of(resource, item.get(field) or {}, resource.value, unread, f"{whose}: {field}")
+            for field in ("min", "max", "default")
+        )
+        ratios = item.get("maxLimitRequestRatio") or {}
+        ratio = amount_of(Resource.CPU, ratios, resource.value, unread, f"{whose}: maxLimitRequestRatio")
+        return cls(whose, least, most, default if item.get("type") == _CONTAINER else None, ratio)
+
+    def within(self, room: Room) -> Room:
+        """The room with these bounds; of several the tightest counts."""
+        if self.least is not None and self.least > (room.least or 0.0):
+            room = room._replace(least=self.least, whose=self.whose)
+        if self.most is not None:
+            room = room._replace(most_limit=min(self.most, room.most_limit or self.most))
+            if room.most is None or self.most < room.most:
+                room = room._replace(most=self.most, whose=self.whose)
+        if self.default is not None:
+            room = room._replace(default_limit=min(self.default, room.default_limit or self.default))
+        return room if self.ratio is None else room._replace(ratio=min(self.ratio, room.ratio or self.ratio))
 
 
-def _spared(resource: Resource, spare: Spare, quota: Manifest) -> Spare:
-    status = quota.get("status") or {}
-    hard, used = status.get("hard") or {}, status.get("used") or {}
-
-    def left(*names: str) -> float | None:
-        values = [
-            parse_amount(resource, hard[name]) - parse_amount(resource, used.get(name, "0"))
-            for name in names
-            if name in hard
-        ]
-        return min(values, default=None)
-
-    request, limit = left(f"requests.{resource}", resource.value), left(f"limits.{resource}")
-    whose = f"ResourceQuota {quota['metadata']['name']}"
-    if request is not None and (spare.request is None or request < spare.request):
-        spare = spare._replace(request=request, whose=whose)
-    if limit is not None and (spare.limit is None or limit < spare.limit):
-        spare = spare._replace(limit=limit, whose=whose)
-    return spare
-
-
-def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replicas: int) -> Room:
+def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replicas: int, whole: Whole = _ALONE) -> Room:
     """The room of a pod of an app of so many replicas: in the end all of them have to fit, and one more meanwhile."""
-    found, spare = room.rooms.get(resource, Room()), room.spares.get(resource, Spare())
-    most = _shared(amount.request, spare.request, replicas)
-    if most is not None and (found.most is None or most < found.most):
-        found = found._replace(most=most, whose=spare.whose)
-    most = _shared(amount.limit, spare.limit, replicas)
-    if most is not None and (found.most_limit is None or most < found.most_limit):
-        found = found._replace(most_limit=most)
+    found = _within_pod(room.rooms.get(resource, Room()), room.pods.get(resource, Room()), whole.beside)
+    for quota in room.quotas:
+        if not quota.counts(whole.priority_class):
+            continue
+        request, limit = quota.left[resource]
+        most = _shared(amount.request, request, replicas, whole.beside.request)
+        if most is not None and (found.most is None or most < found.most):
+            found = found._replace(most=most, whose=quota.whose)
+        most_limit = _shared(amount.limit, limit, replicas, whole.beside.limit)
+        if most_limit is not None and (found.most_limit is None or most_limit < found.most_limit):
+            found = found._replace(most_limit=most_limit)
+        if limit is not None:
+            found = found._replace(limit_needed=True)
     return found
 
 
-def _shared(value: float | None, left: float | None, replicas: int) -> float | None:
-    return None if value is None or left is None else max(value, min(value + left / max(1, replicas), left))
+def _within_pod(room: Room, pod: Room, beside: Amount) -> Room:
+    """What bounds of the whole pod leave to the app's container."""
+    if pod.most is not None and beside.request:
+        left = pod.most - beside.request
+        if room.most is None or left < room.most:
+            room = room._replace(most=left, whose=pod.whose)
+    if pod.most_limit is not None and beside.limit:
+        room = room._replace(most_limit=min(pod.most_limit - beside.limit, room.most_limit or pod.most_limit))
+    return room
+
+
+def _shared(value: float | None, left: float | None, replicas: int, beside: float | None) -> float | None:
+    if value is None or left is None:
+        return None
+    return max(value, min(value + left / max(1, replicas), left - (beside or 0.0)))

@@ -1,7 +1,8 @@
 """Fields of the spec that say how requests come to the app from outside: an Ingress, or an HTTPRoute."""
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +26,7 @@ class LoadBalancing(StrEnum):
 class AnnotationProfile(StrEnum):
     """Whose annotations say to the ingress controller what the Ingress object itself has no field for."""
 
+    CONTOUR = "Contour"
     NGINX = "NGINX"
     HAPROXY = "HAProxy"
     NONE = "None"
@@ -67,13 +69,14 @@ class Ingress(Model):
     )
     annotation_profile: AnnotationProfile | None = Field(
         None,
-        description="Whose annotations carry the fields below: NGINX (F5's controller), HAProxy (HAProxy "
+        description="Whose annotations carry the fields below: Contour, NGINX (F5's controller), HAProxy (HAProxy "
         "Technologies') or None. Without it: HAProxy if className has haproxy in it, NGINX if it has nginx in it or is "
-        "not set, else None.",
+        "not set, Contour if it has contour in it, else None.",
     )
     load_balancing: LoadBalancing | None = Field(
         None,
-        description="How requests are spread over pods. Without it LeastConnections, which spares slow and cold pods.",
+        description="How requests are spread over pods. Without it LeastConnections, which spares slow and cold pods; "
+        "with profile Contour always RoundRobin.",
     )
     keepalive: int | None = Field(
         None,
@@ -82,7 +85,9 @@ class Ingress(Model):
         description="Idle connections to the pods that each worker of the ingress keeps open; 0 for none, 32 without "
         "it. Profile NGINX only.",
     )
-    rate_limit: RateLimit | None = Field(None, description="Bounds how many requests each client may make.")
+    rate_limit: RateLimit | None = Field(
+        None, description="Bounds how many requests each client may make. Profiles NGINX and HAProxy only."
+    )
     https_redirect: bool | None = Field(
         None,
         description="Whether plain HTTP is redirected to HTTPS; without it, it is where tlsSecretName is set.",
@@ -99,21 +104,27 @@ class Ingress(Model):
         if self.annotation_profile:
             return self.annotation_profile
         name = self.class_name or "nginx"
-        if "haproxy" in name:
-            return AnnotationProfile.HAPROXY
-        return AnnotationProfile.NGINX if "nginx" in name else AnnotationProfile.NONE
+        return next((profile for part, profile in _BY_CLASS_NAME.items() if part in name), AnnotationProfile.NONE)
 
     @model_validator(mode="after")
     def _profile_can_say_it(self) -> Self:
         if self.profile is AnnotationProfile.NONE and (field := self._first_for_controller()):
             raise ValueError(
                 f"{field} is said to the ingress controller by annotations, and the profile for "
-                f"className {self.class_name} is None; set annotationProfile to NGINX or HAProxy if that is your "
-                f"controller, or remove {field}"
+                f"className {self.class_name} is None; set annotationProfile to Contour, NGINX or HAProxy if that is "
+                f"your controller, or remove {field}"
             )
-        if self.profile is AnnotationProfile.HAPROXY and (found := self._first_beyond_haproxy()):
-            field, why = found
-            raise ValueError(f"{field} has no annotation of HAProxy's: {why}; remove {field}")
+        for beyond in _BEYOND.get(self.profile, ()):
+            if beyond.is_set(self):
+                raise ValueError(
+                    f"{beyond.field} has no annotation of {self.profile}'s: {beyond.why}; remove {beyond.field}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _contour_has_a_name_for_the_certificate(self) -> Self:
+        if self.profile is AnnotationProfile.CONTOUR and self.tls_secret_name and not self.host:
+            raise ValueError("Contour serves HTTPS by host name only; add host, or remove tlsSecretName")
         return self
 
     @model_validator(mode="after")
@@ -131,14 +142,58 @@ class Ingress(Model):
         }
         return next((name for name, value in fields.items() if value is not None), "")
 
-    def _first_beyond_haproxy(self) -> tuple[str, str] | None:
-        if self.keepalive is not None:
-            return "keepalive", "it keeps them by itself, as http-connection-mode in its ConfigMap says"
-        if self.rate_limit and self.rate_limit.burst is not None:
-            return "rateLimit.burst", "it counts the requests of each second"
-        if self.rate_limit and self.rate_limit.divide_by_ingress_pods:
-            return "rateLimit.divideByIngressPods", "its pods tell each other what they have counted"
-        return None
+
+_BY_CLASS_NAME = {
+    "haproxy": AnnotationProfile.HAPROXY,
+    "nginx": AnnotationProfile.NGINX,
+    "contour": AnnotationProfile.CONTOUR,
+}
+
+
+class _Beyond(NamedTuple):
+    """A field that a profile has no annotation for: how to see that it is set, and why there is none."""
+
+    field: str
+    is_set: Callable[[Ingress], object]
+    why: str
+
+
+_BEYOND = {
+    AnnotationProfile.CONTOUR: (
+        _Beyond(
+            "loadBalancing",
+            lambda ingress: ingress.load_balancing is LoadBalancing.LEAST_CONNECTIONS,
+            "it balances every Ingress RoundRobin, and has other ways for its own HTTPProxy only",
+        ),
+        _Beyond(
+            "keepalive",
+            lambda ingress: ingress.keepalive is not None,
+            "it keeps connections by itself",
+        ),
+        _Beyond(
+            "rateLimit",
+            lambda ingress: ingress.rate_limit,
+            "it limits rates for its own HTTPProxy only",
+        ),
+    ),
+    AnnotationProfile.HAPROXY: (
+        _Beyond(
+            "keepalive",
+            lambda ingress: ingress.keepalive is not None,
+            "it keeps them by itself, as http-connection-mode in its ConfigMap says",
+        ),
+        _Beyond(
+            "rateLimit.burst",
+            lambda ingress: ingress.rate_limit and ingress.rate_limit.burst is not None,
+            "it counts the requests of each second",
+        ),
+        _Beyond(
+            "rateLimit.divideByIngressPods",
+            lambda ingress: ingress.rate_limit and ingress.rate_limit.divide_by_ingress_pods,
+            "its pods tell each other what they have counted",
+        ),
+    ),
+}
 
 
 class ParentRef(Model):

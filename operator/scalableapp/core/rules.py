@@ -68,7 +68,8 @@ class Ruling(NamedTuple):
     `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
     metrics asked for something else. `active`: False when the metrics do not drive the number. `asked`: what the
     metrics asked for, to be remembered; the last word counts. `asked_too`: what a rule after the stabilisation
-    windows asked for beyond that. `before`: the steps that led to this one. `surplus`: pods too many, to be remembered.
+    windows asked for beyond that. `forgets`: what the metrics asked for is not remembered. `before`: the steps that
+    led to this one. `surplus`: pods too many, to be remembered.
     """
 
     rule: str
@@ -80,6 +81,7 @@ class Ruling(NamedTuple):
     active: bool = True
     asked: int | None = None
     asked_too: int | None = None
+    forgets: bool = False
     before: tuple[Step, ...] = ()
     surplus: Surplus | None = None
 

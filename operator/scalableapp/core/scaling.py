@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from scalableapp.core.fields import Model, Quantity
+from scalableapp.core.fields import MOST_REPLICAS, Model, Quantity
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.occasions import Burst, Fallback, Prediction, Schedule
@@ -139,12 +139,12 @@ class Horizontal(Model):
     min_replicas: int = Field(
         1,
         ge=0,
-        le=1000,
+        le=MOST_REPLICAS,
         description="Fewest replicas. 0 needs a metric with activationTarget: while it is at or below that, the app "
         "sleeps. Nothing serves then: HTTP requests fail (the load balancer answers 503) and wake nobody, so 0 is for "
         "workers that draw from a queue, not for what people wait for.",
     )
-    max_replicas: int = Field(10, ge=1, le=1000, description="Most replicas.")
+    max_replicas: int = Field(10, ge=1, le=MOST_REPLICAS, description="Most replicas.")
     objective: LatencyObjective | None = Field(
         None,
         description="What you want of the app, instead of a load per pod to tune: a latency and how many minutes may "

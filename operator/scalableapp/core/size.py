@@ -1,7 +1,7 @@
 """The size of a pod: requests and limits of its app container. CPU in cores (float), memory in bytes (int)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -66,6 +66,13 @@ class Size:
         return all(amount.request is not None and amount.request == amount.limit for amount in (self.cpu, self.memory))
 
 
+class SizeRival(NamedTuple):
+    """Somebody else who sets these resources of the app's container, in words."""
+
+    resources: frozenset[Resource]
+    message: str
+
+
 class SizeStep(NamedTuple):
     """One rule's say on the size: its name, and what it did in words."""
 
@@ -120,6 +127,16 @@ def read_size(resources: Mapping[str, Any] | None) -> Size:
     stated = resources or {}
     requests, limits = stated.get("requests") or {}, stated.get("limits") or {}
     return Size(*(_read(resource, requests, limits) for resource in Resource))
+
+
+def summed(sizes: Iterable[Size]) -> Size:
+    """Of several containers; a resource that none states is none."""
+    total = Size()
+    for size in sizes:
+        for resource in Resource:
+            both = zip(total.of(resource), size.of(resource), strict=True)
+            total = total.having(resource, Amount(*(a if b is None else (a or 0.0) + b for a, b in both)))
+    return total
 
 
 def _read(resource: Resource, requests: Mapping[str, Any], limits: Mapping[str, Any]) -> Amount:

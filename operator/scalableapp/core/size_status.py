@@ -64,15 +64,16 @@ def _change(change: Change) -> Fields:
 
 
 def _read_change(fields: Mapping[str, Any]) -> Change:
+    opened_at, done_at = datetime.fromisoformat(fields["openedAt"]), _time(fields.get("doneAt"))
     return Change(
         size_from(fields["to"]),
         size_from(fields["good"]),
         Way(fields["way"]),
         Phase(fields["phase"]),
-        datetime.fromisoformat(fields["openedAt"]),
+        opened_at,
         datetime.fromisoformat(fields["since"]),
         str(fields["why"]),
-        _time(fields.get("doneAt")),
+        done_at if done_at and done_at >= opened_at else None,  # else it is of a change before, left by an old version
     )
 
 

@@ -11,13 +11,16 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from scalableapp.core.fields import Model, Path, ResourceMap
+from scalableapp.core.fields import MOST_REPLICAS, Model, Path, ResourceMap
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.routing_fields import Ingress, Route
 from scalableapp.core.scaling import Mode, Scaling
 from scalableapp.errors import FieldProblem, SpecError
+
+# User and group IDs, as the API server takes them.
+MOST_ID = 2**31 - 1
 
 
 class EnvVar(Model):
@@ -73,6 +76,27 @@ class Health(Model):
     readiness_path: Path = Field("/readyz", description="HTTP path that answers 200 while the pod can serve requests.")
 
 
+class SecurityContext(Model):
+    """As whom the app runs. Pods always meet the restricted Pod Security Standard: the user is never root."""
+
+    run_as_user: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_ID,
+        description="Number of the user, for an image whose user has a name, or none: by a name the kubelet cannot see "
+        "that it is not root, and does not start it (CreateContainerConfigError). Without it, the image's own.",
+    )
+    run_as_group: int | None = Field(
+        None, ge=0, le=MOST_ID, description="Number of its group. Without it, the image's own."
+    )
+    fs_group: int | None = Field(
+        None, ge=0, le=MOST_ID, description="Group that volumes belong to, so that the user may write to them."
+    )
+    read_only_root_filesystem: bool = Field(
+        True, description="Whether the app may write to /tmp only. Set it to false for an image that writes elsewhere."
+    )
+
+
 class CacheBackend(StrEnum):
     """Where the app keeps cached answers."""
 
@@ -117,10 +141,13 @@ class ScalableAppSpec(Model):
     command: tuple[str, ...] = Field((), max_length=64, description="Replaces the image's entry point.")
     args: tuple[str, ...] = Field((), max_length=256, description="Replaces the image's arguments.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of each pod.")
+    security_context: SecurityContext = Field(
+        default_factory=SecurityContext, description="User and group of the app, and what it may write to."
+    )
     replicas: int | None = Field(
         None,
         ge=0,
-        le=1000,
+        le=MOST_REPLICAS,
         description="Pins the replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
     )
     health: Health = Field(default_factory=Health, description="Liveness and readiness.")

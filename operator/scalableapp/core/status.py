@@ -59,9 +59,22 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
 
 
 def patch_of(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Status:
-    """The merge patch that leads from the previous status to the new one; None stands for a removed field."""
-    changed = {field: value for field, value in status.items() if previous.get(field) != value}
+    """The merge patch that leads from the previous status to the new one; None stands for a removed field.
+
+    A merge patch goes into objects, too: what is no longer in them has to be removed there.
+    """
+    changed = {
+        field: _replaced(previous.get(field), value) for field, value in status.items() if previous.get(field) != value
+    }
     return changed | {field: None for field in previous if field not in status}
+
+
+def _replaced(previous: Any, value: Any) -> Any:
+    """`value`, with None for what `previous` has beyond it."""
+    if not isinstance(previous, Mapping) or not isinstance(value, Mapping):
+        return value
+    gone = {field: None for field in previous if field not in value}
+    return {field: _replaced(previous.get(field), inner) for field, inner in value.items()} | gone
 
 
 def change_of(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Change:

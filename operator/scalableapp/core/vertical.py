@@ -193,48 +193,76 @@ def _recent(resource: Resource, learned: Learned) -> float:
 def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
     """The need rounded and within all bounds, the words for the bound that moved it, and whether it was cut."""
     value, bounded, cut = rounded_up(resource, need), "", False
-    for bound, what in _most(resource, case):
-        if value > bound:
+    # The user's bounds first: what the cluster refuses cannot be had, whatever they say.
+    for bound, what, is_most in (*_stated(resource, case), *_of_cluster(resource, case)):
+        if is_most and value > bound:
             value, cut = rounded_down(resource, bound), True
             bounded = f"limited to {format_amount(resource, bound)} by {what}"
-    for bound, what in _least(resource, case):
-        if value < bound:
+        elif not is_most and value < bound:
             value, bounded = bound, f"raised to {format_amount(resource, bound)} by {what}"
     return value, bounded, cut
 
 
-def _most(resource: Resource, case: _Case) -> Iterator[tuple[float, str]]:
-    stated = case.vertical.most.get(resource)
-    if stated is not None:
-        yield stated, f"maxAllowed.{resource}"
-    room, limit = case.footprint.rooms.get(resource, Room()), case.footprint.size.of(resource).limit
-    if room.most is not None:
-        yield room.most, room.whose
-    if limit is not None and case.vertical.limits is LimitsPolicy.REQUESTS_ONLY:
-        yield limit, f"its limit, which limits: RequestsOnly leaves as it is; raise spec.resources.limits.{resource}"
+_Bound = tuple[float, str, bool]  # and whether it is the most
 
 
-def _least(resource: Resource, case: _Case) -> Iterator[tuple[float, str]]:
-    yield case.vertical.least[resource], f"minAllowed.{resource}"
+def _stated(resource: Resource, case: _Case) -> Iterator[_Bound]:
+    most = case.vertical.most.get(resource)
+    if most is not None:
+        yield most, f"maxAllowed.{resource}", True
+    yield case.vertical.least[resource], f"minAllowed.{resource}", False
+
+
+def _of_cluster(resource: Resource, case: _Case) -> Iterator[_Bound]:
     room = case.footprint.rooms.get(resource, Room())
+    if room.most is not None:
+        yield room.most, room.whose, True
+    limit, what = _fixed_limit(resource, room, case)
+    if limit is not None:
+        yield limit, what, True
     if room.least is not None:
-        yield room.least, room.whose
+        yield room.least, room.whose, False
+    if limit is not None and room.ratio:
+        yield rounded_up(resource, limit / room.ratio), f"maxLimitRequestRatio {room.ratio:g} and {what}", False
+
+
+def _allowed(resource: Resource, value: float, case: _Case) -> float:
+    """The value within what the cluster allows: a smaller step would be refused."""
+    for bound, _, is_most in _of_cluster(resource, case):
+        value = min(value, bound) if is_most else max(value, bound)
+    return value
+
+
+def _fixed_limit(resource: Resource, room: Room, case: _Case) -> tuple[float | None, str]:
+    """The limit that pods will have whatever is requested; None where it follows the request, or there is none."""
+    policy, limit = case.vertical.limits, case.footprint.size.of(resource).limit
+    if policy is LimitsPolicy.NONE or limit is None:
+        return room.default_limit, f"the namespace's default limit of {resource}"
+    if policy is LimitsPolicy.REQUESTS_ONLY:
+        why = f"its limit, which limits: RequestsOnly leaves as it is; raise spec.resources.limits.{resource}"
+        return _at_most(limit, room.most_limit), why
+    return None, ""
+
+
+def _at_most(value: float, most: float | None) -> float:
+    return value if most is None else min(value, most)
 
 
 def _limits(resource: Resource, request: float, current: Amount, case: _Case) -> Amount:
     """The limit that goes with a request, by the policy."""
     policy, limit = case.vertical.limits, current.limit
-    if policy is LimitsPolicy.NONE or limit is None:
+    room = case.footprint.rooms.get(resource, Room())
+    if limit is None or (policy is LimitsPolicy.NONE and (room.default_limit is not None or not room.needs_limit)):
         return Amount(request, None)
     if policy is LimitsPolicy.REQUESTS_ONLY:
+        limit = _at_most(limit, room.most_limit)
         return Amount(min(request, limit), limit)
-    ratio = limit / current.request if current.request else 1.0
-    room = case.footprint.rooms.get(resource, Room())
-    if room.ratio:
-        ratio = min(ratio, room.ratio)
-    scaled = rounded_up(resource, request * ratio)
+    scaled = rounded_up(resource, request * (limit / current.request if current.request else 1.0))
+    if room.ratio and scaled > round(request * room.ratio, 9):
+        scaled = max(request, rounded_down(resource, request * room.ratio))
     if room.most_limit is not None and scaled > room.most_limit:
-        scaled = rounded_down(resource, room.most_limit)
+        rounded = rounded_down(resource, room.most_limit)
+        scaled = rounded if rounded >= request else room.most_limit
     return Amount(min(request, scaled), scaled)
 
 
@@ -261,7 +289,7 @@ def _raised(resource: Resource, need: Need, wished: Amount, current: Amount, cas
         return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
     if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
         return current, KEPT, f"{wish}: {why}"
-    stepped = min(new, rounded_up(resource, old * LARGEST_RAISE))
+    stepped = min(new, _allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case))
     amount = wished if stepped == new else _limits(resource, stepped, current, case)
     reason = URGENT[resource] if need.urgent else "RequestsRaised"
     pace = "" if stepped == new else f", {LARGEST_RAISE:g} times as much at most in one step: {told(resource, amount)}"
@@ -276,7 +304,7 @@ def _cut(resource: Resource, wished: Amount, current: Amount, case: _Case) -> tu
         return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
     if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
         return current, KEPT, f"{wish}: {why}"
-    stepped = max(new, rounded_up(resource, old / LARGEST_CUT))
+    stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
     amount = wished if stepped == new else _limits(resource, stepped, current, case)
     pace = "" if stepped == new else f", half as much at least in one step: {told(resource, amount)}"
     return amount, "RequestsCut", f"{wish}{pace}"

@@ -18,7 +18,7 @@ examples:
   scalableapp completion zsh > "${fpath[1]}/_scalableapp"
   scalableapp completion fish > ~/.config/fish/completions/scalableapp.fish
 
-As a plugin of kubectl it needs none of these: kubectl 1.26 and newer ask kubectl_complete-scalableapp on PATH.
+As a plugin of kubectl it needs none of these: kubectl asks kubectl_complete-scalableapp on PATH.
 """
 _NO_FILES, _FILES = ":4", ":0"
 # Somebody waits with a finger on the Tab key.

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, url_for
 from prometheus_client import CollectorRegistry
@@ -28,6 +30,9 @@ _EXTENSION = "sample_app.catalogue"
 _SLUG = re.compile(r"[a-z]{1,40}")
 _WORD = re.compile(r"[a-z0-9]{1,40}")
 
+_ARGUMENTS = ("category", "q", "after", "limit")
+_LONGEST_KEY = 200
+
 catalogue = Blueprint("catalogue", __name__, url_prefix="/products")
 
 
@@ -43,9 +48,14 @@ def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> Non
 
 
 def _key(*_: Any, **__: Any) -> str:
-    """The path, what of the query string counts, and the form of the answer: junk in the query makes no new entry."""
-    wanted = [f"{name}={request.args[name]}" for name in ("category", "q", "after", "limit") if name in request.args]
-    return f"{request.path}?{'&'.join(wanted)[:200]}#{'html' if _wants_html() else 'json'}"
+    """The path, what of the query string counts, and the form of the answer: junk in the query makes no new entry.
+
+    Two queries never share a key: what stands in a value is quoted, and what is long is hashed, not cut.
+    """
+    wanted = urlencode([(name, request.args[name]) for name in _ARGUMENTS if name in request.args])
+    if len(wanted) > _LONGEST_KEY:
+        wanted = sha256(wanted.encode()).hexdigest()
+    return f"{request.path}?{wanted}#{'html' if _wants_html() else 'json'}"
 
 
 def _page(view: Callable[..., Response]) -> Callable[..., Response]:

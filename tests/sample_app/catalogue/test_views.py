@@ -138,3 +138,20 @@ def test_without_its_database_a_page_is_a_503_that_is_not_kept(app: Flask, monke
 
 def test_without_demo_answers_do_not_tell_what_they_cost() -> None:
     assert "Server-Timing" not in create_app(Settings()).test_client().get("/").headers
+
+
+def test_two_queries_never_share_an_answer(client: FlaskClient) -> None:
+    first = client.get("/products/search?q=oak%26limit%3D3")
+    other = client.get("/products/search?q=oak&limit=3")
+    assert (first.headers["X-Cache"], other.headers["X-Cache"]) == ("MISS", "MISS")
+    assert len(other.get_json()["products"]) == 3
+    assert len(first.get_json()["products"]) != 3
+
+
+def test_what_is_long_is_told_apart_to_its_end(client: FlaskClient) -> None:
+    long = "oak " + "+" * 400
+    first, other, again = (
+        client.get("/products/search", query_string={"q": long, "limit": limit}) for limit in (3, 4, 3)
+    )
+    assert [len(answer.get_json()["products"]) for answer in (first, other, again)] == [3, 4, 3]
+    assert [answer.headers["X-Cache"] for answer in (first, other, again)] == ["MISS", "MISS", "HIT"]

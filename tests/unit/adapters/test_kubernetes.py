@@ -1,4 +1,5 @@
 import logging
+from typing import Any
 
 import pytest
 
@@ -186,33 +187,93 @@ async def test_only_targets_of_ours_conflict(
     assert bool(await cluster.list_autoscalers()) is conflicts
 
 
+@pytest.mark.parametrize(
+    ("target", "scales"),
+    [
+        ({"apiVersion": "apps/v1", "kind": "Deployment"}, True),
+        ({"kind": "Deployment"}, True),
+        ({"apiVersion": "apps.example.com/v1", "kind": "Deployment"}, False),
+        ({"apiVersion": "v1", "kind": "Deployment"}, False),
+        ({"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp"}, True),
+        ({"apiVersion": "example.com/v1", "kind": "ScalableApp"}, False),
+        ({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}, False),
+    ],
+)
+async def test_a_target_of_another_group_is_another_workload(
+    server: ApiServer, cluster: KubeClient, target: dict[str, str], scales: bool
+) -> None:
+    hpa = {"metadata": {"namespace": "shop", "name": "other"}, "spec": {"scaleTargetRef": {"name": "web", **target}}}
+    server.respond = lambda asked: {"metadata": {}, "items": [hpa]} if "autoscaling/v1/" in asked.path else Refusal(404)
+    assert bool(await cluster.list_autoscalers()) is scales
+
+
+BOTH = {Resource.CPU, Resource.MEMORY}
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources"),
+    [
+        pytest.param({}, BOTH, id="by default"),
+        pytest.param({"updatePolicy": {"updateMode": "Recreate"}}, BOTH, id="Recreate"),
+        pytest.param({"updatePolicy": {"updateMode": "Initial"}}, BOTH, id="Initial"),
+        pytest.param({"updatePolicy": {"updateMode": "Off"}}, set(), id="Off"),
+        pytest.param(
+            {"resourcePolicy": {"containerPolicies": [{"containerName": "*", "controlledResources": ["memory"]}]}},
+            {Resource.MEMORY},
+            id="memory only",
+        ),
+        pytest.param(
+            {
+                "resourcePolicy": {
+                    "containerPolicies": [{"containerName": "*", "mode": "Off"}, {"containerName": "proxy"}]
+                }
+            },
+            set(),
+            id="a sidecar only",
+        ),
+        pytest.param(
+            {
+                "resourcePolicy": {
+                    "containerPolicies": [
+                        {"containerName": "app", "controlledResources": ["cpu"]},
+                        {"containerName": "*", "mode": "Off"},
+                    ]
+                }
+            },
+            {Resource.CPU},
+            id="CPU of the app",
+        ),
+    ],
+)
+async def test_a_vertical_autoscaler_sizes_pods_and_is_no_rival_for_replicas(
+    server: ApiServer, cluster: KubeClient, changes: dict[str, Any], resources: set[Resource]
+) -> None:
+    vpa = {
+        "metadata": {"namespace": "shop", "name": "sizes"},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, **changes},
+    }
+    server.respond = lambda asked: (
+        {"metadata": {}, "items": [vpa]} if "verticalpodautoscalers" in asked.path else Refusal(404)
+    )
+    assert await cluster.list_autoscalers() == {}
+    found = await cluster.list_resizers()
+    assert {resource for rival in found.values() for resource in rival.resources} == resources
+    assert all("VerticalPodAutoscaler shop/sizes sets" in rival.message for rival in found.values())
+
+
 async def test_in_one_namespace_only_its_autoscalers_are_asked_for(server: ApiServer, cluster: KubeClient) -> None:
     server.replies(Refusal(404))
     assert await cluster.list_autoscalers("shop") == {}
     assert server.asked[0].path == "/apis/autoscaling/v1/namespaces/shop/horizontalpodautoscalers"
 
 
-@pytest.mark.parametrize(
-    ("minor", "policy", "features"),
-    [
-        ("20", ["policy/v1beta1"], ClusterFeatures("policy/v1beta1", sleep_action=False)),
-        ("29+", ["policy/v1"], ClusterFeatures("policy/v1", sleep_action=False)),
-        ("30", ["policy/v1beta1", "policy/v1"], ClusterFeatures("policy/v1", sleep_action=True)),
-        ("37+k3s1", [], ClusterFeatures(None, sleep_action=True)),
-    ],
-)
-async def test_features_are_discovered(
-    server: ApiServer, cluster: KubeClient, minor: str, policy: list[str], features: ClusterFeatures
+@pytest.mark.parametrize(("served", "resize"), [("pods/status", False), ("pods/resize", True)])
+async def test_whether_pods_can_be_resized_is_discovered(
+    server: ApiServer, cluster: KubeClient, served: str, resize: bool
 ) -> None:
-    def respond(asked: Asked) -> object:
-        if asked.path == "/version":
-            return {"major": "1", "minor": minor}
-        if asked.path == "/api/v1":
-            return {"resources": [{"name": "pods"}, {"name": "pods/status"}]}
-        return {"versions": [{"groupVersion": version} for version in policy]} if policy else Refusal(404)
-
-    server.respond = respond
-    assert await cluster.features() == features
+    server.replies({"resources": [{"name": "pods"}, {"name": served}]})
+    assert await cluster.features() == ClusterFeatures(resize=resize)
+    assert server.asked[0].path == "/api/v1"
 
 
 LIMIT_RANGE = {
@@ -235,3 +296,23 @@ async def test_what_bounds_sizes_is_read_as_far_as_the_operator_may(
     room = (await cluster.list_rooms({"shop"}))["shop"]
     assert room.rooms[Resource.MEMORY].most == memory
     assert room.rooms[Resource.CPU].whose == "LimitRange small"
+
+
+async def test_one_bad_object_or_namespace_hides_no_other(server: ApiServer, cluster: KubeClient) -> None:
+    odd = {
+        "metadata": {"name": "odd"},
+        "spec": {"limits": [{"type": "Container", "min": {"cpu": "?"}, "maxLimitRequestRatio": {"cpu": "1500m"}}]},
+    }
+
+    def respond(asked: Asked) -> object:
+        if "/down/" in asked.path:
+            return Refusal(503, "out of order")
+        ranges = [odd, LIMIT_RANGE] if asked.path.endswith("limitranges") else []
+        return {"metadata": {}, "items": ranges}
+
+    server.respond = respond
+    rooms = await cluster.list_rooms({"down", "shop"})
+    assert set(rooms) == {"shop"}
+    assert rooms["shop"].rooms[Resource.CPU].ratio == 1.5
+    assert rooms["shop"].rooms[Resource.CPU].most == 1.0
+    assert "LimitRange odd: min cpu" in rooms["shop"].unread[0]

@@ -185,3 +185,28 @@ def test_a_pod_that_no_kubelet_has_seen_is_neither_ready_nor_started() -> None:
     state = pod_state({"metadata": pod("a")["metadata"]})
     assert (state.phase, state.ready, state.deleting, state.readiness_changed_at) == ("Unknown", False, False, None)
     assert state.started_at == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def test_a_pod_says_since_when_it_leaves() -> None:
+    metadata = {
+        "name": "web-1",
+        "creationTimestamp": "2026-11-23T12:00:00Z",
+        "deletionTimestamp": "2026-11-23T12:05:40Z",
+        "deletionGracePeriodSeconds": 40,
+    }
+    assert pod_state({"metadata": metadata}).left_at == datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
+
+
+def test_what_runs_beside_the_app_in_its_pod_is_summed() -> None:
+    def container(name: str, cpu: str, **changes: str) -> dict[str, Any]:
+        return {"name": name, "resources": {"requests": {"cpu": cpu}}, **changes}
+
+    spec = {
+        "priorityClassName": "high",
+        "containers": [container("app", "1"), container("proxy", "100m")],
+        "initContainers": [container("set-up", "2"), container("logs", "50m", restartPolicy="Always")],
+    }
+    state = pod_state({"metadata": {"name": "web-1", "creationTimestamp": "2026-11-23T12:00:00Z"}, "spec": spec})
+    assert state.beside
+    assert state.beside.cpu.request == pytest.approx(0.15)
+    assert state.priority_class == "high"

@@ -1,18 +1,13 @@
 """The past from a real Prometheus, whose history has been written by promtool as if it had scraped for days."""
 
 import math
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import requests
 
 from scalableapp.adapters.prometheus_past import STEPS_A_QUERY, PrometheusPast
 from scalableapp.core.metrics import MetricType
@@ -20,13 +15,9 @@ from scalableapp.core.model import AppKey, DataProblem, Startups
 from scalableapp.core.past import Moment
 from scalableapp.core.prediction import replayed
 from scalableapp.core.size import Resource
+from tests.prometheus_servers import Program, write_past
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        shutil.which("promtool") is None, reason="needs prometheus and promtool on PATH (Debian package prometheus)"
-    ),
-]
+pytestmark = pytest.mark.process
 
 DAY, SCRAPE = 86_400, 15
 WEB, SHOP = AppKey("shop", "shop-web"), AppKey("shop", "shop")
@@ -88,37 +79,11 @@ def end() -> int:
 
 
 @pytest.fixture(scope="module")
-def url(end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(prometheus: Program, end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("past")
-    (folder / "samples").write_text("\n".join(_samples(end)) + "\n")
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    write = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples", f"{folder}/data"]
-    subprocess.run(write, check=True, capture_output=True, timeout=300)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
-        try:
-            _wait_until_ready(f"http://127.0.0.1:{port}", process, folder / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(240):
-        if process.poll() is not None:
-            break
-        try:
-            if requests.get(f"{url}/-/ready", timeout=2).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.25)
-    pytest.fail(f"Prometheus did not start: {log.read_text()[-2000:]}")
+    write_past(_samples(end), folder)
+    with prometheus.running(folder) as url:
+        yield url
 
 
 @pytest_asyncio.fixture

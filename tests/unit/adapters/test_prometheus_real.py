@@ -1,14 +1,10 @@
 """The adapter against a real Prometheus that scrapes a page of ours."""
 
 import math
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,13 +15,9 @@ from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.promql import bind
 from scalableapp.ports import QueryAnswer, Wanted
+from tests.prometheus_servers import Program
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None, reason="needs prometheus on PATH (Debian package prometheus)"
-    ),
-]
+pytestmark = pytest.mark.process
 
 CONFIG = """
 scrape_configs:
@@ -61,6 +53,7 @@ def target() -> Iterator[int]:
         def do_GET(self) -> None:
             age = time.monotonic() - started
             self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
             self.wfile.write(PAGE.format(requests=10 * age, seconds=0.5 * age).encode())
 
@@ -77,37 +70,17 @@ def target() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def url(target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(prometheus: Program, target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that has scraped the page often enough for rates."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(CONFIG.format(port=target))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
-        try:
-            _wait_for_samples(url, process, folder / "log")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
+    with prometheus.running(folder, _has_samples) as url:
+        yield url
 
 
-def _wait_for_samples(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(120):
-        if process.poll() is not None:
-            break
-        try:
-            answer = requests.get(f"{url}/api/v1/query", {"query": "min(count_over_time(queue[1m])) >= 4"}, timeout=2)
-            if answer.json().get("data", {}).get("result"):
-                return
-        except (requests.RequestException, ValueError):
-            pass
-        time.sleep(0.25)
-    pytest.fail(f"Prometheus did not get samples: {log.read_text()[-2000:]}")
+def _has_samples(url: str) -> bool:
+    answer = requests.get(f"{url}/api/v1/query", {"query": "min(count_over_time(queue[1m])) >= 4"}, timeout=2)
+    return bool(answer.json().get("data", {}).get("result"))
 
 
 @pytest_asyncio.fixture
@@ -187,8 +160,8 @@ async def test_users_queries_bring_numbers(metrics: PrometheusMetrics, query: st
         pytest.param(
             'mad_over_time(queue{namespace="$namespace"}[1m])',
             DataProblem.QUERY_FAILED,
-            "unknown function",
-            id="too new",
+            'function "mad_over_time" is not enabled',
+            id="experimental",
         ),
     ],
 )

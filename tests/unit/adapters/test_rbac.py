@@ -21,14 +21,14 @@ from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
 from scalableapp.registry import Registry
-from scalableapp.upkeep import child_kinds
+from scalableapp.upkeep import CHILD_KINDS
 from scalableapp.workqueue import Turns, WorkQueue
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 BASE = Path(__file__).resolve().parents[3] / "manifests" / "base"
 KEY = AppKey("shop", "web")
 SYSTEM = "scalableapp-system"
-FEATURES = ClusterFeatures(pdb_version="policy/v1", resize=True, gateway_api=True)
+FEATURES = ClusterFeatures(resize=True, gateway_api=True)
 SPECS = [
     parse_spec({"image": "web:1", "cache": {"backend": "Redis"}}),
     parse_spec({"image": "web:1", "route": {"parentRefs": [{"name": "public"}]}}),
@@ -112,8 +112,9 @@ async def use_app(cluster: KubeClient) -> None:
 async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
     await cluster.list_autoscalers()
+    await cluster.list_resizers()
     await cluster.list_rooms({"shop"})
-    kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **child_kinds(FEATURES)}
+    kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **CHILD_KINDS}
     for kind, api_version in kinds.items():
         _ = [metadata async for metadata in cluster.list_metadata(api_version, kind)]
 
@@ -135,7 +136,7 @@ async def use_routes(api: KubeApi) -> None:
 
 
 def watched_by_kopf() -> Iterator[Right]:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", child_kinds(FEATURES))
+    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
     for selector in handlers._watching.get_all_selectors():
         for verb in ("list", "watch"):
             yield Right(str(selector.group), str(selector.plural or selector.any_name), verb)

@@ -12,7 +12,7 @@ from scalableapp.adapters.podwatch import pod_state
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resize, Size, read_size
 from scalableapp.errors import NotFound, Rejected
-from tests.unit.adapters.canned import ApiServer, Asked, Refusal
+from tests.unit.adapters.canned import ApiServer, Refusal
 
 KEY = AppKey("default", "shop")
 POD = "shop-6848484964-p8sq7"
@@ -98,12 +98,7 @@ async def test_discovery_tells_whether_pods_can_be_resized(
     if not served:
         resources = [entry for entry in resources if entry["name"] != "pods/resize"]
 
-    def respond(asked: Asked) -> object:
-        if asked.path == "/version":
-            return {"major": "1", "minor": "36"}
-        return {"resources": resources} if asked.path == "/api/v1" else Refusal(404)
-
-    server.respond = respond
+    server.replies({"resources": resources})
     assert (await cluster.features()).resize is served
 
 

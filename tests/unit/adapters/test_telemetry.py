@@ -1,4 +1,5 @@
 import asyncio
+import http.client
 import socket
 import threading
 from collections.abc import Iterator
@@ -181,3 +182,28 @@ def test_the_readiness_probes_page_is_one_metric(telemetry: Telemetry) -> None:
     port = telemetry.serve(0)
     text = requests.get(f"http://127.0.0.1:{port}/metrics?name[]=scalableapp_build_info", timeout=5).text
     assert [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")] == ["scalableapp_build_info"]
+
+
+def test_the_operator_is_not_ready_before_all_is_listed() -> None:
+    telemetry = Telemetry()
+    port = telemetry.serve(0)
+    try:
+        assert _ready(port) == (200, b"ready")  # it waits for the Lease, or has not begun
+        telemetry.lists()
+        status, why = _ready(port)
+        assert status == 503
+        assert b"have not told of all that exists" in why
+        telemetry.listed()
+        assert _ready(port)[0] == 200
+    finally:
+        telemetry.close()
+
+
+def _ready(port: int) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

@@ -1,31 +1,20 @@
 """An app's past from a real Prometheus, whose blocks are written beforehand."""
 
 import math
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-import requests
 
 from scalableapp.backtest import history
 from scalableapp.backtest.errors import OptionError, TraceError
+from tests.prometheus_servers import Program, write_past
 
 _END = int(time.time()) // 3600 * 3600 - 3600
 _HOURS = 6
 _HOLE = (_END - 3 * 3600, _END - 3 * 3600 + 1200)
 _PODS = 4
 _SECONDS = 30
-
-needs_prometheus = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None or shutil.which("promtool") is None,
-        reason="needs prometheus and promtool on PATH (Debian package prometheus)",
-    ),
-]
 
 
 def rate(at: float) -> float:
@@ -56,40 +45,15 @@ def lines() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(prometheus: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "past.txt").write_text("\n".join(lines()) + "\n")
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    write = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "past.txt", "data"]
-    subprocess.run(write, cwd=folder, check=True, capture_output=True, timeout=60)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], cwd=folder, stdout=log, stderr=log)
-    try:
-        _until_ready(f"http://{address}")
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _until_ready(url: str) -> None:
-    for _ in range(100):
-        try:
-            if requests.get(f"{url}/-/ready", timeout=2).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"Prometheus at {url} did not become ready in 20 s")
+    write_past(lines(), folder)
+    with prometheus.running(folder) as url:
+        yield url
 
 
 class TestFromARealPrometheus:
-    pytestmark = needs_prometheus
+    pytestmark = pytest.mark.process
 
     def test_the_load_is_the_sum_over_the_pods(self, url: str) -> None:
         trace, _ = history.load(history.Source(url, "shop/web"), 2 * 3600, now=_END)

@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_with
 
 
-@pytest.mark.parametrize("verb", ["up", "load", "images", "status", "down"])
+@pytest.mark.parametrize("verb", ["up", "load", "images", "compile", "status", "down"])
 def test_the_help_names_every_verb(verb: str) -> None:
     assert f"    {verb} " in cli.parser().format_help()
 
@@ -36,6 +36,8 @@ def test_the_help_names_every_verb(verb: str) -> None:
         (["load"], "load"),
         (["images"], "build_images"),
         (["load", "--existing"], "load_existing"),
+        (["compile"], "compile ()"),
+        (["compile", "node", "contour"], "compile ('node', 'contour')"),
         (["down"], "down everything=False"),
         (["down", "--all"], "down everything=True"),
     ],
@@ -48,6 +50,7 @@ def test_each_verb_runs_its_command(
     for name in ("up", "up_existing", "load", "load_existing", "build_images"):
         monkeypatch.setattr(commands, name, lambda name=name: calls.append(name))
     monkeypatch.setattr(commands, "down", lambda *, everything: calls.append(f"down everything={everything}"))
+    monkeypatch.setattr(commands, "compile_programs", lambda groups: calls.append(f"compile {groups}"))
     assert run(*arguments) == 0
     assert calls == [called]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster import contents, images, labels
+from cluster import contents, images, labels, programs
 from cluster.console import ClusterError
-from cluster.settings import REPOSITORY
+from cluster.settings import CONTROL_PLANE, REPOSITORY
 
-PYTHON_IMAGES = [image for image in images.ALL if "AS root" in (REPOSITORY / image.dockerfile).read_text()]
+PYTHON_IMAGES = [image for image in images.IMAGES if "AS root" in (REPOSITORY / image.dockerfile).read_text()]
 HELD = {"app:1": "sha256:a", "operator:1": "sha256:b"}
 
 
@@ -18,7 +18,8 @@ def node(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loaded: list[str] = []
     monkeypatch.setattr(images, "_loaded", lambda: HELD)
     monkeypatch.setattr(images, "_remember", lambda _: None)
-    monkeypatch.setattr(images, "load_into", lambda _, references: loaded.extend(references))
+    monkeypatch.setattr(images, "load_into", lambda _, references, _nodes: loaded.extend(references))
+    monkeypatch.setattr(images, "_workers", list)
     return loaded
 
 
@@ -33,6 +34,28 @@ def node(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_only_what_the_node_lacks_is_loaded(node: list[str], wanted: dict[str, str], expected: list[str]) -> None:
     assert images.load(wanted) == expected
     assert node == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "control_plane", "chosen"),
+    [
+        pytest.param([CONTROL_PLANE, "worker", "worker2"], False, "--nodes worker,worker2", id="workers"),
+        pytest.param([CONTROL_PLANE, "worker", "worker2"], True, "", id="all, as asked"),
+        pytest.param([CONTROL_PLANE], False, "", id="all, as there is one"),
+    ],
+)
+def test_images_of_apps_go_to_the_nodes_that_run_apps(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[str], control_plane: bool, chosen: str
+) -> None:
+    commands: list[str] = []
+    monkeypatch.setattr(programs, "kind", lambda: "kind")
+    monkeypatch.setattr(images, "_loaded", dict)
+    monkeypatch.setattr(images, "_remember", lambda _: None)
+    monkeypatch.setattr(images, "run", lambda *_: "\n".join(nodes))
+    monkeypatch.setattr(images, "run_with_progress", lambda _, *command, **__: commands.append(" ".join(command)))
+    images.load({"app:1": "sha256:1"}, control_plane=control_plane)
+    (command,) = commands
+    assert command.partition("scalableapp ")[2].split() == [*chosen.split(), "app:1"]
 
 
 def test_a_missing_dockerfile_is_named_before_anything_is_built(
@@ -57,7 +80,7 @@ def stage(image: images.Image, name: str) -> str:
 
 
 def test_all_python_images_share_what_they_stand_on() -> None:
-    assert len(PYTHON_IMAGES) == 4
+    assert len(PYTHON_IMAGES) == 2
     assert len({stage(image, "AS root\n") for image in PYTHON_IMAGES}) == 1
 
 
@@ -70,7 +93,7 @@ def test_an_image_runs_as_a_number_and_says_what_it_is(image: images.Image) -> N
     assert "\nRUN " not in final
 
 
-@pytest.mark.parametrize("image", images.ALL, ids=lambda image: image.reference)
+@pytest.mark.parametrize("image", [*images.IMAGES, *images.PARTS], ids=lambda image: image.reference)
 def test_what_an_image_is_made_of_is_in_the_repository(image: images.Image) -> None:
     assert all((REPOSITORY / path).exists() for path in image.paths())
 

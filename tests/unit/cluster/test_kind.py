@@ -1,4 +1,5 @@
 import socket
+from typing import Any
 
 import pytest
 import yaml
@@ -7,26 +8,37 @@ from cluster import kind, kube, node_image
 from cluster.console import ClusterError
 from cluster.settings import KIND_CONFIG, REPOSITORY
 
-INGRESS = REPOSITORY / "cluster/ingress/ingress-controller.yaml"
+CONTOUR = REPOSITORY / "manifests/components/contour"
 
 
-def test_the_variant_for_the_built_image_switches_the_missing_network_off() -> None:
-    variant = yaml.safe_load(kind.for_built_image("kind: Cluster\n"))
-    assert variant["networking"] == {"disableDefaultCNI": True}
+def patches(config: str, api_version: str) -> list[dict[str, Any]]:
+    """The patches of a kind configuration for one API version."""
+    found = [yaml.safe_load(text) for text in yaml.safe_load(config)["kubeadmConfigPatches"]]
+    return [patch for patch in found if patch["apiVersion"] == api_version]
 
 
-def test_the_variant_keeps_the_users_own_network_settings() -> None:
-    config = "kind: Cluster\nnetworking:\n  apiServerPort: 6443\nnodes: []\n"
-    variant = yaml.safe_load(kind.for_built_image(config))
-    assert variant["networking"] == {"disableDefaultCNI": True, "apiServerPort": 6443}
-    assert variant["nodes"] == []
+@pytest.mark.parametrize("config", ["kind: Cluster\n", KIND_CONFIG.read_text()], ids=["without patches", "ours"])
+def test_the_variant_for_the_built_image_runs_on_cgroup_v1_and_without_systemds_driver(config: str) -> None:
+    (kubelet,) = patches(kind.for_built_image(config), "kubelet.config.k8s.io/v1beta1")
+    assert (kubelet["cgroupDriver"], kubelet["failCgroupV1"]) == ("cgroupfs", False)
 
 
-def test_the_variant_misses_a_node_sooner_than_kubernetes_does_by_itself() -> None:
-    patches = yaml.safe_load(kind.for_built_image(KIND_CONFIG.read_text()))["kubeadmConfigPatches"]
-    patch = next(found for text in patches if (found := yaml.safe_load(text))["kind"] == "ClusterConfiguration")
-    assert patch["controllerManager"]["extraArgs"]["node-monitor-grace-period"] == "24s"
-    assert patch["apiServer"]["extraArgs"]["default-unreachable-toleration-seconds"] == "20"
+def test_the_variant_keeps_everything_of_the_configuration() -> None:
+    ours, variant = (
+        yaml.safe_load(text) for text in (KIND_CONFIG.read_text(), kind.for_built_image(KIND_CONFIG.read_text()))
+    )
+    assert variant["nodes"] == ours["nodes"]
+    assert set(ours["kubeadmConfigPatches"]) < set(variant["kubeadmConfigPatches"])
+
+
+def test_both_apis_of_kubeadm_are_told_the_same() -> None:
+    config = KIND_CONFIG.read_text()
+    (newer,) = patches(config, "kubeadm.k8s.io/v1beta4")
+    (older,) = patches(config, "kubeadm.k8s.io/v1beta3")
+    for part in ("controllerManager", "apiServer"):
+        listed = {each["name"]: each["value"] for each in newer[part]["extraArgs"]}
+        assert older[part]["extraArgs"].items() <= listed.items()
+    assert older["controllerManager"]["extraArgs"] == {"node-monitor-grace-period": "24s"}
 
 
 def test_the_repositorys_configuration_has_workers_and_one_image_for_all_nodes() -> None:
@@ -36,12 +48,23 @@ def test_the_repositorys_configuration_has_workers_and_one_image_for_all_nodes()
     assert {node["image"] for node in nodes} == {node_image.upstream()}
 
 
-def test_the_ingress_controller_runs_where_the_ports_are_published() -> None:
+@pytest.mark.parametrize("file", ["deployment.yaml", "daemon-set.yaml"])
+def test_contour_and_envoy_run_where_the_ports_are_published(file: str) -> None:
     published = [n for n in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] if "extraPortMappings" in n]
-    deployment = next(o for o in yaml.safe_load_all(INGRESS.read_text()) if o["kind"] == "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
+    workload = next(
+        o for o in yaml.safe_load_all((CONTOUR / file).read_text()) if o["kind"] in {"Deployment", "DaemonSet"}
+    )
+    pod = workload["spec"]["template"]["spec"]
     assert [node["labels"] for node in published] == [pod["nodeSelector"]]
     assert "node-role.kubernetes.io/control-plane" in {toleration["key"] for toleration in pod["tolerations"]}
+
+
+def test_the_published_ports_are_envoys() -> None:
+    (envoy,) = yaml.safe_load_all((CONTOUR / "daemon-set.yaml").read_text())
+    containers = envoy["spec"]["template"]["spec"]["containers"]
+    host_ports = {port["hostPort"] for each in containers for port in each.get("ports", []) if "hostPort" in port}
+    mappings = [m for n in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] for m in n.get("extraPortMappings", [])]
+    assert {mapping["containerPort"] for mapping in mappings} == host_ports
 
 
 @pytest.fixture

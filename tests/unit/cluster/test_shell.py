@@ -47,7 +47,7 @@ def test_the_lock_is_free_again_after_its_holder_is_done(tmp_path: Path, monkeyp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for _ in range(2):
         with lock.only_one():
-            assert (tmp_path / "scalableapp" / "lock").read_text() == str(os.getpid())
+            assert (tmp_path / "scalableapp" / "cluster.lock").read_text() == str(os.getpid())
 
 
 def test_a_second_run_waits_for_the_first_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from scalableapp.core.decide import decide
+from scalableapp.core.decide import decide, remember
 from scalableapp.core.explain import Reason
-from tests.unit.core.build import app, free, observe, past
+from tests.unit.core.build import ago, app, free, observe, past
 
 
 def settle(
@@ -161,3 +162,25 @@ def test_what_holds_a_change_is_told_with_what_comes_next(
 ) -> None:
     observation = observe(current=9, RequestsPerSecond=load / 9)
     assert decide(app(behavior=behavior), observation, past(recommended, scaled)).message.endswith(told)
+
+
+def test_what_lies_in_the_future_holds_up_no_scale_up() -> None:
+    hour = -3600.0  # before now: in an hour
+    slow = {"policies": [PODS_4], "stabilizationWindowSeconds": 60}
+    assert settle(600, 8, free(up=slow), {hour: 8}, {hour: 4}) == (12, Reason.DESIRED_WITHIN_RANGE)
+
+
+def test_what_lies_in_the_future_still_holds_up_a_scale_down() -> None:
+    slow = {"policies": [PODS_4], "stabilizationWindowSeconds": 60}
+    assert settle(50, 8, free(down=slow), {-3600.0: 8}) == (8, Reason.SCALE_DOWN_STABILIZED)
+    assert settle(50, 8, free(down=slow | {"stabilizationWindowSeconds": 0}), {}, {-3600.0: -4})[0] == 8
+
+
+def test_what_lies_in_the_future_counts_for_no_longer_than_what_was_just_now() -> None:
+    spec = app(behavior=free(down={"stabilizationWindowSeconds": 60}))
+    history = past({-3600.0: 8})
+    for second in range(0, 70, 5):
+        seen = replace(observe(current=8, RequestsPerSecond=5), now=ago(-second))
+        decision = decide(spec, seen, history)
+        history = remember(history, decision, spec)
+        assert decision.replicas_to == (8 if second < 60 else 1)

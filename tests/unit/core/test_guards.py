@@ -22,7 +22,7 @@ DOWN = Reading(problem=DataProblem.UNREACHABLE, message="Prometheus does not ans
         pytest.param({"replicas": 0}, {}, 0, Reason.PINNED, id="pinned to 0"),
         pytest.param({"replicas": 8, "maxReplicas": 4}, {}, 8, Reason.PINNED, id="pinned outside the bounds"),
         pytest.param({"replicas": 3}, {}, 3, Reason.PINNED, id="pinned to what there is"),
-        pytest.param({}, {"rollout": True}, 3, Reason.ROLLOUT_IN_PROGRESS, id="rollout"),
+        pytest.param({}, {"rollout": True, "RequestsPerSecond": 5}, 3, Reason.ROLLOUT_IN_PROGRESS, id="rollout"),
         pytest.param({}, {"RequestsPerSecond": DOWN}, 3, "PrometheusUnreachable", id="no data"),
     ],
 )

@@ -7,15 +7,13 @@ import kopf
 import pytest
 
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import ClusterFeatures
 from scalableapp.handlers import kopf_handlers, kopf_settings, take
 from scalableapp.registry import Registry
-from scalableapp.upkeep import CHILD_SELECTOR, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, CHILD_SELECTOR
 from scalableapp.workqueue import Turns, WorkQueue
 from tests.unit.engine.world import NAMESPACE, app_labels
 
 KEY = AppKey(NAMESPACE, "web")
-KINDS = child_kinds(ClusterFeatures(pdb_version="policy/v1beta1"))
 
 
 def app(uid: str = "u1") -> dict[str, Any]:
@@ -56,7 +54,7 @@ def test_a_child_that_changes_or_goes_gives_its_app_a_turn() -> None:
 
 
 def test_kopf_never_gives_up_on_an_api_server_that_is_away() -> None:
-    backoffs = kopf_settings(KINDS).networking.error_backoffs
+    backoffs = kopf_settings(CHILD_KINDS).networking.error_backoffs
     assert not isinstance(backoffs, int | float)
     for _ in range(2):  # each request starts anew
         pauses = list(itertools.islice(iter(backoffs), 500))
@@ -66,20 +64,30 @@ def test_kopf_never_gives_up_on_an_api_server_that_is_away() -> None:
 
 
 def test_children_are_selected_by_the_server() -> None:
-    selectors = kopf_settings(KINDS).watching.label_selectors
+    selectors = kopf_settings(CHILD_KINDS).watching.label_selectors
     for kind in ("deployments", "services", "ingresses", "poddisruptionbudgets"):
         assert any(kind in repr(selector) for selector in selectors), kind
     assert set(selectors.values()) == {CHILD_SELECTOR}
 
 
 def test_nothing_is_stored_on_users_objects() -> None:
-    settings = kopf_settings(KINDS)
+    settings = kopf_settings(CHILD_KINDS)
     assert settings.persistence.diffbase_storage.fetch(body=kopf.Body({})) is None
     assert settings.posting.enabled is False
 
 
+async def test_kopf_asks_the_same_address_as_our_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t")
+    monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: found)
+    turns = Turns(WorkQueue(), lambda: 0.0)
+    handlers = kopf_handlers(Registry(), turns, lambda: "", CHILD_KINDS, server="https://10.96.0.1:443")
+    (log_in,) = [handler for handler in handlers._activities._handlers if handler.id == "service-account"]
+    info: Any = log_in.fn()  # type: ignore[call-arg]
+    assert (info.server, info.token) == ("https://10.96.0.1:443", "t")
+
+
 async def _probe(stalled: str) -> object:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: stalled, KINDS)
+    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: stalled, CHILD_KINDS)
     (probe,) = [handler for handler in handlers._activities._handlers if handler.id == "loop"]
     return await probe.fn()  # type: ignore[call-arg, misc]
 
@@ -94,6 +102,6 @@ async def test_the_probe_passes_while_the_loop_turns() -> None:
 
 
 def test_there_are_no_handlers_that_would_need_a_finalizer_or_an_annotation() -> None:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", KINDS)
+    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
     assert (handlers._changing._handlers, handlers._spawning._handlers, handlers._indexing._handlers) == ([], [], [])
     assert len(handlers._watching._handlers) == 6

@@ -9,10 +9,11 @@ import pytest
 from scalableapp import loop as loop_module
 from scalableapp.adapters.telemetry_apps import AppView
 from scalableapp.core.metrics import MetricType
-from scalableapp.core.model import AppKey
+from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.loop import STALLED_INTERVALS
+from scalableapp.ports import PodAnswer
 from scalableapp.record import AppRecord
-from tests.unit.engine.world import SPEC, START, World
+from tests.unit.engine.world import BROKEN, SPEC, START, World
 
 
 async def test_prometheus_is_asked_once_for_all_apps(world: World) -> None:
@@ -80,6 +81,23 @@ async def test_a_fault_while_deciding_one_app_leaves_the_others_alone(
     await world.tick()
     assert world.replicas(other) == 4
     assert world.condition(broken, "Ready") == ("False", "InternalError")
+
+
+async def test_a_decided_step_comes_before_the_turn_of_a_resync(world: World) -> None:
+    key = await world.running()
+    world.queue.add(key, world.clock(), delay=60)  # as a resync does
+    world.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(problem=DataProblem.UNREACHABLE)
+    await world.tick()
+    assert world.condition(key, "MetricsAvailable") == ("False", "PrometheusUnreachable")
+
+
+async def test_a_back_off_is_not_cut_short_by_a_decision(world: World) -> None:
+    await world.running()
+    world.cluster.failures["status"] = BROKEN
+    world.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(problem=DataProblem.UNREACHABLE)
+    await world.tick(12)
+    tries = world.cluster.verbs().count("status")
+    assert 4 <= tries <= 6  # after 1, 2, 4, 8, 16 s, and not with every look
 
 
 async def test_a_tick_that_fails_is_counted_and_followed_by_the_next(world: World) -> None:

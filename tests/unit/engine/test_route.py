@@ -8,10 +8,10 @@ import pytest
 
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved
 from scalableapp.core.model import AppKey
-from scalableapp.upkeep import Upkeep, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, Upkeep
 from scalableapp.workqueue import Turns
 from tests.gateway_api import parent
-from tests.unit.engine.world import FEATURES, World, app_labels, foreign, with_spec
+from tests.unit.engine.world import World, app_labels, foreign, with_spec
 
 ROUTE: dict[str, Any] = {"parentRefs": [{"name": "public"}], "hostnames": ["a.io"]}
 REACHED = with_spec(route=ROUTE)
@@ -42,7 +42,7 @@ async def follow(world: World, *changes: Change) -> list[str]:
 
     looked: list[str] = []
     turns = Turns(world.queue, world.clock)
-    upkeep = Upkeep(world.registry, turns, None, child_kinds(FEATURES), ("",))  # type: ignore[arg-type] # asks nothing
+    upkeep = Upkeep(world.registry, turns, None, CHILD_KINDS, ("",))  # type: ignore[arg-type] # asks nothing
     await upkeep.follow_routes(Told(), lambda: looked.append("looked"))  # type: ignore[arg-type] # tells as Watch does
     await world.settle()
     return looked

@@ -136,15 +136,41 @@ async def test_answers_that_have_grown_old_are_not_acted_on(world: World) -> Non
     assert world.condition(key, "MetricsAvailable") == ("False", "StaleData")
 
 
-async def test_a_rollout_that_surges_holds_the_replicas(world: World) -> None:
+async def test_a_rollout_that_surges_holds_the_way_down(world: World) -> None:
     key = await world.running()
     deployment = world.cluster.objects["Deployment", key]
     deployment["status"] |= {"replicas": 3, "updatedReplicas": 1}
     world.cluster.put(deployment)
-    world.load(key, 500)
-    await world.tick(2)
+    world.load(key, 5)
+    await world.tick(100)
     assert world.status(key)["decision"]["reason"] == "RolloutInProgress"
     assert "scale" not in world.cluster.verbs()
+
+
+async def test_requests_add_pods_during_a_rollout_up_to_the_policies(world: World) -> None:
+    key = await world.running()
+    deployment = world.cluster.objects["Deployment", key]
+    deployment["status"] |= {"replicas": 3, "updatedReplicas": 1}
+    world.cluster.put(deployment)
+    world.load(key, 120)
+    await world.tick(2)
+    assert world.replicas(key) == 5  # 240 requests/s at 50 a pod
+
+
+async def test_after_a_rollout_no_single_reading_cuts(world: World) -> None:
+    key = await world.running()
+    await world.cluster.scale(key, 8)
+    await world.run_pods(key, rps_each=50)
+    await world.tick(3)
+    deployment = world.cluster.objects["Deployment", key]
+    deployment["status"] |= {"replicas": 10, "updatedReplicas": 2}
+    world.cluster.put(deployment)
+    await world.tick(120)
+    await world.run_pods(key, rps_each=5)
+    await world.tick(50)
+    assert world.replicas(key) == 8
+    await world.tick(12)
+    assert world.replicas(key) == 2
 
 
 async def test_a_rollout_that_is_stuck_does_not_hold_the_replicas_for_ever(world: World) -> None:
@@ -166,3 +192,20 @@ async def test_a_users_query_is_asked_for_the_apps_own_namespace_and_acted_on(wo
     world.metrics.queries[asked] = QueryAnswer(value=35.0)
     await world.tick()
     assert world.replicas(key) == 4
+
+
+async def test_what_a_pod_carried_that_is_gone_still_counts_while_prometheus_tells_of_it() -> None:
+    at_once = {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
+    scaling = {"horizontal": SPEC["scaling"]["horizontal"] | {"behavior": {"scaleDown": at_once}}}
+    world = World()
+    key = await world.running(spec=with_spec(scaling=scaling))
+    await world.cluster.scale(key, 10)
+    await world.run_pods(key, rps_each=40)
+    world.registry.pod_gone(key, "web-8")
+    world.registry.pod_gone(key, "web-9")
+    await world.cluster.scale(key, 8)
+    await world.tick(8)
+    assert world.replicas(key) == 8  # 10 x 40 requests/s
+    del world.metrics.pods[MetricType.REQUESTS_PER_SECOND].values[key.namespace, "web-9"]  # type: ignore[attr-defined] # a dict
+    await world.tick(8)
+    assert world.replicas(key) == 8  # 9 x 40 requests/s are 7.2 pods

@@ -10,7 +10,7 @@ import pytest
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.resources import WATCH_SECONDS
-from scalableapp.core.size import Resize, Size, read_size, told_fields
+from scalableapp.core.size import Resize, Resource, Size, SizeRival, read_size, told_fields
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, Usage
 from tests.unit.engine.world import FEATURES, NAMESPACE, World
@@ -237,6 +237,52 @@ async def test_a_restart_of_the_operator_loses_no_way() -> None:
     await town.world.tick(3)
     assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
     assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
+
+
+async def test_a_finished_change_leaves_the_status_and_is_not_told_again_after_a_restart() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    await town.surge()
+    await town.world.tick(8)
+    await town.roll_out()
+    await town.world.tick(5)
+    assert len(town.events("Resized")) == 1
+    assert "change" not in town.world.status(town.key)["resources"]
+    town.restart()
+    await town.world.tick(20)
+    assert len(town.events("Resized")) == 1
+    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+
+
+async def test_a_step_that_is_due_does_not_wait_for_the_turn_of_a_resync() -> None:
+    town = await Town().start(cores=0.085, memory=110 * MI)
+    town.use(0.085, 200 * MI)
+    await town.opened()
+    await town.surge()
+    town.world.queue.add(town.key, town.world.clock(), delay=60)  # as a resync does
+    await town.world.tick(7)
+    assert "minReadySeconds" not in town.template
+
+
+@pytest.mark.parametrize(
+    ("resource", "freezes"), [(Resource.CPU, True), (Resource.MEMORY, False)], ids=["CPU", "memory only"]
+)
+async def test_who_else_sets_the_same_resource_freezes_sizes_and_not_replicas(
+    resource: Resource, freezes: bool
+) -> None:
+    spec = copy.deepcopy(SPEC)
+    spec["scaling"]["vertical"] = {"resources": ["cpu"]}
+    town = await Town().start(spec, cores=0.085, memory=110 * MI)
+    town.world.registry.resizers = {town.key: SizeRival(frozenset({resource}), "a VPA sets it too")}
+    town.use(0.5, 110 * MI)
+    await town.world.tick(40)
+    record = town.world.registry.get(town.key)
+    assert record
+    assert record.decision
+    assert record.decision.reason != "Conflicted" or freezes
+    assert bool(town.events("Resizing")) is not freezes
+    assert town.world.condition(town.key, "Conflicted")[0] == str(freezes)
 
 
 async def test_a_dry_run_recommends_and_changes_nothing() -> None:

@@ -19,6 +19,7 @@ from scalableapp.core.model import (
     Step,
 )
 from scalableapp.core.objective import Surplus
+from scalableapp.core.size_status import read_sizes
 from scalableapp.core.status import (
     LONGEST_LIST,
     Change,
@@ -29,6 +30,7 @@ from scalableapp.core.status import (
     patch_of,
     turned_bad,
 )
+from tests.unit.engine.world import merged
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -186,6 +188,34 @@ def test_a_patch_holds_only_what_changed_and_removes_what_is_gone() -> None:
     first = build_status(STATE, {}, NOW)
     second = build_status(replace(STATE, url="", replicas=4), first, NOW)
     assert patch_of(first, second) == {"replicas": 4, "url": None}
+
+
+def test_what_leaves_an_object_is_removed_in_it() -> None:
+    change = {"to": {"cpu": {"request": "1", "limit": "2"}}, "doneAt": "2026-01-05T12:00:00Z"}
+    before = {"resources": {"current": {}, "change": change, "mistake": {"times": 1}}, "outage": {"replicas": 3}}
+    opened = {"resources": {"current": {}, "change": {"to": {"cpu": {"request": "1"}}}}}
+    statuses: tuple[dict[str, Any], ...] = ({}, {"resources": {"current": {}}}, opened, before)
+    for status in statuses:
+        assert merged(before, patch_of(before, status)) == status
+        assert merged(status, patch_of(status, before)) == before
+
+
+def test_a_change_is_not_done_before_it_was_opened() -> None:
+    size = {"cpu": {"request": "1"}, "memory": {"request": "1Gi"}}
+    change = {
+        "to": size,
+        "good": size,
+        "way": "InPlace",
+        "phase": "First",
+        "openedAt": "2026-01-05T12:00:00Z",
+        "since": "2026-01-05T12:00:00Z",
+        "doneAt": "2026-01-05T11:00:00Z",
+        "why": "it was left by an old version",
+    }
+    read = read_sizes({"current": size, "change": change})
+    assert read
+    assert read.change
+    assert read.change.done_at is None
 
 
 @given(

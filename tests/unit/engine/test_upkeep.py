@@ -11,11 +11,12 @@ from scalableapp import upkeep as upkeep_module
 from scalableapp.adapters.podwatch import PodEvent
 from scalableapp.adapters.watch import Listed
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import API_VERSION, ClusterFeatures
+from scalableapp.core.resources import API_VERSION
+from scalableapp.core.size import Resource, SizeRival
 from scalableapp.errors import Unavailable
-from scalableapp.upkeep import Upkeep, child_kinds
+from scalableapp.upkeep import CHILD_KINDS, Upkeep
 from scalableapp.workqueue import Turns
-from tests.unit.engine.world import FEATURES, NAMESPACE, START, World
+from tests.unit.engine.world import NAMESPACE, START, World
 
 WEB = AppKey(NAMESPACE, "web")
 
@@ -26,6 +27,7 @@ class Lister:
     def __init__(self, world: World) -> None:
         self.world = world
         self.autoscalers: dict[AppKey, str] = {}
+        self.resizers: dict[AppKey, SizeRival] = {}
         self.failure: Exception | None = None
 
     async def list_metadata(self, api_version: str, kind: str, namespace: str, labels: str) -> AsyncIterator[Any]:
@@ -38,6 +40,9 @@ class Lister:
         for body in found:
             assert (kind == "ScalableApp") is (labels == "")
             yield body["metadata"]
+
+    async def list_resizers(self, _namespace: str) -> dict[AppKey, SizeRival]:
+        return self.resizers
 
     async def list_autoscalers(self, _namespace: str) -> dict[AppKey, str]:
         if self.failure:
@@ -52,14 +57,8 @@ def lister(world: World) -> Lister:
 
 @pytest.fixture
 def upkeep(world: World, lister: Lister) -> Upkeep:
-    kinds = child_kinds(FEATURES)
     turns = Turns(world.queue, world.clock)
-    return Upkeep(world.registry, turns, lister, kinds, ("",))  # type: ignore[arg-type] # lists as KubeClient does
-
-
-def test_disruption_budgets_are_looked_for_only_where_they_are_served() -> None:
-    assert "PodDisruptionBudget" not in child_kinds(ClusterFeatures())
-    assert child_kinds(FEATURES)["PodDisruptionBudget"] == "policy/v1beta1"
+    return Upkeep(world.registry, turns, lister, CHILD_KINDS, ("",))  # type: ignore[arg-type] # lists as KubeClient does
 
 
 async def test_an_app_deleted_unseen_is_forgotten(world: World, upkeep: Upkeep) -> None:
@@ -118,6 +117,15 @@ async def test_an_autoscaler_that_comes_or_goes_gives_the_app_a_turn(
     assert world.condition(key, "Conflicted") == ("False", "NoConflict")
 
 
+async def test_who_else_sizes_pods_gives_the_app_a_turn(world: World, upkeep: Upkeep, lister: Lister) -> None:
+    key = await world.running()
+    rival = SizeRival(frozenset({Resource.CPU}), "a VPA")
+    lister.resizers = {key: rival}
+    await upkeep.look_for_autoscalers()
+    assert key in world.queue
+    assert world.registry.resizers == {key: rival}
+
+
 async def test_autoscalers_of_other_workloads_are_nobodys_turn(world: World, upkeep: Upkeep, lister: Lister) -> None:
     lister.autoscalers = {AppKey("other", "thing"): "an HPA"}
     await upkeep.look_for_autoscalers()
@@ -156,10 +164,24 @@ async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: Worl
 async def test_the_loop_does_not_wait_for_ever(
     world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.create()
+    await world.running()
+    world.create("unheard")
     monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
     await upkeep.first_lists()
     assert "have not told of all that exists" in caplog.text
+
+
+async def test_it_waits_as_long_as_nothing_is_heard_at_all(
+    world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.create()
+    monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
+    waiting = asyncio.create_task(upkeep.first_lists())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    assert "No watch has told of any ScalableApp" in caplog.text
+    world.deliver()
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_copy_of_a_child_under_another_name_is_not_waited_for(world: World, upkeep: Upkeep) -> None:

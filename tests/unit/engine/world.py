@@ -100,8 +100,7 @@ class FakeCluster:
         self._write("status", ",".join(sorted(status)))
         if key not in self.apps:
             raise NotFound(f"ScalableApp {key} is gone")
-        merged = {**self.apps[key].get("status", {}), **status}
-        self.apps[key]["status"] = {name: value for name, value in merged.items() if value is not None}
+        self.apps[key]["status"] = merged(self.apps[key].get("status", {}), status)
         self.news.append(("MODIFIED", copy.deepcopy(self.apps[key])))
 
     async def emit(self, event: Event) -> None:
@@ -309,7 +308,7 @@ class World:
         return int(self.cluster.objects["Deployment", key]["spec"]["replicas"])
 
 
-FEATURES = ClusterFeatures(pdb_version="policy/v1beta1")
+FEATURES = ClusterFeatures()
 BROKEN = ClusterError("the API server is on fire")
 
 
@@ -322,6 +321,19 @@ def foreign(kind: str, name: str = "web", labels: Mapping[str, str] | None = Non
 
 def app_labels(name: str = "web") -> dict[str, str]:
     return {LABEL_APP: name, LABEL_MANAGED_BY: MANAGED_BY}
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """What a merge patch (RFC 7386) makes of the target."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
 
 
 def _id(manifest: Manifest) -> tuple[str, AppKey]:

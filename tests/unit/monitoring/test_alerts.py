@@ -1,8 +1,6 @@
 """The rules: what fires, what does not, and that each alert leads somewhere."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.prometheus_servers import promtool
 from tests.unit.monitoring.alert_cases import CASES, Case
 from tests.unit.monitoring.names import RULES, known, metrics_of
 from tools import monitoring
@@ -17,27 +16,18 @@ from tools import monitoring
 ROOT = Path.cwd()
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RUNBOOKS = ROOT / "docs" / "runbooks"
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="needs promtool on PATH (Debian package prometheus)"
-)
-
-
-def promtool(*arguments: str) -> str:
-    ended = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 def test_the_files_made_of_the_rules_are_current() -> None:
     assert [path for path, text in monitoring.rendered().items() if path.read_text() != text] == []
 
 
-@needs_promtool
+@pytest.mark.process
 def test_prometheus_takes_the_rules() -> None:
     assert f"{len(RULES)} rules found" in promtool("check", "rules", str(monitoring.RULES))
 
 
-@needs_promtool
+@pytest.mark.process
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}-{case.situation}")
 def test_an_alert_fires_when_it_should_and_only_then(case: Case, tmp_path: Path) -> None:
     count = f'count(ALERTS{{alertname="{case.alert}",alertstate="firing"}}) or vector(0)'

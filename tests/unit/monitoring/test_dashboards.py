@@ -1,9 +1,6 @@
 """The dashboards: what they are made of, and that every query brings something."""
 
 import json
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +14,14 @@ import pytest
 import requests
 import yaml
 from PIL import Image
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from sample_app.metrics import Metrics
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import PodAnswer, Snapshot
+from tests.prometheus_servers import Program
 from tests.unit.monitoring.names import known, metrics_of
 from tools import dashboard, dashboards, draw_dashboards, metrics_reference, monitoring
 
@@ -98,32 +97,34 @@ container_memory_working_set_bytes{{namespace="shop",pod="web-5d9c-x7k2p",contai
 """
 
 
-def pages() -> dict[str, Callable[[], bytes]]:
+def pages() -> dict[str, Callable[[str], tuple[bytes, str]]]:
     """/metrics of the operator and of the sample app, from their own code, and what a kubelet shows of a pod.
 
-    The app fails one request in two, misses its objective, is in conflict, and was decided on yesterday.
+    Each is given the request's Accept header. The app fails one request in two, misses its objective, is in conflict,
+    and was decided on yesterday.
     """
     telemetry = metrics_reference.exercised()
     yesterday = replace(metrics_reference.DECISION, at=metrics_reference.DECISION.at - timedelta(days=1))
     started = time.monotonic()
 
-    def operator() -> bytes:
+    def operator(accept: str) -> tuple[bytes, str]:
         telemetry.requested("GET", 200, 0.01)
         telemetry.queried("CPU", 0.01)
         telemetry.collected(Snapshot(yesterday.at, {MetricType.CPU: PodAnswer({}, DataProblem.EMPTY)}))
         telemetry.decided(metrics_reference.DECISION)
         telemetry.ticked(0.1, 1, [metrics_reference.APP._replace(decision=yesterday)])
-        return generate_latest(telemetry.registry)
+        encode, content_type = choose_encoder(accept)
+        return encode(telemetry.registry), content_type
 
     app = Metrics(CollectorRegistry())
 
-    def sample_app() -> bytes:
+    def sample_app(accept: str) -> tuple[bytes, str]:
         app.observe("GET", "/", 200, 0.02)
         app.observe("GET", "/", 500, 0.02)
-        return app.exposition("text/plain")[0]
+        return app.exposition(accept)
 
-    def cadvisor() -> bytes:
-        return CADVISOR.format(seconds=time.monotonic() - started).encode()
+    def cadvisor(_: str) -> tuple[bytes, str]:
+        return CADVISOR.format(seconds=time.monotonic() - started).encode(), "text/plain; version=0.0.4"
 
     return {"/operator": operator, "/app": sample_app, "/cadvisor": cadvisor}
 
@@ -134,9 +135,11 @@ def target() -> Iterator[int]:
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            page, content_type = served[self.path](self.headers.get("Accept", ""))
             self.send_response(200)
+            self.send_header("Content-Type", content_type)
             self.end_headers()
-            self.wfile.write(served[self.path]())
+            self.wfile.write(page)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -165,52 +168,28 @@ def configuration(port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def prometheus(target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(prometheus: Program, target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that has scraped all of it, and evaluated the rules."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(configuration(target))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
-        try:
-            _wait_for_data(f"http://{address}/api/v1", process, folder / "log")
-            yield f"http://{address}/api/v1"
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for_data(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(240):
-        if process.poll() is None and answered(url, "namespace_app:http_requests:rate1m > 0"):
-            return
-        time.sleep(0.25)
-    pytest.fail(f"Prometheus did not get data: {log.read_text()[-2000:]}")
+    with prometheus.running(folder, lambda url: bool(answered(url, "namespace_app:http_requests:rate1m > 0"))) as url:
+        yield url
 
 
 def answered(url: str, query: str) -> list[Any]:
     try:
-        answer = requests.get(f"{url}/query", {"query": query}, timeout=5).json()
+        answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=5).json()
     except (requests.RequestException, ValueError):
         return []  # it starts
     assert answer["status"] == "success", answer
     return [sample for sample in answer["data"]["result"] if sample["value"][1] != "NaN"]
 
 
-needs_prometheus = pytest.mark.skipif(
-    shutil.which("prometheus") is None, reason="needs prometheus on PATH (Debian package prometheus)"
-)
-
-
 @pytest.mark.process
-@needs_prometheus
-def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(prometheus: str) -> None:
+def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(url: str) -> None:
     pending: dict[str, dict[str, str]] = {}
     for _ in range(120):
-        pending = {alert["labels"]["alertname"]: alert["annotations"] for alert in alerts(prometheus)}
+        pending = {alert["labels"]["alertname"]: alert["annotations"] for alert in alerts(url)}
         if {"ScalableAppConflicted", "ScalableAppAtMaxReplicas", "ScalableAppNotEvaluated"} <= set(pending):
             break
         time.sleep(0.5)
@@ -222,16 +201,15 @@ def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(prometheus: str)
 
 
 def alerts(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = requests.get(f"{url}/alerts", timeout=5).json()["data"]["alerts"]
+    found: list[dict[str, Any]] = requests.get(f"{url}/api/v1/alerts", timeout=5).json()["data"]["alerts"]
     return found
 
 
 @pytest.mark.process
-@needs_prometheus
-def test_every_query_of_every_panel_brings_data_from_a_real_prometheus(prometheus: str) -> None:
+def test_every_query_of_every_panel_brings_data_from_a_real_prometheus(url: str) -> None:
     missing = dict.fromkeys(queries())
     for _ in range(120):
-        missing = {(panel, query): None for panel, query in missing if not answered(prometheus, query)}
+        missing = {(panel, query): None for panel, query in missing if not answered(url, query)}
         if not missing:
             return
         time.sleep(0.5)
@@ -239,11 +217,9 @@ def test_every_query_of_every_panel_brings_data_from_a_real_prometheus(prometheu
 
 
 @pytest.mark.process
-@needs_prometheus
 @pytest.mark.parametrize("page", dashboards.DASHBOARDS, ids=lambda page: page.uid)
-def test_a_page_is_drawn_from_what_prometheus_has(prometheus: str, page: dashboard.Dashboard, tmp_path: Path) -> None:
+def test_a_page_is_drawn_from_what_prometheus_has(url: str, page: dashboard.Dashboard, tmp_path: Path) -> None:
     now = time.time()
-    url = prometheus.removesuffix("/api/v1")
     choices = {name.removeprefix("$"): value for name, value in CHOICES.items()}
     draw_dashboards.draw(page, draw_dashboards.Window(url, now - 60, now, choices), tmp_path / "page.png")
     with Image.open(tmp_path / "page.png") as picture:

@@ -1,13 +1,9 @@
 """What the commands ask, answered by a real Prometheus whose past has been written by promtool."""
 
 import json
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,16 +12,11 @@ from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.plugin.series import decided
 from scalableapp.plugin.usage import read_usage
-from tests.unit.adapters.test_prometheus_past_real import _wait_until_ready
+from tests.prometheus_servers import Program, write_past
 from tests.unit.plugin.conftest import SHOP, Terminal, app
 from tests.unit.plugin.test_recommend import DEPLOYMENT, deployment
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        shutil.which("promtool") is None, reason="needs prometheus and promtool on PATH (Debian package prometheus)"
-    ),
-]
+pytestmark = pytest.mark.process
 
 HOUR, SCRAPE = 3600, 15
 WEB = AppKey("shop", "web")
@@ -63,24 +54,11 @@ def end() -> int:
 
 
 @pytest.fixture(scope="module")
-def url(end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(prometheus: Program, end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("plugin")
-    (folder / "samples").write_text("\n".join(samples(end)) + "\n")
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    write = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples", f"{folder}/data"]
-    subprocess.run(write, check=True, capture_output=True, timeout=300)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
-        try:
-            _wait_until_ready(f"http://{address}", process, Path(folder / "log"))
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            process.wait(20)
+    write_past(samples(end), folder)
+    with prometheus.running(folder) as url:
+        yield url
 
 
 async def test_usage_is_that_of_the_deployments_pods_and_no_others(url: str, end: int) -> None:

@@ -26,8 +26,11 @@ NGINX = {
         ({}, "NGINX"),
         ({"className": "nginx-internal"}, "NGINX"),
         ({"className": "haproxy-external"}, "HAProxy"),
-        ({"className": "contour"}, "None"),
+        ({"className": "contour"}, "Contour"),
+        ({"className": "edge-contour"}, "Contour"),
+        ({"className": "edge"}, "None"),
         ({"className": "contour", "annotationProfile": "NGINX"}, "NGINX"),
+        ({"className": "edge", "annotationProfile": "Contour"}, "Contour"),
         ({"className": "nginx", "annotationProfile": "None"}, "None"),
     ],
     ids=str,
@@ -39,7 +42,12 @@ def test_the_profile_goes_by_the_class_unless_it_is_named(ingress: dict[str, Any
 def test_a_bare_ingress_gets_what_is_good_for_a_scaled_app() -> None:
     assert written() == NGINX
     assert written(className="haproxy") == {"haproxy.org/load-balance": "leastconn"}
-    assert written(className="contour") == {}
+    assert written(className="contour") == {
+        "projectcontour.io/retry-on": "connect-failure,refused-stream,reset-before-request",
+        "projectcontour.io/num-retries": "3",
+        "projectcontour.io/response-timeout": "infinity",
+    }
+    assert written(className="edge") == {}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +58,14 @@ def test_a_bare_ingress_gets_what_is_good_for_a_scaled_app() -> None:
         ({"keepalive": 0}, {"nginx.org/keepalive": "0"}),
         ({"tlsSecretName": "cert"}, {"nginx.org/ssl-redirect": "true"}),
         ({"tlsSecretName": "cert", "httpsRedirect": False}, {"nginx.org/ssl-redirect": "false"}),
+        (
+            {"tlsSecretName": "cert", "className": "contour", "host": "a.io"},
+            {"ingress.kubernetes.io/force-ssl-redirect": "true"},
+        ),
+        (
+            {"tlsSecretName": "cert", "className": "contour", "host": "a.io", "httpsRedirect": False},
+            {"ingress.kubernetes.io/force-ssl-redirect": "false"},
+        ),
         (
             {"tlsSecretName": "cert", "className": "haproxy"},
             {
@@ -63,6 +79,12 @@ def test_a_bare_ingress_gets_what_is_good_for_a_scaled_app() -> None:
 )
 def test_a_field_is_said_in_the_controllers_words(ingress: dict[str, Any], expected: dict[str, str]) -> None:
     assert expected.items() <= written(**ingress).items()
+
+
+def test_contour_never_sends_again_what_a_pod_may_have_had() -> None:
+    """Other conditions of Envoy, such as reset, 5xx or gateway-error, would: it does not look at the method."""
+    never_sent = {"connect-failure", "refused-stream", "reset-before-request"}
+    assert set(written(className="contour")["projectcontour.io/retry-on"].split(",")) == never_sent
 
 
 def test_nginx_is_told_of_a_rate_limit_with_a_seconds_worth_of_burst() -> None:
@@ -91,14 +113,20 @@ def test_haproxy_is_told_of_a_rate_limit_per_second() -> None:
     }
 
 
-@pytest.mark.parametrize("class_name", [None, "haproxy", "contour"], ids=str)
+@pytest.mark.parametrize("class_name", [None, "haproxy", "contour", "edge"], ids=str)
 def test_the_users_annotations_win(class_name: str | None) -> None:
-    mine = {"nginx.org/keepalive": "8", "haproxy.org/load-balance": "random", "team": "shop"}
+    mine = {
+        "nginx.org/keepalive": "8",
+        "haproxy.org/load-balance": "random",
+        "projectcontour.io/response-timeout": "30s",
+        "team": "shop",
+    }
     assert mine.items() <= written(className=class_name, annotations=mine).items()
 
 
 def test_nothing_is_ever_said_by_a_snippet() -> None:
-    everything = {"tlsSecretName": "c", "rateLimit": {"requestsPerSecond": 1}}
-    assert not [
-        key for name in ("nginx", "haproxy") for key in written(className=name, **everything) if "snippet" in key
-    ]
+    everything = {"host": "a.io", "tlsSecretName": "c"}
+    limit = {"rateLimit": {"requestsPerSecond": 1}}
+    said = [written(className=name, **everything, **limit) for name in ("nginx", "haproxy")]
+    said.append(written(className="contour", **everything))
+    assert not [key for each in said for key in each if "snippet" in key]

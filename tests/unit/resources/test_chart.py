@@ -68,9 +68,8 @@ def test_a_second_namespace_gets_a_role_of_its_own() -> None:
     assert role["rules"] == one["Role team-a/scalableapp-operator"]["rules"]
 
 
-def test_without_validations_the_crd_is_that_for_clusters_without_cel() -> None:
-    found = named(charted({"crds": {"validations": False, "keep": False}}))[CRD]
-    assert found == crd()
+def test_the_crd_is_the_one_that_there_is() -> None:
+    assert named(charted({"crds": {"keep": False}}))[CRD] == crd()
 
 
 @pytest.mark.parametrize(

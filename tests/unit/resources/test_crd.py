@@ -156,7 +156,3 @@ def test_the_columns_are_the_promised_ones_in_order() -> None:
     usual = [column["name"] for column in columns if column["priority"] == 0]
     assert usual == ["Mode", "Replicas", "Desired", "Min", "Max", "Metric", "Target", "Ready", "Reason", "Age"]
     assert [column["name"] for column in columns if column["priority"] == 1] == ["CPU", "Memory", "URL", "Decision"]
-
-
-def test_nothing_in_the_crd_is_newer_than_kubernetes_1_20() -> None:
-    assert "x-kubernetes-validations" not in str(crd())

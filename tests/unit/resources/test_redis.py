@@ -55,7 +55,7 @@ def test_the_app_is_told_its_address() -> None:
 @pytest.mark.parametrize("backend", ["None", "Memory"])
 def test_with_another_backend_it_is_unwanted(backend: str) -> None:
     spec = parse_spec({"image": "cart:1", "cache": {"backend": backend}})
-    gone = {(found["kind"], found["metadata"]["name"]) for found in unwanted(KEY, spec, FEATURES)}
+    gone = {(found["kind"], found["metadata"]["name"]) for found in unwanted(KEY, spec)}
     assert gone - {("HTTPRoute", "cart")} == {
         ("Deployment", "cart-cache"),
         ("Service", "cart-cache"),
@@ -64,7 +64,7 @@ def test_with_another_backend_it_is_unwanted(backend: str) -> None:
 
 
 def test_with_redis_nothing_of_it_is_unwanted() -> None:
-    gone = unwanted(KEY, parse_spec({"image": "cart:1", "cache": {"backend": "Redis"}}), FEATURES)
+    gone = unwanted(KEY, parse_spec({"image": "cart:1", "cache": {"backend": "Redis"}}))
     assert [found["kind"] for found in gone] == ["HTTPRoute"]
 
 

@@ -1,4 +1,4 @@
-"""Everything that is applied, whoever applies it: valid for old and current Kubernetes, and restricted."""
+"""Everything that is applied, whoever applies it: valid for the oldest and the newest Kubernetes, and restricted."""
 
 import json
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from scalableapp.core.spec import parse_spec
 from tests.pod_security import violations
 from tests.rendering import MANIFESTS, SYSTEM, Manifest, charted, combined, kustomized, named, pod_of
 
-# The oldest that the production overlay is for, and the newest whose schemas there are.
-VERSIONS = ("1.29", "1.37")
+# The oldest that everything is for, and the newest whose schemas there are.
+VERSIONS = ("1.31", "1.37")
 # Kinds of others, which bring their schemas themselves where they are installed.
 FOREIGN_GROUPS = {"monitoring.coreos.com", "gateway.networking.k8s.io"}
 
-# What an object cannot do without. The upstream ingress controller is the node's port 80 and 443, as kind maps them.
-NEEDED = {"nginx-ingress": ["nginx-ingress: Host Ports"]}
+# What an object cannot do without. Envoy is the node's port 80 and 443, as kind maps them.
+NEEDED = {"envoy": ["envoy: Host Ports"]}
 
 OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
@@ -52,12 +52,8 @@ SPECS: dict[str, dict[str, Any]] = {
         "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "envFrom": [{"configMapRef": {"name": "x", "optional": True}}],
         "resources": {"requests": {"cpu": 0.5, "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1.5Gi"}},
-        "ingress": {"host": "a.example", "path": "/x", "className": "nginx", "tlsSecretName": "t"},
+        "ingress": {"host": "a.example", "path": "/x", "className": "contour", "tlsSecretName": "t"},
     },
-}
-FEATURES = {
-    "1.29": ClusterFeatures(pdb_version="policy/v1"),
-    "1.37": ClusterFeatures(pdb_version="policy/v1", sleep_action=True, resize=True),
 }
 
 
@@ -101,9 +97,9 @@ def app_schema() -> jsonschema.Draft4Validator:
 APP_SCHEMA = app_schema()
 
 
-def assert_in_order(objects: Sequence[Manifest], versions: tuple[str, ...] = VERSIONS) -> None:
+def assert_in_order(objects: Sequence[Manifest]) -> None:
     assert objects
-    errors = [error for found in objects for version in versions if (error := schema_errors(found, version))]
+    errors = [error for found in objects for version in VERSIONS if (error := schema_errors(found, version))]
     assert errors == []
     assert {found["metadata"]["name"]: violations(pod) for found in objects if (pod := pod_of(found))} == {
         found["metadata"]["name"]: NEEDED.get(found["metadata"]["name"], []) for found in objects if pod_of(found)
@@ -131,14 +127,13 @@ def test_a_sample(sample: str) -> None:
     assert_in_order(documents)
     for document in documents:
         if document["kind"] == "ScalableApp":
-            assert_in_order(children(AppKey("shop", "web"), "uid-1", parse_spec(document["spec"]), FEATURES["1.37"]))
+            assert_in_order(children(AppKey("shop", "web"), "uid-1", parse_spec(document["spec"]), ClusterFeatures()))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-def test_what_the_operator_makes_of_an_app(spec: dict[str, Any], version: str) -> None:
-    made = children(AppKey("shop", "web"), "uid-1", parse_spec(spec), FEATURES[version])
-    assert_in_order(json.loads(json.dumps(made)), (version,))
+def test_what_the_operator_makes_of_an_app(spec: dict[str, Any]) -> None:
+    made = children(AppKey("shop", "web"), "uid-1", parse_spec(spec), ClusterFeatures())
+    assert_in_order(json.loads(json.dumps(made)))
 
 
 def test_the_base_has_a_pod_and_a_namespace_that_takes_restricted_pods_only() -> None:
@@ -171,7 +166,10 @@ def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prome
     assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     (let_in,) = policy["ingress"]
-    assert let_in["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}}]
+    assert let_in["from"] == [
+        {"namespaceSelector": {"matchLabels": {"metrics": "enabled"}}},
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}},
+    ]
     assert [port["port"] for port in let_in["ports"]] == [container["ports"][0]["name"]]
     url = next(it["value"] for it in container["env"] if it["name"] == "SCALABLEAPP_PROMETHEUS_URL")
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}

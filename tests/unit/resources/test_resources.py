@@ -12,14 +12,13 @@ from scalableapp.core.quantity import canonical_quantity, parse_quantity
 from scalableapp.core.resources import ClusterFeatures, children, name_problem, unwanted
 from scalableapp.core.routing import url_of
 from scalableapp.core.spec import parse_spec
+from scalableapp.errors import SpecError
 
 KEY = AppKey("shop", "cart")
-OLD = ClusterFeatures(pdb_version="policy/v1beta1")
-NEW = ClusterFeatures(pdb_version="policy/v1", sleep_action=True)
 
 
-def made(features: ClusterFeatures = OLD, **spec: Any) -> dict[str, dict[str, Any]]:
-    manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), features)
+def made(**spec: Any) -> dict[str, dict[str, Any]]:
+    manifests = children(KEY, "uid-1", parse_spec({"image": "cart:1"} | spec), ClusterFeatures())
     return {manifest["kind"]: manifest for manifest in manifests}
 
 
@@ -51,12 +50,6 @@ def test_every_child_is_named_labelled_and_owned() -> None:
         }
         assert owned_by(manifest, "uid-1")
         assert not owned_by(manifest, "uid-2")
-
-
-def test_the_disruption_budget_is_made_in_the_version_that_the_cluster_serves() -> None:
-    assert made(OLD)["PodDisruptionBudget"]["apiVersion"] == "policy/v1beta1"
-    assert made(NEW)["PodDisruptionBudget"]["apiVersion"] == "policy/v1"
-    assert "PodDisruptionBudget" not in made(ClusterFeatures())
 
 
 @pytest.mark.parametrize("pin", [None, 0, 3], ids=["unpinned", "pinned to none", "pinned"])
@@ -96,14 +89,8 @@ def test_the_grace_period_is_longer_than_the_pre_stop_sleep_and_gunicorns_drain(
     assert made()["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 5 + 30
 
 
-@pytest.mark.parametrize(
-    ("features", "hook"),
-    [(OLD, {"exec": {"command": ["sleep", "5"]}}), (NEW, {"sleep": {"seconds": 5}})],
-    ids=["before 1.30", "from 1.30 on"],
-)
-def test_pods_wait_before_they_stop(features: ClusterFeatures, hook: dict[str, Any]) -> None:
-    pod = made(features)["Deployment"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["lifecycle"]["preStop"] == hook
+def test_pods_wait_before_they_stop_without_a_program_in_the_image() -> None:
+    assert container()["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
 
 
 def test_the_container_gets_the_port_and_the_probes_ask_there() -> None:
@@ -165,9 +152,9 @@ def test_without_scraping_there_are_no_prometheus_annotations() -> None:
 
 
 def test_the_ingress_has_host_path_class_and_tls() -> None:
-    ingress = {"host": "a.example.com", "path": "/x", "className": "nginx", "tlsSecretName": "cert"}
+    ingress = {"host": "a.example.com", "path": "/x", "className": "contour", "tlsSecretName": "cert"}
     spec = made(ingress=ingress)["Ingress"]["spec"]
-    assert spec["ingressClassName"] == "nginx"
+    assert spec["ingressClassName"] == "contour"
     assert spec["tls"] == [{"secretName": "cert", "hosts": ["a.example.com"]}]
     assert spec["rules"][0]["host"] == "a.example.com"
     path = spec["rules"][0]["http"]["paths"][0]
@@ -184,8 +171,8 @@ def test_a_bare_ingress_leaves_class_host_and_tls_to_the_cluster() -> None:
 def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
     assert "Ingress" not in made(ingress={"enabled": False})
-    assert ("Ingress", "cart") in names(unwanted(KEY, spec, OLD))
-    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}), OLD)))
+    assert ("Ingress", "cart") in names(unwanted(KEY, spec))
+    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}))))
 
 
 @pytest.mark.parametrize(
@@ -260,3 +247,59 @@ def test_canonical_form_is_stable_and_never_less_than_what_was_written(number: D
     assert canonical_quantity(kept) == kept
     assert parse_quantity(kept) >= parse_quantity(text) * (1 - 1e-12)
     assert parse_quantity(kept) <= parse_quantity(text) * (1 + 1e-12) + 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "pod_level", "read_only"),
+    [
+        pytest.param({}, {}, True, id="the image's own user"),
+        pytest.param({"runAsUser": 1000}, {"runAsUser": 1000}, True, id="a user whom the image names or not at all"),
+        pytest.param(
+            {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000, "readOnlyRootFilesystem": False},
+            {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000, "fsGroupChangePolicy": "OnRootMismatch"},
+            False,
+            id="all of it",
+        ),
+    ],
+)
+def test_who_runs_the_app_is_as_stated_and_never_root(
+    stated: dict[str, Any], pod_level: dict[str, Any], read_only: bool
+) -> None:
+    spec = parse_spec({"image": "a", "securityContext": stated})
+    pod = children(KEY, "uid", spec, ClusterFeatures())[0]["spec"]["template"]["spec"]
+    always = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert pod["securityContext"] == always | pod_level
+    container = pod["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is read_only
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("stated", [{"runAsUser": 0}, {"runAsUser": 2**31}, {"fsGroup": -1}, {"privileged": True}])
+def test_nobody_gets_more_than_the_restricted_standard_allows(stated: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=r"spec\.securityContext"):
+        parse_spec({"image": "a", "securityContext": stated})
+
+
+def test_the_budget_lets_pods_go_that_serve_nobody() -> None:
+    budget = next(
+        child
+        for child in children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())
+        if child["kind"] == "PodDisruptionBudget"
+    )
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_pods_are_spread_over_zones_and_nodes_each_revision_for_itself() -> None:
+    pod = children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())[0]["spec"]["template"]["spec"]
+    spread = pod["topologySpreadConstraints"]
+    assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(entry["matchLabelKeys"] == ["pod-template-hash"] for entry in spread)
+    assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+@pytest.mark.parametrize("field", ["minReplicas", "maxReplicas"])
+def test_large_apps_have_as_many_replicas_as_they_need(field: str) -> None:
+    bounds = {"maxReplicas": 100_000, field: 100_000}
+    assert parse_spec({"image": "a", "replicas": 100_000, "scaling": {"horizontal": bounds}})
+    with pytest.raises(SpecError, match=rf"{field}.*100000"):
+        parse_spec({"image": "a", "scaling": {"horizontal": {field: 100_001}}})

@@ -10,7 +10,7 @@ from scalableapp.core.model import AppKey
 from scalableapp.core.resources import ClusterFeatures, children, unwanted
 from scalableapp.core.routing import Exposure, exposure_of, slim_status, url_of
 from scalableapp.core.spec import parse_spec
-from tests.gateway_api import SCHEMA, parent
+from tests.gateway_api import parent, schema
 
 KEY = AppKey("shop", "cart")
 SERVED = ClusterFeatures(gateway_api=True)
@@ -23,9 +23,7 @@ def made(features: ClusterFeatures = SERVED, **spec: Any) -> dict[str, dict[str,
 
 
 def unwanted_kinds(**spec: Any) -> list[str]:
-    return [
-        found["kind"] for found in unwanted(KEY, parse_spec({"image": "a"} | spec), SERVED) if "cache" not in str(found)
-    ]
+    return [found["kind"] for found in unwanted(KEY, parse_spec({"image": "a"} | spec)) if "cache" not in str(found)]
 
 
 def route_with(**fields: Any) -> Any:
@@ -88,24 +86,24 @@ def test_the_route_asks_its_gateways_to_lead_to_the_service() -> None:
 )
 def test_the_route_is_valid_by_the_gateway_apis_own_schema(fields: dict[str, Any]) -> None:
     manifest = made(route=ROUTE | fields)["HTTPRoute"]
-    jsonschema.validate(manifest, closed(SCHEMA))
+    jsonschema.validate(manifest, closed(schema()))
 
 
 def test_the_schema_would_tell_a_wrong_route() -> None:
     manifest = made(route=ROUTE)["HTTPRoute"]
     manifest["spec"]["rules"][0]["timeout"] = "30s"
     with pytest.raises(jsonschema.ValidationError, match="timeout"):
-        jsonschema.validate(manifest, closed(SCHEMA))
+        jsonschema.validate(manifest, closed(schema()))
 
 
-def closed(schema: Any) -> Any:
+def closed(node: Any) -> Any:
     """The same schema, with no fields but those it names, as server-side apply has it."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    named = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
-    return {name: closed(value) for name, value in schema.items()} | named
+    if isinstance(node, list):
+        return [closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    named = {"additionalProperties": False} if isinstance(node.get("properties"), dict) else {}
+    return {name: closed(value) for name, value in node.items()} | named
 
 
 def test_what_the_api_server_adds_to_a_route_is_no_drift() -> None:

@@ -1,1 +1,0 @@
-"""A small ingress controller: nginx, told what to do by Ingress objects."""

@@ -1,0 +1,50 @@
+"""What a pod that does not come up says of itself, in the words of the scheduler and the kubelet."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+# On its way, and not in trouble.
+_USUAL = {"ContainerCreating", "PodInitializing"}
+# So often restarted a container is in trouble, even while it runs once more.
+_OFTEN = 2
+# A message may be a whole log.
+_LONGEST = 300
+
+
+def pod_words(status: Mapping[str, Any]) -> str:
+    """Reason and message of what keeps the pod from running; "" while it is only starting."""
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return _told(status)
+    for entry in status.get("conditions") or ():
+        if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
+            return _told(entry)
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return next(iter(_of(containers)), "")
+
+
+def _of(containers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        last = f"; it ended with {_end(ended)}" if ended else ""
+        if waiting.get("reason") and waiting["reason"] not in _USUAL:
+            yield f"container {container.get('name')}: {_told(waiting)}{last}"
+        elif ended and container.get("restartCount", 0) >= _OFTEN and not container.get("ready"):
+            yield f"container {container.get('name')}: Restarted {container['restartCount']} times{last}"
+
+
+def _end(ended: Mapping[str, Any]) -> str:
+    reason = "" if ended.get("reason") in (None, "Error", "Completed") else f" ({ended['reason']})"
+    message = f": {_short(ended['message'])}" if ended.get("message") else ""
+    return f"exit code {ended.get('exitCode')}{reason}{message}"
+
+
+def _told(entry: Mapping[str, Any]) -> str:
+    message = _short(entry.get("message") or "")
+    return f"{entry.get('reason')}: {message}" if message else str(entry.get("reason"))
+
+
+def _short(text: str) -> str:
+    """The end of it, as logs tell what went wrong last."""
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

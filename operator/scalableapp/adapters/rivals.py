@@ -1,0 +1,90 @@
+"""Other autoscalers beside ours: who else sets the replicas of an app, and who else sets the sizes of its pods."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scalableapp.adapters.kube_api import KubeApi, Request
+from scalableapp.core.model import AppKey
+from scalableapp.core.resources import API_VERSION, CONTAINER, KIND
+from scalableapp.core.size import Resource, SizeRival
+from scalableapp.errors import NotFound
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of autoscaler; `default_target` is the kind that it scales where none is named."""
+
+    group_version: str
+    plural: str
+    kind: str
+    target: str
+    default_target: str = ""
+
+
+_REPLICAS = (
+    _Kind("autoscaling/v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "scaleTargetRef"),
+    _Kind("keda.sh/v1alpha1", "scaledobjects", "ScaledObject", "scaleTargetRef", "Deployment"),
+)
+_SIZES = _Kind("autoscaling.k8s.io/v1", "verticalpodautoscalers", "VerticalPodAutoscaler", "targetRef")
+# Where a Deployment and a ScalableApp are served; the same name in another group is another thing.
+_GROUPS = {"Deployment": "apps", KIND: API_VERSION.partition("/")[0]}
+
+
+async def list_autoscalers(api: KubeApi, namespace: str) -> dict[AppKey, str]:
+    """Others that set replicas, by the name of the Deployment or ScalableApp they scale, each in words."""
+    found: dict[AppKey, str] = {}
+    for kind in _REPLICAS:
+        async for key, item in _targeted(api, kind, namespace):
+            found[key] = f"{_name(kind, item)} scales it too; delete one of the two"
+    return found
+
+
+async def list_resizers(api: KubeApi, namespace: str) -> dict[AppKey, SizeRival]:
+    """Others that set the size of the app's own container; for its replicas they are no rivals."""
+    found: dict[AppKey, SizeRival] = {}
+    async for key, item in _targeted(api, _SIZES, namespace):
+        if resources := _controlled(item.get("spec") or {}):
+            told = " and ".join(sorted(resources))
+            message = f"{_name(_SIZES, item)} sets {told} of its pods too; delete one of the two, or set it to Off"
+            found[key] = SizeRival(frozenset(resources), message)
+    return found
+
+
+def _controlled(spec: Manifest) -> set[Resource]:
+    """What a VerticalPodAutoscaler changes of the app's container; one that only recommends changes nothing."""
+    if (spec.get("updatePolicy") or {}).get("updateMode") == "Off":
+        return set()
+    policies = {
+        entry.get("containerName"): entry for entry in (spec.get("resourcePolicy") or {}).get("containerPolicies") or ()
+    }
+    policy = policies.get(CONTAINER) or policies.get("*") or {}
+    if policy.get("mode") == "Off":
+        return set()
+    stated = policy.get("controlledResources")
+    return {resource for resource in Resource if stated is None or resource.value in stated}
+
+
+async def _targeted(api: KubeApi, kind: _Kind, namespace: str) -> AsyncIterator[tuple[AppKey, Manifest]]:
+    """Each of that kind that aims at a Deployment or a ScalableApp; none where the cluster does not serve it."""
+    where = f"namespaces/{namespace}/" if namespace else ""
+    try:
+        async for page in api.pages(Request("GET", f"/apis/{kind.group_version}/{where}{kind.plural}")):
+            for item in page.get("items") or ():
+                target = (item.get("spec") or {}).get(kind.target) or {}
+                if _is_ours(target, kind.default_target):
+                    yield AppKey(item["metadata"]["namespace"], target.get("name", "")), item
+    except NotFound:
+        return
+
+
+def _is_ours(target: Manifest, default_kind: str) -> bool:
+    kind, version = target.get("kind") or default_kind, target.get("apiVersion") or ""
+    group = version.rpartition("/")[0] if version else _GROUPS.get(kind)
+    return kind in _GROUPS and group == _GROUPS[kind]
+
+
+def _name(kind: _Kind, item: Manifest) -> str:
+    return f"{kind.kind} {item['metadata']['namespace']}/{item['metadata']['name']}"

@@ -1,0 +1,49 @@
+"""Somebody else who sets an app's replicas again and again: who it is, by the managed fields of the Deployment."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from scalableapp.core.model import AppKey
+
+# So often within so long is no slip of a hand.
+TIMES = 3
+WITHIN = timedelta(minutes=10)
+
+
+class Setting(NamedTuple):
+    """Replicas that somebody else set: when it was seen, to what, and by which manager."""
+
+    at: datetime
+    replicas: int
+    manager: str
+
+
+def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
+    """The manager who set spec.replicas last, "" where managedFields do not tell. Our own begin with `ours`."""
+    entries = [
+        entry
+        for entry in deployment["metadata"].get("managedFields") or ()
+        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        and not str(entry.get("manager", "")).startswith(ours)
+    ]
+    return str(max(entries, key=lambda entry: str(entry.get("time", "")))["manager"]) if entries else ""
+
+
+def recent(settings: Iterable[Setting], now: datetime) -> tuple[Setting, ...]:
+    """Those that still count."""
+    return tuple(setting for setting in settings if abs(now - setting.at) < WITHIN)
+
+
+def contested(settings: tuple[Setting, ...], key: AppKey, now: datetime) -> str:
+    """Who sets the replicas again and again, in words; "" while nobody does."""
+    counted = recent(settings, now)
+    if len(counted) < TIMES:
+        return ""
+    managers = sorted({setting.manager for setting in counted if setting.manager})
+    who = " and ".join(repr(manager) for manager in managers) or "a manager that managedFields do not name"
+    return (
+        f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "
+        f"to {counted[-1].replicas} the last time, and each time they are set back; take replicas out of what it "
+        "applies, or hold this ScalableApp by spec.scaling.paused"
+    )

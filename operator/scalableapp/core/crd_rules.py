@@ -1,0 +1,202 @@
+"""Rules across fields, in CEL, which the API server checks when a ScalableApp is written. crd.py puts them in the CRD.
+
+The operator checks the same and more. A field without a default is read behind has() only, so that no rule fails to
+evaluate. Quantities have no type in the schema: of them a rule sees through dyn() whether they are there, no more.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Rule(NamedTuple):
+    """What has to hold of the object at a path, and what the user reads where it does not, of which field in it."""
+
+    holds: str
+    message: str
+    field: str = ""
+
+    def as_schema(self, *, old_may_break_it: bool) -> dict[str, Any]:
+        """The entry of x-kubernetes-validations.
+
+        Kubernetes itself lets a broken rule pass where nothing at the rule's path changes. The status changes the
+        root, and spec.replicas the spec, with each decision: there what was already broken is let pass explicitly.
+        """
+        entry: dict[str, Any] = {"rule": self.holds, "message": self.message}
+        if self.field:
+            entry["fieldPath"] = self.field
+        if old_may_break_it:
+            before = self.holds.replace("self.", "oldSelf.value().")
+            entry |= {"rule": f"({self.holds}) || (oldSelf.hasValue() && !({before}))", "optionalOldSelf": True}
+        return entry
+
+
+_PROFILE_NONE = (
+    "(has(self.annotationProfile) ? self.annotationProfile == 'None' : has(self.className) && self.className != '' "
+    "&& !['nginx', 'haproxy', 'contour'].exists(name, self.className.contains(name)))"
+)
+_PROFILE_CONTOUR = (
+    "(has(self.annotationProfile) ? self.annotationProfile == 'Contour' : has(self.className) "
+    "&& self.className.contains('contour') && !['nginx', 'haproxy'].exists(name, self.className.contains(name)))"
+)
+_PROFILE_HAPROXY = (
+    "(has(self.annotationProfile) ? self.annotationProfile == 'HAProxy' "
+    ": has(self.className) && self.className.contains('haproxy'))"
+)
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "": (
+        Rule(
+            "self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
+            "the name leaves no room for that of its Redis; use at most 57 characters or another spec.cache.backend",
+            field=".metadata.name",
+        ),
+    ),
+    "spec": (
+        Rule(
+            "!has(self.route) || !has(self.ingress) || !self.ingress.enabled",
+            "ingress and route are both set, and the app has one way in; remove ingress to be reached through the "
+            "Gateway, or route to be reached through the Ingress",
+        ),
+    ),
+    "spec.env[]": (
+        Rule(
+            "!has(self.value) || !has(self.valueFrom)",
+            "value and valueFrom are both set; keep one of them",
+        ),
+    ),
+    "spec.ingress": (
+        Rule(
+            f"!{_PROFILE_NONE} || !(has(self.loadBalancing) || has(self.keepalive) || has(self.rateLimit) "
+            "|| has(self.httpsRedirect))",
+            "the annotation profile for this className is None, so that nobody would be told of loadBalancing, "
+            "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or "
+            "HAProxy if that is your controller",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !(has(self.keepalive) || has(self.rateLimit) "
+            "|| (has(self.loadBalancing) && self.loadBalancing == 'LeastConnections'))",
+            "Contour has no annotation for loadBalancing: LeastConnections, keepalive and rateLimit; remove them",
+        ),
+        Rule(
+            f"!{_PROFILE_CONTOUR} || !has(self.tlsSecretName) || has(self.host)",
+            "Contour serves HTTPS by host name only; add host, or remove tlsSecretName",
+        ),
+        Rule(
+            f"!{_PROFILE_HAPROXY} || !(has(self.keepalive) || (has(self.rateLimit) && (has(self.rateLimit.burst) "
+            "|| self.rateLimit.divideByIngressPods)))",
+            "HAProxy has no annotation for keepalive, rateLimit.burst and rateLimit.divideByIngressPods; remove them",
+        ),
+        Rule(
+            "!has(self.httpsRedirect) || !self.httpsRedirect || has(self.tlsSecretName)",
+            "httpsRedirect leads to no certificate; add tlsSecretName or remove httpsRedirect",
+        ),
+    ),
+    "spec.route": (
+        Rule(
+            "self.parentRefs.all(a, self.parentRefs.exists_one(b, a == b))",
+            "parentRefs names one twice; keep one of each",
+        ),
+    ),
+    "spec.scaling.horizontal": (
+        Rule(
+            "self.minReplicas <= self.maxReplicas",
+            "minReplicas is more than maxReplicas; lower minReplicas or raise maxReplicas",
+        ),
+        Rule(
+            "self.metrics.all(a, self.metrics.exists_one(b, (has(a.name) ? a.name : a.type) "
+            "== (has(b.name) ? b.name : b.type)))",
+            "two metrics have the same name, or no name and the same type; give each metric its own name",
+        ),
+        Rule(
+            "(self.minReplicas > 0 && self.schedules.all(s, !has(s.minReplicas) || s.minReplicas > 0)) "
+            "|| self.metrics.exists(m, has(dyn(m).activationTarget))",
+            "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus",
+        ),
+        Rule(
+            "!has(self.burst) || self.metrics.exists(m, m.type == 'RequestsPerSecond')",
+            "burst looks at requests; add a metric of type RequestsPerSecond or remove burst",
+        ),
+        Rule(
+            "!self.prediction.enabled || has(self.objective) || self.metrics.exists(m, m.type == 'RequestsPerSecond')",
+            "prediction looks at requests; add an objective or a metric of type RequestsPerSecond, or remove "
+            "prediction",
+        ),
+        Rule(
+            "self.combine == 'Weighted' || !self.metrics.exists(m, has(dyn(m).weight))",
+            "only combine Weighted takes a weight; remove weight or use combine: Weighted",
+        ),
+        Rule(
+            "self.schedules.all(a, self.schedules.exists_one(b, a.name == b.name))",
+            "two schedules have the same name; give each schedule its own name",
+        ),
+        Rule(
+            "self.schedules.all(s, (has(s.minReplicas) ? s.minReplicas : self.minReplicas) "
+            "<= (has(s.maxReplicas) ? s.maxReplicas : self.maxReplicas))",
+            "a schedule leads to minReplicas over maxReplicas; set both in it",
+        ),
+    ),
+    "spec.scaling.horizontal.fallback": (
+        Rule(
+            "(self.behavior == 'Hold') != has(self.replicas)",
+            "replicas go with behavior Static and CurrentIfHigher only; add or remove replicas",
+        ),
+    ),
+    "spec.scaling.horizontal.schedules[]": (
+        Rule(
+            "has(self.minReplicas) || has(self.maxReplicas)",
+            "the schedule changes nothing; add minReplicas or maxReplicas",
+        ),
+    ),
+    "spec.scaling.horizontal.metrics[]": (
+        Rule(
+            "self.type != 'Prometheus' || has(self.query)",
+            "type Prometheus has no query; add query: with PromQL that returns one number",
+        ),
+        Rule(
+            "self.type == 'Prometheus' || !has(self.query)",
+            "only type Prometheus takes a query; remove query or use type: Prometheus",
+        ),
+        Rule(
+            "self.type == 'Prometheus' || self.targetType == 'AverageValue'",
+            "this type takes no targetType; remove targetType or use type: Prometheus",
+        ),
+        Rule(
+            "self.type == 'Latency' || !has(self.quantile)",
+            "only type Latency takes a quantile; remove quantile or use type: Latency",
+        ),
+        Rule(
+            "self.type != 'Latency' || self.aggregate == 'Average'",
+            "a latency is the whole app's; remove aggregate, quantile says which latency counts",
+        ),
+        Rule(
+            "self.type != 'Prometheus' || self.aggregate == 'Average'",
+            "a query has no values per pod; remove aggregate or use quantile() in the query",
+        ),
+        Rule(
+            "self.type == 'Prometheus' || !has(dyn(self).activationTarget)",
+            "this type cannot be measured without pods; remove activationTarget or use type: Prometheus",
+        ),
+        Rule(
+            "(self.aggregate == 'Percentile') == has(self.percentile)",
+            "aggregate: Percentile and percentile go together; add or remove both",
+        ),
+    ),
+    "spec.scaling.vertical": (
+        Rule(
+            "self.resources.size() < 2 || self.resources[0] != self.resources[1]",
+            "resources names one twice; write [cpu, memory], [cpu] or [memory]",
+        ),
+    ),
+}
+# Here something changes with each decision: the status, and replicas.
+_CHANGING = ("", "spec")
+
+
+def add_rules(root: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a whole ScalableApp with the rules at their places."""
+    for path, rules in RULES.items():
+        node = root
+        for name in path.split(".") if path else ():
+            node = node["properties"][name.removesuffix("[]")]
+            node = node["items"] if name.endswith("[]") else node
+        node["x-kubernetes-validations"] = [rule.as_schema(old_may_break_it=path in _CHANGING) for rule in rules]
+    return root

@@ -1,0 +1,13 @@
+"""What tests of several folders share."""
+
+import pytest
+
+from tests import prometheus_servers
+from tests.prometheus_servers import Program
+
+
+@pytest.fixture(scope="session", params=prometheus_servers.NAMES)
+def prometheus(request: pytest.FixtureRequest) -> Program:
+    """Each Prometheus that queries and rules have to work with. How far compiling one is, is shown."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        return prometheus_servers.program(request.param)

@@ -1,0 +1,48 @@
+"""The pod's own words reach the conditions."""
+
+from scalableapp.core.model import AppKey, PodState
+from tests.unit.engine.world import START, World
+
+CONFIG_ERROR = "container app: CreateContainerConfigError: container has runAsNonRoot and image will run as root"
+
+
+async def deployed(world: World) -> AppKey:
+    key = world.create()
+    await world.settle()
+    await world.tick()
+    return key
+
+
+async def tell(world: World, key: AppKey, name: str, words: str = "", *, ready: bool = False) -> None:
+    """The watch on pods brings one, as follow_pods does."""
+    pod = PodState(name, "Running" if ready else "Pending", ready, False, START, words=words)
+    if turn := world.registry.pod_seen(key, pod):
+        world.queue.add(turn, world.clock())
+    await world.settle()
+
+
+async def test_what_keeps_pods_from_starting_is_told_at_once_and_once(world: World) -> None:
+    key = await deployed(world)
+    await tell(world, key, "web-1")
+    assert world.condition(key, "Ready") == ("False", "PodsNotReady")
+    await tell(world, key, "web-1", CONFIG_ERROR)
+    assert world.condition(key, "Ready") == ("False", "PodsFailing")
+    assert f"pod web-1: {CONFIG_ERROR}" in world.message(key, "Ready")
+    await tell(world, key, "web-1", CONFIG_ERROR)
+    warnings = [event for event in world.cluster.events if event.type == "Warning"]
+    assert [event.reason for event in warnings] == ["PodsFailing"]
+    assert CONFIG_ERROR in warnings[0].message
+
+
+async def test_of_many_the_words_of_most_are_told(world: World) -> None:
+    key = await deployed(world)
+    for number, words in enumerate(["Unschedulable: full", CONFIG_ERROR, CONFIG_ERROR]):
+        await tell(world, key, f"web-{number}", words)
+    await world.settle()
+    assert f"pod web-1: {CONFIG_ERROR}" in world.message(key, "Available")
+
+
+async def test_an_app_that_serves_is_ready_whatever_one_pod_says(world: World) -> None:
+    key = await world.running()
+    await tell(world, key, "web-9", CONFIG_ERROR)
+    assert world.condition(key, "Ready")[0] == "True"
