@@ -4,14 +4,14 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.explain import Reason, clock, duration
 from scalableapp.core.metrics import Metric, MetricType
-from scalableapp.core.model import Reading
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, REQUESTS_RATE_WINDOW_SECONDS
+from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.rules import Case, Ruling
+from scalableapp.core.scrapes import LEAST_WINDOW_SECONDS
 
 # What is compared per pod, or multiplied by the pods; a query's value that is shared out has no such delay.
 _WINDOWS = {
-    MetricType.REQUESTS_PER_SECOND: REQUESTS_RATE_WINDOW_SECONDS,
+    MetricType.REQUESTS_PER_SECOND: LEAST_WINDOW_SECONDS,
     MetricType.CPU: CPU_RATE_WINDOW_SECONDS,
     MetricType.MEMORY: CPU_RATE_WINDOW_SECONDS,
     MetricType.LATENCY: CPU_RATE_WINDOW_SECONDS,
@@ -44,14 +44,14 @@ def _last_left(case: Case) -> datetime | None:
 
 
 def _window_seconds(case: Case) -> float:
+    """As long as Prometheus' answers were taken over: that follows the interval of its scrapes."""
     metrics = case.horizontal.metrics if case.planned else case.spec.metrics
-    windows = [_of_metric(metric, case.observation.readings.get(metric.label)) for metric in metrics]
-    return max([float(RATE_WINDOW_SECONDS) if case.planned else 0.0, *windows])
+    load = max(float(RATE_WINDOW_SECONDS), case.observation.service_level.load.window_seconds or 0.0)
+    return max([load if case.planned else 0.0, *(_of_metric(metric, case) for metric in metrics)])
 
 
-def _of_metric(metric: Metric, reading: Reading | None) -> float:
-    """The usual window, or the one that was measured over, if that is longer."""
+def _of_metric(metric: Metric, case: Case) -> float:
     if metric.type is MetricType.PROMETHEUS:
         return CPU_RATE_WINDOW_SECONDS if metric.of_whole_app else 0.0
-    measured = reading.window_seconds if reading else None
-    return max(_WINDOWS[metric.type], measured or 0.0)
+    reading = case.observation.readings.get(metric.label)
+    return max(_WINDOWS[metric.type], (reading.window_seconds if reading else None) or 0.0)
