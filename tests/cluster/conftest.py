@@ -19,9 +19,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator() -> str:
-    """Name of the operator's pod, which is ready."""
+    """Name of the operator's pod, which is ready. Tests of other modules may have replaced the one before."""
     if subprocess.run(
         ["kubectl", "--context", CONTEXT, "version"], capture_output=True, timeout=30, check=False
     ).returncode:
