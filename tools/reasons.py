@@ -63,6 +63,16 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "no answer, or none in time",
             "is it up, and is `SCALABLEAPP_PROMETHEUS_URL` right?",
         ),
+        Reason(
+            "PrometheusUnauthorized",
+            "Prometheus, or what stands before it, refuses access (401, 403)",
+            "mount a netrc file with user and password and name it in `NETRC`, or give the address behind the login",
+        ),
+        Reason(
+            "PrometheusRedirects",
+            "Prometheus' address leads elsewhere: to a page to log in, or from https to http",
+            "set `SCALABLEAPP_PROMETHEUS_URL` to the address that answers",
+        ),
         Reason("QueryFailed", "Prometheus refused the query", "try it in Prometheus' own query page"),
         Reason(
             "NoData", "no sample of any pod of the app", "is Prometheus scraping the pods? Its page of targets says"
@@ -73,11 +83,32 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("StaleData", "the newest sample is too old", "has scraping stopped? Is the operator keeping up?"),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample",
-            "which targets are down? Is the scrape slower than the 30 s window?",
+            "fewer than half of the ready pods have a sample, or the server marks its answer as partial (`isPartial`)",
+            "which targets, or which storages behind Prometheus' API, are down?",
         ),
-        Reason("PrometheusWarnings", "the answer came with warnings, so part of it may be missing", "see the message"),
+        Reason(
+            "PrometheusWarnings",
+            "the answer came with warnings, so part of it may be missing, or Prometheus doubts the query; mere hints "
+            "(`PromQL info`) do not count",
+            "see the message",
+        ),
         Reason("WrongResultType", "the query gives no single number", "aggregate it: `sum(...)`"),
+        Reason(
+            "ScrapesTooRare",
+            "the pods are scraped less often than every 60 s; the message has the interval",
+            "shorten the interval of the scrape: 15 s is good, 5 s fits `burst` and `objective`",
+        ),
+        Reason(
+            "DuplicateSeries",
+            "the series of the pods are there several times, and no label known as a job's or a replica's tells them "
+            "apart; adding them up would double the load",
+            "scrape the pods once, or let Prometheus' API remove the copies: the message says what differs",
+        ),
+        Reason(
+            "BrokenExporter",
+            "counters that go back again and again, or histograms that are none; that is never taken for no load",
+            "mend the app's exporter: several processes need one common registry; see the message",
+        ),
         Reason("ClockSkew", "samples are from the future", "set the clocks of nodes and Prometheus"),
     ),
     "ScalingActive": (

@@ -3,6 +3,7 @@
 * ScalableAppError
   * SpecError             the user's ScalableApp is wrong: names the field and the mend
   * SettingsError         a variable of the operator's own environment is wrong
+  * WrongAddress          the address of Prometheus cannot be used
   * MetricsUnavailable    Prometheus gave nothing to decide on
   * ClusterError          the Kubernetes API refused or failed
     x NotFound            the object is gone: forget it
@@ -43,6 +44,10 @@ class SpecError(ScalableAppError):
 
 class SettingsError(ScalableAppError):
     """The operator's environment cannot be used: names every variable, its value and what is wrong with it."""
+
+
+class WrongAddress(ScalableAppError, ValueError):
+    """What is wrong with the address of Prometheus, without the address: that may hold a password."""
 
 
 class MetricsUnavailable(ScalableAppError):

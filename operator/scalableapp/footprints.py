@@ -9,7 +9,13 @@ from scalableapp.core.gate import Change, Sight
 from scalableapp.core.latency import quantile
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem, PodState
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, SAMPLE_DELAY_SECONDS, seconds_between, serves
+from scalableapp.core.quality import (
+    CPU_RATE_WINDOW_SECONDS,
+    LEAST_COVERAGE,
+    SAMPLE_DELAY_SECONDS,
+    seconds_between,
+    serves,
+)
 from scalableapp.core.rooms import NamespaceRoom, Whole, within_quota
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.startup import startup_seconds
@@ -110,10 +116,9 @@ class _Answers:
         if self._snapshot is None or self._stale:
             return {}
         cpu = self._values(self._snapshot.kinds.get(MetricType.CPU))
-        settled = {name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS}
         memory = self._values(self._snapshot.usage.get(Usage.MEMORY_PEAK))
         return {
-            Resource.CPU: tuple(value for name, value in cpu.items() if name in settled),
+            Resource.CPU: tuple(value for name, value in cpu.items() if self._is_settled(name)),
             Resource.MEMORY: tuple(memory.values()),
         }
 
@@ -123,9 +128,18 @@ class _Answers:
         if self._snapshot is None or self._stale:
             return 0.0
         answers = (self._snapshot.usage.get(kind) for kind in (Usage.THROTTLED, Usage.CPU_PRESSURE))
-        settled = {name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS}
-        shares = (v for answer in answers for name, v in self._values(answer).items() if name in settled)
+        shares = (v for answer in answers for name, v in self._values(answer).items() if self._is_settled(name))
         return min(1.0, max(shares, default=0.0))
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether the rate of the pod's CPU holds nothing of its start any more."""
+        return self._ready[name] >= self._window(name)
+
+    def _window(self, name: str) -> float:
+        """Seconds over which the pod's rate of CPU is taken."""
+        answer = self._snapshot.kinds.get(MetricType.CPU) if self._snapshot else None
+        scrape = answer.scrapes.get((self._record.key.namespace, name)) if answer else None
+        return max(CPU_RATE_WINDOW_SECONDS, scrape.window if scrape else 0.0)
 
     @property
     def problem(self) -> tuple[DataProblem | None, str]:
@@ -145,20 +159,31 @@ class _Answers:
             return DataProblem.EMPTY, f"Prometheus has not been asked for {metric} yet"
         if answer.problem and answer.problem is not DataProblem.EMPTY:
             return answer.problem, answer.message
-        due = [
-            name for name, seconds in self._ready.items() if seconds >= CPU_RATE_WINDOW_SECONDS + SAMPLE_DELAY_SECONDS
-        ]
-        if not due or any(name in self._values(answer) for name in due):
+        due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
+        seen = sum(name in self._values(answer) for name in due)
+        if not due or seen >= max(1, LEAST_COVERAGE * len(due)):
             return None
+        namespace = self._record.key.namespace
+        if refusal := next((why for name in due if (why := answer.refused.get((namespace, name)))), None):
+            return refusal[0], f"{metric} cannot be used: {refusal[1]}"
+        if seen:
+            of = f"{seen} of {count(len(due), 'pod')}"
+            return (
+                DataProblem.PARTIAL,
+                f"Prometheus has {metric} of {of} of {self._record.key} only; check the scraping",
+            )
         return (
             DataProblem.EMPTY,
             f"Prometheus has no {metric} of any pod of {self._record.key}; does it scrape cAdvisor?",
         )
 
     def _values(self, answer: PodAnswer | None) -> Mapping[str, float]:
-        """Of the pods that serve, as far as they are numbers."""
+        """Of the pods that serve, as far as they are numbers, and not of before scrapes were missed."""
+        if answer is None:
+            return {}
         namespace = self._record.key.namespace
-        found = {name: answer.values.get((namespace, name)) for name in self._ready} if answer else {}
+        overdue = {pod for pod, scrape in answer.scrapes.items() if pod[0] == namespace and scrape.overdue}
+        found = {name: answer.values.get((namespace, name)) for name in self._ready if (namespace, name) not in overdue}
         return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
 
 

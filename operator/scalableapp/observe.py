@@ -1,24 +1,30 @@
 """What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from scalableapp.core.conditions import AppState, Trouble
 from scalableapp.core.contest import contested
+from scalableapp.core.explain import count
 from scalableapp.core.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS, REQUESTS
+from scalableapp.core.quality import LEAST_COVERAGE
 from scalableapp.core.resources import selector_text
 from scalableapp.core.routing import exposure_of, url_of
 from scalableapp.core.scaling import Mode
+from scalableapp.core.scrapes import Scrape
 from scalableapp.core.size_status import SizeState
-from scalableapp.ports import PodAnswer, Snapshot
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry
+
+_T = TypeVar("_T")
 
 # Longer than any window that requests or CPU are measured over.
 DEPARTED_COUNT = timedelta(minutes=5)
@@ -132,11 +138,10 @@ class _Answers:
             return Reading(problem=DataProblem.STALE, message=age)
         if metric.type is MetricType.PROMETHEUS:
             answer = self._snapshot.queries.get(self._record.queries[metric.label])
-            return Reading(answer.value, problem=answer.problem, message=answer.message) if answer else _NOT_ASKED
+            return self._of_query(answer) if answer else _NOT_ASKED
         if metric.type is MetricType.LATENCY:
             return self._of_histogram(lambda histogram: quantile(histogram, metric.latency_quantile))
-        reading = self._of_kind(metric.type)
-        return replace(reading, burst_total=self._burst_total(self._snapshot.bursts, metric))
+        return self._with_burst(self._of_kind(metric.type), metric)
 
     def service_level(self, objective: LatencyObjective) -> ServiceLevel:
         """What an objective is judged by."""
@@ -147,7 +152,7 @@ class _Answers:
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
         else:
-            failed = sum(self._values(failures).values())
+            failed = sum(self._own(failures.values).values())
             slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
         return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
 
@@ -155,7 +160,17 @@ class _Answers:
         """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
         answer = bursts.get(RATE_WINDOW_SECONDS)
         values = {} if answer is None or answer.problem else self._values(answer)
-        return Reading(sum(values.values()), values) if values else self._of_kind(MetricType.REQUESTS_PER_SECOND)
+        slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
+        if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
+            return replace(slowly, note=refusal[1])
+        if not self._record.pods.keys() & values.keys():
+            return slowly
+        dated = replace(slowly, window_seconds=RATE_WINDOW_SECONDS) if slowly.per_pod else Reading()
+        return replace(dated, total=sum(values.values()), per_pod=values)
+
+    def _of_query(self, answer: QueryAnswer) -> Reading:
+        newest_at = None if answer.age is None or self._snapshot is None else _before(self._snapshot.at, answer.age)
+        return Reading(answer.value, problem=answer.problem, message=answer.message, newest_at=newest_at)
 
     def _of_histogram(self, of: Callable[[Histogram], float | None]) -> Reading:
         answer = self._snapshot.latencies if self._snapshot else None
@@ -163,18 +178,25 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
-        namespace, pods = self._record.key.namespace, self._record.pods
-        own = merged(found for name in pods if (found := answer.histograms.get((namespace, name))))
-        if own:
-            return Reading(of(own))
-        message = f"Prometheus has no http_request_duration_seconds_bucket of any pod of {self._record.key}"
-        return Reading(problem=DataProblem.EMPTY, message=message)
+        own = self._own(answer.histograms)
+        missing = self._missing(answer, own, "http_request_duration_seconds_bucket")
+        if missing:
+            return missing
+        return self._dated(Reading(of(merged(own.values())), pods=frozenset(own)), answer.scrapes)
 
-    def _burst_total(self, bursts: Mapping[int, PodAnswer], metric: Metric) -> float | None:
-        """Requests/s over the short window that the app states; None without one, and where it cannot be used."""
+    def _with_burst(self, reading: Reading, metric: Metric) -> Reading:
+        """With requests/s over the short window that the app states, or why they cannot be told."""
         rules = self._record.spec.scaling.horizontal.burst if self._record.spec else None
+        bursts = self._snapshot.bursts if self._snapshot else {}
         answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
-        return sum(self._values(answer).values()) if answer and not answer.problem else None
+        if answer is None or answer.problem:
+            return reading
+        refusal = first_refusal(self._own(answer.refused))
+        return replace(
+            reading,
+            burst_total=sum(self._values(answer).values()),
+            burst_note=refusal[1] if refusal else "",
+        )
 
     def _of_kind(self, kind: MetricType) -> Reading:
         answer = self._snapshot.kinds.get(kind) if self._snapshot else None
@@ -182,15 +204,62 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
+        missing = self._missing(answer, self._own(answer.values), kind.value)
+        if missing:
+            return missing
         values = self._values(answer)
-        if not values:
-            message = f"Prometheus has no {kind} of any pod of {self._record.key}; is it scraping them?"
-            return Reading(problem=DataProblem.EMPTY, message=message)
-        return Reading(sum(values.values()), per_pod=values)
+        return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
 
     def _values(self, answer: PodAnswer) -> dict[str, float]:
-        namespace, names = self._record.key.namespace, (*self._record.pods, *self._record.departed)
-        return {name: answer.values[namespace, name] for name in names if (namespace, name) in answer.values}
+        """Of the app's pods, and of those that are gone, which have left samples behind."""
+        return self._own(answer.values) | self._of(answer.values, self._record.departed)
+
+    def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
+        """Why what was found of the app's pods is nothing to decide on, if so."""
+        refused = {name: why for name, why in self._own(answer.refused).items() if self._record.pods[name].ready}
+        if (refusal := first_refusal(refused)) and len(found) < LEAST_COVERAGE * (len(found) + len(refused)):
+            pods = count(len(refused), "pod")
+            return Reading(problem=refusal[0], message=f"the series of {pods} are of no use: {refusal[1]}")
+        if found:
+            return None
+        scrapes = self._own(answer.scrapes).values()
+        if scrapes and all(scrape.interval is None for scrape in scrapes):
+            return Reading(awaited="Prometheus has scraped its pods once, and a rate needs two samples")
+        message = f"Prometheus has no {what} of any pod of {self._record.key}; is it scraping them?"
+        return Reading(problem=DataProblem.EMPTY, message=message)
+
+    def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape]) -> Reading:
+        """The reading with its window and the time of the oldest of its pods' newest samples.
+
+        Pods that leave date nothing: their scrapes end.
+        """
+        pods = self._record.pods
+        measured = {name for name in reading.per_pod or reading.pods or () if name in pods and not pods[name].deleting}
+        own = self._of(scrapes, measured)
+        ages = [scrape.age for scrape in own.values() if scrape.age is not None]
+        return replace(
+            reading,
+            window_seconds=max((scrape.window for scrape in own.values()), default=None),
+            newest_at=_before(self._snapshot.at, max(ages)) if self._snapshot and ages else None,
+            overdue=frozenset(name for name, scrape in own.items() if scrape.overdue),
+        )
+
+    def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
+        """What is the app's pods', by their names."""
+        return self._of(of, self._record.pods)
+
+    def _of(self, of: Mapping[tuple[str, str], _T], names: Collection[str]) -> dict[str, _T]:
+        namespace = self._record.key.namespace
+        return {name: of[namespace, name] for name in names if (namespace, name) in of}
+
+
+def first_refusal(refused: Mapping[str, Refusal]) -> Refusal | None:
+    """Why the data of some pods is of no use; the pod that is first by name stands for the others."""
+    return refused[min(refused)] if refused else None
+
+
+def _before(at: datetime, seconds: float) -> datetime:
+    return at - timedelta(seconds=seconds)
 
 
 # A new metric is asked for with the next tick.

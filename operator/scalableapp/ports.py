@@ -10,18 +10,28 @@ from scalableapp.core.latency import Histogram
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
+from scalableapp.core.scrapes import Scrape
 from scalableapp.core.size import Resource, Size
 
 Manifest = dict[str, Any]
 
 
+# Why the data of a pod is of no use.
+Refusal = tuple[DataProblem, str]
+
+
 @dataclass(frozen=True, slots=True)
 class PodAnswer:
-    """Answer to one grouped query of the whole cluster: a value per (namespace, pod), or why there is none."""
+    """Answer to one grouped query of the whole cluster: a value per (namespace, pod), or why there is none.
+
+    `scrapes` tells of pods that Prometheus knows, `refused` of those whose value is left out, and why.
+    """
 
     values: Mapping[tuple[str, str], float] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
+    scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
 
 
 class Usage(StrEnum):
@@ -39,15 +49,18 @@ class LatencyAnswer:
     histograms: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
+    scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """Answer to one user's query: one number, or why there is none."""
+    """Answer to one user's query: one number and, where Prometheus tells, its age in seconds; or why there is none."""
 
     value: float | None = None
     problem: DataProblem | None = None
     message: str = ""
+    age: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from scalableapp.core.address import address, printable_address
 from scalableapp.core.redis import IMAGE
 from scalableapp.errors import SettingsError
 
@@ -19,7 +20,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     prometheus_url: Annotated[HttpUrl, UrlConstraints(max_length=2048)] = Field(
-        HttpUrl("http://prometheus.scalableapp-system.svc:9090"), description="Prometheus that knows the apps' metrics."
+        HttpUrl("http://prometheus.scalableapp-system.svc:9090"),
+        description="Prometheus that knows the apps' metrics; a path and parameters are kept, a password is refused.",
     )
     interval_seconds: float = Field(5.0, ge=1, le=300, description="Seconds between two looks at all apps.")
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field((), description="Comma-separated; empty: all namespaces.")
@@ -33,6 +35,13 @@ class Settings(BaseSettings):
     log_format: Literal["json", "plain"] = Field("json", description="Form of the log lines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
+    @field_validator("prometheus_url", mode="before")
+    @classmethod
+    def _is_an_address(cls, value: object) -> object:
+        if isinstance(value, str):
+            address(value)
+        return value
+
     @field_validator("namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -44,8 +53,13 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"{_variable(entry['loc'])}={entry['input']!r}: {entry['msg']}" for entry in error.errors()]
-        raise SettingsError(f"Wrong settings in the environment; {'; '.join(problems)}") from error
+        problems = [f"{_variable(entry['loc'])}={_shown(entry['input'])!r}: {entry['msg']}" for entry in error.errors()]
+    # Outside of the block, as pydantic's error holds a password that stands in an address.
+    raise SettingsError(f"Wrong settings in the environment; {'; '.join(problems)}")
+
+
+def _shown(value: object) -> object:
+    return printable_address(value) if isinstance(value, str) else value
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

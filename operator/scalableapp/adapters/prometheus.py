@@ -14,86 +14,37 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from scalableapp.adapters.prometheus_http import Answer, Queries
+from scalableapp.adapters.per_pod import Refusals, latency_answer, look_answer, pod_answer, short_answer, windows_of
+from scalableapp.adapters.prometheus_answers import Answer
+from scalableapp.adapters.prometheus_http import Queries
+from scalableapp.adapters.prometheus_queries import (
+    DURATION,
+    FAILURES,
+    KINDS,
+    LATENCIES,
+    USAGE,
+    Grouped,
+    flaws_of,
+    grouped_query,
+    look_query,
+    requests_query,
+)
+from scalableapp.adapters.rhythm import Rhythm
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.core.promql import plain_selector
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, REQUESTS_RATE_WINDOW_SECONDS
-from scalableapp.core.resources import CONTAINER
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
-# Apps are scraped every 5 s: 6 samples in the window, so that a missed scrape or two does not empty it.
-
-# A minute of an objective.
-_MINUTE_SECONDS = 60.0
-
-
-class Grouped(NamedTuple):
-    """The metric behind a kind, its further matchers, and the window of its rate in seconds; None for a gauge."""
-
-    metric: str
-    matchers: str = ""
-    window: float | None = None
-
-    def query(self, namespaces: str) -> str:
-        """A value for each pod."""
-        selector = f"{self.metric}{{{self.matchers}{namespaces}}}"
-        value = selector if self.window is None else f"rate({selector}[{self.window:.0f}s])"
-        return f"sum by (namespace, pod) ({value})"
-
-
-_OF_THE_APP = f'container="{CONTAINER}",'
-_REQUESTS = Grouped("http_requests_total", window=REQUESTS_RATE_WINDOW_SECONDS)
-KINDS = {
-    MetricType.REQUESTS_PER_SECOND: _REQUESTS,
-    MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, CPU_RATE_WINDOW_SECONDS),
-    MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP),
-}
-# The metric behind each usage, and the query with $ for the selector of its series. A pod that was not throttled for a
-# minute has no periods, or 0 of 0.
-_USAGE = {
-    Usage.MEMORY_PEAK: (
-        "container_memory_working_set_bytes",
-        "max by (namespace, pod) (max_over_time(container_memory_working_set_bytes$[60s]))",
-    ),
-    Usage.THROTTLED: (
-        "container_cpu_cfs_throttled_periods_total",
-        (
-            "sum by (namespace, pod) (rate(container_cpu_cfs_throttled_periods_total$[60s]))"
-            " / (sum by (namespace, pod) (rate(container_cpu_cfs_periods_total$[60s])) > 0)"
-        ),
-    ),
-    Usage.CPU_PRESSURE: (
-        "container_pressure_cpu_waiting_seconds_total",
-        "max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total$[60s]))",
-    ),
-}
 _KIND_OF_USAGE = {
     Usage.MEMORY_PEAK: MetricType.MEMORY,
     Usage.THROTTLED: MetricType.CPU,
     Usage.CPU_PRESSURE: MetricType.CPU,
 }
-_RPS, _FAILURES = MetricType.REQUESTS_PER_SECOND, "failures"
-# What the status is called depends on the app's framework.
-_STATUS_LABELS = ("code", "status", "status_code")
-_DURATION = "http_request_duration_seconds_bucket"
-
-
-def failures_query(matcher: str) -> str:
-    """Failed requests per second of each pod, over a minute."""
-    rates = (
-        f'rate(http_requests_total{{{label}=~"5..",{matcher}}}[{_MINUTE_SECONDS:.0f}s])' for label in _STATUS_LABELS
-    )
-    return f"sum by (namespace, pod) ({' or '.join(rates)})"
-
-
-def latencies_query(matcher: str) -> str:
-    """The histogram of a minute of each pod."""
-    return f"sum by (namespace, pod, le) (rate({_DURATION}{{{matcher}}}[{_MINUTE_SECONDS:.0f}s]))"
-
-
+_RPS, _CPU, _LATENCY, _FAILURES = MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY, "failures"
+# How often pods are scraped, and whether their series can be used, changes with somebody's configuration.
+_LOOK_SECONDS, _LOOK_AGAIN_SECONDS = 60.0, 15.0
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
@@ -131,6 +82,9 @@ class PrometheusMetrics:
         self._kind_threads = ThreadPoolExecutor(_KINDS_IN_FLIGHT, "prometheus-kind")
         self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
         self._breaker = _Breaker()
+        self._rhythms = {kind: Rhythm() for kind in (*KINDS, _LATENCY)}
+        self._flawed: dict[MetricType, Refusals] = {}
+        self._look_at: dict[MetricType, float] = {}
 
     def close(self) -> None:
         """Let go of threads and connections; what is under way ends by its time-out."""
@@ -145,17 +99,16 @@ class PrometheusMetrics:
         if not await self._reachable():
             return _all_unreachable(wanted, self._breaker.message)
         matcher = _namespace_matcher(wanted.namespaces)
+        scraped_by = _RPS if _RPS in kinds or not wanted.latencies else _LATENCY
+        await self._look([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], matcher)
         per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_per_pod, KINDS[kind], kind, matcher) for kind in kinds},
-            **{
-                window: partial(self._ask_per_pod, _REQUESTS._replace(window=window), _RPS, matcher)
-                for window in sorted(wanted.bursts)
-            },
+            **{kind: partial(self._ask_kind, kind, matcher) for kind in kinds},
+            **{window: partial(self._ask_burst, window, matcher) for window in sorted(wanted.bursts)},
             **({_FAILURES: partial(self._ask_failures, matcher)} if wanted.failures else {}),
             **({usage: partial(self._ask_usage, usage, matcher) for usage in Usage} if wanted.usage else {}),
         }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
-        latencies = {"": partial(self._ask_latencies, matcher)} if wanted.latencies else {}
+        latencies = {"": partial(self._ask_latencies, scraped_by, matcher)} if wanted.latencies else {}
         late = DataProblem.UNREACHABLE, self._too_late()
         of_kinds, of_latencies, of_queries = await asyncio.gather(
             self._within_time(self._kind_threads, per_kind, PodAnswer({}, *late)),
@@ -198,49 +151,71 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    def _ask_per_pod(self, grouped: Grouped, kind: MetricType, matcher: str) -> PodAnswer:
+    async def _look(self, kinds: Sequence[MetricType], matcher: str) -> None:
+        """Now and then, and at first: how often the pods are scraped, and whether their series can be used."""
+        now = time.monotonic()
+        due = [kind for kind in kinds if now >= self._look_at.get(kind, 0.0)]
+        jobs = {kind: partial(self._ask_look, kind, matcher) for kind in due}
+        late = PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())
+        for kind, answer in (await self._within_time(self._kind_threads, jobs, late)).items():
+            self._look_at[kind] = now + (_LOOK_AGAIN_SECONDS if answer.problem else _LOOK_SECONDS)
+            if answer.problem is None:
+                self._flawed[kind] = dict(answer.refused)
+
+    def _ask_look(self, kind: MetricType, matcher: str) -> PodAnswer:
+        grouped = KINDS.get(kind, LATENCIES)
+        flaws = flaws_of(grouped, matcher)
+        answer = self._timed(kind, look_query(grouped, matcher, flaws))
+        if answer.problem:
+            return PodAnswer({}, answer.problem, answer.message)
+        return PodAnswer({}, refused=look_answer(answer, flaws, self._rhythms[kind]))
+
+    def _ask_kind(self, kind: MetricType, matcher: str) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
-        return self._values(grouped.query(matcher), kind, grouped.metric)
+        return self._values(KINDS[kind], kind, kind, matcher, with_newest=True)
 
     def _ask_failures(self, matcher: str) -> PodAnswer:
         """Failed requests per second of each pod."""
-        return self._values(failures_query(matcher), _RPS, "http_requests_total")
+        return self._values(FAILURES, _RPS, _RPS, matcher)
 
     def _ask_usage(self, usage: Usage, matcher: str) -> PodAnswer:
         """What sizes are decided on, of each pod's app container."""
-        metric, query = _USAGE[usage]
-        selector = f"{{{_OF_THE_APP}{matcher}}}"
-        return self._values(query.replace("$", selector), _KIND_OF_USAGE[usage], metric)
+        return self._values(USAGE[usage], _KIND_OF_USAGE[usage], _CPU, matcher)
 
-    def _ask_latencies(self, matcher: str) -> LatencyAnswer:
-        """The histogram of the last minute of each pod."""
-        query = latencies_query(matcher)
-        answer = self._timed(MetricType.LATENCY, query)
-        if answer.problem:
-            return LatencyAnswer({}, answer.problem, _naming(answer, query))
-        histograms: dict[tuple[str, str], dict[float, float]] = {}
-        for sample in answer.samples:
-            labels = sample.labels
-            if labels.keys() >= {"namespace", "pod", "le"}:
-                histograms.setdefault((labels["namespace"], labels["pod"]), {})[float(labels["le"])] = sample.value
-        if not histograms:
-            message = f"Prometheus has no {_DURATION} with the labels namespace, pod and le; do the apps serve it?"
-            return LatencyAnswer({}, DataProblem.EMPTY, message)
-        return LatencyAnswer(histograms)
-
-    def _values(self, query: str, kind: MetricType, metric: str) -> PodAnswer:
+    def _values(
+        self, grouped: Grouped, kind: MetricType, scraped_as: MetricType, matcher: str, *, with_newest: bool = False
+    ) -> PodAnswer:
+        """Values for each pod; how often it is scraped is known of the kind `scraped_as`."""
+        rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
+        query = grouped_query(grouped, matcher, windows_of(grouped, rhythm), with_newest=with_newest)
         answer = self._timed(kind, query)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
-        values = {
-            (sample.labels["namespace"], sample.labels["pod"]): sample.value
-            for sample in answer.samples
-            if "namespace" in sample.labels and "pod" in sample.labels
-        }
-        if not values:
-            message = f"Prometheus has no {metric} with the labels namespace and pod; is it scraping the pods?"
-            return PodAnswer({}, DataProblem.EMPTY, message)
-        return PodAnswer(values)
+        found = pod_answer(answer, grouped, rhythm, flawed, with_newest=with_newest)
+        return found if found.scrapes else _nothing_of(grouped.metric)
+
+    def _ask_burst(self, window: int, matcher: str) -> PodAnswer:
+        """Requests per second of each pod that is scraped often enough for the window."""
+        query = requests_query(matcher, window)
+        answer = self._timed(_RPS, query)
+        if answer.problem:
+            return PodAnswer({}, answer.problem, _naming(answer, query))
+        found = short_answer(answer, window, self._rhythms[_RPS], self._flawed.get(_RPS, {}))
+        return found if found.values or found.refused else _nothing_of(KINDS[_RPS].metric)
+
+    def _ask_latencies(self, scraped_as: MetricType, matcher: str) -> LatencyAnswer:
+        """The histogram of the last minute, or of four scrapes, of each pod."""
+        rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
+        with_newest = scraped_as is _LATENCY
+        query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, rhythm), with_newest=with_newest)
+        answer = self._timed(_LATENCY, query)
+        if answer.problem:
+            return LatencyAnswer({}, answer.problem, _naming(answer, query))
+        found = latency_answer(answer, LATENCIES, rhythm, flawed, with_newest=with_newest)
+        if not found.scrapes:
+            message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps serve it?"
+            return LatencyAnswer({}, DataProblem.EMPTY, message)
+        return found
 
     def _ask_one(self, query: str) -> QueryAnswer:
         answer = self._timed(MetricType.PROMETHEUS, query)
@@ -248,21 +223,19 @@ class PrometheusMetrics:
         if answer.problem is None:
             problem = _not_one_number(answer, query)
         if problem[0] is None:
-            problem = self._staleness(query)
-        return QueryAnswer(None, *problem) if problem[0] else QueryAnswer(answer.samples[0].value)
+            selector = plain_selector(query)
+            age = self._number(f"time() - timestamp({selector})") if selector else None
+            if selector is None or age is None or not self._too_old(selector, age):
+                return QueryAnswer(answer.samples[0].value, age=age)
+            words = f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
+            problem = DataProblem.STALE, words
+        return QueryAnswer(None, *problem)
 
-    def _staleness(self, query: str) -> tuple[DataProblem | None, str]:
-        """Whether the newest sample is too old, where Prometheus can tell."""
-        selector = plain_selector(query)
-        if selector is None:
-            return None, ""
-        age = self._number(f"time() - timestamp({selector})")
-        if age is None or age <= FRESH_SECONDS:
-            return None, ""
+    def _too_old(self, selector: str, age: float) -> bool:
+        if age <= FRESH_SECONDS:
+            return False
         scrapes = self._number(f"count_over_time({selector}[{_LOOKBACK_SECONDS:.0f}s])") or 1.0
-        if age <= _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes:
-            return None, ""
-        return DataProblem.STALE, f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
+        return age > _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes
 
     def _number(self, query: str) -> float | None:
         samples = self._timed(MetricType.PROMETHEUS, query).samples
@@ -279,6 +252,11 @@ class PrometheusMetrics:
             f"Prometheus at {self._prometheus.url} had not answered after {self._timeout:g} s; "
             "look at its load, and for slow queries"
         )
+
+
+def _nothing_of(metric: str) -> PodAnswer:
+    message = f"Prometheus has no {metric} with the labels namespace and pod; is it scraping the pods?"
+    return PodAnswer({}, DataProblem.EMPTY, message)
 
 
 _TOO_MANY = QueryAnswer(
@@ -352,6 +330,9 @@ def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str
     return None, ""
 
 
+_NOT_OF_THE_QUERY = {DataProblem.UNREACHABLE, DataProblem.UNAUTHORIZED, DataProblem.REDIRECTED}
+
+
 def _naming(answer: Answer, query: str) -> str:
     """The message with the query, unless Prometheus was not reached: then the query is not to blame."""
-    return answer.message if answer.problem is DataProblem.UNREACHABLE else f"{answer.message}; the query is {query}"
+    return answer.message if answer.problem in _NOT_OF_THE_QUERY else f"{answer.message}; the query is {query}"

@@ -12,18 +12,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from scalableapp.adapters.prometheus import KINDS, failures_query, latencies_query
-from scalableapp.adapters.prometheus_http import Queries, Series
+from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_http import Queries
+from scalableapp.adapters.prometheus_queries import (
+    COUNTED_SECONDS,
+    KINDS,
+    USAGE,
+    Grouped,
+    failures_query,
+    fewest_samples_query,
+    latencies_query,
+    requests_query,
+)
 from scalableapp.core.buckets import BUCKET_SECONDS
 from scalableapp.core.forecast import STEP_SECONDS
 from scalableapp.core.latency import slow_share
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.past import Moment, PodsMoment
-from scalableapp.core.quality import REQUESTS_RATE_WINDOW_SECONDS
-from scalableapp.core.resources import CONTAINER
+from scalableapp.core.scrapes import MINUTE_SECONDS, window_for
 from scalableapp.core.size import Resource
-from scalableapp.ports import Pasts
+from scalableapp.ports import Pasts, Usage
 
 DAYS = 8
 # The forecasts' verdict goes by an hour, and needs the trend before it.
@@ -39,7 +48,7 @@ _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
 _LABEL = "scalableapp"
 _TIMEOUT_SECONDS = 30.0
-_MINUTE_SECONDS = 60.0
+_KIND_OF = {Resource.CPU: MetricType.CPU, Resource.MEMORY: MetricType.MEMORY}
 _MOST_STEPS = 500
 # Prometheus is left alone for as long as it took to answer.
 _LEAST_PAUSE_SECONDS = 0.02
@@ -76,15 +85,16 @@ class PrometheusPast:
         border = (end - FINE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
         start, fine_start = border - DAYS * 86_400 + BUCKET_SECONDS, border + STEP_SECONDS
         try:
+            window = await self._window(KINDS[MetricType.REQUESTS_PER_SECOND], apps)
             coarse = await self._ask(_grouped(apps, "sum", BUCKET_SECONDS), start, border, BUCKET_SECONDS)
-            fine = await self._ask(_grouped(apps, "sum", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
-            pods = await self._ask(_grouped(apps, "count", REQUESTS_RATE_WINDOW_SECONDS), fine_start, end, STEP_SECONDS)
-            slow = await self._slow_shares(apps, fine_start, end, STEP_SECONDS)
+            fine = await self._ask(_grouped(apps, "sum", window), fine_start, end, STEP_SECONDS)
+            pods = await self._ask(_grouped(apps, "count", window), fine_start, end, STEP_SECONDS)
+            slow = await self._slow_shares(apps, window, fine_start, end, STEP_SECONDS)
             judged = {key: seconds for key, seconds in apps.items() if seconds is not None}
             day_start = border - _JUDGED_SECONDS + BUCKET_SECONDS
-            slow |= await self._slow_shares(judged, day_start, border, BUCKET_SECONDS)
+            slow |= await self._slow_shares(judged, window, day_start, border, BUCKET_SECONDS)
             if judged:
-                by_pods = _grouped(judged, "count", REQUESTS_RATE_WINDOW_SECONDS)
+                by_pods = _grouped(judged, "count", window)
                 pods += await self._ask(by_pods, day_start, border, BUCKET_SECONDS)
         except _NoAnswer as error:
             return Pasts(problem=error.problem, message=str(error))
@@ -98,17 +108,17 @@ class PrometheusPast:
         return Pasts({key: moments for key, moments in found.items() if moments})
 
     async def _slow_shares(
-        self, apps: Mapping[AppKey, float | None], start: float, end: float, step: float
+        self, apps: Mapping[AppKey, float | None], window: float, start: float, end: float, step: float
     ) -> dict[tuple[AppKey, datetime], float]:
-        """Share of slow and failed requests of the minute before each moment, where the app's histogram tells."""
+        """Share of slow and failed requests of the minute, or the window, before each moment, where that is told."""
         limits = {key: seconds for key, seconds in apps.items() if seconds is not None}
         if not limits:
             return {}
-        matcher = pods_of(limits)
-        failures = await self._ask(_by_app("sum", failures_query(matcher)), start, end, step)
+        matcher, window = pods_of(limits), max(MINUTE_SECONDS, window)
+        failures = await self._ask(_by_app("sum", failures_query(matcher, window)), start, end, step)
         failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
         histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
-        query = _by_app("sum", latencies_query(matcher), "le")
+        query = _by_app("sum", latencies_query(matcher, window), "le")
         latencies = await self._ask(query, start, end, step, MANY_STEPS_A_QUERY)
         for key, labels, at, value in _points(latencies, limits):
             histograms.setdefault((key, at), {})[float(labels["le"])] = value
@@ -125,8 +135,9 @@ class PrometheusPast:
         end = until.timestamp()
         found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
         for kind in sorted(kinds):
-            query = _by_app("sum", KINDS[kind].query(pods_of(apps)), "pod")
             try:
+                window = await self._window(KINDS[kind], apps)
+                query = _by_app("sum", KINDS[kind].query(pods_of(apps), window), "pod")
                 answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
             except _NoAnswer as error:
                 return Pasts(problem=error.problem, message=str(error))
@@ -140,14 +151,26 @@ class PrometheusPast:
         found: dict[AppKey, dict[Resource, list[tuple[float, float]]]] = {}
         for resource in Resource:
             seconds = max(wanted[resource] for wanted in apps.values())
-            step = max(_MINUTE_SECONDS, seconds // _MOST_STEPS)
+            step = max(MINUTE_SECONDS, seconds // _MOST_STEPS)
             try:
-                answer = await self._ask(_usage_query(resource, pods_of(apps), step), end - seconds, end, step)
+                window = await self._window(KINDS[_KIND_OF[resource]], apps)
+                query = _usage_query(resource, pods_of(apps), window, step)
+                answer = await self._ask(query, end - seconds, end, step)
             except _NoAnswer as error:
                 return Pasts(problem=error.problem, message=str(error))
             for key, _, at, value in _points(answer, apps):
                 found.setdefault(key, {}).setdefault(resource, []).append((at.timestamp(), value))
         return Pasts(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
+
+    async def _window(self, grouped: Grouped, apps: Collection[AppKey]) -> float:
+        """Seconds over which rates are taken: those that fit the pod that is scraped least often. Raises _NoAnswer."""
+        answer = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._prometheus.ask, fewest_samples_query(grouped, pods_of(apps))
+        )
+        if answer.problem:
+            raise _NoAnswer(answer.problem, answer.message)
+        fewest = answer.samples[0].value if answer.samples else 0.0
+        return window_for(COUNTED_SECONDS / fewest if fewest > 0 else None, grouped.window)
 
     async def _ask(self, query: str, start: float, end: float, step: float, steps: int = STEPS_A_QUERY) -> list[Series]:
         """A range up to `end`, asked for in pieces of so many steps with pauses between them. Raises _NoAnswer."""
@@ -190,16 +213,14 @@ def _by_app(how: str, per_pod: str, *labels: str) -> str:
 
 def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
     """Requests per second of each app over `window` seconds, or the number of its pods that have any such series."""
-    requests = KINDS[MetricType.REQUESTS_PER_SECOND]._replace(window=window)
-    return _by_app(how, requests.query(pods_of(apps)))
+    return _by_app(how, requests_query(pods_of(apps), window))
 
 
-def _usage_query(resource: Resource, matcher: str, step: float) -> str:
+def _usage_query(resource: Resource, matcher: str, window: float, step: float) -> str:
     """Bytes of each app's largest pod, or cores of all its pods if each were as busy as the one at 90 %."""
     if resource is Resource.MEMORY:
-        peaks = f'max_over_time(container_memory_working_set_bytes{{container="{CONTAINER}",{matcher}}}[{step:.0f}s])'
-        return _by_app("max", peaks)
-    cores = KINDS[MetricType.CPU].query(matcher)
+        return _by_app("max", USAGE[Usage.MEMORY_PEAK].query(matcher, max(window, step)))
+    cores = KINDS[MetricType.CPU].query(matcher, window)
     labels = f"(namespace, {_LABEL})"
     named = f'label_replace({cores}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
     return f"quantile by {labels} (0.9, {named}) * count by {labels} ({named})"

@@ -6,19 +6,23 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import requests
-from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
 
+from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_http import Queries
+from scalableapp.adapters.prometheus_queries import latencies_query, requests_query
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
+from scalableapp.core.address import printable_address
 from scalableapp.core.capacity import Capacity, Limits, Minute
 from scalableapp.core.latency import slow_share
+from scalableapp.errors import WrongAddress
 
 _STEP_SECONDS = 60
+# Four scrapes of 30 s, two of 60 s.
+_WINDOW_SECONDS = 120.0
 # Prometheus answers at most 11,000 points a series; and long answers are better asked for in pieces.
 _CHUNK_SECONDS = 5 * 86_400
 _TIMEOUT_SECONDS = 30
@@ -58,10 +62,10 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     Raises TraceError when Prometheus cannot be asked or knows nothing of the app.
     """
     end = (time.time() if now is None else now) // _STEP_SECONDS * _STEP_SECONDS
-    points = _range(source, f"sum(rate(http_requests_total{{{source.matcher}}}[2m]))", end - since_seconds, end)
+    points = _range(source, f"sum({requests_query(source.matcher, _WINDOW_SECONDS)})", end - since_seconds, end)
     if len(points) <= 1:
         raise TraceError(
-            f"Prometheus at {source.url} has no http_requests_total{{{source.matcher}}} "
+            f"Prometheus at {printable_address(source.url)} has no http_requests_total{{{source.matcher}}} "
             f"between {_time(end - since_seconds)} "
             f"and {_time(end)}; check --app, and that its series carry the labels namespace and app"
         )
@@ -92,12 +96,12 @@ def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> flo
 def _minutes(source: Source, start: float, end: float, limit_seconds: float) -> Iterator[Minute]:
     """Minutes with load: requests, those per pod, share of slow ones."""
     labels = source.matcher
-    histogram = f"sum by (le) (rate(http_request_duration_seconds_bucket{{{labels}}}[1m]))"
+    histogram = f"sum by (le) ({latencies_query(labels, _WINDOW_SECONDS)})"
     histograms: dict[float, dict[float, float]] = {}
     for bound, points in _series(source, histogram, start, end, label="le"):
         for at, rate in points:
             histograms.setdefault(at, {})[float(bound)] = rate
-    pods = dict(_range(source, f"count(sum by (pod) (rate(http_requests_total{{{labels}}}[1m])) > 0)", start, end))
+    pods = dict(_range(source, f"count({requests_query(labels, _WINDOW_SECONDS)} > 0)", start, end))
     for at, found in sorted(histograms.items()):
         slow, total = slow_share(found, limit_seconds), found.get(math.inf, 0.0)
         if slow is not None and pods.get(at):
@@ -113,23 +117,30 @@ def _series(
     source: Source, query: str, start: float, end: float, label: str = ""
 ) -> Iterator[tuple[str, list[tuple[float, float]]]]:
     """Points of each series, with the value of one of its labels; long ones come in pieces."""
-    prometheus = PrometheusConnect(url=source.url.rstrip("/"), timeout=_TIMEOUT_SECONDS)
-    while start <= end:
-        stop = min(start + _CHUNK_SECONDS, end)
-        for series in _asked(prometheus, source, query, start, stop):
-            values = [(float(at), float(value)) for at, value in series["values"]]
-            yield series["metric"].get(label, ""), [point for point in values if math.isfinite(point[1])]
-        start = stop + _STEP_SECONDS
-
-
-def _asked(prometheus: Any, source: Source, query: str, start: float, stop: float) -> list[dict[str, Any]]:
+    prometheus = _connected(source)
     try:
-        series: list[dict[str, Any]] = prometheus.custom_query_range(
-            query, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(stop, UTC), str(_STEP_SECONDS)
-        )
-    except (requests.RequestException, PrometheusApiClientException, ValueError) as error:
-        raise TraceError(f"Prometheus at {source.url} did not answer {query}: {error}; check --prometheus") from error
-    return series
+        while start <= end:
+            stop = min(start + _CHUNK_SECONDS, end)
+            for series in _asked(prometheus, source, query, start, stop):
+                yield series.labels.get(label, ""), [point for point in series.points if math.isfinite(point[1])]
+            start = stop + _STEP_SECONDS
+    finally:
+        prometheus.close()
+
+
+def _connected(source: Source) -> Queries:
+    try:
+        return Queries(source.url, _TIMEOUT_SECONDS, 1)
+    except WrongAddress as error:
+        raise OptionError(f"the URL of --prometheus {error}") from error
+
+
+def _asked(prometheus: Queries, source: Source, query: str, start: float, stop: float) -> tuple[Series, ...]:
+    answer = prometheus.ask_range(query, start, stop, _STEP_SECONDS)
+    if answer.problem:
+        where = printable_address(source.url)
+        raise TraceError(f"Prometheus at {where} did not answer {query}: {answer.message}; check --prometheus")
+    return answer.series
 
 
 def _missing(source: Source, times: list[float], start: float, end: float) -> Iterator[str]:

@@ -14,26 +14,38 @@ from aiohttp import web
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
 from scalableapp.console.cluster import TRIES
-from scalableapp.errors import ClusterError, MetricsUnavailable, NotFound
+from scalableapp.core.address import address
+from scalableapp.errors import ClusterError, MetricsUnavailable, NotFound, WrongAddress
 
 _OPERATOR = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
 _SETTING = "SCALABLEAPP_PROMETHEUS_URL"
 _IN_CLUSTER = re.compile(r"^https?://([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?::(\d+))?(/.*)?$")
+_HTTPS_PORT, _HTTP_PORT = "443", "80"
 _ENDPOINTS = ("query", "query_range")
 
 
 class Service(NamedTuple):
-    """Prometheus' Service. `prefix` is the path under which it answers, "" for the root."""
+    """Prometheus' Service. `prefix` is the path under which it answers, "" for the root; `parameters` go with queries.
+
+    A `scheme` other than http is told to the API server, which connects to it.
+    """
 
     namespace: str = "scalableapp-system"
     name: str = "prometheus"
     port: str = "9090"
     prefix: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    scheme: str = "http"
 
     @property
     def path(self) -> str:
         """Its proxy in the Kubernetes API."""
-        return f"/api/v1/namespaces/{self.namespace}/services/{self.name}:{self.port}/proxy{self.prefix}"
+        scheme = "https:" if self.scheme == "https" else ""
+        return f"/api/v1/namespaces/{self.namespace}/services/{scheme}{self.name}:{self.port}/proxy{self.prefix}"
+
+    def query(self, form: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of a request."""
+        return dict(self.parameters) | dict(form)
 
 
 @asynccontextmanager
@@ -43,7 +55,11 @@ async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]
     Raises MetricsUnavailable that says what to do where there is no way to it.
     """
     if stated:
-        yield stated.rstrip("/")
+        try:
+            address(stated)
+        except WrongAddress as error:
+            raise MetricsUnavailable(f"the URL of --prometheus {error}") from None
+        yield stated
         return
     where = await _operators_own(api)
     if isinstance(where, str):
@@ -62,11 +78,19 @@ async def _operators_own(api: KubeApi) -> Service | str:
     except (ClusterError, KeyError, IndexError):
         return Service()
     url = next((str(each.get("value", "")) for each in variables if each.get("name") == _SETTING), "")
-    match = _IN_CLUSTER.match(url)
+    if not url:
+        return Service()
+    try:
+        found = address(url)
+    except WrongAddress as error:
+        raise MetricsUnavailable(f"the operator's {_SETTING} {error}; or give --prometheus a URL") from None
+    match = _IN_CLUSTER.match(found.url)
     if match is None:
-        return url.rstrip("/") or Service()
+        return url
     name, namespace, port, prefix = match.groups()
-    return Service(namespace, name, port or "80", (prefix or "").rstrip("/"))
+    scheme = found.url.partition(":")[0]
+    usual = _HTTPS_PORT if scheme == "https" else _HTTP_PORT
+    return Service(namespace, name, port or usual, prefix or "", found.parameters, scheme)
 
 
 async def _reach(api: KubeApi, service: Service) -> None:
@@ -76,7 +100,8 @@ async def _reach(api: KubeApi, service: Service) -> None:
         "and give --prometheus http://localhost:9090"
     )
     try:
-        answer = await api.ask(Request("GET", f"{service.path}/api/v1/query", {"query": "vector(1)"}), tries=TRIES)
+        form = service.query({"query": "vector(1)"})
+        answer = await api.ask(Request("GET", f"{service.path}/api/v1/query", form), tries=TRIES)
     except Denied as error:
         raise MetricsUnavailable(
             f"{error.answer}; it takes the right to get services/proxy there, or {mend}"
@@ -102,7 +127,7 @@ async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
         if endpoint not in _ENDPOINTS:
             raise web.HTTPNotFound
         form: Mapping[str, Any] = await request.post() if request.method == "POST" else request.query
-        query = {name: str(value) for name, value in form.items()}
+        query = service.query({name: str(value) for name, value in form.items()})
         try:
             answer = await api.ask(Request("GET", f"{service.path}/api/v1/{endpoint}", query), tries=TRIES)
         except ClusterError as error:

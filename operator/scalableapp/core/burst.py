@@ -36,13 +36,22 @@ def burst(case: Case, number: int) -> Ruling | None:
     """
     rules = case.horizontal.burst
     need = _need(case) if rules else None
-    if rules is None or need is None or need.whole <= number:
+    if rules is None:
         return None
+    if need is None or need.whole <= number:
+        note = _note(case)
+        return Ruling("Burst", number, "", f"burst has no say: {note}") if note else None
     coming = _starting(case)
     carrying = sum(map(serves, case.observation.pods)) + coming
     if need.replicas >= rules.threshold_ratio * max(carrying, 1):
         return _raised(need, rules, carrying, coming)
     return _kept(need, rules, case.current, number) if number < case.current else None
+
+
+def _note(case: Case) -> str:
+    """Why the short window says nothing."""
+    readings = (case.observation.readings.get(metric.label) for metric in case.spec.metrics)
+    return next((reading.burst_note for reading in readings if reading and reading.burst_note), "")
 
 
 def _need(case: Case) -> _Need | None:

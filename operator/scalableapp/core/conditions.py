@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from scalableapp.core.explain import clock
 from scalableapp.core.gate import Phase
 from scalableapp.core.model import Decision, History
 from scalableapp.core.routing import Exposure
@@ -134,7 +135,9 @@ def _metrics_available(state: AppState) -> Condition:
     waiting = ", ".join(report.name for report in decision.metrics if report.proposed_replicas is None)
     if waiting:
         return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"nothing to measure yet: {waiting}")
-    return Condition("MetricsAvailable", "True", "MetricsRead", "every metric could be read")
+    times = [report.at for report in decision.metrics if report.at]
+    oldest = f"; the oldest sample is of {clock(min(times), decision.at)}" if times else ""
+    return Condition("MetricsAvailable", "True", "MetricsRead", f"every metric could be read{oldest}")
 
 
 def _scaling_active(state: AppState) -> Condition:

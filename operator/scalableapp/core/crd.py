@@ -147,6 +147,7 @@ def status_schema() -> Schema:
         "target": _string("Value it shall have."),
         "proposedReplicas": _integer("Replicas this metric alone asks for; absent without a usable value.")
         | {"nullable": True},
+        "measuredAt": _string("When the oldest of the pods' newest samples was taken, where Prometheus tells.") | when,
     }
     step = {
         "rule": _string("Name of the rule."),

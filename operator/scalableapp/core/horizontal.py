@@ -8,6 +8,7 @@ an app without any ready pod is never scaled down.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
@@ -18,6 +19,9 @@ from scalableapp.core.quality import (
     CPU_RATE_WINDOW,
     Failure,
     bad_reading,
+    cpu_window,
+    dated,
+    leaves,
     no_ready_pods,
     no_samples,
     serves,
@@ -91,23 +95,23 @@ def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> P
     if observation.distorted:
         return _during_rollout(metric, reading, observation, tolerance)
     if reading.per_pod and not metric.of_whole_app:
-        return _from_pods(metric, reading.per_pod, observation, tolerance)
-    return _from_all(metric, reading.total, observation, tolerance)
+        return _from_pods(metric, reading, observation, tolerance)
+    return _from_all(metric, reading, observation, tolerance)
 
 
-def _from_all(metric: Metric, total: float | None, observation: Observation, tolerance: Tolerance) -> Proposal:
-    if total is None:
+def _from_all(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    if reading.total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
-        return _from_value(metric, total, observation, tolerance)
-    return _from_total(metric, total, observation, tolerance)
+        return _from_value(metric, reading, reading.total, observation, tolerance)
+    return _from_total(metric, reading.total, observation, tolerance)
 
 
 def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
     """Load that is counted over old and new pods together says how many are needed; a value per pod says nothing."""
     if metric.counted_in_all:
         total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
-        return _from_all(metric, total, observation, tolerance)
+        return _from_all(metric, replace(reading, total=total), observation, tolerance)
     current = observation.replicas
     message = f"{metric.label} says nothing during a rollout: keeps {count(current, 'replica')}"
     return Proposal(MetricReport(metric.label, "<unknown>", metric.target, current), message, current)
@@ -167,46 +171,58 @@ def _kept(current: int, ratio: float) -> Answer:
     return Answer(current, ratio, "" if ratio == 1 else ", within the tolerance")
 
 
-def group_pods(pods: tuple[PodState, ...], values: Mapping[str, float], now: datetime, cpu: bool) -> PodGroups:
+def group_pods(
+    pods: tuple[PodState, ...],
+    values: Mapping[str, float],
+    now: datetime,
+    cpu: bool,
+    window: timedelta = CPU_RATE_WINDOW,
+) -> PodGroups:
     """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
     leaving = 0.0
     for pod in pods:
         value = values.get(pod.name)
-        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+        if leaves(pod):
             leaving += value or 0.0
         elif pod.phase == "Pending":
             unready += 1
         elif value is None:
             missing += 1
-        elif cpu and _is_starting(pod, now):
+        elif cpu and _is_starting(pod, now, window):
             unready += 1
         else:
             samples.append(value)
     return PodGroups(tuple(samples), missing, unready, leaving)
 
 
-def _is_starting(pod: PodState, now: datetime) -> bool:
+def _is_starting(pod: PodState, now: datetime, window: timedelta) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
-    if now - pod.started_at < _CPU_INITIALIZATION:
-        return not pod.ready or now - changed_at < CPU_RATE_WINDOW
+    if abs(now - pod.started_at) < _CPU_INITIALIZATION:  # times far in the future are of a clock that was put back
+        return not pod.ready or abs(now - changed_at) < window
     return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
 
-def _from_pods(metric: Metric, values: Mapping[str, float], observation: Observation, tolerance: Tolerance) -> Proposal:
-    groups = group_pods(observation.pods, values, observation.now, metric.type is MetricType.CPU)
+def _from_pods(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
+    values, low = _raised_to_target(metric, reading, observation)
+    cpu = metric.type is MetricType.CPU
+    groups = group_pods(observation.pods, values, observation.now, cpu, cpu_window(reading))
     if not groups.samples:
         return _failed(metric, no_samples(metric, observation))
-    coverage = too_thin(metric, values, observation) if groups.missing else None
+    coverage = too_thin(metric, values, observation, reading.window_seconds) if groups.missing else None
     if coverage:
         return _failed(metric, coverage)
     answer = _answer_for_pods(metric, groups, observation.replicas, tolerance)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
-    return _answered(metric, answer, level, f"{whereof} {count(size, 'pod')}", observation)
+    others = groups.missing + groups.unready
+    of = f"{size} of {count(size + others, 'pod')}" if others else count(size, "pod")
+    if low:
+        answer = answer._replace(note=f"{answer.note}{_LOW.format(count(low, 'pod'))}")
+    return _answered(metric, answer, level, f"{whereof} {of}", observation)
 
 
 def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
@@ -227,13 +243,42 @@ def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance:
     )
 
 
+_LOW = ", with {} whose samples are too few or too old counted as on target at the least"
+
+
+def _raised_to_target(metric: Metric, reading: Reading, observation: Observation) -> tuple[Mapping[str, float], int]:
+    """The values, those that are too low for what is known raised to the target, and how many these are.
+
+    That is a pod of which scrapes were missed, or one that serves for less than the window of its rate. Where more pods
+    are asked for, the values stand: even too low ones ask for them. So do those of pods that leave, as their load ends.
+    """
+    values, target = reading.per_pod, metric.target_value
+    staying = {pod.name for pod in observation.pods if not leaves(pod)} & values.keys()
+    if math.fsum(values[name] for name in staying) > target * len(staying):
+        return values, 0
+    young = _younger_than(observation, reading.window_seconds) if metric.type in _RATES_OF_LOAD else frozenset()
+    low = {name for name in staying & (reading.overdue | young) if values[name] < target}
+    return {name: target if name in low else value for name, value in values.items()}, len(low)
+
+
+_RATES_OF_LOAD = {MetricType.REQUESTS_PER_SECOND}
+
+
+def _younger_than(observation: Observation, seconds: float | None) -> frozenset[str]:
+    now, least = observation.now, timedelta(seconds=seconds or 0)
+    since = {pod.name: pod.readiness_changed_at or pod.started_at for pod in observation.pods}
+    return frozenset(name for name, at in since.items() if abs(now - at) < least)  # not a clock's that was put back
+
+
 def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
     answer = replicas_for_total(total, metric.target_value, observation.replicas, tolerance)
     average = total / max(observation.replicas, 1)
     return _answered(metric, answer, average, f" per pod over {count(observation.replicas, 'replica')}", observation)
 
 
-def _from_value(metric: Metric, value: float, observation: Observation, tolerance: Tolerance) -> Proposal:
+def _from_value(
+    metric: Metric, reading: Reading, value: float, observation: Observation, tolerance: Tolerance
+) -> Proposal:
     ready = sum(map(serves, observation.pods))
     if observation.rollout:
         ready = min(ready, observation.replicas)  # the others are there for the rollout alone
@@ -241,20 +286,29 @@ def _from_value(metric: Metric, value: float, observation: Observation, toleranc
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
     whereof = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
-    return _answered(metric, answer, value, f"{whereof} on {count(ready, 'ready pod')}", observation)
+    if reading.pods is not None and answer.replicas < observation.replicas:
+        sampled = dict.fromkeys(reading.pods, value)
+        coverage = too_thin(metric, sampled, observation, reading.window_seconds)
+        if coverage:
+            return _failed(metric, coverage)
+    seen = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
+    measured = min(seen, ready)
+    of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
+    return _answered(metric, answer, value, f"{whereof} on {of}", observation)
 
 
 def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:
-    current = observation.replicas
+    current, reading = observation.replicas, observation.readings[metric.label]
     if answer.replicas < current and not any(map(serves, observation.pods)):
         return _failed(metric, no_ready_pods(metric))
-    text = in_unit_of(measured, metric.target)
+    text, when = in_unit_of(measured, metric.target), dated(reading, observation.now)
     message = (
-        f"{metric.label} is {text}{_unit(metric)}{whereof}, {round(answer.ratio * 100, 1):g} % of the "
+        f"{metric.label} is {text}{_unit(metric)}{whereof}{when}, {round(answer.ratio * 100, 1):g} % of the "
         f"target {metric.target}{answer.note}: "
         f"{'asks for' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
     )
-    return Proposal(MetricReport(metric.label, text, metric.target, answer.replicas), message, answer.replicas)
+    report = MetricReport(metric.label, text, metric.target, answer.replicas, reading.newest_at)
+    return Proposal(report, message, answer.replicas)
 
 
 _UNITS = {MetricType.CPU: " cores", MetricType.REQUESTS_PER_SECOND: " requests/s"}

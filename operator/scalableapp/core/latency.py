@@ -10,13 +10,44 @@ from collections.abc import Iterable, Mapping
 Histogram = Mapping[float, float]
 
 
+# Of buckets of one scrape; more than rates that are stretched to their window differ by.
+_MOST_DECREASE = 0.1
+
+
+def flaw_of(histogram: Histogram) -> str:
+    """Why a histogram is none, if so: then it says nothing, and least of all that requests are fast."""
+    if not all(0 <= rate < math.inf for rate in histogram.values()):
+        return "its histogram of durations has buckets that are no numbers"
+    if math.inf not in histogram:
+        return 'its histogram of durations has no bucket le="+Inf", so that nobody knows how many requests there were'
+    highest = 0.0
+    for _, rate in sorted(histogram.items()):
+        if rate < highest * (1 - _MOST_DECREASE):
+            return "its histogram of durations has a bucket with fewer requests than one that is part of it"
+        highest = max(highest, rate)
+    return ""
+
+
+def smoothed(histogram: Histogram) -> Histogram:
+    """The histogram with each bucket at least as full as those that are part of it."""
+    highest, found = 0.0, {}
+    for bound, rate in sorted(histogram.items()):
+        highest = max(highest, rate)
+        found[bound] = highest
+    return found
+
+
 def merged(histograms: Iterable[Histogram]) -> dict[float, float]:
     """One histogram of several, as of an app's pods."""
-    total: dict[float, float] = {}
-    for histogram in histograms:
-        for bound, rate in histogram.items():
-            total[bound] = total.get(bound, 0.0) + rate
-    return dict(sorted(total.items()))
+    parts = list(histograms)
+    bounds = sorted({bound for histogram in parts for bound in histogram})
+    return {bound: sum(_up_to(histogram, bound) for histogram in parts) for bound in bounds}
+
+
+def _up_to(histogram: Histogram, bound: float) -> float:
+    """Requests per second within a bound, which the histogram of another version of the app may not have."""
+    rate = histogram.get(bound)
+    return _within(histogram, bound) if rate is None else rate
 
 
 def quantile(histogram: Histogram, share: float) -> float | None:

@@ -35,6 +35,8 @@ class DataProblem(StrEnum):
     """Why a metric cannot be decided on. Each is a state of its own, never a zero."""
 
     UNREACHABLE = "PrometheusUnreachable"
+    UNAUTHORIZED = "PrometheusUnauthorized"
+    REDIRECTED = "PrometheusRedirects"
     QUERY_FAILED = "QueryFailed"
     EMPTY = "NoData"
     NOT_A_NUMBER = "NotANumber"
@@ -45,6 +47,9 @@ class DataProblem(StrEnum):
     WARNINGS = "PrometheusWarnings"
     WRONG_TYPE = "WrongResultType"
     CLOCK_SKEW = "ClockSkew"
+    TOO_RARE = "ScrapesTooRare"
+    DUPLICATE = "DuplicateSeries"
+    BROKEN = "BrokenExporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Reading:
     `total` is the sum over the app; `per_pod` maps pod names to values for metrics that are measured
     per pod (requests/s, CPU cores) and is empty for a user's own query. `burst_total` is the sum over the
     short window of `burst`, where the app states one.
+
+    `window_seconds` is what a rate is taken over, `newest_at` when the oldest of the pods' newest samples was taken.
+    `pods` are those that a value of the whole app stands for, None where that is not known; `overdue` those whose
+    values are too low, as scrapes of them were missed. `awaited` says what has to be waited for, `note` what to know
+    of the value, `burst_note` why there is no burst_total.
     """
 
     total: float | None = None
@@ -61,6 +71,13 @@ class Reading:
     problem: DataProblem | None = None
     message: str = ""
     burst_total: float | None = None
+    window_seconds: float | None = None
+    newest_at: datetime | None = None
+    pods: frozenset[str] | None = None
+    overdue: frozenset[str] = frozenset()
+    awaited: str = ""
+    note: str = ""
+    burst_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +219,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class MetricReport:
-    """One metric as the user sees it in status: numbers as text, in the target's unit."""
+    """One metric as the user sees it in status: numbers as text, in the target's unit.
+
+    `at` is when the oldest of the pods' newest samples was taken, None where Prometheus does not tell.
+    """
 
     name: str
     current: str
     target: str
     proposed_replicas: int | None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Without requests, or without a word on how fast they are answered, there is no p
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from scalableapp.core.explain import Reason, count, duration
@@ -14,8 +14,11 @@ from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Obser
 from scalableapp.core.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
 from scalableapp.core.objective_fields import LatencyObjective
 from scalableapp.core.quality import (
+    LEAST_COVERAGE,
     Failure,
     bad_reading,
+    dated,
+    leaves,
     no_ready_pods,
     no_samples,
     pods_with_samples,
@@ -62,12 +65,12 @@ def pursue(spec: ScalableAppSpec, observation: Observation, history: History, st
     sample = _sample(spec, observation)
     learned = history.learned
     if not observation.rollout:  # pods of two kinds teach nothing of either
-        learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, sample.at))
+        learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
     found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
     failure = _unfounded(observation, learned, sample, found)
     if failure or found is None:
         return Pursuit(learned, None, _failed(objective, failure or _NOT_YET))
-    return Pursuit(learned, found, _proposal(objective, found, sample, startups))
+    return Pursuit(learned, found, _proposal(objective, found, sample, startups, observation))
 
 
 def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
@@ -78,9 +81,9 @@ def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startu
     return replayed(samples, objective.shares, reaction_seconds(startups, spec.scaling.interval_seconds or 0))
 
 
-def reaction_seconds(startups: Startups, interval_seconds: float) -> float:
+def reaction_seconds(startups: Startups, interval_seconds: float, window_seconds: float | None = None) -> float:
     """From a change of the load until pods that are started for it serve."""
-    return RATE_WINDOW_SECONDS / 2 + interval_seconds + usual_startup_seconds(startups)
+    return (window_seconds or RATE_WINDOW_SECONDS) / 2 + interval_seconds + usual_startup_seconds(startups)
 
 
 def usual_startup_seconds(startups: Startups) -> float:
@@ -89,8 +92,10 @@ def usual_startup_seconds(startups: Startups) -> float:
     return _UNKNOWN_STARTUP_SECONDS if usual is None else usual
 
 
-def _reaction_seconds(spec: ScalableAppSpec, startups: Startups, learned: Learned, now: float) -> float:
-    return reaction_seconds(startups, max(elapsed_seconds(learned, now), spec.scaling.interval_seconds or 0))
+def _reaction_seconds(spec: ScalableAppSpec, startups: Startups, learned: Learned, observation: Observation) -> float:
+    elapsed = elapsed_seconds(learned, observation.now.timestamp())
+    window = observation.service_level.load.window_seconds
+    return reaction_seconds(startups, max(elapsed, spec.scaling.interval_seconds or 0), window)
 
 
 def _most(spec: ScalableAppSpec) -> int:
@@ -102,7 +107,7 @@ def _bad_load(observation: Observation) -> Failure | None:
     reading = observation.service_level.load
     failure = bad_reading(REQUESTS, reading, observation)
     if failure is None and reading.per_pod:
-        return too_thin(REQUESTS, reading.per_pod, observation)
+        return too_thin(REQUESTS, reading.per_pod, observation, reading.window_seconds)
     if failure is None and reading.total is None:
         return no_samples(REQUESTS, observation)
     return failure
@@ -114,7 +119,13 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
-    return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, observation))
+    return Sample(
+        observation.now.timestamp(),
+        load,
+        ready,
+        _slow_share(level, _leaving(observation)),
+        _utilisation(spec, observation),
+    )
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -122,13 +133,24 @@ def _whole_load(reading: Reading, observation: Observation) -> float:
     total = reading.total or 0.0
     if not reading.per_pod:
         return total
-    seen = math.fsum(reading.per_pod.values())
-    missing = sum(name not in reading.per_pod for name in pods_with_samples(observation))
-    return max(total, seen * (1 + missing / len(reading.per_pod)))
+    gone = _leaving(observation)
+    seen = {name: value for name, value in reading.per_pod.items() if name not in reading.overdue | gone}
+    missing = sum(name not in seen for name in pods_with_samples(observation, reading.window_seconds))
+    leaving = math.fsum(value for name, value in reading.per_pod.items() if name in gone)
+    return max(total, math.fsum(seen.values()) * (1 + missing / len(seen)) + leaving) if seen else total
 
 
-def _slow_share(level: ServiceLevel) -> float | None:
+def _leaving(observation: Observation) -> frozenset[str]:
+    return frozenset(pod.name for pod in observation.pods if leaves(pod))
+
+
+def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | None:
     share = None if level.slow_share.problem else level.slow_share.total
+    seen = level.slow_share.pods
+    if seen is not None:  # of the pods that have requests; one that has none, or is gone, need not have a histogram
+        busy = [name for name, value in level.load.per_pod.items() if value > 0 and name not in leaving]
+        if sum(name in seen for name in busy) < LEAST_COVERAGE * len(busy):
+            return None
     return share if share is not None and 0 <= share <= 1 else None
 
 
@@ -139,7 +161,7 @@ def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | Non
     make an app that does next to nothing look full.
     """
     limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
-    used = [cpu.per_pod[name] for name in settled_pods(observation) if name in cpu.per_pod]
+    used = [cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod]
     if limit is None or cpu.problem or not used:
         return None
     share = sum(used) / len(used) / limit
@@ -163,9 +185,12 @@ def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
     return Proposal(MetricReport(LABEL, "<unknown>", _target(objective), None), failure.message, failure=failure)
 
 
-def _proposal(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> Proposal:
-    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas)
-    return Proposal(report, _told(objective, found, sample, startups), found.replicas)
+def _proposal(
+    objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
+) -> Proposal:
+    at = observation.service_level.load.newest_at
+    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas, at)
+    return Proposal(report, _told(objective, found, sample, startups, observation), found.replicas)
 
 
 def _current(sample: Sample) -> str:
@@ -175,20 +200,33 @@ def _current(sample: Sample) -> str:
     return format_number(round(sample.slow_share, 4))
 
 
-def _told(objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups) -> str:
+def _told(
+    objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
+) -> str:
+    load = observation.service_level.load
+    on = f"on {_measured(load, observation)}{dated(load, observation.now)}"
+    if load.note:
+        on += f" ({load.note}, so its window is the metrics')"
     if sample.load <= 0:
-        return f"no requests on {count(sample.ready, 'ready pod')}: asks for {count(found.replicas, 'replica')}"
+        return f"no requests {on}: asks for {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
     slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
-    ahead = duration(reaction_seconds(startups, 0))
+    ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     return (
-        f"{format_number(round(sample.load, 3))} requests/s on {count(sample.ready, 'ready pod')}, {slow} slower than "
+        f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
         f"{objective.latency.seconds:g} s or failed in the last minute ({_percent(limits.slow_limit)} % may be); a pod "
         f"carries {format_number(round(found.capacity, 3))} requests/s at that: {count(found.needed, 'pod')} "
         f"{'carries' if found.needed == 1 else 'carry'} the load, and with {found.replicas} the risk that it outgrows "
         f"them within {ahead}, before new ones would serve, is {_percent(found.risk)} %: asks for "
         f"{count(found.replicas, 'replica')}"
     )
+
+
+def _measured(load: Reading, observation: Observation) -> str:
+    """The ready pods, and how many of them were measured."""
+    ready = [pod.name for pod in observation.pods if serves(pod)]
+    seen = sum(name in load.per_pod for name in ready) if load.per_pod else len(ready)
+    return count(len(ready), "ready pod") if seen == len(ready) else f"{seen} of {count(len(ready), 'ready pod')}"
 
 
 def _percent(share: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from scalableapp.core.explain import Reason, count, when
+from scalableapp.core.explain import Reason, clock, count, duration, when
 from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 
@@ -13,8 +13,6 @@ from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 # rate still contains its start-up. (HPA reads the same from its metric's Window.)
 CPU_RATE_WINDOW_SECONDS = 60.0
 CPU_RATE_WINDOW = timedelta(seconds=CPU_RATE_WINDOW_SECONDS)
-# That of the requests' rate: so long what a pod carried shows neither where it was nor where it went.
-REQUESTS_RATE_WINDOW_SECONDS = 30.0
 # A rate needs two scrapes and Prometheus a moment to find a pod; before that a missing sample means nothing.
 SAMPLE_DELAY_SECONDS = 30.0
 _SAMPLE_DELAY = timedelta(seconds=SAMPLE_DELAY_SECONDS)
@@ -33,6 +31,8 @@ class Failure(NamedTuple):
 
 def bad_reading(metric: Metric, reading: Reading, observation: Observation) -> Failure | None:
     """Why the reading cannot be decided on, if so."""
+    if reading.awaited:
+        return Failure(Reason.AWAITING_SAMPLES, f"{metric.label} has to be waited for: {reading.awaited}")
     if reading.problem is DataProblem.EMPTY:
         return no_samples(metric, observation, reading.message)
     if reading.problem:
@@ -77,9 +77,11 @@ def no_samples(metric: Metric, observation: Observation, message: str = "") -> F
     )
 
 
-def too_thin(metric: Metric, values: Mapping[str, float], observation: Observation) -> Failure | None:
+def too_thin(
+    metric: Metric, values: Mapping[str, float], observation: Observation, window_seconds: float | None = None
+) -> Failure | None:
     """Whether too few of the pods that should have a sample have one."""
-    expected = pods_with_samples(observation)
+    expected = pods_with_samples(observation, window_seconds)
     sampled = sum(name in values for name in expected)
     if sampled >= LEAST_COVERAGE * len(expected):
         return None
@@ -88,14 +90,28 @@ def too_thin(metric: Metric, values: Mapping[str, float], observation: Observati
     )
 
 
-def pods_with_samples(observation: Observation) -> list[str]:
-    """Names of the pods that serve for long enough to have a sample, if all goes well."""
-    return _serving_since(observation, observation.now - _SAMPLE_DELAY)
+def pods_with_samples(observation: Observation, window_seconds: float | None = None) -> list[str]:
+    """Names of the pods that serve for long enough to have a sample, if all goes well: two scrapes, half a window."""
+    delay = max(_SAMPLE_DELAY, timedelta(seconds=(window_seconds or 0) / 2))
+    return _serving_since(observation, observation.now - delay)
 
 
-def settled_pods(observation: Observation) -> list[str]:
+def settled_pods(observation: Observation, reading: Reading) -> list[str]:
     """Names of the pods that serve for so long that the rate of their CPU holds nothing of their start any more."""
-    return _serving_since(observation, observation.now - CPU_RATE_WINDOW)
+    return _serving_since(observation, observation.now - cpu_window(reading))
+
+
+def cpu_window(reading: Reading) -> timedelta:
+    """The window that a rate of CPU was taken over."""
+    return max(CPU_RATE_WINDOW, timedelta(seconds=reading.window_seconds or 0))
+
+
+def dated(reading: Reading, now: datetime) -> str:
+    """When the newest samples behind a number were taken, and over how long: in words, "" where that is not known."""
+    if reading.newest_at is None:
+        return ""
+    over = f" over {duration(reading.window_seconds)}" if reading.window_seconds else ""
+    return f" (as of {clock(reading.newest_at, now)}{over})"
 
 
 def _serving_since(observation: Observation, latest: datetime) -> list[str]:
@@ -118,6 +134,11 @@ def _data_failure(metric: Metric, problem: DataProblem, message: str) -> Failure
 def serves(pod: PodState) -> bool:
     """Whether the pod takes requests."""
     return pod.ready and not pod.deleting and pod.phase == "Running"
+
+
+def leaves(pod: PodState) -> bool:
+    """Whether the others take over what the pod carries, or have done so."""
+    return pod.deleting or pod.phase in ("Failed", "Succeeded")
 
 
 def _ready_seconds(pod: PodState, now: datetime) -> float:

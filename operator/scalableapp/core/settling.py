@@ -4,13 +4,16 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.explain import Reason, clock, duration
 from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.model import Reading
 from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
-from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS, REQUESTS_RATE_WINDOW_SECONDS
+from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.rules import Case, Ruling
+from scalableapp.core.scrapes import LEAST_WINDOW_SECONDS
 
-# What is compared per pod, or multiplied by the pods; a query's value that is shared out has no such delay.
+# The least windows of what is compared per pod, or multiplied by the pods; where scrapes are rare, the reading's is
+# longer. A query's value that is shared out has no such delay.
 _WINDOWS = {
-    MetricType.REQUESTS_PER_SECOND: REQUESTS_RATE_WINDOW_SECONDS,
+    MetricType.REQUESTS_PER_SECOND: LEAST_WINDOW_SECONDS,
     MetricType.CPU: CPU_RATE_WINDOW_SECONDS,
     MetricType.MEMORY: CPU_RATE_WINDOW_SECONDS,
     MetricType.LATENCY: CPU_RATE_WINDOW_SECONDS,
@@ -43,11 +46,20 @@ def _last_left(case: Case) -> datetime | None:
 
 
 def _window_seconds(case: Case) -> float:
+    observation = case.observation
     metrics = case.horizontal.metrics if case.planned else case.spec.metrics
-    return max([float(RATE_WINDOW_SECONDS) if case.planned else 0.0, *map(_of_metric, metrics)])
+    windows = [max(_least(metric), _measured(observation.readings.get(metric.label))) for metric in metrics]
+    if case.planned:
+        windows.append(max(float(RATE_WINDOW_SECONDS), _measured(observation.service_level.load)))
+    return max(windows, default=0.0)
 
 
-def _of_metric(metric: Metric) -> float:
+def _measured(reading: Reading | None) -> float:
+    """The window of a reading's rates, as it follows from the scrapes."""
+    return (reading.window_seconds or 0.0) if reading else 0.0
+
+
+def _least(metric: Metric) -> float:
     if metric.type is MetricType.PROMETHEUS:
         return CPU_RATE_WINDOW_SECONDS if metric.of_whole_app else 0.0
     return _WINDOWS[metric.type]

@@ -178,7 +178,8 @@ def _decided(decision: Decision, previous: Mapping[str, Any] | None) -> Status:
 
 def _metric(report: MetricReport) -> Status:
     proposed = {} if report.proposed_replicas is None else {"proposedReplicas": report.proposed_replicas}
-    return {"name": report.name, "current": report.current, "target": report.target, **proposed}
+    measured = {"measuredAt": _text(report.at)} if report.at else {}
+    return {"name": report.name, "current": report.current, "target": report.target, **proposed, **measured}
 
 
 def _remembered(history: History, previous: Mapping[str, Any]) -> Status:

@@ -19,7 +19,7 @@ def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:
         ("Notes", told.get("notes") or ()),
         _decision(told, now),
         _steps(told),
-        _metrics(told),
+        _metrics(told, now),
         _conditions(told, paint),
         _events(told, now, paint),
     )
@@ -65,12 +65,18 @@ def _steps(told: Account) -> Part:
     return "Step by step", _table([("RULE", "REPLICAS", ""), *rows] if rows else ())
 
 
-def _metrics(told: Account) -> Part:
-    rows = [
+def _metrics(told: Account, now: datetime) -> Part:
+    entries = told.get("metrics") or ()
+    rows: list[tuple[str, ...]] = [
         (entry["name"], entry["current"], entry["target"], str(entry.get("proposedReplicas", "<none>")))
-        for entry in told.get("metrics") or ()
+        for entry in entries
     ]
-    return "Measured", _table([("METRIC", "CURRENT", "TARGET", "ASKS FOR"), *rows] if rows else ())
+    head: tuple[str, ...] = ("METRIC", "CURRENT", "TARGET", "ASKS FOR")
+    if any("measuredAt" in entry for entry in entries):
+        head = (*head, "MEASURED")
+        times = [_moment(entry["measuredAt"], now) if "measuredAt" in entry else "" for entry in entries]
+        rows = [(*row, time) for row, time in zip(rows, times, strict=True)]
+    return "Measured", _table([head, *rows] if rows else ())
 
 
 def _conditions(told: Account, paint: Paint) -> Part:

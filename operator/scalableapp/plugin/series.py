@@ -4,7 +4,8 @@ import asyncio
 import math
 from collections.abc import Mapping
 
-from scalableapp.adapters.prometheus_http import Queries, RangeAnswer, Series
+from scalableapp.adapters.prometheus_answers import RangeAnswer, Series
+from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.errors import MetricsUnavailable
 
@@ -34,7 +35,7 @@ async def ranged(url: str, query: str, since: float, until: float, step: float) 
 
 def _mended(answer: RangeAnswer) -> str:
     """What went wrong, with what who sits at a terminal can do; the adapter speaks to who runs the operator."""
-    if answer.problem is not DataProblem.UNREACHABLE:
+    if answer.problem not in (DataProblem.UNREACHABLE, DataProblem.REDIRECTED):
         return answer.message
     return f"{answer.message.partition('; ')[0]}; give --prometheus the URL of one that answers"
 

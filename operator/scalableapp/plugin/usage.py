@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scalableapp.adapters.prometheus_past import pods_of
+from scalableapp.adapters.prometheus_queries import cores_query, memory_peak_query, requests_query
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.plugin.series import ranged
@@ -15,7 +16,8 @@ _MOST_STEPS = 2000
 _FEW_STEPS = 400
 _LEAST_SECONDS = 3600.0
 # Clusters are scraped every 15 to 60 s: a rate needs two samples, also after a missed one.
-_LEAST_WINDOW_SECONDS = 180
+_LEAST_WINDOW_SECONDS = 180.0
+_LEAST_PEAK_SECONDS = 120.0
 
 
 class Used(NamedTuple):
@@ -77,10 +79,10 @@ async def _read(url: str, key: AppKey, container: str, seconds: float, now: floa
 
 def _query(kind: MetricType, pods: str, container: str, step: float) -> str:
     """A value for each pod."""
-    window = f"{max(_LEAST_WINDOW_SECONDS, step):.0f}s"
-    of_container = f'{{container="{container}",{pods}}}'
+    window = max(_LEAST_WINDOW_SECONDS, step)
+    of_container = f'container="{container}",{pods}'
     if kind is MetricType.CPU:
-        return f"sum by (pod) (rate(container_cpu_usage_seconds_total{of_container}[{window}]))"
+        return cores_query(of_container, window)
     if kind is MetricType.MEMORY:
-        return f"max by (pod) (max_over_time(container_memory_working_set_bytes{of_container}[{step:.0f}s]))"
-    return f"sum by (pod) (rate(http_requests_total{{{pods}}}[{window}]))"
+        return memory_peak_query(of_container, max(_LEAST_PEAK_SECONDS, step))
+    return requests_query(pods, window)

@@ -13,9 +13,10 @@ from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Usage, Wanted
+from scalableapp.ports import PodAnswer, QueryAnswer, Usage, Wanted
 from tests.unit.adapters.canned import Canned, vector
 
+COPY = "namespace, pod, job, prometheus, prometheus_replica, replica, thanos_replica"
 RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
 PODS = ({"namespace": "shop", "pod": "web-1"}, "3.5"), ({"namespace": "shop", "pod": "web-2"}, "0")
 
@@ -36,10 +37,18 @@ async def one(metrics: PrometheusMetrics, query: str = "sum(q)") -> QueryAnswer:
     return (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({query})))).queries[query]
 
 
+def asked(canned: Canned) -> list[str]:
+    """The queries for values over their least window: without what else an answer holds, and what is looked at."""
+    values = (query.partition(" or label_replace(")[0] for query in canned.queries)
+    return sorted(query for query in values if not query.startswith("label_replace("))
+
+
 async def test_one_query_brings_the_values_of_all_pods(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(*PODS, at=time.time())
+    await per_pod(metrics)
+    looked_at = len(canned.queries)
     assert (await per_pod(metrics)).values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0}
-    assert len(canned.queries) == 1
+    assert len(canned.queries) == looked_at + 1
 
 
 async def test_series_without_pod_are_nobody_s(canned: Canned, metrics: PrometheusMetrics) -> None:
@@ -49,17 +58,21 @@ async def test_series_without_pod_are_nobody_s(canned: Canned, metrics: Promethe
 
 async def test_queries_name_the_namespaces_of_apps(canned: Canned, metrics: PrometheusMetrics) -> None:
     await metrics.collect(Wanted(frozenset({RPS, CPU}), frozenset({"team-b", "a"})))
-    assert sorted(canned.queries) == [
-        'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container="app",namespace=~"a|team-b"}[60s]))',
-        'sum by (namespace, pod) (rate(http_requests_total{namespace=~"a|team-b"}[30s]))',
+    assert asked(canned) == [
+        f'max by (namespace, pod) (sum by ({COPY}) (rate(http_requests_total{{namespace=~"a|team-b"}}[30s])))',
+        (
+            "sum by (namespace, pod) (max by (namespace, pod, cpu) "
+            '(rate(container_cpu_usage_seconds_total{container="app",namespace=~"a|team-b"}[60s]))) > 0'
+        ),
     ]
 
 
 async def test_each_short_window_is_asked_for_once(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(*PODS, at=time.time())
     snapshot = await metrics.collect(Wanted(frozenset({RPS}), frozenset({"a"}), bursts=frozenset({10, 20})))
-    assert sorted(canned.queries) == [
-        f'sum by (namespace, pod) (rate(http_requests_total{{namespace=~"a"}}[{window}s]))' for window in (10, 20, 30)
+    assert asked(canned) == [
+        f'max by (namespace, pod) (sum by ({COPY}) (rate(http_requests_total{{namespace=~"a"}}[{window}s])))'
+        for window in (10, 20, 30)
     ]
     assert snapshot.bursts[10].values == snapshot.bursts[20].values == snapshot.kinds[RPS].values
     assert set(snapshot.kinds) == {RPS}
@@ -73,9 +86,12 @@ async def test_latencies_and_failures_are_asked_for_where_an_objective_needs_the
         f'rate(http_requests_total{{{label}=~"5..",namespace=~"a"}}[60s])'
         for label in ("code", "status", "status_code")
     )
-    assert sorted(canned.queries) == [
-        f"sum by (namespace, pod) ({rates})",
-        'sum by (namespace, pod, le) (rate(http_request_duration_seconds_bucket{namespace=~"a"}[60s]))',
+    assert asked(canned) == [
+        f"max by (namespace, pod) (sum by ({COPY}) ({rates}))",
+        (
+            f"max by (namespace, pod, le) (sum by ({COPY}, le) "
+            '(rate(http_request_duration_seconds_bucket{namespace=~"a"}[60s])))'
+        ),
     ]
 
 
@@ -83,12 +99,13 @@ async def test_a_histogram_is_read_by_its_bounds(canned: Canned, metrics: Promet
     web = {"namespace": "shop", "pod": "web-1"}
     canned.vector((web | {"le": "0.25"}, "3"), (web | {"le": "+Inf"}, "4"), (web, "9"), at=time.time())
     answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), latencies=True))).latencies
-    assert answer == LatencyAnswer({("shop", "web-1"): {0.25: 3.0, math.inf: 4.0}})
+    assert answer is not None
+    assert answer.histograms == {("shop", "web-1"): {0.25: 3.0, math.inf: 4.0}}
 
 
 async def test_with_very_many_namespaces_they_are_not_named(canned: Canned, metrics: PrometheusMetrics) -> None:
     await per_pod(metrics, *(f"team-{number}" for number in range(prometheus.MOST_NAMESPACES + 1)))
-    assert canned.queries == ["sum by (namespace, pod) (rate(http_requests_total{}[30s]))"]
+    assert asked(canned) == [f"max by (namespace, pod) (sum by ({COPY}) (rate(http_requests_total{{}}[30s])))"]
 
 
 async def test_a_user_s_query_brings_one_number(canned: Canned, metrics: PrometheusMetrics) -> None:
@@ -328,7 +345,7 @@ async def test_it_is_asked_again_with_one_query_and_trusted_when_that_succeeds(
     assert canned.queries[-1] == "vector(1)"
     canned.vector(PODS[0], at=time.time())
     assert (await per_pod(metrics)).problem is None
-    assert canned.queries[-2] == "vector(1)"
+    assert canned.queries[-2:].count("vector(1)") == 1
 
 
 async def test_bad_queries_do_not_count_as_an_absent_prometheus(canned: Canned, metrics: PrometheusMetrics) -> None:
@@ -345,21 +362,18 @@ async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
     canned.vector(PODS[0], at=time.time())
     await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
     metrics.close()
-    assert sorted(told) == [MetricType.PROMETHEUS, RPS]
+    assert sorted(told) == [MetricType.PROMETHEUS, RPS, RPS]
 
 
 async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(*PODS, at=time.time())
     snapshot = await metrics.collect(Wanted(frozenset(), frozenset({"a"}), usage=True))
     selector = '{container="app",namespace=~"a"}'
-    throttled, periods = (
-        f"sum by (namespace, pod) (rate(container_cpu_cfs_{what}periods_total{selector}[60s]))"
-        for what in ("throttled_", "")
-    )
-    assert sorted(canned.queries) == [
-        f"max by (namespace, pod) (max_over_time(container_memory_working_set_bytes{selector}[60s]))",
+    throttled, periods = (f"rate(container_cpu_cfs_{what}periods_total{selector}[60s])" for what in ("throttled_", ""))
+    assert asked(canned) == [
+        f"max by (namespace, pod) (max_over_time(container_memory_working_set_bytes{selector}[60s])) > 0",
+        f"max by (namespace, pod) ({throttled} / ({periods} > 0))",
         f"max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total{selector}[60s]))",
-        f"{throttled} / ({periods} > 0)",
     ]
     assert set(snapshot.usage) == set(Usage)
     assert all(answer.values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0} for answer in snapshot.usage.values())

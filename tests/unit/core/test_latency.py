@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.latency import merged, quantile, slow_share
+from scalableapp.core.latency import flaw_of, merged, quantile, slow_share, smoothed
 
 INF = math.inf
 APP = {0.1: 60.0, 0.25: 90.0, 0.5: 95.0, INF: 100.0}
@@ -66,3 +66,31 @@ def test_shares_and_quantiles_agree(steps: list[float], limit: float) -> None:
     assert 0 <= share <= 1
     for shorter in (limit / 2, limit / 10):
         assert (slow_share(histogram, shorter) or 0) >= share - 1e-9
+
+
+BROKEN = {
+    "no infinite bound": ({0.1: 2.0, 1.0: 8.0}, '"+Inf"'),
+    "decreasing": ({0.1: 8.0, 1.0: 2.0, INF: 10.0}, "fewer requests"),
+    "fewer in all than in a part": ({0.1: 2.0, 1.0: 8.0, INF: 4.0}, "fewer requests"),
+    "NaN": ({0.1: math.nan, INF: 4.0}, "no numbers"),
+    "negative": ({0.1: -1.0, INF: 4.0}, "no numbers"),
+    "infinitely many": ({0.1: 1.0, INF: math.inf}, "no numbers"),
+}
+
+
+@pytest.mark.parametrize(("histogram", "words"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_histogram_has_a_flaw(histogram: dict[float, float], words: str) -> None:
+    assert words in flaw_of(histogram)
+
+
+def test_rates_that_differ_by_how_they_were_stretched_are_no_flaw() -> None:
+    uneven = {0.1: 8.0, 0.25: 7.9, 0.5: 9.0, INF: 8.9}
+    assert flaw_of(uneven) == flaw_of(APP) == ""
+    assert smoothed(uneven) == {0.1: 8.0, 0.25: 8.0, 0.5: 9.0, INF: 9.0}
+
+
+def test_pods_of_two_versions_with_other_bounds_are_merged_without_losing_requests() -> None:
+    old, new = {0.1: 10.0, 1.0: 10.0, INF: 10.0}, {0.5: 10.0, INF: 10.0}
+    together = merged([old, new])
+    assert together == {0.1: 12.0, 0.5: 20.0, 1.0: 20.0, INF: 20.0}
+    assert slow_share(together, 0.5) == 0.0

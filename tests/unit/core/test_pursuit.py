@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scalableapp.core.decide import decide, record_scale, remember
 from scalableapp.core.model import DataProblem, Decision, History, Observation, Reading, ServiceLevel, Startups
 from scalableapp.core.objective import Sample, Surplus
-from scalableapp.core.pursuit import pursue, relearned
+from scalableapp.core.pursuit import _slow_share, _whole_load, pursue, relearned
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from tests.unit.core.build import CPU, NOW, RPS, ago, observe, per_pod, pod, pods
 
@@ -267,3 +267,24 @@ def test_a_plan_keeps_the_bounds_and_carries_the_load_it_knows(
     assert pursuit
     if pursuit.plan and pursuit.plan.needed > current:
         assert decision.replicas_to > min(current, 49)
+
+
+@pytest.mark.parametrize(
+    ("seen", "known"),
+    [
+        pytest.param(4, True, id="of all pods"),
+        pytest.param(2, True, id="of half of them"),
+        pytest.param(1, False, id="of a quarter"),
+    ],
+)
+def test_how_fast_a_few_of_the_busy_pods_answer_says_nothing_of_the_app(seen: int, known: bool) -> None:
+    load = per_pod(10, 10, 10, 10, 0, 0, 0)
+    level = ServiceLevel(load, Reading(0.01, pods=frozenset(f"pod-{number}" for number in range(seen))))
+    assert (_slow_share(level) is not None) == known
+
+
+def test_pods_whose_scrapes_were_missed_carry_what_the_others_do() -> None:
+    load = per_pod(10, 10, 10, 1)
+    observation = observe(current=4)
+    assert _whole_load(load, observation) == 31
+    assert _whole_load(replace(load, overdue=frozenset({"pod-3"})), observation) == 40

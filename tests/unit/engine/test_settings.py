@@ -59,3 +59,30 @@ def test_a_wrong_variable_is_named_with_its_value(monkeypatch: pytest.MonkeyPatc
 def test_settings_do_not_change_while_the_operator_runs() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().workers = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://admin:S3cret@prometheus:9090",
+        "admin:S3cret@prometheus:9090",
+        "http://admin:S3cret@prometheus:99999",
+        "http://admin:a S3cret@prometheus",
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_not_printed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("SCALABLEAPP_PROMETHEUS_URL", url)
+    with pytest.raises(SettingsError, match=r"SCALABLEAPP_PROMETHEUS_URL=.*a netrc file") as error:
+        load_settings()
+    chain: BaseException | None = error.value
+    while chain is not None:
+        assert "S3cret" not in f"{chain} {chain!r}"
+        chain = chain.__cause__ or chain.__context__
+
+
+@pytest.mark.parametrize(
+    "url", ["http://prometheus:9090/prom?dedup=true", "http://[fd00::1]:9090/", "https://metrics.example.com/a/b/"]
+)
+def test_the_parts_of_an_address_are_kept(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("SCALABLEAPP_PROMETHEUS_URL", url)
+    assert str(load_settings().prometheus_url) == url

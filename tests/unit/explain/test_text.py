@@ -113,3 +113,12 @@ def test_without_a_decision_the_reason_is_that_of_ready() -> None:
     conditions = [{"type": "Ready", "status": "False", "reason": "InvalidSpec", "message": "spec.port: too large"}]
     seen = Found({"metadata": METADATA, "spec": SPEC, "status": {"conditions": conditions, "observedGeneration": 3}})
     assert "nothing has been decided yet: spec.port: too large" in as_text(account(seen), NOW)
+
+
+def test_measured_values_are_dated_where_prometheus_tells() -> None:
+    entries = [{"name": "CPU", "current": "200m", "target": "300m", "measuredAt": "2026-11-23T12:06:00Z"}]
+    undated = {"name": "queue", "current": "4", "target": "10", "proposedReplicas": 1}
+    text = as_text(account(found(metrics=[*entries, undated])), NOW)
+    assert "  METRIC  CURRENT  TARGET  ASKS FOR  MEASURED" in text
+    assert "  CPU     200m     300m    <none>    12:06:00 UTC (35 s ago)" in text
+    assert "  queue   4        10      1" in text

@@ -156,6 +156,13 @@ CASES = (
     ),
     Case(
         "ScalableAppPrometheusUnreachable",
+        "refused access",
+        True,
+        15,
+        of_operator("data_problems_total", "0+12x600", ',problem="PrometheusUnauthorized"'),
+    ),
+    Case(
+        "ScalableAppPrometheusUnreachable",
         "away for a minute",
         False,
         25,

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from sample_app.metrics import Metrics
-from scalableapp.adapters.prometheus import _USAGE, KINDS, failures_query, latencies_query
+from scalableapp.adapters.prometheus_queries import KINDS, USAGE, failures_query, latencies_query
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.core import pursuit
 from scalableapp.core.metrics import MetricType
@@ -150,7 +150,7 @@ def scrape_seconds(job: str) -> float:
 OF_PODS = {"requests": KINDS[MetricType.REQUESTS_PER_SECOND].query(""), "failures": failures_query("")}
 OF_PODS |= {"latencies": latencies_query("")}
 SHORTEST = [("pursuit", pursuit.RATE_WINDOW_SECONDS), ("burst", Burst.model_fields["window_seconds"].default)]
-OF_KUBELETS = {kind.value: query for kind, (_, query) in _USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
+OF_KUBELETS = {kind.value: usage.query("") for kind, usage in USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+"""Answers to grouped queries: of each pod the value over the window that fits its scrapes, or why there is none."""
+
+import math
+from collections.abc import Iterable
+
+from scalableapp.adapters.prometheus_answers import Answer, Sample
+from scalableapp.adapters.prometheus_queries import (
+    COPY_LABELS,
+    COUNTED_SECONDS,
+    NEWEST,
+    PART,
+    RESETS,
+    SAMPLES,
+    Flaw,
+    Grouped,
+    window_part,
+)
+from scalableapp.adapters.rhythm import Copy, Pod, Rhythm
+from scalableapp.core.latency import Histogram, flaw_of, smoothed
+from scalableapp.core.model import DataProblem
+from scalableapp.core.scrapes import Scrape, fits, too_rare, window_for
+from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
+
+Refusals = dict[Pod, Refusal]
+
+
+def windows_of(grouped: Grouped, rhythm: Rhythm) -> set[float]:
+    """The windows that the pods' scrapes need."""
+    return {window_for(interval, grouped.window) for interval in rhythm.intervals.values()}
+
+
+def look_answer(answer: Answer, flaws: Iterable[Flaw], rhythm: Rhythm) -> Refusals:
+    """Take in how many samples there are of each pod; the pods whose series are of no use, and why."""
+    counts, newest = _copies(answer.samples, SAMPLES), _copies(answer.samples, NEWEST)
+    # Up to the newest sample: without it the mean of a pod that is scraped no more would grow, and with it the window.
+    spans = {copy: COUNTED_SECONDS - max(0.0, answer.at - at) for copy, at in newest.items()}
+    means = {copy: spans[copy] / samples for copy, samples in counts.items() if copy in spans and samples > 0}
+    rhythm.counted(means, counts.keys() - means.keys())
+    found: Refusals = {}
+    for flaw in flaws:
+        problem = DataProblem.BROKEN if flaw.name == RESETS else DataProblem.DUPLICATE
+        for pod in _pods(answer.samples, flaw.name):
+            found.setdefault(pod, (problem, flaw.words))
+    return found
+
+
+def pod_answer(answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusals, *, with_newest: bool) -> PodAnswer:
+    """Values of the pods, without those that must not be decided on."""
+    if with_newest:
+        rhythm.seen(_copies(answer.samples, NEWEST))
+    over = {window: _pods(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, rhythm)}
+    scrapes = _scrapes(answer, grouped, rhythm, {pod for values in over.values() for pod in values})
+    refused = {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
+    values = {
+        pod: over[scrape.window][pod]
+        for pod, scrape in scrapes.items()
+        if pod not in refused and pod in over[scrape.window]
+    }
+    return PodAnswer(values, scrapes=scrapes, refused=refused)
+
+
+def short_answer(answer: Answer, window: float, rhythm: Rhythm, flawed: Refusals) -> PodAnswer:
+    """Values of the pods over a short window, of those that are scraped often enough for it."""
+    refused, values = dict(flawed), _pods(answer.samples, "")
+    for pod, interval in rhythm.intervals.items():
+        if not fits(interval, window):
+            words = f"scrapes every {interval:.0f} s are too rare for a window of {window:.0f} s"
+            refused[pod] = DataProblem.TOO_RARE, words
+    return PodAnswer({pod: value for pod, value in values.items() if pod not in refused}, refused=refused)
+
+
+def latency_answer(
+    answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusals, *, with_newest: bool
+) -> LatencyAnswer:
+    """Histograms of the pods, without those that must not be decided on."""
+    if with_newest:
+        rhythm.seen(_copies(answer.samples, NEWEST))
+    over = {window: _histograms(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, rhythm)}
+    scrapes = _scrapes(answer, grouped, rhythm, {pod for found in over.values() for pod in found})
+    refused = {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
+    histograms: dict[Pod, Histogram] = {}
+    for pod, scrape in scrapes.items():
+        histogram = over[scrape.window].get(pod)
+        if histogram is None or pod in refused:
+            continue
+        if flaw := flaw_of(histogram):
+            refused[pod] = DataProblem.BROKEN, flaw
+        else:
+            histograms[pod] = smoothed(histogram)
+    return LatencyAnswer(histograms, scrapes=scrapes, refused=refused)
+
+
+def _windows(grouped: Grouped, rhythm: Rhythm) -> set[float]:
+    return {grouped.window} | windows_of(grouped, rhythm)
+
+
+def _part_of(grouped: Grouped, window: float) -> str:
+    return "" if window == grouped.window else window_part(window)
+
+
+def _scrapes(answer: Answer, grouped: Grouped, rhythm: Rhythm, pods: set[Pod]) -> dict[Pod, Scrape]:
+    newest, found = rhythm.newest, {}
+    for pod in pods | newest.keys():
+        age = max(0.0, answer.at - newest[pod]) if pod in newest else None
+        window = window_for(rhythm.interval_of(pod), grouped.window)
+        found[pod] = Scrape(rhythm.intervals.get(pod), age, window, bool(newest) and age is None)
+    return found
+
+
+def _rare(grouped: Grouped, scrape: Scrape) -> Refusal | None:
+    """A gauge is worth something however rarely it is scraped; a rate isn't."""
+    seconds = scrape.age if scrape.interval is None else scrape.interval
+    if not grouped.of_rate or seconds is None or not too_rare(seconds):
+        return None
+    words = f"Prometheus scrapes them every {seconds:.0f} s{' or less often' if scrape.interval is None else ''}"
+    return DataProblem.TOO_RARE, f"{words}; a rate needs a scrape every 60 s at least, and every 15 s is good"
+
+
+def _copies(samples: Iterable[Sample], name: str) -> dict[Copy, float]:
+    return {
+        (sample.labels["namespace"], sample.labels["pod"], *(sample.labels.get(label, "") for label in COPY_LABELS)): (
+            sample.value
+        )
+        for sample in _of(samples, name)
+        if math.isfinite(sample.value)
+    }
+
+
+def _pods(samples: Iterable[Sample], name: str) -> dict[Pod, float]:
+    return {(sample.labels["namespace"], sample.labels["pod"]): sample.value for sample in _of(samples, name)}
+
+
+def _histograms(samples: Iterable[Sample], name: str) -> dict[Pod, dict[float, float]]:
+    found: dict[Pod, dict[float, float]] = {}
+    for sample in _of(samples, name):
+        if "le" in sample.labels:
+            buckets = found.setdefault((sample.labels["namespace"], sample.labels["pod"]), {})
+            # Prometheus 3 writes 1.0 where others write 1: right after its upgrade there are both, one after the other.
+            bound = float(sample.labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    return found
+
+
+def _of(samples: Iterable[Sample], name: str) -> Iterable[Sample]:
+    """The samples of a part of an answer that are some pod's."""
+    for sample in samples:
+        labels = sample.labels
+        if labels.get(PART, "") == name and "namespace" in labels and "pod" in labels:
+            yield sample

@@ -1,0 +1,79 @@
+"""The address of a Prometheus: each part that people write is kept or refused, and no password is ever printed."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from scalableapp.errors import WrongAddress
+
+_EXAMPLE = "write it as http://HOST:PORT/PATH"
+_CREDENTIALS = (
+    "holds a user name or a password, which every tenant would read in status and Events; leave them out, mount a "
+    "netrc file (machine HOST login USER password PASSWORD) from a Secret and name it in the variable NETRC"
+)
+# What the operator sends itself.
+_OWN = {"query", "time", "timeout", "start", "end", "step"}
+_USER_INFO = re.compile(r"\b([a-z][a-z0-9+.-]*://)\S*@", re.IGNORECASE)
+_ANY_USER_INFO = re.compile(r"^([a-z][a-z0-9+.-]*:/*)?.*@", re.IGNORECASE | re.DOTALL)
+_QUERY_STRING = re.compile(r"((?:\b[a-z][a-z0-9+.-]*://|/api/v1/)[^\s?'\"]*)\?[^\s'\"]*", re.IGNORECASE)
+
+
+class Address(NamedTuple):
+    """Where a Prometheus is: URL without a slash at its end, and the parameters that go with every request."""
+
+    url: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+def address(text: str) -> Address:
+    """The address as it is written. Raises WrongAddress, which says what is wrong without telling a password."""
+    text = text.strip()
+    if "@" in text.partition("?")[0].partition("#")[0]:
+        raise WrongAddress(_CREDENTIALS)
+    if "://" not in text:
+        raise WrongAddress(f"has no scheme; {_EXAMPLE}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise WrongAddress(
+            f"has a host or port that cannot be read ({error}); {_EXAMPLE}, an IPv6 address in brackets"
+        ) from error
+    for wrong, words in _mistakes(text, parts, port):
+        if wrong:
+            raise WrongAddress(words)
+    return Address(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", tuple(_parameters(parts)))
+
+
+def _mistakes(text: str, parts: SplitResult, port: int | None) -> tuple[tuple[bool, str], ...]:
+    path = parts.path.rstrip("/")
+    return (
+        (parts.scheme not in ("http", "https"), f"has a scheme other than http and https; {_EXAMPLE}"),
+        (not parts.hostname, f"has no host; {_EXAMPLE}"),
+        (port == 0 or parts.netloc.endswith(":"), f"has a colon, but no port after it; {_EXAMPLE}"),
+        (bool(re.search(r"[\s\x00-\x1f]", text)), "holds a blank; remove it"),
+        ("#" in text, "has a part after #, which no server is sent; remove it"),
+        ("/api/v1" in path, "holds /api/v1, which the operator adds itself; leave out that and what follows"),
+        (path.endswith(("/graph", "/vmui")), "is that of a page to look at; leave out its last part"),
+    )
+
+
+def _parameters(parts: SplitResult) -> list[tuple[str, str]]:
+    try:
+        found = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise WrongAddress("has a part after ? that is not NAME=VALUE; write it so, or leave it out") from error
+    own = sorted(_OWN & {name for name, _ in found})
+    if own:
+        raise WrongAddress(f"states {', '.join(own)}, which the operator sends itself; leave that out")
+    return found
+
+
+def printable(text: str) -> str:
+    """A text with addresses in it, without user names, passwords and what stands after a question mark."""
+    return _QUERY_STRING.sub(r"\1", _USER_INFO.sub(r"\1", text))
+
+
+def printable_address(text: str) -> str:
+    """What somebody gave as an address, however wrong it is, without user name, password and query string."""
+    return printable(_ANY_USER_INFO.sub(lambda match: match[1] or "", text))

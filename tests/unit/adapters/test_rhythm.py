@@ -1,0 +1,93 @@
+"""How the interval of scrapes is measured."""
+
+import pytest
+
+from scalableapp.adapters.rhythm import Rhythm
+
+POD = "shop", "web-1"
+COPY, OTHER = (*POD, "job-a"), (*POD, "job-b")
+
+
+def watched(every: float, looks: int, tick: float = 5.0, first: float = 2.0) -> Rhythm:
+    """A rhythm that has seen a pod scraped `every` so many seconds, at each tick."""
+    clock = [1000.0]
+    rhythm = Rhythm(lambda: clock[0])
+    for _ in range(looks):
+        scrapes = (clock[0] - 1000.0 - first) // every
+        if scrapes >= 0:
+            rhythm.seen({COPY: 1000.0 + first + scrapes * every})
+        else:
+            rhythm.seen({})
+        clock[0] += tick
+    return rhythm
+
+
+@pytest.mark.parametrize("every", [5, 10, 15, 30, 60, 120])
+def test_an_interval_is_known_after_two_scrapes(every: int) -> None:
+    assert watched(every, looks=2 * every // 5 + 2).interval_of(POD) == every
+
+
+def test_after_one_scrape_it_is_not_known() -> None:
+    assert watched(30, looks=6).interval_of(POD) is None
+
+
+@pytest.mark.parametrize(("tick", "longest"), [(30, 30), (300, 60)])
+def test_looks_that_are_rarer_than_scrapes_find_none_too_rare(tick: float, longest: float) -> None:
+    rhythm = watched(5, looks=4, tick=tick)
+    assert rhythm.interval_of(POD) == longest
+    rhythm.counted({COPY: 5.0})
+    assert rhythm.interval_of(POD) == 5
+
+
+def test_after_a_start_the_number_of_samples_tells_it() -> None:
+    rhythm = Rhythm()
+    rhythm.counted({COPY: 30.0})
+    assert rhythm.interval_of(POD) == 30
+
+
+def test_a_new_interval_counts_after_two_scrapes_though_the_mean_is_still_the_old_one() -> None:
+    clock = [0.0]
+    rhythm = Rhythm(lambda: clock[0])
+    for second in range(0, 180, 5):
+        clock[0] = float(second)
+        rhythm.seen({COPY: float(second if second < 60 else 60 + (second - 60) // 30 * 30)})
+    rhythm.counted({COPY: 8.0})
+    assert rhythm.interval_of(POD) == 30
+
+
+def test_a_gap_is_exacter_than_a_mean_of_few_samples() -> None:
+    rhythm = watched(120, looks=60)
+    rhythm.counted({COPY: 150.0})
+    assert rhythm.interval_of(POD) == 120
+
+
+def test_a_pod_seen_by_two_jobs_has_the_longer_interval_unless_it_is_of_no_use() -> None:
+    rhythm = Rhythm()
+    rhythm.counted({COPY: 15.0, OTHER: 30.0})
+    assert rhythm.interval_of(POD) == 30
+    rhythm.counted({COPY: 15.0, OTHER: 150.0})
+    assert rhythm.interval_of(POD) == 15
+
+
+def test_a_new_pod_takes_the_longest_interval_of_its_namespace() -> None:
+    rhythm = Rhythm()
+    rhythm.counted({COPY: 30.0, ("shop", "web-2", ""): 15.0, ("other", "x", ""): 60.0})
+    assert rhythm.interval_of(("shop", "web-3")) == 30
+    assert rhythm.interval_of(("nowhere", "x")) is None
+
+
+def test_pods_that_are_gone_are_forgotten() -> None:
+    rhythm = watched(5, looks=4)
+    rhythm.seen({})
+    assert rhythm.interval_of(POD) is None
+
+
+def test_two_prometheis_that_answer_in_turn_do_not_shorten_the_interval() -> None:
+    clock = [0.0]
+    rhythm = Rhythm(lambda: clock[0])
+    rhythm.counted({COPY: 30.0})
+    for look in range(40):
+        clock[0] = 5.0 * look
+        phase = 10.0 * (look % 2)
+        rhythm.seen({COPY: phase + (clock[0] - phase) // 30 * 30})
+    assert rhythm.interval_of(POD) == 30
