@@ -47,7 +47,7 @@ def test_a_policy_on_scalableapps_refuses_what_a_team_may_not_ask_for(shop: Shop
     expression = "object.spec.scaling.horizontal.maxReplicas <= 5"
     message = "this namespace has room for 5 replicas"
     with policy(shop.namespace, "scalableapp.io", "scalableapps", expression, message):
-        small = {"scaling": {"horizontal": {"maxReplicas": 5}}}
+        small: dict[str, Any] = {"scaling": {"horizontal": {"maxReplicas": 5}}}
 
         def in_force() -> None:
             shop.apply(**small)
