@@ -152,7 +152,7 @@ class _Answers:
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
         else:
-            failed = sum(self._own(failures.values).values())
+            failed = sum(self._carried(failures).values())
             slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
         return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
 
@@ -243,6 +243,12 @@ class _Answers:
             newest_at=_before(self._snapshot.at, max(ages)) if self._snapshot and ages else None,
             overdue=frozenset(name for name, scrape in own.items() if scrape.overdue),
         )
+
+    def _carried(self, answer: PodAnswer) -> dict[str, float]:
+        """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
+        namespace, departed = self._record.key.namespace, self._record.departed
+        left = {name: answer.values[namespace, name] for name in departed if (namespace, name) in answer.values}
+        return self._own(answer.values) | left
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""

@@ -62,4 +62,5 @@ def _measured(reading: Reading | None) -> float:
 def _least(metric: Metric) -> float:
     if metric.type is MetricType.PROMETHEUS:
         return CPU_RATE_WINDOW_SECONDS if metric.of_whole_app else 0.0
-    return _WINDOWS[metric.type]
+    reading = case.observation.readings.get(metric.label)
+    return max(_WINDOWS[metric.type], (reading.window_seconds if reading else None) or 0.0)
