@@ -159,7 +159,7 @@ class _Answers:
     def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
         """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
         answer = bursts.get(RATE_WINDOW_SECONDS)
-        values = {} if answer is None or answer.problem else self._values(answer)
+        values = {} if answer is None or answer.problem else self._carried(answer)
         slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
         if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
             return replace(slowly, note=refusal[1])
@@ -194,7 +194,7 @@ class _Answers:
         refusal = first_refusal(self._own(answer.refused))
         return replace(
             reading,
-            burst_total=sum(self._values(answer).values()),
+            burst_total=sum(self._carried(answer).values()),
             burst_note=refusal[1] if refusal else "",
         )
 
@@ -207,12 +207,8 @@ class _Answers:
         missing = self._missing(answer, self._own(answer.values), kind.value)
         if missing:
             return missing
-        values = self._values(answer)
+        values = self._carried(answer)
         return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
-
-    def _values(self, answer: PodAnswer) -> dict[str, float]:
-        """Of the app's pods, and of those that are gone, which have left samples behind."""
-        return self._own(answer.values) | self._of(answer.values, self._record.departed)
 
     def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
         """Why what was found of the app's pods is nothing to decide on, if so."""
@@ -246,9 +242,7 @@ class _Answers:
 
     def _carried(self, answer: PodAnswer) -> dict[str, float]:
         """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
-        namespace, departed = self._record.key.namespace, self._record.departed
-        left = {name: answer.values[namespace, name] for name in departed if (namespace, name) in answer.values}
-        return self._own(answer.values) | left
+        return self._own(answer.values) | self._of(answer.values, self._record.departed)
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""
