@@ -95,4 +95,4 @@ async def test_a_latency_is_dated_by_pods_that_stay(world: World) -> None:
     world.metrics.latencies = LatencyAnswer(dict.fromkeys(scrapes, fast), scrapes=scrapes)
     await world.tick()
     reading = observed(world, key).readings["Latency"]
-    assert (reading.window_seconds, reading.pods) == (120, {first[1]})
+    assert (reading.window_seconds, reading.pods) == (120, frozenset({first[1]}))
