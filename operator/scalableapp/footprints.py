@@ -52,10 +52,12 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
 
 
 def _rooms(room: NamespaceRoom, size: Size, replicas: int, pods: Sequence[PodState]) -> dict[Resource, Room]:
-    beside = next((pod.beside for pod in pods if pod.beside), Size())
+    neighbours = next((pod.neighbours for pod in pods if pod.neighbours), Size())
     priority_class = next((pod.priority_class for pod in pods), "")
     return {
-        resource: within_quota(room, resource, size.of(resource), replicas, Whole(beside.of(resource), priority_class))
+        resource: within_quota(
+            room, resource, size.of(resource), replicas, Whole(neighbours.of(resource), priority_class)
+        )
         for resource in Resource
     }
 

@@ -233,6 +233,7 @@ class Reconciler:
 
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
+        record.scaling_to = decision.replicas_to
         try:
             await self._cluster.scale(record.key, decision.replicas_to)
         except ClusterError as error:

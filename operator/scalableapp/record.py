@@ -77,7 +77,7 @@ class AppRecord:
     `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
-    `settings` are replicas that others set a short while ago.
+    `scaling_to` is what we set last, or are setting; `settings` are replicas that others set a short while ago.
     `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -98,6 +98,7 @@ class AppRecord:
     foreign: str = ""
     trouble: Trouble | None = None
     scale_failed: bool = False
+    scaling_to: int | None = None
     settings: tuple[Setting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0

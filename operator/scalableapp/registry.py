@@ -101,8 +101,9 @@ class Registry:
         facts = record.deployment
         if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
             return
-        setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
-        record.settings = (*recent(record.settings, setting.at), setting)
+        if facts.replicas != record.scaling_to:  # else it is the echo of our own, which may come before the answer
+            setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
+            record.settings = (*recent(record.settings, setting.at), setting)
 
     def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
         """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""

@@ -1,4 +1,4 @@
-"""What the API server and the kubelet make of sizes and of pods that cannot start, beside what is read of it."""
+"""What the API server and the kubelet make of sizes and of pods that cannot start, compared with what is read of it."""
 
 import json
 import secrets
@@ -48,12 +48,12 @@ def test_a_limit_range_refuses_what_is_held_to_be_refused(namespace: str) -> Non
     for size in SIZES:
         request, _, limit = size.partition("/")
         resources = {"requests": {"cpu": request}, "limits": {"cpu": limit} if limit else {}}
-        told = kubectl(
+        answer = kubectl(
             *("create", "-n", namespace, "--dry-run=server", "-o", "name", "-f", "-"),
             text=pod(resources=resources),
             check=False,
         )
-        assert ("pod/web" in told) is not bool(refused(resources["requests"], resources["limits"], item, "cpu")), size
+        assert ("pod/web" in answer) is not bool(refused(resources["requests"], resources["limits"], item, "cpu")), size
 
 
 def test_a_pod_that_cannot_start_says_why(namespace: str) -> None:

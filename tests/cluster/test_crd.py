@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.crd import crd, spec_schema
+from scalableapp.core.fields import MOST_REPLICAS
 from scalableapp.core.spec import parse_spec
 from tests.cluster.crd_copies import PLURAL, Copy, Manifest, copied
 from tests.cluster.shop import answer, eventually, kubectl, refusal
@@ -162,8 +163,8 @@ def test_kubectl_scale_pins_the_replicas(kind: Copy, web: Manifest) -> None:
     scale = kind.get("web", "--subresource=scale")
     assert scale["spec"] == {"replicas": 5}
     assert scale["status"] == {"replicas": 3, "selector": "scalableapp.io/app=web"}
-    said = refusal("-n", kind.namespace, "scale", f"{kind.resource}/web", "--replicas=1001")
-    assert "1000" in said
+    said = refusal("-n", kind.namespace, "scale", f"{kind.resource}/web", f"--replicas={MOST_REPLICAS + 1}")
+    assert f"less than or equal to {MOST_REPLICAS}" in said
 
 
 def test_the_columns_say_how_an_app_is(kind: Copy, web: Manifest) -> None:

@@ -1,6 +1,7 @@
 """The Kubernetes adapter against a real API server and its controllers."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease, LeaseTimes
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Listed
+from scalableapp.core.contest import setter_of
 from scalableapp.core.model import AppKey
+from scalableapp.core.resources import MANAGED_BY
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
 from tests.cluster.shop import CONTEXT, kubectl
@@ -93,6 +96,28 @@ async def test_a_later_apply_keeps_the_replicas(cluster: KubeClient, namespace: 
     assert applied["spec"]["replicas"] == 3
     await cluster.scale(AppKey(namespace, "web"), 0)
     assert (await cluster.apply(deployment(namespace)))["spec"]["replicas"] == 0
+
+
+async def test_who_set_the_replicas_is_named_by_managed_fields(cluster: KubeClient, namespace: str) -> None:
+    key, where = AppKey(namespace, "web"), ("-n", namespace)
+    await cluster.apply(deployment(namespace))
+    await cluster.scale(key, 3)
+
+    def setter() -> str:
+        live = json.loads(kubectl("get", "deployment", "web", *where, "-o", "json", "--show-managed-fields"))
+        return setter_of(live, MANAGED_BY)
+
+    assert setter() == ""
+    wanted = deployment(namespace)
+    wanted["spec"]["replicas"] = 1
+    kubectl(
+        *("apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-"),
+        text=json.dumps(wanted),
+    )
+    assert setter() == "argocd-controller"
+    patch = json.dumps({"spec": {"replicas": 0}})
+    kubectl("patch", "deployment", "web", *where, "--type=merge", "--field-manager=tool", "-p", patch)
+    assert setter() == "tool"
 
 
 async def test_a_manifest_that_makes_no_sense_is_rejected_with_the_reason(cluster: KubeClient, namespace: str) -> None:

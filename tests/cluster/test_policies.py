@@ -47,10 +47,9 @@ def test_a_policy_on_scalableapps_refuses_what_a_team_may_not_ask_for(shop: Shop
     expression = "object.spec.scaling.horizontal.maxReplicas <= 5"
     message = "this namespace has room for 5 replicas"
     with policy(shop.namespace, "scalableapp.io", "scalableapps", expression, message):
-        small: dict[str, Any] = {"scaling": {"horizontal": {"maxReplicas": 5}}}
 
         def in_force() -> None:
-            shop.apply(**small)
+            shop.apply(scaling={"horizontal": {"maxReplicas": 5}})
             patch = json.dumps({"spec": {"scaling": {"horizontal": {"maxReplicas": 6}}}})
             said = refusal(
                 "-n", shop.namespace, "patch", "sapp", "web", "--type=merge", "--dry-run=server", "-p", patch

@@ -22,11 +22,13 @@ class Access(NamedTuple):
 async def access(kubeconfig: str | None = None, context: str | None = None) -> Access:
     """By the file(s) `kubeconfig` (else KUBECONFIG, else ~/.kube/config) and its `context` (else the current one).
 
-    Without any such file, as the pod's ServiceAccount. Raises Rejected when none of it serves.
+    Without any such file, and where none was asked for, as the pod's ServiceAccount. Raises Rejected when none of it
+    serves.
     """
-    files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    named = kubeconfig or os.environ.get("KUBECONFIG")
+    files = named or "~/.kube/config"
     if not _exist(files):
-        if kubeconfig or context:
+        if named or context:
             raise Rejected(f"There is no kubeconfig at {files}; set --kubeconfig or KUBECONFIG to where it is")
         return Access(await load_configuration())
     configuration = Configuration()

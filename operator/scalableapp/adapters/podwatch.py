@@ -87,7 +87,7 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         readiness_changed_at=_time(changed) if changed else None,
         created_at=_time(metadata["creationTimestamp"]),
         size=_size(pod.get("spec") or {}),
-        beside=_beside(pod.get("spec") or {}),
+        neighbours=_neighbours(pod.get("spec") or {}),
         priority_class=(pod.get("spec") or {}).get("priorityClassName") or "",
         ended_at=ended,
         oom_killed_at=killed,
@@ -113,7 +113,7 @@ def _size(spec: Mapping[str, Any]) -> Size | None:
     return None
 
 
-def _beside(spec: Mapping[str, Any]) -> Size | None:
+def _neighbours(spec: Mapping[str, Any]) -> Size | None:
     """The sum of the other containers that run as long as the app's, sidecars among them; None without any."""
     others = [entry for entry in spec.get("containers") or () if entry.get("name") != CONTAINER]
     others += [entry for entry in spec.get("initContainers") or () if entry.get("restartPolicy") == "Always"]

@@ -7,17 +7,17 @@ from typing import Any
 _USUAL = {"ContainerCreating", "PodInitializing"}
 # So often restarted a container is in trouble, even while it runs once more.
 _OFTEN = 2
-# A message may be a whole log.
+# A termination message may have 4,096 bytes.
 _LONGEST = 300
 
 
 def pod_words(status: Mapping[str, Any]) -> str:
     """Reason and message of what keeps the pod from running; "" while it is only starting."""
     if status.get("phase") == "Failed" and status.get("reason"):
-        return _told(status)
+        return _reason_of(status)
     for entry in status.get("conditions") or ():
         if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
-            return _told(entry)
+            return _reason_of(entry)
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return next(iter(_of(containers)), "")
 
@@ -28,7 +28,7 @@ def _of(containers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         ended = (container.get("lastState") or {}).get("terminated") or {}
         last = f"; it ended with {_end(ended)}" if ended else ""
         if waiting.get("reason") and waiting["reason"] not in _USUAL:
-            yield f"container {container.get('name')}: {_told(waiting)}{last}"
+            yield f"container {container.get('name')}: {_reason_of(waiting)}{last}"
         elif ended and container.get("restartCount", 0) >= _OFTEN and not container.get("ready"):
             yield f"container {container.get('name')}: Restarted {container['restartCount']} times{last}"
 
@@ -39,12 +39,12 @@ def _end(ended: Mapping[str, Any]) -> str:
     return f"exit code {ended.get('exitCode')}{reason}{message}"
 
 
-def _told(entry: Mapping[str, Any]) -> str:
+def _reason_of(entry: Mapping[str, Any]) -> str:
     message = _short(entry.get("message") or "")
     return f"{entry.get('reason')}: {message}" if message else str(entry.get("reason"))
 
 
 def _short(text: str) -> str:
-    """The end of it, as logs tell what went wrong last."""
+    """The end of it: what went wrong stands last."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

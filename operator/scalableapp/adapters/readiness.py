@@ -1,4 +1,4 @@
-"""Readiness beside the operator's metrics: /readyz says 503 and why while the operator does not know all apps yet."""
+"""/readyz, at the port of the operator's metrics: 503 and the reason while the operator does not know all apps."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

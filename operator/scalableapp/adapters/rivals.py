@@ -1,4 +1,4 @@
-"""Other autoscalers beside ours: who else sets the replicas of an app, and who else sets the sizes of its pods."""
+"""Autoscalers other than ours: who else sets the replicas of an app, and who else sets the sizes of its pods."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ async def list_resizers(api: KubeApi, namespace: str) -> dict[AppKey, SizeRival]
     found: dict[AppKey, SizeRival] = {}
     async for key, item in _targeted(api, _SIZES, namespace):
         if resources := _controlled(item.get("spec") or {}):
-            told = " and ".join(sorted(resources))
-            message = f"{_name(_SIZES, item)} sets {told} of its pods too; delete one of the two, or set it to Off"
+            names = " and ".join(sorted(resources))
+            message = f"{_name(_SIZES, item)} sets {names} of its pods too; delete one of the two, or set it to Off"
             found[key] = SizeRival(frozenset(resources), message)
     return found
 

@@ -20,7 +20,10 @@ class Setting(NamedTuple):
 
 
 def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
-    """The manager who set spec.replicas last, "" where managedFields do not tell. Our own begin with `ours`."""
+    """The manager who set spec.replicas last, by managedFields; "" where they do not name one but us.
+
+    Our own names begin with `ours`. Who goes through the scale subresource leaves no trace in some versions.
+    """
     entries = [
         entry
         for entry in deployment["metadata"].get("managedFields") or ()
@@ -41,7 +44,7 @@ def contested(settings: tuple[Setting, ...], key: AppKey, now: datetime) -> str:
     if len(counted) < TIMES:
         return ""
     managers = sorted({setting.manager for setting in counted if setting.manager})
-    who = " and ".join(repr(manager) for manager in managers) or "a manager that managedFields do not name"
+    who = " and ".join(map(repr, managers)) or "somebody who goes through the scale subresource, as kubectl scale does,"
     return (
         f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "
         f"to {counted[-1].replicas} the last time, and each time they are set back; take replicas out of what it "

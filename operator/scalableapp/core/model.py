@@ -103,8 +103,8 @@ class PodState:
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `trouble` says why the pod cannot start, `words` what it says of itself while it is not ready, `resize` and
-    `resize_message` where a resize in place stands. `beside` is the size of its other containers together. `left_at` is
-    when its deletion was asked for, or when it was gone.
+    `resize_message` where a resize in place stands. `neighbours` is the size of its other containers together.
+    `left_at` is when its deletion was asked for, or when it was gone.
     """
 
     name: str
@@ -121,7 +121,7 @@ class PodState:
     words: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
-    beside: Size | None = None
+    neighbours: Size | None = None
     priority_class: str = ""
     left_at: datetime | None = None
 

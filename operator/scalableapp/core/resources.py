@@ -274,8 +274,6 @@ def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manife
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": spec.security_context.read_only_root_filesystem,
         },
-        # A container that ends without a word of its own leaves the end of its log, which the app's status tells.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     return {field: value for field, value in (container | _probes(spec)).items() if value}
 

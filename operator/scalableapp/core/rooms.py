@@ -32,7 +32,7 @@ class NamespaceRoom:
 class Whole(NamedTuple):
     """The pod around the app's container: what its other containers have of a resource, and its priority class."""
 
-    beside: Amount = Amount()
+    neighbours: Amount = Amount()
     priority_class: str = ""
 
 
@@ -110,15 +110,15 @@ class _Range(NamedTuple):
 
 def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replicas: int, whole: Whole = _ALONE) -> Room:
     """The room of a pod of an app of so many replicas: in the end all of them have to fit, and one more meanwhile."""
-    found = _within_pod(room.rooms.get(resource, Room()), room.pods.get(resource, Room()), whole.beside)
+    found = _within_pod(room.rooms.get(resource, Room()), room.pods.get(resource, Room()), whole.neighbours)
     for quota in room.quotas:
         if not quota.counts(whole.priority_class):
             continue
         request, limit = quota.left[resource]
-        most = _shared(amount.request, request, replicas, whole.beside.request)
+        most = _shared(amount.request, request, replicas, whole.neighbours.request)
         if most is not None and (found.most is None or most < found.most):
             found = found._replace(most=most, whose=quota.whose)
-        most_limit = _shared(amount.limit, limit, replicas, whole.beside.limit)
+        most_limit = _shared(amount.limit, limit, replicas, whole.neighbours.limit)
         if most_limit is not None and (found.most_limit is None or most_limit < found.most_limit):
             found = found._replace(most_limit=most_limit)
         if limit is not None:
@@ -126,18 +126,18 @@ def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replic
     return found
 
 
-def _within_pod(room: Room, pod: Room, beside: Amount) -> Room:
+def _within_pod(room: Room, pod: Room, neighbours: Amount) -> Room:
     """What bounds of the whole pod leave to the app's container."""
-    if pod.most is not None and beside.request:
-        left = pod.most - beside.request
+    if pod.most is not None and neighbours.request:
+        left = pod.most - neighbours.request
         if room.most is None or left < room.most:
             room = room._replace(most=left, whose=pod.whose)
-    if pod.most_limit is not None and beside.limit:
-        room = room._replace(most_limit=min(pod.most_limit - beside.limit, room.most_limit or pod.most_limit))
+    if pod.most_limit is not None and neighbours.limit:
+        room = room._replace(most_limit=min(pod.most_limit - neighbours.limit, room.most_limit or pod.most_limit))
     return room
 
 
-def _shared(value: float | None, left: float | None, replicas: int, beside: float | None) -> float | None:
+def _shared(value: float | None, left: float | None, replicas: int, neighbours: float | None) -> float | None:
     if value is None or left is None:
         return None
-    return max(value, min(value + left / max(1, replicas), left - (beside or 0.0)))
+    return max(value, min(value + left / max(1, replicas), left - (neighbours or 0.0)))

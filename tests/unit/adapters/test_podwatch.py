@@ -197,7 +197,7 @@ def test_a_pod_says_since_when_it_leaves() -> None:
     assert pod_state({"metadata": metadata}).left_at == datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
 
 
-def test_what_runs_beside_the_app_in_its_pod_is_summed() -> None:
+def test_the_other_containers_of_a_pod_are_summed() -> None:
     def container(name: str, cpu: str, **changes: str) -> dict[str, Any]:
         return {"name": name, "resources": {"requests": {"cpu": cpu}}, **changes}
 
@@ -207,6 +207,6 @@ def test_what_runs_beside_the_app_in_its_pod_is_summed() -> None:
         "initContainers": [container("set-up", "2"), container("logs", "50m", restartPolicy="Always")],
     }
     state = pod_state({"metadata": {"name": "web-1", "creationTimestamp": "2026-11-23T12:00:00Z"}, "spec": spec})
-    assert state.beside
-    assert state.beside.cpu.request == pytest.approx(0.15)
+    assert state.neighbours
+    assert state.neighbours.cpu.request == pytest.approx(0.15)
     assert state.priority_class == "high"

@@ -63,7 +63,7 @@ def test_the_words_are_those_of_the_scheduler_and_the_kubelet(status: dict[str, 
     assert pod_words(status) == words
 
 
-def test_of_a_long_log_the_end_is_told() -> None:
+def test_of_a_long_log_the_end_is_reported() -> None:
     words = pod_words(waiting("CrashLoopBackOff", "x" * 5000 + " the end"))
     assert len(words) < 400
     assert words.endswith("the end")

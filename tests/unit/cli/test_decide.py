@@ -132,7 +132,7 @@ def test_followed_an_objective_learns_what_its_pods_carry(ask: Any) -> None:
         pytest.param({"totals": {"RequestsPerSecond": float("inf")}}, "Infinite", id="Infinity"),
         pytest.param({"sampleAgeSeconds": 61}, "StaleData", id="stale"),
         pytest.param({"sampleAgeSeconds": -31}, "ClockSkew", id="from the future"),
-        pytest.param({"rollout": True}, "RolloutInProgress", id="rollout"),
+        pytest.param({"rollout": True, "totals": {"RequestsPerSecond": 0}}, "RolloutInProgress", id="rollout"),
         pytest.param(
             {"pods": [pod(ready=False)], "totals": {"RequestsPerSecond": 0}}, "NoReadyPods", id="nothing ready"
         ),

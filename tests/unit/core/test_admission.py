@@ -84,9 +84,9 @@ def test_the_bound_of_a_pod_is_shared_with_its_other_containers() -> None:
     item = {"type": "Pod", "max": {"cpu": "1"}}
     room = namespace_room({}, [{"metadata": {"name": "pods"}, "spec": {"limits": [item]}}], [])
     alone = within_quota(room, CPU, Amount(0.2, 0.4), 1)
-    beside = within_quota(room, CPU, Amount(0.2, 0.4), 1, Whole(Amount(0.1, 0.3)))
+    shared = within_quota(room, CPU, Amount(0.2, 0.4), 1, Whole(Amount(0.1, 0.3)))
     assert (alone.most, alone.most_limit) == (1.0, 1.0)
-    assert (beside.most, beside.most_limit) == (0.9, 0.7)
+    assert (shared.most, shared.most_limit) == (0.9, 0.7)
 
 
 def test_the_users_least_does_not_go_beyond_what_the_cluster_allows() -> None:

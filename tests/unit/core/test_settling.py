@@ -65,6 +65,13 @@ def test_no_cut_within_one_rate_window_of_the_last(metric: dict[str, str], readi
     assert late.replicas_to < 8
 
 
+def test_where_scrapes_are_rare_the_wait_is_as_long_as_the_window_measured_over() -> None:
+    rare = replace(per_pod(*[20] * 8), window_seconds=240.0)
+    seen = replace(observe(current=8), readings={"RequestsPerSecond": rare})
+    early, late = (decide(app(behavior=AT_ONCE), seen, past(scaled={age: -2})) for age in (239, 240))
+    assert (early.replicas_to, late.replicas_to) == (8, 4)
+
+
 def test_a_sum_that_is_shared_out_needs_no_such_wait() -> None:
     seen = observe(current=8, queue=Reading(total=40))
     assert decide(app(QUEUE, behavior=AT_ONCE), seen, past(scaled={5: -2})).replicas_to == 4

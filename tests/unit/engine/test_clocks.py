@@ -122,13 +122,13 @@ async def test_an_operator_that_was_away_lets_no_single_reading_cut(world: World
     world.load(key, 5)
     await world.tick(11)
     assert world.replicas(key) == 8
-    anew = await restarted(world, key)
-    anew.clock.seconds += 600
-    record = anew.registry.get(key)
+    successor = await restarted(world, key)
+    successor.clock.seconds += 600
+    record = successor.registry.get(key)
     assert record
     record.pods = world.registry.get(key).pods  # type: ignore[union-attr] # it is there
-    await anew.tick(11)
-    assert anew.replicas(key) == 8
+    await successor.tick(11)
+    assert successor.replicas(key) == 8
 
 
 async def test_an_interval_of_its_own_is_no_pause(world: World) -> None:

@@ -65,6 +65,32 @@ async def test_our_own_scaling_is_no_contest(world: World) -> None:
     assert record.settings == ()
 
 
+async def test_the_echo_of_our_own_scaling_may_come_before_the_answer_to_it(world: World) -> None:
+    key = await world.running()
+    record = world.registry.get(key)
+    assert record
+    scale = world.cluster.scale
+
+    async def echoed(key: AppKey, replicas: int) -> None:
+        await scale(key, replicas)
+        world.deliver()
+
+    world.cluster.scale = echoed  # type: ignore[method-assign] # the watch is faster than the answer
+    for load in (100, 25, 100, 25):
+        await world.run_pods(key, rps_each=load)
+        await world.tick(70)
+    assert "scale" in world.cluster.verbs()
+    assert record.settings == ()
+
+
+async def test_who_leaves_no_trace_in_managed_fields_is_counted_too(world: World) -> None:
+    key = await world.running()
+    for times in range(3):
+        await somebody_sets(world, key, 7 + times, "scalableapp-operator-scale")
+    assert world.condition(key, "Conflicted") == ("True", "ReplicasContested")
+    assert "somebody who goes through the scale subresource" in world.message(key, "Conflicted")
+
+
 async def test_while_scaling_is_paused_others_may_set_replicas(world: World) -> None:
     key = await world.running()
     world.change(key, with_scaling(paused=True))
@@ -82,6 +108,7 @@ async def test_while_scaling_is_paused_others_may_set_replicas(world: World) -> 
         ([fields("helm", name="f:template")], ""),
         ([fields("helm", "2026-01-05T11:00:00Z"), fields("kubectl", "2026-01-05T12:00:00Z")], "kubectl"),
         ([{"manager": "odd"}], ""),
+        ([fields("scalableapp-operator-scale"), fields("helm")], "helm"),
     ],
 )
 def test_the_manager_is_the_last_who_set_replicas(entries: list[dict[str, Any]], who: str) -> None:

@@ -21,7 +21,7 @@ async def tell(world: World, key: AppKey, name: str, words: str = "", *, ready: 
     await world.settle()
 
 
-async def test_what_keeps_pods_from_starting_is_told_at_once_and_once(world: World) -> None:
+async def test_what_keeps_pods_from_starting_is_reported_at_once_and_once(world: World) -> None:
     key = await deployed(world)
     await tell(world, key, "web-1")
     assert world.condition(key, "Ready") == ("False", "PodsNotReady")
@@ -34,7 +34,7 @@ async def test_what_keeps_pods_from_starting_is_told_at_once_and_once(world: Wor
     assert CONFIG_ERROR in warnings[0].message
 
 
-async def test_of_many_the_words_of_most_are_told(world: World) -> None:
+async def test_of_many_the_words_of_most_are_reported(world: World) -> None:
     key = await deployed(world)
     for number, words in enumerate(["Unschedulable: full", CONFIG_ERROR, CONFIG_ERROR]):
         await tell(world, key, f"web-{number}", words)

@@ -294,7 +294,11 @@ def test_pods_are_spread_over_zones_and_nodes_each_revision_for_itself() -> None
     spread = pod["topologySpreadConstraints"]
     assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
     assert all(entry["matchLabelKeys"] == ["pod-template-hash"] for entry in spread)
-    assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_no_line_of_an_apps_log_becomes_its_termination_message_which_the_status_shows() -> None:
+    pod = children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())[0]["spec"]["template"]["spec"]
+    assert pod["containers"][0].get("terminationMessagePolicy", "File") == "File"
 
 
 @pytest.mark.parametrize("field", ["minReplicas", "maxReplicas"])
