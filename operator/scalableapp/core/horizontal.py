@@ -200,7 +200,7 @@ def group_pods(
 def _is_starting(pod: PodState, now: datetime, window: timedelta) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
-    if abs(now - pod.started_at) < _CPU_INITIALIZATION:  # times far in the future are of a clock that was put back
+    if abs(now - pod.started_at) < _CPU_INITIALIZATION:  # a time far ahead is of another clock
         return not pod.ready or abs(now - changed_at) < window
     return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
@@ -265,9 +265,10 @@ _RATES_OF_LOAD = {MetricType.REQUESTS_PER_SECOND}
 
 
 def _younger_than(observation: Observation, seconds: float | None) -> frozenset[str]:
+    """Pods that became ready in the last `seconds`; a time far ahead is of another clock."""
     now, least = observation.now, timedelta(seconds=seconds or 0)
     since = {pod.name: pod.readiness_changed_at or pod.started_at for pod in observation.pods}
-    return frozenset(name for name, at in since.items() if abs(now - at) < least)  # not a clock's that was put back
+    return frozenset(name for name, at in since.items() if abs(now - at) < least)
 
 
 def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:

@@ -91,7 +91,8 @@ def slow(page: Page) -> None:
 
 def stopped(page: Page) -> None:
     """A container whose samples have ended, as kubelets' do: without a mark."""
-    page.add(CORES, {"namespace": "slow", "pod": "stopped", "container": "app"}, rising(0.5), 30, end=_NOW - 100)
+    ended = int(time.time()) - 100
+    page.add(CORES, {"namespace": "slow", "pod": "stopped", "container": "app"}, rising(0.5), 15, end=ended)
 
 
 def copied(page: Page) -> None:
@@ -204,8 +205,8 @@ async def test_each_pod_s_requests_have_a_value_over_the_window_that_fits_its_sc
 
 async def test_a_pod_that_is_scraped_no_more_is_overdue_and_its_window_stays(snapshot: Snapshot) -> None:
     scrape = snapshot.kinds[CPU].scrapes["slow", "stopped"]
-    assert scrape.interval == pytest.approx(30, rel=0.15)
-    assert (scrape.window, scrape.overdue) == (120, True)
+    assert scrape.interval == pytest.approx(15, rel=0.15)
+    assert (scrape.window, scrape.overdue) == (60, True)
 
 
 async def test_scrapes_that_are_too_rare_are_named_with_their_interval(snapshot: Snapshot) -> None:
