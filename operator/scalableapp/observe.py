@@ -163,7 +163,7 @@ class _Answers:
         slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
         if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
             return replace(slowly, note=refusal[1])
-        if not values:
+        if not self._record.pods.keys() & values.keys():
             return slowly
         dated = replace(slowly, window_seconds=RATE_WINDOW_SECONDS) if slowly.per_pod else Reading()
         return replace(dated, total=sum(values.values()), per_pod=values)
@@ -204,9 +204,11 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
+        missing = self._missing(answer, self._own(answer.values), kind.value)
+        if missing:
+            return missing
         values = self._carried(answer)
-        missing = self._missing(answer, values, kind.value)
-        return missing or self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
+        return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
 
     def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
         """Why what was found of the app's pods is nothing to decide on, if so."""
@@ -223,9 +225,13 @@ class _Answers:
         return Reading(problem=DataProblem.EMPTY, message=message)
 
     def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape]) -> Reading:
-        """The reading with its window and the time of the oldest of its pods' newest samples."""
-        measured = reading.per_pod or reading.pods or ()
-        own = {name: scrape for name, scrape in self._own(scrapes).items() if name in measured}
+        """The reading with its window and the time of the oldest of its pods' newest samples.
+
+        Pods that leave date nothing: their scrapes end.
+        """
+        pods = self._record.pods
+        measured = {name for name in reading.per_pod or reading.pods or () if name in pods and not pods[name].deleting}
+        own = self._of(scrapes, measured)
         ages = [scrape.age for scrape in own.values() if scrape.age is not None]
         return replace(
             reading,
@@ -236,14 +242,15 @@ class _Answers:
 
     def _carried(self, answer: PodAnswer) -> dict[str, float]:
         """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
-        namespace, departed = self._record.key.namespace, self._record.departed
-        left = {name: answer.values[namespace, name] for name in departed if (namespace, name) in answer.values}
-        return self._own(answer.values) | left
+        return self._own(answer.values) | self._of(answer.values, self._record.departed)
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""
-        namespace, pods = self._record.key.namespace, self._record.pods
-        return {name: of[namespace, name] for name in pods if (namespace, name) in of}
+        return self._of(of, self._record.pods)
+
+    def _of(self, of: Mapping[tuple[str, str], _T], names: Collection[str]) -> dict[str, _T]:
+        namespace = self._record.key.namespace
+        return {name: of[namespace, name] for name in names if (namespace, name) in of}
 
 
 def first_refusal(refused: Mapping[str, Refusal]) -> Refusal | None:

@@ -31,14 +31,21 @@ def windows_of(grouped: Grouped, rhythm: Rhythm) -> set[float]:
 
 def look_answer(answer: Answer, flaws: Iterable[Flaw], rhythm: Rhythm) -> Refusals:
     """Take in how many samples there are of each pod; the pods whose series are of no use, and why."""
-    counts = _copies(answer.samples, SAMPLES)
-    rhythm.counted({copy: COUNTED_SECONDS / samples for copy, samples in counts.items() if samples > 0})
+    counts, newest = _copies(answer.samples, SAMPLES), _copies(answer.samples, NEWEST)
+    means = {copy: _mean(samples, answer.at - newest[copy]) for copy, samples in counts.items() if copy in newest}
+    rhythm.counted(means, counts.keys() - means.keys())
     found: Refusals = {}
     for flaw in flaws:
         problem = DataProblem.BROKEN if flaw.name == RESETS else DataProblem.DUPLICATE
         for pod in _pods(answer.samples, flaw.name):
             found.setdefault(pod, (problem, flaw.words))
     return found
+
+
+def _mean(samples: float, age: float) -> float:
+    """The mean interval, up to the newest sample: that of a pod that is scraped no more must not grow."""
+    mean = COUNTED_SECONDS / max(samples, 1.0)
+    return mean if age <= mean else (COUNTED_SECONDS - min(age, COUNTED_SECONDS)) / max(samples - 0.5, 0.5)
 
 
 def pod_answer(answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusals, *, with_newest: bool) -> PodAnswer:

@@ -149,7 +149,8 @@ class Flaw(NamedTuple):
 def look_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> str:
     """What is looked at now and then: how many samples five minutes hold, of series that are older, and flaws."""
     samples = f"max by ({_COPY}) ({_counted(grouped, matcher)})"
-    return " or ".join([part(SAMPLES, samples), *(part(flaw.name, flaw.query) for flaw in flaws)])
+    newest = part(NEWEST, grouped.newest(matcher))
+    return " or ".join([part(SAMPLES, samples), newest, *(part(flaw.name, flaw.query) for flaw in flaws)])
 
 
 def fewest_samples_query(grouped: Grouped, matcher: str) -> str:

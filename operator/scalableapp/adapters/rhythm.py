@@ -8,7 +8,7 @@ configured with is in no series that every Prometheus has.)
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from statistics import median_low
 
 from scalableapp.core.scrapes import LONGEST_INTERVAL_SECONDS, too_rare
@@ -51,10 +51,11 @@ class Rhythm:
             self.newest = _by_pod(newest)
             self._tell()
 
-    def counted(self, intervals: Mapping[Copy, float]) -> None:
-        """Take in the mean intervals of the last minutes."""
+    def counted(self, intervals: Mapping[Copy, float], ended: Collection[Copy] = ()) -> None:
+        """Take in the mean intervals of the last minutes; of copies that have ended in them, the last one stays."""
         with self._lock:
-            self._counted = dict(intervals)
+            kept = {copy: self._counted[copy] for copy in ended if copy in self._counted}
+            self._counted = kept | dict(intervals)
             self._tell()
 
     def interval_of(self, pod: Pod) -> float | None:

@@ -21,6 +21,7 @@ from scalableapp.core.quality import (
     bad_reading,
     cpu_window,
     dated,
+    leaves,
     no_ready_pods,
     no_samples,
     serves,
@@ -102,8 +103,8 @@ def _from_all(metric: Metric, reading: Reading, observation: Observation, tolera
     if reading.total is None:
         return _failed(metric, no_samples(metric, observation))
     if metric.of_whole_app:
-        return _from_value(metric, reading, observation, tolerance)
-    return _from_total(metric, reading, observation, tolerance)
+        return _from_value(metric, reading, reading.total, observation, tolerance)
+    return _from_total(metric, reading.total, observation, tolerance)
 
 
 def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
@@ -183,7 +184,7 @@ def group_pods(
     leaving = 0.0
     for pod in pods:
         value = values.get(pod.name)
-        if pod.deleting or pod.phase in ("Failed", "Succeeded"):
+        if leaves(pod):
             leaving += value or 0.0
         elif pod.phase == "Pending":
             unready += 1
@@ -199,8 +200,8 @@ def group_pods(
 def _is_starting(pod: PodState, now: datetime, window: timedelta) -> bool:
     """Whether a pod's CPU shows its start-up rather than load."""
     changed_at = pod.readiness_changed_at or pod.started_at
-    if now - pod.started_at < _CPU_INITIALIZATION:
-        return not pod.ready or now - changed_at < window
+    if abs(now - pod.started_at) < _CPU_INITIALIZATION:  # a time far ahead is of another clock
+        return not pod.ready or abs(now - changed_at) < window
     return not pod.ready and changed_at - pod.started_at < _INITIAL_READINESS
 
 
@@ -249,13 +250,14 @@ def _raised_to_target(metric: Metric, reading: Reading, observation: Observation
     """The values, those that are too low for what is known raised to the target, and how many these are.
 
     That is a pod of which scrapes were missed, or one that serves for less than the window of its rate. Where more pods
-    are asked for, the values stand: even too low ones ask for them.
+    are asked for, the values stand: even too low ones ask for them. So do those of pods that leave, as their load ends.
     """
     values, target = reading.per_pod, metric.target_value
-    if sum(values.values()) > target * len(values):
+    staying = {pod.name for pod in observation.pods if not leaves(pod)} & values.keys()
+    if math.fsum(values[name] for name in staying) > target * len(staying):
         return values, 0
     young = _younger_than(observation, reading.window_seconds) if metric.type in _RATES_OF_LOAD else frozenset()
-    low = {name for name, value in values.items() if value < target and name in reading.overdue | young}
+    low = {name for name in staying & (reading.overdue | young) if values[name] < target}
     return {name: target if name in low else value for name, value in values.items()}, len(low)
 
 
@@ -263,23 +265,21 @@ _RATES_OF_LOAD = {MetricType.REQUESTS_PER_SECOND}
 
 
 def _younger_than(observation: Observation, seconds: float | None) -> frozenset[str]:
-    """Pods that became ready in the last `seconds`; a time in the future is of another clock."""
-    now = observation.now
-    earliest = now - timedelta(seconds=seconds or 0)
-    return frozenset(
-        pod.name for pod in observation.pods if earliest < (pod.readiness_changed_at or pod.started_at) <= now
-    )
+    """Pods that became ready in the last `seconds`; a time far ahead is of another clock."""
+    now, least = observation.now, timedelta(seconds=seconds or 0)
+    since = {pod.name: pod.readiness_changed_at or pod.started_at for pod in observation.pods}
+    return frozenset(name for name, at in since.items() if abs(now - at) < least)
 
 
-def _from_total(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
-    total = reading.total or 0.0
+def _from_total(metric: Metric, total: float, observation: Observation, tolerance: Tolerance) -> Proposal:
     answer = replicas_for_total(total, metric.target_value, observation.replicas, tolerance)
     average = total / max(observation.replicas, 1)
     return _answered(metric, answer, average, f" per pod over {count(observation.replicas, 'replica')}", observation)
 
 
-def _from_value(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
-    value = reading.total or 0.0
+def _from_value(
+    metric: Metric, reading: Reading, value: float, observation: Observation, tolerance: Tolerance
+) -> Proposal:
     ready = sum(map(serves, observation.pods))
     if observation.rollout:
         ready = min(ready, observation.replicas)  # the others are there for the rollout alone
@@ -292,7 +292,8 @@ def _from_value(metric: Metric, reading: Reading, observation: Observation, tole
         coverage = too_thin(metric, sampled, observation, reading.window_seconds)
         if coverage:
             return _failed(metric, coverage)
-    measured = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
+    seen = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
+    measured = min(seen, ready)
     of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
     return _answered(metric, answer, value, f"{whereof} on {of}", observation)
 

@@ -4,7 +4,7 @@ Without requests, or without a word on how fast they are answered, there is no p
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from scalableapp.core.explain import Reason, count, duration
@@ -18,6 +18,7 @@ from scalableapp.core.quality import (
     Failure,
     bad_reading,
     dated,
+    leaves,
     no_ready_pods,
     no_samples,
     pods_with_samples,
@@ -118,7 +119,13 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
-    return Sample(observation.now.timestamp(), load, ready, _slow_share(level), _utilisation(spec, observation))
+    return Sample(
+        observation.now.timestamp(),
+        load,
+        ready,
+        _slow_share(level, _leaving(observation)),
+        _utilisation(spec, observation),
+    )
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -126,16 +133,22 @@ def _whole_load(reading: Reading, observation: Observation) -> float:
     total = reading.total or 0.0
     if not reading.per_pod:
         return total
-    seen = {name: value for name, value in reading.per_pod.items() if name not in reading.overdue}
+    gone = _leaving(observation)
+    seen = {name: value for name, value in reading.per_pod.items() if name not in reading.overdue | gone}
     missing = sum(name not in seen for name in pods_with_samples(observation, reading.window_seconds))
-    return max(total, math.fsum(seen.values()) * (1 + missing / len(seen))) if seen else total
+    leaving = math.fsum(value for name, value in reading.per_pod.items() if name in gone)
+    return max(total, math.fsum(seen.values()) * (1 + missing / len(seen)) + leaving) if seen else total
 
 
-def _slow_share(level: ServiceLevel) -> float | None:
+def _leaving(observation: Observation) -> frozenset[str]:
+    return frozenset(pod.name for pod in observation.pods if leaves(pod))
+
+
+def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | None:
     share = None if level.slow_share.problem else level.slow_share.total
     seen = level.slow_share.pods
-    if seen is not None:  # of the pods that have requests; one that has none need not have a histogram
-        busy = [name for name, value in level.load.per_pod.items() if value > 0]
+    if seen is not None:  # of the pods that have requests; one that has none, or is gone, need not have a histogram
+        busy = [name for name, value in level.load.per_pod.items() if value > 0 and name not in leaving]
         if sum(name in seen for name in busy) < LEAST_COVERAGE * len(busy):
             return None
     return share if share is not None and 0 <= share <= 1 else None

@@ -136,6 +136,11 @@ def serves(pod: PodState) -> bool:
     return pod.ready and not pod.deleting and pod.phase == "Running"
 
 
+def leaves(pod: PodState) -> bool:
+    """Whether the others take over what the pod carries, or have done so."""
+    return pod.deleting or pod.phase in ("Failed", "Succeeded")
+
+
 def _ready_seconds(pod: PodState, now: datetime) -> float:
     return seconds_between(pod.readiness_changed_at or pod.started_at, now)
 

@@ -9,8 +9,9 @@ from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.rules import Case, Ruling
 from scalableapp.core.scrapes import LEAST_WINDOW_SECONDS
 
-# What is compared per pod, or multiplied by the pods; a query's value that is shared out has no such delay.
-_WINDOWS = {
+# The least windows, of what is compared per pod, or multiplied by the pods; a query's value that is shared out has no
+# such delay.
+_LEAST_WINDOWS = {
     MetricType.REQUESTS_PER_SECOND: LEAST_WINDOW_SECONDS,
     MetricType.CPU: CPU_RATE_WINDOW_SECONDS,
     MetricType.MEMORY: CPU_RATE_WINDOW_SECONDS,
@@ -22,12 +23,11 @@ def settling(case: Case, number: int) -> Ruling | None:
     """No scale-down within one rate window of the last pod that left, by whomever it was removed."""
     if number >= case.current:
         return None
-    now, left = case.observation.now, _last_left(case)
+    now, window = case.observation.now, timedelta(seconds=_window_seconds(case))
+    left = _last_left(case, window)
     if left is None:
         return None
-    ends = left + timedelta(seconds=_window_seconds(case))
-    if ends <= now:
-        return None
+    ends = left + window
     message = (
         f"scale-down to {number} held at {case.current} for {duration((ends - now).total_seconds())} longer: pods left "
         f"at {clock(left, now)}, and until {clock(ends, now)} the metrics do not show what the others took over"
@@ -35,12 +35,12 @@ def settling(case: Case, number: int) -> Ruling | None:
     return Ruling("Settling", case.current, Reason.LOAD_SETTLING, message, limits=True)
 
 
-def _last_left(case: Case) -> datetime | None:
-    """When replicas were last cut, or a pod last left. What lies in the future is of another clock."""
+def _last_left(case: Case, window: timedelta) -> datetime | None:
+    """When replicas were last cut, or a pod last left, in this window. What lies far ahead is of another clock."""
     now = case.observation.now
     cuts = [event.at for event in case.history.scale_events if event.change < 0]
     pods = [pod.left_at for pod in case.observation.pods if pod.left_at]
-    return max((at for at in (*cuts, *pods) if at <= now), default=None)
+    return max((at for at in (*cuts, *pods) if abs(now - at) < window), default=None)
 
 
 def _window_seconds(case: Case) -> float:
@@ -54,4 +54,4 @@ def _of_metric(metric: Metric, case: Case) -> float:
     if metric.type is MetricType.PROMETHEUS:
         return CPU_RATE_WINDOW_SECONDS if metric.of_whole_app else 0.0
     reading = case.observation.readings.get(metric.label)
-    return max(_WINDOWS[metric.type], (reading.window_seconds if reading else None) or 0.0)
+    return max(_LEAST_WINDOWS[metric.type], (reading.window_seconds if reading else None) or 0.0)

@@ -55,10 +55,19 @@ class Page:
     def __init__(self) -> None:
         self._families: dict[str, list[str]] = {}
 
-    def add(self, name: str, labels: dict[str, str], value: Counter, every: int = 15, first: int = _START) -> None:
+    def add(
+        self,
+        name: str,
+        labels: dict[str, str],
+        value: Counter,
+        every: int = 15,
+        first: int = _START,
+        *,
+        end: int = _END,
+    ) -> None:
         text = ",".join(f'{label}="{of}"' for label, of in labels.items())
         lines = self._families.setdefault(name, [])
-        lines += [f"{name}{{{text}}} {value(at)} {at}" for at in range(first, _END, every)]
+        lines += [f"{name}{{{text}}} {value(at)} {at}" for at in range(first, end, every)]
 
     def text(self) -> str:
         parts = (f"# TYPE {name} unknown\n" + "\n".join(lines) + "\n" for name, lines in self._families.items())
@@ -78,6 +87,12 @@ def slow(page: Page) -> None:
         page.add(CORES, labels, rising(0.5), every)
         page.add(BYTES, labels, constant(2**20), every)
         page.add(REQUESTS, {"namespace": "past", "pod": f"web{every}-6b9d5f8c7-x2x4z"}, rising(10), every)
+
+
+def stopped(page: Page) -> None:
+    """A container whose samples have ended, as kubelets' do: without a mark."""
+    ended = int(time.time()) - 100
+    page.add(CORES, {"namespace": "slow", "pod": "stopped", "container": "app"}, rising(0.5), 15, end=ended)
 
 
 def copied(page: Page) -> None:
@@ -125,7 +140,7 @@ def doubtful(page: Page) -> None:
 
 def page() -> Page:
     made = Page()
-    for scenes in (slow, copied, doubtful):
+    for scenes in (slow, stopped, copied, doubtful):
         scenes(made)
     return made
 
@@ -186,6 +201,12 @@ async def test_each_pod_s_requests_have_a_value_over_the_window_that_fits_its_sc
         assert answer.scrapes[pod].interval == pytest.approx(every, rel=0.1)
         assert answer.scrapes[pod].window == window
         assert answer.scrapes[pod].age == pytest.approx(every / 2, abs=every / 2 + 1)
+
+
+async def test_a_pod_that_is_scraped_no_more_is_overdue_and_its_window_stays(snapshot: Snapshot) -> None:
+    scrape = snapshot.kinds[CPU].scrapes["slow", "stopped"]
+    assert scrape.interval == pytest.approx(15, rel=0.15)
+    assert (scrape.window, scrape.overdue) == (60, True)
 
 
 async def test_scrapes_that_are_too_rare_are_named_with_their_interval(snapshot: Snapshot) -> None:

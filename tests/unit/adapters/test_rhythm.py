@@ -1,8 +1,14 @@
 """How the interval of scrapes is measured."""
 
+import math
+
 import pytest
 
+from scalableapp.adapters.per_pod import look_answer, pod_answer
+from scalableapp.adapters.prometheus_answers import Answer, Sample
+from scalableapp.adapters.prometheus_queries import KINDS, NEWEST, PART, SAMPLES
 from scalableapp.adapters.rhythm import Rhythm
+from scalableapp.core.metrics import MetricType
 
 POD = "shop", "web-1"
 COPY, OTHER = (*POD, "job-a"), (*POD, "job-b")
@@ -91,3 +97,30 @@ def test_two_prometheis_that_answer_in_turn_do_not_shorten_the_interval() -> Non
         phase = 10.0 * (look % 2)
         rhythm.seen({COPY: phase + (clock[0] - phase) // 30 * 30})
     assert rhythm.interval_of(POD) == 30
+
+
+def test_a_pod_that_is_gone_keeps_the_interval_that_was_counted() -> None:
+    rhythm = Rhythm()
+    rhythm.counted({COPY: 30.0, ("shop", "web-2", ""): 5.0})
+    rhythm.counted({("shop", "web-2", ""): 5.0}, ended={COPY})
+    assert rhythm.interval_of(POD) == 30
+    rhythm.counted({("shop", "web-2", ""): 5.0})
+    assert rhythm.interval_of(POD) == 5  # of its namespace
+
+
+@pytest.mark.parametrize(
+    ("stopped_for", "every"), [(0, 30), (100, 30), (150, 30), (200, 30), (100, 5), (200, 60)], ids=str
+)
+def test_scrapes_that_have_stopped_make_neither_interval_nor_window_longer(stopped_for: float, every: float) -> None:
+    """As of containers: their samples end without a mark, and Prometheus shows the last for 5 minutes."""
+    now, (namespace, pod) = 100_000.0, POD
+    newest, samples = now - stopped_for, math.ceil((300 - stopped_for) / every)
+    rhythm = Rhythm()
+    labels = {"namespace": namespace, "pod": pod}
+    last, count = Sample(newest, labels | {PART: NEWEST}), Sample(samples, labels | {PART: SAMPLES})
+    look_answer(Answer((count, last), at=now), (), rhythm)
+    cpu = Answer((Sample(0.1, labels), last), at=now)
+    scrape = pod_answer(cpu, KINDS[MetricType.CPU], rhythm, {}, with_newest=True).scrapes[POD]
+    assert scrape.interval == pytest.approx(every, rel=0.25)
+    assert scrape.window == max(60, 4 * every)
+    assert scrape.overdue == (stopped_for > 2.5 * every)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalableapp.core.decide import decide, record_scale, remember
+from scalableapp.core.explain import Reason
 from scalableapp.core.model import DataProblem, Decision, History, Observation, Reading, ServiceLevel, Startups
 from scalableapp.core.objective import Sample, Surplus
-from scalableapp.core.pursuit import _slow_share, _whole_load, pursue, relearned
+from scalableapp.core.pursuit import _sample, _slow_share, _whole_load, pursue, relearned
 from scalableapp.core.spec import ScalableAppSpec, parse_spec
 from tests.unit.core.build import CPU, NOW, RPS, ago, observe, per_pod, pod, pods
 
@@ -288,3 +289,27 @@ def test_pods_whose_scrapes_were_missed_carry_what_the_others_do() -> None:
     observation = observe(current=4)
     assert _whole_load(load, observation) == 31
     assert _whole_load(replace(load, overdue=frozenset({"pod-3"})), observation) == 40
+
+
+def test_pods_that_leave_are_added_to_the_load_and_stand_for_no_others() -> None:
+    gone = tuple(pod(number, deleting=True, ready=False) for number in (4, 5))
+    observation = observe(current=4, pods=(*pods(4), *gone))
+    load = per_pod(10, 10, 10, None, 2, 2)
+    assert _whole_load(load, observation) == 44
+    assert _whole_load(replace(load, overdue=frozenset({"pod-2"})), observation) == 44
+
+
+def test_pods_that_are_gone_need_no_histogram() -> None:
+    level = ServiceLevel(per_pod(10, 10, 5, 5, 5), Reading(0.01, pods=frozenset({"pod-0", "pod-1"})))
+    gone = tuple(pod(number, deleting=True, ready=False) for number in (2, 3, 4))
+    assert _sample(app(objective=OBJECTIVE), replace(observe(pods=(*pods(2), *gone)), service_level=level)).slow_share
+
+
+def test_with_rare_scrapes_an_objective_s_way_down_waits_for_their_window() -> None:
+    load = replace(per_pod(*[5] * 8), window_seconds=120.0)
+    spec = app(objective=OBJECTIVE, behavior={"scaleDown": {"stabilizationWindowSeconds": 0}})
+    for age, held in ((110, True), (121, False)):
+        history = record_scale(taught(), ago(age), -2, spec)
+        decision = ask(spec, seen(load=load, current=8), history)
+        assert (decision.reason == Reason.LOAD_SETTLING) == held
+        assert (decision.replicas_to == 8) == held

@@ -150,8 +150,7 @@ def scrape_seconds(job: str) -> float:
 OF_PODS = {"requests": KINDS[MetricType.REQUESTS_PER_SECOND].query(""), "failures": failures_query("")}
 OF_PODS |= {"latencies": latencies_query("")}
 SHORTEST = [("pursuit", pursuit.RATE_WINDOW_SECONDS), ("burst", Burst.model_fields["window_seconds"].default)]
-OF_KUBELETS = {kind.value: grouped.query("") for kind, grouped in USAGE.items()}
-OF_KUBELETS |= {"CPU": KINDS[MetricType.CPU].query("")}
+OF_KUBELETS = {kind.value: usage.query("") for kind, usage in USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
 
 
 @pytest.mark.parametrize(
