@@ -93,11 +93,12 @@ def test_an_ingress_that_is_switched_off_goes_away(deployed: Shop) -> None:
 
 def test_a_wrong_spec_is_named_and_leaves_the_app_alone(deployed: Shop) -> None:
     before = {kind: deployed.get(kind)["metadata"]["resourceVersion"] for kind in CHILDREN}
-    crossed = {"horizontal": {"minReplicas": 5, "maxReplicas": 2}}
-    deployed.kubectl("patch", "sapp", "web", "--type=merge", "-p", json.dumps({"spec": {"scaling": crossed}}))
+    # Of what the API server lets pass: its rules do not see the unit of a target.
+    wrong = {"horizontal": {"metrics": [{"type": "RequestsPerSecond", "target": "250ms"}]}}
+    deployed.kubectl("patch", "sapp", "web", "--type=merge", "-p", json.dumps({"spec": {"scaling": wrong}}))
     message = deployed.wait_for("Ready", "False", "InvalidSpec")
-    assert "spec.scaling.horizontal" in message
-    assert "maxReplicas" in message
+    assert "spec.scaling.horizontal.metrics[0]" in message
+    assert "duration" in message
     after = {kind: deployed.get(kind)["metadata"]["resourceVersion"] for kind in CHILDREN}
     assert after == before
     assert len(eventually(lambda: _some(deployed.events("InvalidSpec")))) == 1

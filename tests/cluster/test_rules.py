@@ -32,7 +32,11 @@ def test_a_schedule_sets_the_floor_while_it_is_active(shop: Shop) -> None:
     schedule = {"name": "office-hours", "minReplicas": 2, **ALWAYS}
     shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 3, "schedules": [schedule]}})
     decided(shop, 2)
-    assert "schedule office-hours" in shop.events("SuccessfulRescale")[0]["message"]
+
+    def told() -> None:
+        assert any("schedule office-hours" in event["message"] for event in shop.events("SuccessfulRescale"))
+
+    eventually(told)
 
 
 def test_a_schedule_caps_replicas_that_are_there(shop: Shop) -> None:
