@@ -79,6 +79,7 @@ GROUPS = {
             "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router": 120,
         }
     ),
+    "victoriametrics": Group({"github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics": 25}),
 }
 
 
@@ -181,6 +182,10 @@ def _stamps(group: str) -> dict[str, str]:
     if group == "tests":
         router = "github.com/cloudnativelabs/kube-router/v2"
         return {f"{router}/pkg/version.Version": modules.version(group, router)}
+    if group == "victoriametrics":
+        version = modules.version(group, "github.com/VictoriaMetrics/VictoriaMetrics")
+        build = f"victoria-metrics-{version}"
+        return {"github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version": build}
     return {}
 
 

@@ -1,10 +1,10 @@
-"""The real Prometheis that tests start on loopback: the version that the cluster runs, and Debian's older one."""
+"""The real servers that tests start on loopback: the cluster's Prometheus, Debian's older one, and VictoriaMetrics."""
 
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from cluster.console import ClusterError
 from cluster.settings import cache_dir
 
 NAMES = ("prometheus-3", "prometheus-2.53")
+VICTORIAMETRICS = "victoriametrics"
 DEBIAN = cache_dir() / "prometheus-debian-13"
 _PATIENCE_SECONDS = 60.0
 
@@ -38,23 +39,52 @@ class Program:
     def running(
         self, folder: Path, is_ready: Callable[[str], bool] | None = None, flags: Sequence[str] = ()
     ) -> Iterator[str]:
-        """The URL of a server with `folder`/prometheus.yml and the data in `folder`/data, as soon as it is ready."""
+        """The URL of a server with `folder`/prometheus.yml and the past that was written, as soon as it is ready."""
+        samples, data = folder / "samples", folder / "data"
+        if samples.exists():
+            # The older one's blocks are read by both.
+            promtool("tsdb", "create-blocks-from", "openmetrics", str(samples), str(data), name=NAMES[1])
         url, address = _free_address()
-        files = f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"
-        with (folder / "log").open("wb") as log:
-            command = [str(self.path), *files, *flags, f"--web.listen-address={address}"]
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-            try:
-                _wait(lambda: (is_ready or answers)(url), process, folder / "log")
-                yield url
-            finally:
-                process.terminate()
-                process.wait(20)
+        files = f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={data}"
+        command = [str(self.path), *files, *flags, f"--web.listen-address={address}"]
+        with _running(command, folder / "log", lambda: (is_ready or answers)(url)):
+            yield url
+
+
+@dataclass(frozen=True)
+class VictoriaMetrics:
+    """The single server, with the settings that it has by itself: queries look at the state of 30 s ago."""
+
+    path: Path
+    name: str = VICTORIAMETRICS
+
+    @contextmanager
+    def running(self, folder: Path, is_ready: Callable[[str], bool] | None = None) -> Iterator[str]:
+        """The URL of a server with `folder`/prometheus.yml and the past that was written, as soon as it is ready."""
+        url, address = _free_address()
+        files = f"-promscrape.config={folder}/prometheus.yml", f"-storageDataPath={folder}/data"
+        command = [str(self.path), *files, f"-httpListenAddr={address}", "-retentionPeriod=100d"]
+        with _running(command, folder / "log", lambda: answers(url)) as process:
+            if (folder / "samples").exists():
+                _import(url, folder / "samples")
+            if is_ready:
+                _wait(lambda: is_ready(url), process, folder / "log")
+            yield url
+
+
+Server = Program | VictoriaMetrics
 
 
 def program(name: str) -> Program:
     """The Prometheus of that name; where there is none the test is skipped, and fails in CI."""
     return Program(name, _program("prometheus", name))
+
+
+def server(name: str) -> Server:
+    """The Prometheus of that name, or VictoriaMetrics; where it is missing the test is skipped, and fails in CI."""
+    if name != VICTORIAMETRICS:
+        return program(name)
+    return VictoriaMetrics(_compiled("victoriametrics", "victoria-metrics"))
 
 
 def promtool(*arguments: str, name: str = NAMES[0]) -> str:
@@ -65,28 +95,33 @@ def promtool(*arguments: str, name: str = NAMES[0]) -> str:
     return ended.stdout
 
 
-def write_past(samples: Iterator[str], folder: Path) -> None:
-    """Writes OpenMetrics text as a Prometheus' past into `folder`/data, and a configuration that scrapes nothing."""
+def write_past(samples: Iterable[str], folder: Path) -> None:
+    """Writes OpenMetrics text as a server's past into `folder`, and a configuration that scrapes nothing."""
     (folder / "samples").write_text("\n".join(samples) + "\n")
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    # The older one's blocks are read by both.
-    promtool("tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples", f"{folder}/data", name=NAMES[1])
 
 
 def answers(url: str) -> bool:
-    """Whether a Prometheus is ready at `url`."""
+    """Whether a server is ready at `url`."""
     return requests.get(f"{url}/-/ready", timeout=2).ok
 
 
+def _import(url: str, samples: Path) -> None:
+    """Writes a past into VictoriaMetrics, which takes times in seconds as OpenMetrics has them."""
+    with samples.open("rb") as lines:
+        requests.post(f"{url}/api/v1/import/prometheus", data=lines, timeout=_PATIENCE_SECONDS).raise_for_status()
+    requests.get(f"{url}/internal/force_flush", timeout=_PATIENCE_SECONDS).raise_for_status()
+
+
 def _program(program: str, name: str) -> Path:
-    return _compiled(program) if name == NAMES[0] else _debian(program)
+    return _compiled("prometheus", program) if name == NAMES[0] else _debian(program)
 
 
-def _compiled(program: str) -> Path:
+def _compiled(group: str, program: str) -> Path:
     try:
-        return gobuild.ensure("prometheus") / program
+        return gobuild.ensure(group) / program
     except ClusterError as error:
-        _do_without(f"needs Prometheus 3, which is compiled with Go: {error}")
+        _do_without(f"needs {program}, which is compiled with Go: {error}")
 
 
 def _debian(name: str) -> Path:
@@ -108,6 +143,19 @@ def _free_address() -> tuple[str, str]:
     return f"http://{address}", address
 
 
+@contextmanager
+def _running(command: list[str], log: Path, is_ready: Callable[[], bool]) -> Iterator["subprocess.Popen[bytes]"]:
+    """The process of a server, once it is ready, and until it is no longer needed."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            _wait(is_ready, process, log)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
 def _wait(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -117,4 +165,4 @@ def _wait(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log:
         except (requests.RequestException, ValueError):
             pass  # it starts
         time.sleep(0.2)
-    pytest.fail(f"Prometheus did not become ready: {log.read_text()[-2000:]}")
+    pytest.fail(f"the server did not become ready: {log.read_text()[-2000:]}")

@@ -3,11 +3,18 @@
 import pytest
 
 from tests import prometheus_servers
-from tests.prometheus_servers import Program
+from tests.prometheus_servers import NAMES, VICTORIAMETRICS, Program, Server
 
 
-@pytest.fixture(scope="session", params=prometheus_servers.NAMES)
+@pytest.fixture(scope="session", params=NAMES)
 def prometheus(request: pytest.FixtureRequest) -> Program:
     """Each Prometheus that queries and rules have to work with. How far compiling one is, is shown."""
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         return prometheus_servers.program(request.param)
+
+
+@pytest.fixture(scope="session", params=(*NAMES, VICTORIAMETRICS))
+def promql_server(request: pytest.FixtureRequest) -> Server:
+    """Each server that the operator's queries have to work with."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        return prometheus_servers.server(request.param)

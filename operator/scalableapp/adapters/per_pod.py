@@ -107,7 +107,7 @@ def _scrapes(answer: Answer, grouped: Grouped, rhythm: Rhythm, pods: set[Pod]) -
     for pod in pods | newest.keys():
         age = max(0.0, answer.at - newest[pod]) if pod in newest else None
         window = window_for(rhythm.interval_of(pod), grouped.window)
-        found[pod] = Scrape(rhythm.intervals.get(pod), age, window, bool(newest) and age is None)
+        found[pod] = Scrape(rhythm.intervals.get(pod), age, window, rhythm.looked and age is None)
     return found
 
 

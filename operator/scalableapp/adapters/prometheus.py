@@ -188,7 +188,7 @@ class PrometheusMetrics:
         """Values for each pod; how often it is scraped is known of the kind `scraped_as`."""
         rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
         query = grouped_query(grouped, matcher, windows_of(grouped, rhythm), with_newest=with_newest)
-        answer = self._timed(kind, query)
+        answer = self._timed(kind, query, of_rates=grouped.of_rate)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
         found = pod_answer(answer, grouped, rhythm, flawed, with_newest=with_newest)
@@ -197,7 +197,7 @@ class PrometheusMetrics:
     def _ask_burst(self, window: int, matcher: str) -> PodAnswer:
         """Requests per second of each pod that is scraped often enough for the window."""
         query = requests_query(matcher, window)
-        answer = self._timed(_RPS, query)
+        answer = self._timed(_RPS, query, of_rates=True)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
         found = short_answer(answer, window, self._rhythms[_RPS], self._flawed.get(_RPS, {}))
@@ -208,7 +208,7 @@ class PrometheusMetrics:
         rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
         with_newest = scraped_as is _LATENCY
         query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, rhythm), with_newest=with_newest)
-        answer = self._timed(_LATENCY, query)
+        answer = self._timed(_LATENCY, query, of_rates=True)
         if answer.problem:
             return LatencyAnswer({}, answer.problem, _naming(answer, query))
         found = latency_answer(answer, LATENCIES, rhythm, flawed, with_newest=with_newest)
@@ -241,9 +241,9 @@ class PrometheusMetrics:
         samples = self._timed(MetricType.PROMETHEUS, query).samples
         return samples[0].value if len(samples) == 1 else None
 
-    def _timed(self, metric_type: MetricType, query: str) -> Answer:
+    def _timed(self, metric_type: MetricType, query: str, *, of_rates: bool = False) -> Answer:
         started = time.monotonic()
-        answer = self._prometheus.ask(query)
+        answer = self._prometheus.ask(query, of_rates=of_rates)
         self._observe(metric_type, time.monotonic() - started)
         return answer
 

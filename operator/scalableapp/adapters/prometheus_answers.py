@@ -70,6 +70,12 @@ def _reservation(answer: Mapping[str, Any]) -> Answer | None:
     return Answer(problem=DataProblem.WARNINGS, message=message)
 
 
+def is_victoriametrics(answer: Mapping[str, Any]) -> bool:
+    """Whether VictoriaMetrics answers: it alone counts the series that it fetched."""
+    stats = answer.get("stats")
+    return isinstance(stats, Mapping) and "seriesFetched" in stats
+
+
 def read(answer: Mapping[str, Any]) -> Answer:
     """The samples of an answer to an instant query, or why there are none to decide on."""
     if reservation := _reservation(answer):

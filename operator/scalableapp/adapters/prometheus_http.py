@@ -16,7 +16,14 @@ import urllib3
 from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
 
-from scalableapp.adapters.prometheus_answers import Answer, RangeAnswer, read, read_range, refused
+from scalableapp.adapters.prometheus_answers import (
+    Answer,
+    RangeAnswer,
+    is_victoriametrics,
+    read,
+    read_range,
+    refused,
+)
 from scalableapp.core.address import address, printable
 from scalableapp.core.model import DataProblem
 
@@ -27,6 +34,12 @@ _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
+# What VictoriaMetrics is sent to answer as Prometheus does. Nobody else is: some services refuse what they do not know.
+# By itself it evaluates a query 30 s in the past and dates the answer as of now, and shifts the points of a range.
+_AS_OF_NOW = {"latency_offset": "1ms", "nocache": "1"}
+# By itself it begins a rate with the sample before the window, up to 5 minutes older: after a hole in the scrapes, and
+# a container's restart in it, that is far too low. Its `step` is how old the samples of a plain selector may be.
+_WITHIN_WINDOWS = {"max_lookback": "1ms", "step": "5m"}
 _MEND_ACCESS = (
     "mount a netrc file with its user and password from a Secret and name it in NETRC, or put a proxy before it that "
     "adds what it asks for"
@@ -56,26 +69,40 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         session = requests.Session()
         where = address(url)
         self._parameters = where.parameters
+        self._is_victoriametrics = False
         super().__init__(url=where.url, session=session, timeout=timeout_seconds, method="POST")
         # The longest prefix wins over what the library mounts: a pool that fits, and no retries, since the next
         # tick is the retry.
         session.mount(f"{self.url}/api/", HTTPAdapter(pool_maxsize=connections, max_retries=0))
 
-    def ask(self, query: str) -> Answer:
-        """The answer to one query. Never raises: what goes wrong is its problem and message."""
-        answer = self._answer("query", {"query": query})
+    def ask(self, query: str, *, of_rates: bool = False) -> Answer:
+        """The answer to one query. Never raises: what goes wrong is its problem and message.
+
+        `of_rates`: beside timestamp() it picks samples within windows alone.
+        """
+        answer = self._answer("query", {"query": query}, _AS_OF_NOW | (_WITHIN_WINDOWS if of_rates else {}))
         return answer if isinstance(answer, Answer) else read(answer)
 
     def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
         """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        answer = self._answer("query_range", form)
+        answer = self._answer("query_range", form, _AS_OF_NOW)
         if isinstance(answer, Answer):
             return RangeAnswer(problem=answer.problem, message=answer.message)
         return read_range(answer)
 
-    def _answer(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
-        """What Prometheus says to a question it understood, else an Answer with the problem."""
+    def _answer(
+        self, endpoint: str, form: Mapping[str, str], of_victoriametrics: Mapping[str, str]
+    ) -> dict[str, Any] | Answer:
+        """What a server says to a question it understood, else an Answer with the problem."""
+        known = self._is_victoriametrics
+        answer = self._asked(endpoint, {**form, **(of_victoriametrics if known else {})})
+        if not known and isinstance(answer, dict) and is_victoriametrics(answer):
+            self._is_victoriametrics = True
+            answer = self._asked(endpoint, {**form, **of_victoriametrics})
+        return answer
+
+    def _asked(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
         try:
             reply = self._post(endpoint, form)
         except _RedirectError as error:

@@ -36,6 +36,11 @@ class Rhythm:
         self.intervals: Mapping[Pod, float] = {}
         self.slowest: Mapping[str, float] = {}
 
+    @property
+    def looked(self) -> bool:
+        """Whether the newest samples have been asked for, be it that there were none."""
+        return self._looked_at is not None
+
     def seen(self, newest: Mapping[Copy, float]) -> None:
         """Take in when the newest sample of each copy was taken, Unix time."""
         with self._lock:

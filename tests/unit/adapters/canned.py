@@ -19,6 +19,7 @@ class Canned:
     answer: Callable[[str], Any] | None = None
     send: Callable[[BaseHTTPRequestHandler], None] | None = None
     queries: list[str] = field(default_factory=list)
+    forms: list[dict[str, str]] = field(default_factory=list)
 
     def vector(self, *series: tuple[dict[str, str], str], at: float, **more: Any) -> None:
         self.json(vector(*series, at=at, **more))

@@ -95,6 +95,16 @@ async def test_latencies_and_failures_are_asked_for_where_an_objective_needs_the
     ]
 
 
+async def test_pods_with_a_value_and_no_newest_sample_are_overdue_even_if_all_pods_are(
+    canned: Canned, metrics: PrometheusMetrics
+) -> None:
+    pods = [{"namespace": "shop", "pod": f"web-{number}"} for number in (1, 2)]
+    canned.vector(*((pod, "3") for pod in pods), at=time.time())
+    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
+    scrapes = (await metrics.collect(wanted)).kinds[MetricType.REQUESTS_PER_SECOND].scrapes
+    assert [scrape.overdue for scrape in scrapes.values()] == [True, True]
+
+
 async def test_a_histogram_is_read_by_its_bounds(canned: Canned, metrics: PrometheusMetrics) -> None:
     web = {"namespace": "shop", "pod": "web-1"}
     canned.vector((web | {"le": "0.25"}, "3"), (web | {"le": "+Inf"}, "4"), (web, "9"), at=time.time())

@@ -1,9 +1,10 @@
 """The adapter against a real Prometheus that scrapes a page of ours."""
 
+import asyncio
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,8 +15,9 @@ from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.promql import bind
+from scalableapp.core.scrapes import Scrape
 from scalableapp.ports import QueryAnswer, Wanted
-from tests.prometheus_servers import Program
+from tests.prometheus_servers import VICTORIAMETRICS, Server
 
 pytestmark = pytest.mark.process
 
@@ -26,6 +28,16 @@ scrape_configs:
     scrape_timeout: 1s
     honor_labels: true
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+  - job_name: leaving
+    scrape_interval: 1s
+    scrape_timeout: 1s
+    honor_labels: true
+    metrics_path: /leaving
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+LEAVING = """
+http_requests_total{{namespace="leaving",pod="web-1"}} {requests}
+queue{{namespace="leaving"}} 40
 """
 PAGE = """
 http_requests_total{{namespace="shop",pod="web-1",path="/a"}} {requests}
@@ -44,6 +56,10 @@ queue{{namespace="other"}} 1
 """
 
 
+# Set while the page of the pod that leaves is not served.
+LEFT = threading.Event()
+
+
 @pytest.fixture(scope="module")
 def target() -> Iterator[int]:
     """A page with 10 requests a second per path and half a core."""
@@ -52,10 +68,11 @@ def target() -> Iterator[int]:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             age = time.monotonic() - started
-            self.send_response(200)
+            leaving = self.path == "/leaving"
+            self.send_response(503 if leaving and LEFT.is_set() else 200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(PAGE.format(requests=10 * age, seconds=0.5 * age).encode())
+            self.wfile.write((LEAVING if leaving else PAGE).format(requests=10 * age, seconds=0.5 * age).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -70,11 +87,11 @@ def target() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def url(prometheus: Program, target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(promql_server: Server, target: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that has scraped the page often enough for rates."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(CONFIG.format(port=target))
-    with prometheus.running(folder, _has_samples) as url:
+    with promql_server.running(folder, _has_samples) as url:
         yield url
 
 
@@ -144,30 +161,77 @@ async def test_users_queries_bring_numbers(metrics: PrometheusMetrics, query: st
     assert await ask(metrics, query) == answer
 
 
-@pytest.mark.parametrize(
-    ("query", "problem", "message"),
-    [
-        pytest.param('nothing{namespace="$namespace"}', DataProblem.EMPTY, "returns nothing", id="empty"),
-        pytest.param("0/0", DataProblem.NOT_A_NUMBER, "NaN", id="NaN"),
-        pytest.param('sum(queue{namespace="$namespace"}) / 0', DataProblem.INFINITE, "inf", id="infinite"),
-        pytest.param('http_requests_total{namespace="$namespace"}', DataProblem.WRONG_TYPE, "5 series", id="several"),
-        pytest.param(
-            'queue{namespace="$namespace"} + on() http_requests_total{namespace="$namespace"}',
-            DataProblem.QUERY_FAILED,
-            "execution: found duplicate series",
-            id="fails when evaluated",
-        ),
-        pytest.param(
-            'mad_over_time(queue{namespace="$namespace"}[1m])',
-            DataProblem.QUERY_FAILED,
-            'function "mad_over_time" is not enabled',
-            id="experimental",
-        ),
-    ],
-)
-async def test_what_prometheus_cannot_answer_is_named(
+WRONG: dict[str, tuple[str, DataProblem, str]] = {
+    "empty": ('nothing{namespace="$namespace"}', DataProblem.EMPTY, "returns nothing"),
+    "infinite": ('sum(queue{namespace="$namespace"}) / 0', DataProblem.INFINITE, "inf"),
+    "several": ('http_requests_total{namespace="$namespace"}', DataProblem.WRONG_TYPE, "5 series"),
+    "fails when evaluated": (
+        'queue{namespace="$namespace"} + on() http_requests_total{namespace="$namespace"}',
+        DataProblem.QUERY_FAILED,
+        "duplicate",
+    ),
+}
+
+
+@pytest.mark.parametrize(("query", "problem", "message"), WRONG.values(), ids=WRONG.keys())
+async def test_what_a_server_cannot_answer_is_named(
     metrics: PrometheusMetrics, query: str, problem: DataProblem, message: str
 ) -> None:
     answer = await ask(metrics, query)
     assert answer.problem is problem
     assert message in answer.message
+
+
+async def test_zero_divided_by_zero_is_no_value(promql_server: Server, metrics: PrometheusMetrics) -> None:
+    # VictoriaMetrics leaves NaN out of its answers.
+    expected = DataProblem.EMPTY if promql_server.name == VICTORIAMETRICS else DataProblem.NOT_A_NUMBER
+    assert (await ask(metrics, "0/0")).problem is expected
+
+
+async def test_a_function_that_prometheus_has_not_enabled_is_named(
+    promql_server: Server, metrics: PrometheusMetrics
+) -> None:
+    answer = await ask(metrics, 'mad_over_time(queue{namespace="$namespace"}[1m])')
+    if promql_server.name == VICTORIAMETRICS:
+        assert answer == QueryAnswer(0.0)
+    else:
+        assert 'function "mad_over_time" is not enabled' in answer.message
+
+
+async def test_queries_are_answered_as_of_now(metrics: PrometheusMetrics) -> None:
+    now = await ask(metrics, "time()")
+    assert now.value == pytest.approx(time.time(), abs=5)
+    queue = await ask(metrics, 'queue{namespace="$namespace"}')
+    assert queue.age is not None
+    assert queue.age < 5
+    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
+    scrapes = (await metrics.collect(wanted)).kinds[MetricType.REQUESTS_PER_SECOND].scrapes
+    assert max(scrape.age or math.inf for scrape in scrapes.values()) < 5
+
+
+async def test_a_pod_whose_scrapes_fail_is_noticed_and_never_shown_with_fewer_requests(
+    metrics: PrometheusMetrics,
+) -> None:
+    known = await look_until(metrics, lambda scrape, _: scrape.interval is not None)
+    LEFT.set()
+    try:
+        await look_until(metrics, lambda scrape, value: noticed(scrape, value, 0.95 * known))
+    finally:
+        LEFT.clear()
+
+
+def noticed(scrape: Scrape, value: float | None, least: float) -> bool:
+    assert value is None or scrape.overdue or value >= least
+    return scrape.overdue
+
+
+async def look_until(metrics: PrometheusMetrics, done: Callable[[Scrape, float | None], bool]) -> float:
+    """Looks at the leaving pod's requests as the loop does, until it is done with them; what was seen last."""
+    rps, pod = MetricType.REQUESTS_PER_SECOND, ("leaving", "web-1")
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends:
+        answer = (await metrics.collect(Wanted(frozenset({rps}), frozenset({"leaving"})))).kinds[rps]
+        if done(answer.scrapes.get(pod, Scrape(gone=True)), answer.values.get(pod)):
+            return answer.values.get(pod, 0.0)
+        await asyncio.sleep(0.25)
+    pytest.fail("the pod was not seen that way within 20 s")

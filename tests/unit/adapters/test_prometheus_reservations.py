@@ -71,3 +71,35 @@ def test_the_words_tell_a_doubt_from_a_missing_part(canned: Canned, queries: Que
         f"Prometheus warns that its answer may be partial: {STORE}",
         "the answer is partial (isPartial): a part of the storage behind Prometheus' API did not answer",
     ]
+
+
+VICTORIAMETRICS = {"stats": {"seriesFetched": "1", "executionTimeMsec": 1}}
+
+
+def further(canned: Canned) -> list[dict[str, str]]:
+    """What was sent beside the questions."""
+    usual = {"query", "start", "end", "step", "timeout"}
+    return [{name: value for name, value in form.items() if name not in usual} for form in canned.forms]
+
+
+def test_victoriametrics_is_asked_again_as_of_now_and_from_then_on(canned: Canned, queries: Queries) -> None:
+    as_of_now = {"latency_offset": "1ms", "nocache": "1"}
+    canned.json(vector(({}, "7"), at=time.time(), **VICTORIAMETRICS))
+    queries.ask("q")
+    queries.ask("q")
+    queries.ask("rate(q[1m])", of_rates=True)
+    assert further(canned) == [{}, as_of_now, as_of_now, as_of_now | {"max_lookback": "1ms"}]
+    assert [form.get("step") for form in canned.forms] == [None, None, None, "5m"]
+    canned.json(matrix(**VICTORIAMETRICS))
+    queries.ask_range("q", 0, 60, 60)
+    assert further(canned)[-1] == as_of_now
+    assert canned.forms[-1]["step"] == "60"
+
+
+@pytest.mark.parametrize("beside", [{}, {"stats": {"timings": {}}}, {"isPartial": False}], ids=str)
+def test_nobody_else_is_sent_what_it_may_not_know(canned: Canned, queries: Queries, beside: dict[str, Any]) -> None:
+    canned.json(vector(({}, "7"), at=time.time(), **beside))
+    queries.ask("rate(q[1m])", of_rates=True)
+    queries.ask("rate(q[1m])", of_rates=True)
+    assert further(canned) == [{}, {}]
+    assert [form.get("step") for form in canned.forms] == [None, None]

@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp.backtest import history
 from scalableapp.backtest.errors import OptionError, TraceError
-from tests.prometheus_servers import Program, write_past
+from tests.prometheus_servers import Server, write_past
 
 _END = int(time.time()) // 3600 * 3600 - 3600
 _HOURS = 6
@@ -45,10 +45,10 @@ def lines() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def url(prometheus: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(promql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
     write_past(lines(), folder)
-    with prometheus.running(folder) as url:
+    with promql_server.running(folder) as url:
         yield url
 
 

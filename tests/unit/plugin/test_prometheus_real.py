@@ -12,7 +12,7 @@ from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.plugin.series import decided
 from scalableapp.plugin.usage import read_usage
-from tests.prometheus_servers import Program, write_past
+from tests.prometheus_servers import Server, write_past
 from tests.unit.plugin.conftest import SHOP, Terminal, app
 from tests.unit.plugin.test_recommend import DEPLOYMENT, deployment
 
@@ -54,10 +54,10 @@ def end() -> int:
 
 
 @pytest.fixture(scope="module")
-def url(prometheus: Program, end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(promql_server: Server, end: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("plugin")
     write_past(samples(end), folder)
-    with prometheus.running(folder) as url:
+    with promql_server.running(folder) as url:
         yield url
 
 
