@@ -49,8 +49,6 @@ TMP_SIZE = "128Mi"
 WATCH_SECONDS = 30
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
-# Over zones as well as nodes: who states constraints does without the scheduler's own.
-_TOPOLOGIES = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
@@ -226,7 +224,7 @@ def _pod(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "securityContext": _pod_security(spec.security_context),
-        "topologySpreadConstraints": [_spread(key, topology) for topology in _TOPOLOGIES],
+        "topologySpreadConstraints": [_spread(key)],
         "containers": [_container(key, spec, template)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
     }
@@ -245,11 +243,15 @@ def _pod_security(stated: SecurityContext) -> Manifest:
     }
 
 
-def _spread(key: AppKey, topology: str) -> Manifest:
-    """Each revision for itself, or the pods that a rollout replaces would decide where the new ones go."""
+def _spread(key: AppKey) -> Manifest:
+    """Each revision for itself, or the pods that a rollout replaces would decide where the new ones go.
+
+    Not over zones: a node that lacks the label of one constraint is left out of all of them, so that on a cluster
+    without zones nothing would be spread.
+    """
     return {
         "maxSkew": 1,
-        "topologyKey": topology,
+        "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector(key)},
         "matchLabelKeys": ["pod-template-hash"],

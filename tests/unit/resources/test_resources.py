@@ -289,10 +289,10 @@ def test_the_budget_lets_pods_go_that_serve_nobody() -> None:
     assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_pods_are_spread_over_zones_and_nodes_each_revision_for_itself() -> None:
+def test_pods_are_spread_over_nodes_alone_each_revision_for_itself() -> None:
     pod = children(KEY, "uid", parse_spec({"image": "a"}), ClusterFeatures())[0]["spec"]["template"]["spec"]
     spread = pod["topologySpreadConstraints"]
-    assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert [entry["topologyKey"] for entry in spread] == ["kubernetes.io/hostname"]
     assert all(entry["matchLabelKeys"] == ["pod-template-hash"] for entry in spread)
 
 
