@@ -13,7 +13,7 @@ if ! command -v apt-get >/dev/null || [ ! -r "$keyring" ]; then
     exit 0
 fi
 # This machine's mirror; apt knows a mirror's origin once it has its lists.
-mirror() { apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | head -n 1; }
+mirror() { apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | grep -v security | sed -n 1p; }
 mirror >/dev/null || apt-get update -qq || true
 if ! mirror=$(mirror); then
     echo "make: no Prometheus 2.53 for the tests of queries, as apt has no mirror of Debian; they are skipped"
