@@ -217,11 +217,13 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
     answer = _answer_for_pods(metric, groups, observation.replicas, tolerance)
     size = len(groups.samples)
     level = _all_at(metric.percentile, groups.samples) / size
+    if low:
+        measured = group_pods(observation.pods, reading.per_pod, observation.now, cpu, cpu_window(reading))
+        level = _all_at(metric.percentile, measured.samples) / size
+        answer = _held_for(answer, low, level / metric.target_value, observation.replicas)
     whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
     others = groups.missing + groups.unready
     of = f"{size} of {count(size + others, 'pod')}" if others else count(size, "pod")
-    if low:
-        answer = answer._replace(note=f"{answer.note}{_LOW.format(count(low, 'pod'))}")
     return _answered(metric, answer, level, f"{whereof} {of}", observation)
 
 
@@ -243,7 +245,10 @@ def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance:
     )
 
 
-_LOW = ", with {} whose samples are too few or too old counted as on target at the least"
+def _held_for(answer: Answer, low: int, ratio: float, current: int) -> Answer:
+    """What is assumed of pods whose values are too low may keep replicas, never add any: what they lack others show."""
+    assumed = f", with {count(low, 'pod')} whose samples are too few or too old counted as on target at the least"
+    return answer._replace(replicas=min(answer.replicas, current), ratio=ratio, note=answer.note + assumed)
 
 
 def _raised_to_target(metric: Metric, reading: Reading, observation: Observation) -> tuple[Mapping[str, float], int]:
