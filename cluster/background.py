@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import gobuild
-from .console import ClusterError
+from .console import STARTED, STARTED_VARIABLE, ClusterError
 from .settings import REPOSITORY
 
 _WAIT_SECONDS = 3600.0
@@ -52,8 +52,9 @@ def compiling(groups: tuple[str, ...], *, nice: int = 0) -> Iterator[Compiling]:
 
 def _start(groups: list[str], nice: int) -> subprocess.Popen[bytes]:
     command = ["nice", "-n", str(nice), sys.executable, "-m", "cluster", "compile", *groups]
+    environment = {**os.environ, STARTED_VARIABLE: str(STARTED)}
     # A session of its own: Ctrl-C reaches us, and we end it.
-    return subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,9 +1,12 @@
 """What the person at the terminal sees: one line per step, with the elapsed time, and one sentence per failure."""
 
+import os
 import sys
 import time
 
-_STARTED = time.monotonic()
+# Given to processes that we start, so that all lines count from one moment.
+STARTED_VARIABLE = "SCALABLEAPP_CLUSTER_STARTED"
+STARTED = float(os.environ.get(STARTED_VARIABLE) or time.monotonic())
 
 
 class ClusterError(Exception):
@@ -16,7 +19,7 @@ class EngineMissingError(ClusterError):
 
 def say(topic: str, message: str) -> None:
     """Prints one progress line: seconds since the start, what it is about, what was done and why."""
-    print(f"[{time.monotonic() - _STARTED:4.0f} s] {topic}: {message}", flush=True)
+    print(f"[{time.monotonic() - STARTED:4.0f} s] {topic}: {message}", flush=True)
 
 
 def warn(message: str) -> None:

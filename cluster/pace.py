@@ -3,8 +3,8 @@
 import time
 
 _LEAST_SECONDS = 5.0
-# What was expected counts as much as a minute of experience, so that the first step does not decide alone.
-_TRUST_SECONDS = 60.0
+# What was expected counts as much as two minutes of experience, so that the first step does not decide alone.
+_TRUST_SECONDS = 120.0
 
 
 class Pace:
@@ -23,11 +23,14 @@ class Pace:
 
     def left(self) -> float:
         """Seconds that the rest is likely to take."""
-        done, total = sum(self._expected[: self._count]), sum(self._expected)
-        slower = (self.elapsed() + _TRUST_SECONDS) / (done + _TRUST_SECONDS) if done else 1.0
+
+        def slower(expected: float) -> float:
+            return (self.elapsed() + _TRUST_SECONDS) / (expected + _TRUST_SECONDS)
+
+        done = sum(self._expected[: self._count])
         # The step under way may already have taken longer than it should.
-        slower = max(slower, self.elapsed() / sum(self._expected[: self._count + 1]))
-        return max(total * slower - self.elapsed(), _LEAST_SECONDS)
+        factor = max(slower(done) if done else 1.0, slower(sum(self._expected[: self._count + 1])))
+        return max(sum(self._expected) * factor - self.elapsed(), _LEAST_SECONDS)
 
     def shown(self, step: str) -> str:
         """Which step of how many, and about how long until all are done."""

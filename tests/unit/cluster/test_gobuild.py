@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import background, gobuild, modules
+from cluster import background, console, gobuild, modules
 from cluster.console import ClusterError
 from cluster.pace import Pace, minutes
 
@@ -106,10 +106,10 @@ def test_how_long_the_rest_takes_follows_the_pace_so_far(monkeypatch: pytest.Mon
     pace = Pace([240, 60, 60])
     assert pace.shown("kube-apiserver") == "1 of 3, kube-apiserver; about 6 min left for all"
     clock = 480.0
-    assert pace.shown("kube-apiserver") == "1 of 3, kube-apiserver; about 4 min left for all"
+    assert pace.shown("kube-apiserver") == "1 of 3, kube-apiserver; about 2 min left for all"
     clock = 540.0
     pace.finished()
-    assert pace.left() == 360 * 2 - 540
+    assert pace.left() == pytest.approx(360 * (540 + 120) / (240 + 120) - 540)
     pace.finished()
     clock = 3600.0
     assert pace.left() > 0
@@ -160,7 +160,8 @@ def test_what_is_compiled_beside_other_work_ends_with_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(gobuild, "is_built", lambda _: False)
     real, started = subprocess.Popen, []
 
-    def start(_command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+    def start(_command: list[str], env: dict[str, str], **options: object) -> "subprocess.Popen[bytes]":
+        assert env[console.STARTED_VARIABLE] == str(console.STARTED), "both count from one moment"
         started.append(real(["sleep", "60"], start_new_session=bool(options["start_new_session"])))
         return started[0]
 
