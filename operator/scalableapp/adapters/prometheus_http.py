@@ -34,6 +34,8 @@ _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 5
+# What a server that is not the Prometheus we mean may answer.
+_NOT_PROMETHEUS = {DataProblem.UNREACHABLE, DataProblem.UNAUTHORIZED, DataProblem.REDIRECTED}
 # What VictoriaMetrics is sent to answer as Prometheus does. Nobody else is: some services refuse what they do not know.
 # By itself it evaluates a query 30 s in the past and dates the answer as of now, and shifts the points of a range.
 _AS_OF_NOW = {"latency_offset": "1ms", "nocache": "1"}
@@ -66,14 +68,18 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     """
 
     def __init__(self, url: str, timeout_seconds: float, connections: int) -> None:
-        session = requests.Session()
         where = address(url)
         self._parameters = where.parameters
+        self._connections = connections
         self._is_victoriametrics = False
-        super().__init__(url=where.url, session=session, timeout=timeout_seconds, method="POST")
-        # The longest prefix wins over what the library mounts: a pool that fits, and no retries, since the next
-        # tick is the retry.
-        session.mount(f"{self.url}/api/", HTTPAdapter(pool_maxsize=connections, max_retries=0))
+        super().__init__(url=where.url, session=requests.Session(), timeout=timeout_seconds, method="POST")
+        self._session = self._new_session()
+
+    def _new_session(self) -> requests.Session:
+        """A session with a pool that fits, and no retries, since the next tick is the retry."""
+        session = requests.Session()
+        session.mount(f"{self.url}/api/", HTTPAdapter(pool_maxsize=self._connections, max_retries=0))
+        return session
 
     def ask(self, query: str, *, of_rates: bool = False) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message.
@@ -103,6 +109,16 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         return answer
 
     def _asked(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
+        """What a server says. One that does not answer as Prometheus does is not asked again over its connection.
+
+        Behind a Service, a connection stays with the pod it was made to, also when that pod's address is another's.
+        """
+        answer = self._sent(endpoint, form)
+        if isinstance(answer, Answer) and answer.problem in _NOT_PROMETHEUS:
+            self._session = self._new_session()
+        return answer
+
+    def _sent(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
         try:
             reply = self._post(endpoint, form)
         except _RedirectError as error:

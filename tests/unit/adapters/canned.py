@@ -20,6 +20,8 @@ class Canned:
     send: Callable[[BaseHTTPRequestHandler], None] | None = None
     queries: list[str] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
+    clients: list[int] = field(default_factory=list)
+    """The client's port of each query: one for each connection."""
 
     def vector(self, *series: tuple[dict[str, str], str], at: float, **more: Any) -> None:
         self.json(vector(*series, at=at, **more))

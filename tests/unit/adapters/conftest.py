@@ -26,6 +26,7 @@ def canned() -> Iterator[Canned]:
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
             prometheus.queries.append(form["query"][0])
+            prometheus.clients.append(self.client_address[1])
             prometheus.forms.append({name: values[0] for name, values in form.items()})
             if prometheus.send:
                 self.close_connection = True
