@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
-from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.core.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import PodAnswer, QueryAnswer, Usage, Wanted
@@ -208,28 +207,6 @@ async def test_a_web_page_instead_of_json_says_that_the_address_is_wrong(
     assert answer.problem is DataProblem.UNREACHABLE
     assert "<html>" in answer.message
     assert "SCALABLEAPP_PROMETHEUS_URL" in answer.message
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        pytest.param(404, b"", id="nothing"),
-        pytest.param(200, b"<html>", id="a page"),
-        pytest.param(403, b"{}", id="no access"),
-    ],
-)
-def test_a_server_that_is_not_prometheus_is_not_asked_again_over_its_connection(
-    canned: Canned, status: int, body: bytes
-) -> None:
-    queries = Queries(canned.url, timeout_seconds=1.0, connections=2)
-    canned.vector(at=time.time())
-    queries.ask("up")
-    queries.ask("up")
-    canned.status, canned.body = status, body
-    queries.ask("up")
-    queries.ask("up")
-    first, second, third, fourth = canned.clients
-    assert first == second == third != fourth
 
 
 async def test_no_pods_at_all_is_empty_and_names_what_is_missing(canned: Canned, metrics: PrometheusMetrics) -> None:

@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,25 @@ def test_an_answer_after_a_redirect_is_read_as_any_other(canned: Canned, ask: Ca
         reply(handler, 308, Location="/x/api/v1/query") if handler.path[:3] != "/x/" else reply(handler, 200, body)
     )
     assert ask().problem is DataProblem.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(404, b"", id="nothing"),
+        pytest.param(200, b"<html>", id="a page"),
+        pytest.param(403, b"{}", id="no access"),
+    ],
+)
+def test_a_server_that_is_not_prometheus_is_not_asked_again_over_its_connection(
+    canned: Canned, status: int, body: bytes
+) -> None:
+    with closing(Queries(canned.url, timeout_seconds=1.0, connections=2)) as queries:
+        canned.vector(at=time.time())
+        queries.ask("up")
+        queries.ask("up")
+        canned.status, canned.body = status, body
+        queries.ask("up")
+        queries.ask("up")
+    first, second, third, fourth = canned.clients
+    assert first == second == third != fourth
