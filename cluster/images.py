@@ -37,9 +37,10 @@ class Image:
         return (*(self.inputs or (self.context,)), *([f"cluster/go/{self.programs}"] if self.programs else []))
 
 
-OPERATOR_INPUTS = ("operator", "requirements/operator.txt", ".dockerignore")
+_PYTHON_ROOT = (".dockerignore", "tools/strip-python-root.sh")
+OPERATOR_INPUTS = ("operator", "requirements/operator.txt", *_PYTHON_ROOT)
 IMAGES = (
-    Image("sample-app:0.1.0", "sample-app/Dockerfile", "sample-app"),
+    Image("sample-app:0.1.0", "sample-app/Dockerfile", ".", ("sample-app", *_PYTHON_ROOT)),
     Image("scalableapp-operator:0.1.0", "operator/Dockerfile", ".", OPERATOR_INPUTS),
     # Of Debian's version, not the published one of the operator's default, and so under a name of its own.
     Image("scalableapp-redis:8.0.2", "cluster/redis/Dockerfile", "cluster/redis"),
