@@ -24,11 +24,11 @@ help: ## List the targets
 demo: venv ## Show an app that scales under real load, cluster included (MODE=vertical or combined: sizes, too)
 	@$(BIN)/python -m demo $(if $(MODE),--mode $(MODE))
 
-test: venv test-tools manifest-tools ## Run every test that can run here, on the real cluster too
-	@$(BIN)/python tools/run_tests.py
+test: venv test-tools manifest-tools ## Run every test that can run here, on the real cluster too (ARGS="-k routing": some)
+	@$(BIN)/python tools/run_tests.py $(ARGS)
 
 test-unit: venv ## Run the quick tests, which need no cluster and no servers
-	@$(BIN)/pytest -q -m "not cluster and not e2e and not process"
+	@$(BIN)/pytest -q -n auto -m "not cluster and not e2e and not process"
 
 bench-decisions: venv ## Our policies and the rivals' on load curves (ARGS=--quick; --traces DIR adds real ones)
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.decisions $(ARGS)

@@ -12,7 +12,8 @@ from tests.cluster.crd_copies import Copy, Manifest, copied, old
 from tests.cluster.shop import answer, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app
 
-pytestmark = pytest.mark.cluster
+# Its tests share what takes long to make.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("crd upgrade")]
 
 # What the first CRD could hold.
 FIRST: dict[str, Spec] = {

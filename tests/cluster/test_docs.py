@@ -16,7 +16,8 @@ from tests.cluster.shop import CONTEXT, SMALL, Shop, eventually, kubectl
 from tests.docs.pages import ROOT, Block, apps, runnable
 from tests.docs.running import run, scratch_copy
 
-pytestmark = pytest.mark.cluster
+# Its tests share what takes long to make.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("docs")]
 
 # Turns what changes something into a dry run; flags before the verb that have a value are stepped over.
 _KUBECTL = """\

@@ -49,6 +49,7 @@ def start_prometheus() -> None:
     kubectl("rollout", "status", PROMETHEUS, "-n", SYSTEM, "--timeout=150s")
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("prometheus")
 def test_an_outage_of_prometheus_costs_no_replica_and_is_got_over(shop: Shop) -> None:
     fallback = {"afterSeconds": 60, "behavior": "CurrentIfHigher", "replicas": 3}
@@ -76,6 +77,7 @@ def promise(decision: dict[str, Any]) -> str:
     return found[1]
 
 
+@pytest.mark.alone
 def test_a_restart_within_a_stabilisation_window_changes_no_decision(shop: Shop, operator: str) -> None:
     patient = {"scaleDown": {"stabilizationWindowSeconds": 900}}
     shop.apply(**queue(25, behavior=patient))

@@ -15,7 +15,7 @@ from tests.cluster.stations import PORT, Station, address, station
 from tests.cluster.visitors import visitors_of
 from tests.rendering import MANIFESTS, combined
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 PROMETHEUS = f"prometheus.{SYSTEM}.svc"
 API_SERVER = "kubernetes.default.svc"

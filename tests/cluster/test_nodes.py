@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.shop import CONTEXT, SMALL, SYSTEM, WAYS_IN, Shop, eventually, is_ready, kubectl, pods, way_in
 from tests.cluster.visitors import Visitors, visitors_of
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 REPLICAS = 4
 OPERATOR_PODS = "app.kubernetes.io/name=scalableapp-operator"

@@ -243,6 +243,7 @@ def test_200_apps_at_once(shop: Shop) -> None:
     eventually(still, 120)
 
 
+@pytest.mark.alone
 def test_a_restart_of_the_operator_changes_nothing(deployed: Shop) -> None:
     time.sleep(6)
     before = deployed.versions()

@@ -17,7 +17,7 @@ import yaml
 from tests.cluster.shop import CHILDREN, CONTEXT, OPERATOR, SMALL, SYSTEM, Shop, eventually, kubectl
 from tests.rendering import CHART, MANIFESTS, ROOT, kustomized, output, program
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 CRD = "scalableapps.scalableapp.io"
 OVERLAY = str(MANIFESTS / "overlays" / "kind")

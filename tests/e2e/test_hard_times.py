@@ -17,7 +17,7 @@ from demo.verdict import judge
 
 pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
 
-RPS = {"type": "RequestsPerSecond", "target": "16"}
+RPS = {"type": "RequestsPerSecond", "target": "5"}
 # The window of scaleUp is longer than the run: only a burst passes it.
 BURST: dict[str, Any] = {
     "minReplicas": 1,
@@ -36,7 +36,7 @@ SHORT_WINDOW: dict[str, Any] = {
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
 }
 # The last stage is an upper bound: on a busy machine an operator takes a minute to start.
-JUMP = five_stages(calm=8, high=50, seconds=(15, 2, 45, 2, 240))
+JUMP = five_stages(calm=2.5, high=16, seconds=(15, 2, 45, 2, 240))
 RESTART_AFTER_FALL_SECONDS = 5.0
 
 
@@ -68,6 +68,7 @@ def test_a_jump_of_the_load_is_met_by_the_short_window(app: App) -> None:
     assert "requests/s in the last 10 s are" in ups[0].message
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("app", [SHORT_WINDOW], indirect=True, ids=["short window"])
 def test_an_operator_that_starts_anew_within_a_stabilisation_window_costs_no_request_and_no_replica(app: App) -> None:
     """The load has just fallen: the replicas wait for the window, and the operator that knows of it is deleted."""

@@ -19,7 +19,7 @@ OBJECTIVE: dict[str, Any] = {
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 30}},
 }
 # The calm is long enough to learn from, and for the pods of a cautious first guess to go again.
-PLAN = five_stages(calm=5, high=40, seconds=(75, 5, 70, 5, 60))
+PLAN = five_stages(calm=5, high=40, seconds=(75, 5, 60, 5, 5))
 
 
 @pytest.mark.parametrize("app", [OBJECTIVE], indirect=True, ids=["objective"])

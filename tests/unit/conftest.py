@@ -1,9 +1,18 @@
 """What tests of several folders share."""
 
+import os
+
 import pytest
 
 from tests import prometheus_servers
 from tests.prometheus_servers import NAMES, VICTORIAMETRICS, Program, Server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _terminals_have_their_own_size() -> None:
+    """pytest-xdist states the size of a terminal, which programs believe rather than the one they run in."""
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session", params=NAMES)
