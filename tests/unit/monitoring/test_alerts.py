@@ -59,7 +59,7 @@ def test_an_alert_says_how_bad_it_is_what_happened_and_where_to_read_on(name: st
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.iterdir()), ids=lambda page: page.stem)
 def test_a_runbook_says_what_it_means_what_it_does_where_to_look_and_what_to_do(page: Path) -> None:
     text = page.read_text()
-    assert re.findall(r"^#+ (.+)$", text, re.MULTILINE) == [page.stem, "Meaning", "Impact", "Look", "Mend"]
+    assert re.findall(r"^#+ (.+)$", text, re.MULTILINE) == [page.stem, "Meaning", "Impact", "Diagnosis", "Mitigation"]
     assert "$ kubectl " in text
     links = re.findall(r"\]\(([^)#]+)\)", text)
     assert [link for link in links if not (page.parent / link).exists()] == []
