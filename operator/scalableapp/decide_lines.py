@@ -32,12 +32,15 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from scalableapp.core.combined import carried_out, decide_both
-from scalableapp.core.decide import first_seen, record_scale, remember
-from scalableapp.core.footprint import Footprint, SizeHistory
-from scalableapp.core.forecast import LoadHistory
-from scalableapp.core.interval import due
-from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.horizontal.decide import first_seen, record_scale, remember
+from scalableapp.core.horizontal.interval import due
+from scalableapp.core.horizontal.objective_plan import REQUESTS, relearned
+from scalableapp.core.horizontal.prediction import replayed
+from scalableapp.core.horizontal.startup import learn
+from scalableapp.core.learning.forecast import LoadHistory
+from scalableapp.core.learning.objective import Learned, Sample
 from scalableapp.core.model import (
     NOT_LOOKED_AT,
     DataProblem,
@@ -52,14 +55,11 @@ from scalableapp.core.model import (
     ServiceLevel,
     Startups,
 )
-from scalableapp.core.objective import Learned, Sample
-from scalableapp.core.prediction import replayed
-from scalableapp.core.pursuit import REQUESTS, relearned
 from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.size import Size, told_fields
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.startup import learn
+from scalableapp.core.vertical.combined import carried_out, decide_both
+from scalableapp.core.vertical.usage import Footprint, SizeHistory
 from scalableapp.decide_sizes import Pods, Sized, footprint_of, read_usage, usage_of
 from scalableapp.errors import ScalableAppError, SpecError
 

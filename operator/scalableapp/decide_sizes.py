@@ -10,12 +10,12 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from scalableapp.core.footprint import Footprint, Sample, SizeHistory, sampled
+from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.model import DataProblem
 from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.size import Resource, Size, parse_amount, read_size, size_from
-from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
 
 # A usage whose newest sample is older than this, and than three of its steps, is of the past.
 STALE_AFTER_SECONDS = 60.0

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.explain import count
-from scalableapp.core.footprint import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
-from scalableapp.core.gate import Change, Sight
-from scalableapp.core.latency import quantile
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.horizontal.startup import startup_seconds
+from scalableapp.core.learning.latency import quantile
 from scalableapp.core.model import DataProblem, PodState
 from scalableapp.core.quality import (
     CPU_RATE_WINDOW_SECONDS,
@@ -16,9 +15,10 @@ from scalableapp.core.quality import (
     seconds_between,
     serves,
 )
-from scalableapp.core.rooms import NamespaceRoom, Whole, within_quota
 from scalableapp.core.size import Resource, Size
-from scalableapp.core.startup import startup_seconds
+from scalableapp.core.vertical.limits import NamespaceRoom, Whole, within_quota
+from scalableapp.core.vertical.rollout import Change, Sight
+from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
 from scalableapp.ports import PodAnswer, Snapshot, Usage
 from scalableapp.record import AppRecord, DeploymentFacts
 from scalableapp.registry import Registry

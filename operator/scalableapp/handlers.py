@@ -13,8 +13,8 @@ from typing import Any
 
 import kopf
 
+from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND
 from scalableapp.registry import Registry
 from scalableapp.settings import Settings
 from scalableapp.upkeep import CHILD_SELECTOR

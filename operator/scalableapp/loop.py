@@ -15,12 +15,12 @@ from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.bounds import bounds_at
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.horizontal.bounds import bounds_at
+from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.model import SCHEDULE, Decision
-from scalableapp.core.pursuit import RATE_WINDOW_SECONDS
-from scalableapp.core.scaling import Mode
-from scalableapp.core.status import measures_moved
+from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError
 from scalableapp.ports import Metrics, Wanted

@@ -6,20 +6,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from scalableapp.core.conditions import AppState, Trouble
-from scalableapp.core.contest import contested
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.children.contest import contested
+from scalableapp.core.children.resources import selector_text
+from scalableapp.core.children.routing import exposure_of, url_of
 from scalableapp.core.explain import count
-from scalableapp.core.latency import Histogram, merged, quantile, slow_share
-from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS, REQUESTS
+from scalableapp.core.learning.latency import Histogram, merged, quantile, slow_share
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
-from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.pursuit import RATE_WINDOW_SECONDS, REQUESTS
 from scalableapp.core.quality import LEAST_COVERAGE
-from scalableapp.core.resources import selector_text
-from scalableapp.core.routing import exposure_of, url_of
-from scalableapp.core.scaling import Mode
-from scalableapp.core.scrapes import Scrape
-from scalableapp.core.size_status import SizeState
+from scalableapp.core.status.conditions import AppState, Trouble
+from scalableapp.core.status.size_status import SizeState
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry

@@ -21,8 +21,8 @@ from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
-from scalableapp.core.resources import API_VERSION, KIND
-from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
+from scalableapp.core.children.resources import API_VERSION, KIND
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
 from scalableapp.loop import Loop

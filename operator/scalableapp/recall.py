@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import NoReturn
 
-from scalableapp.core.history import longest_window_seconds
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.horizontal.history import longest_window_seconds
+from scalableapp.core.horizontal.prediction import rejoined, replayed
+from scalableapp.core.horizontal.replay import Moment, kinds_of, recommended, relived, with_past
 from scalableapp.core.model import AppKey
-from scalableapp.core.past import Moment, kinds_of, recommended, relived, with_past
-from scalableapp.core.prediction import rejoined, replayed
 from scalableapp.core.size import Resource
-from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.footprints import recall, remembered_seconds
 from scalableapp.ports import PastMetrics, Pasts
 from scalableapp.record import AppRecord

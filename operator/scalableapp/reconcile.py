@@ -9,17 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from scalableapp.core.combined import decide_both, replicas_changed
-from scalableapp.core.conditions import Trouble, abnormal
-from scalableapp.core.decide import decide, first_seen, record_scale, remember
-from scalableapp.core.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
-from scalableapp.core.history import longest_window_seconds
-from scalableapp.core.interval import due
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
+from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.children.routing import INGRESS, exposure_of
+from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.horizontal.history import longest_window_seconds
+from scalableapp.core.horizontal.interval import due
 from scalableapp.core.model import ChildId, Decision, History, Observation
-from scalableapp.core.resources import KIND, ClusterFeatures, children, unwanted
-from scalableapp.core.routing import INGRESS, exposure_of
-from scalableapp.core.spec import ScalableAppSpec
-from scalableapp.core.status import (
+from scalableapp.core.status.conditions import Trouble, abnormal
+from scalableapp.core.status.status import (
     Change,
     build_status,
     change_of,
@@ -28,6 +27,7 @@ from scalableapp.core.status import (
     patch_of,
     turned_bad,
 )
+from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest

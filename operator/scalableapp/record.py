@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from scalableapp.core import promql
-from scalableapp.core.conditions import Abnormal, Trouble
-from scalableapp.core.contest import Setting
-from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.api import promql
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.children.contest import Setting
+from scalableapp.core.children.resources import cache_name_problem, name_problem
+from scalableapp.core.children.routing import API_VERSIONS as FRONTS
+from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
-from scalableapp.core.objective_fields import LatencyObjective
-from scalableapp.core.resources import cache_name_problem, name_problem
-from scalableapp.core.routing import API_VERSIONS as FRONTS
-from scalableapp.core.routing import kind_of, slim_status
 from scalableapp.core.size import Size
-from scalableapp.core.sized import Sized, template_size
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.status import Status
+from scalableapp.core.status.conditions import Abnormal, Trouble
+from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
+from scalableapp.core.vertical.sized import Sized, template_size
 from scalableapp.errors import SpecError
 from scalableapp.ports import Manifest
 

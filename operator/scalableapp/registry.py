@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from scalableapp.core.contest import Setting, recent, setter_of
+from scalableapp.core.children.contest import Setting, recent, setter_of
+from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
-from scalableapp.core.resources import LABEL_APP, MANAGED_BY, child_names
-from scalableapp.core.rooms import NamespaceRoom
 from scalableapp.core.size import SizeRival
+from scalableapp.core.vertical.limits import NamespaceRoom
 from scalableapp.ports import Snapshot
 from scalableapp.record import AppRecord, Child, DeploymentFacts
 

@@ -1,6 +1,6 @@
 """Sizes of pods carried out: a change is opened, led through its gate, and closed or taken back.
 
-What is done next is decided by core/gate.py from what is seen; here it is written down, told, and done.
+What is done next is decided by core/vertical/rollout.py from what is seen; here it is written down, told, and done.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from scalableapp.core.combined import size_changed
-from scalableapp.core.drift import ANNOTATION_SPEC_HASH
-from scalableapp.core.footprint import Footprint, Mistake, SizeHistory, with_half_lives
-from scalableapp.core.gate import Change, Outcome, Phase, Step, Way, opened, refused, step
+from scalableapp.core.api.vertical_fields import UpdateStrategy
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
+from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.model import Decision
-from scalableapp.core.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.size import Size
-from scalableapp.core.size_status import read_sizes
-from scalableapp.core.sized import Sized
-from scalableapp.core.sizing import UpdateStrategy
-from scalableapp.core.vertical import counted
+from scalableapp.core.status.size_status import read_sizes
+from scalableapp.core.vertical.combined import size_changed
+from scalableapp.core.vertical.recommendation import counted
+from scalableapp.core.vertical.rollout import Change, Outcome, Phase, Step, Way, opened, refused, step
+from scalableapp.core.vertical.sized import Sized
+from scalableapp.core.vertical.usage import Footprint, Mistake, SizeHistory, with_half_lives
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.footprints import footprint_of, sight_of
 from scalableapp.ports import Cluster, Event, Manifest

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from scalableapp.core.clocks import moved, moved_change, moved_sizes, unwatched
+from scalableapp.core.vertical.clocks import moved, moved_change, moved_sizes, unwatched
 from scalableapp.record import AppRecord
 from scalableapp.registry import Registry
 

@@ -12,10 +12,10 @@ from typing import Any
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
+from scalableapp.core.api.routing_fields import Route
+from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
-from scalableapp.core.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
-from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
-from scalableapp.core.routing_fields import Route
 from scalableapp.core.size import SizeRival
 from scalableapp.errors import ClusterError
 from scalableapp.registry import Registry, child_of

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
 from scalableapp.console.cluster import TRIES, mended
+from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.explain import duration
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.ports import Manifest
 

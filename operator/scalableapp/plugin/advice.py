@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.api.vertical_fields import Prices, Vertical
+from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.explain import duration
-from scalableapp.core.footprint import Footprint, SizeHistory, recalled
-from scalableapp.core.metrics import MetricType
 from scalableapp.core.quantity import format_cpu, format_number, parse_quantity
-from scalableapp.core.resources import API_VERSION, KIND
 from scalableapp.core.size import Resource, Size, write_size
-from scalableapp.core.sizing import Prices, Vertical
-from scalableapp.core.spec import parse_spec
-from scalableapp.core.vertical import recommend
+from scalableapp.core.vertical.recommendation import recommend
+from scalableapp.core.vertical.usage import Footprint, SizeHistory, recalled
 from scalableapp.errors import MetricsUnavailable
 from scalableapp.plugin.deployment import Found, taken_over
 from scalableapp.plugin.rehearsal import Rehearsal, rehearse

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scalableapp.console.output import table
+from scalableapp.core.api.vertical_fields import Prices
 from scalableapp.core.explain import clock, count, duration
 from scalableapp.core.quantity import format_number
 from scalableapp.core.size import write_size
-from scalableapp.core.sizing import Prices
 from scalableapp.plugin.advice import Advice, Plan
 from scalableapp.plugin.usage import Usage
 

@@ -60,7 +60,7 @@ async def _case(options: argparse.Namespace) -> "Case":
     from scalableapp.backtest.errors import TraceError  # noqa: PLC0415 - as above
     from scalableapp.console.cluster import connected  # noqa: PLC0415 - as above
     from scalableapp.console.prometheus import prometheus_url  # noqa: PLC0415 - as above
-    from scalableapp.core.spec import parse_spec  # noqa: PLC0415 - as above
+    from scalableapp.core.api.spec import parse_spec  # noqa: PLC0415 - as above
     from scalableapp.explain.reader import read_app  # noqa: PLC0415 - as above
 
     async with connected(options, _PROMETHEUS_SECONDS) as connection:

@@ -131,7 +131,7 @@ async def _names(found: "Wanted") -> list[str]:
 
 def _where(found: "Wanted", namespace: str) -> tuple[str, str]:
     """The list that has the names, and what stands in front of each."""
-    from scalableapp.core.resources import API_VERSION  # noqa: PLC0415 - as above
+    from scalableapp.core.children.resources import API_VERSION  # noqa: PLC0415 - as above
     from scalableapp.plugin.completion import Source  # noqa: PLC0415 - as above
 
     if found.source is Source.NAMESPACES:

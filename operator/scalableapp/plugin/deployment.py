@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from scalableapp.core.api.spec import Health
 from scalableapp.core.size import Size, read_size
-from scalableapp.core.spec import Health
 from scalableapp.errors import Rejected
 from scalableapp.ports import Manifest
 
 _PROBES = {"livenessPath": "livenessProbe", "readinessPath": "readinessProbe"}
-# As core/fields.py has it.
+# As core/api/fields.py has it.
 _PLAIN_PATH = re.compile(r"^/[^\s?#]*$")
 _TAKEN = ("image", "env", "envFrom", "command", "args", "resources")
 # Of a container and of a pod: what a ScalableApp has no field for, and what to know of it.

@@ -51,7 +51,7 @@ async def _set(api: "KubeApi", key: "AppKey", *, paused: bool) -> str:
     """Set the field where it is not so already; what happened, in words. Raises ClusterError with what to do."""
     from scalableapp.adapters.kube_api import MERGE_PATCH, Request  # noqa: PLC0415 - see above
     from scalableapp.console.cluster import TRIES, mended  # noqa: PLC0415 - as above
-    from scalableapp.core.resources import API_VERSION  # noqa: PLC0415 - as above
+    from scalableapp.core.children.resources import API_VERSION  # noqa: PLC0415 - as above
     from scalableapp.errors import ClusterError  # noqa: PLC0415 - as above
     from scalableapp.explain.reader import read_app  # noqa: PLC0415 - as above
 

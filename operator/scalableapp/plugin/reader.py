@@ -2,7 +2,7 @@
 
 from scalableapp.adapters.kube_api import KubeApi, Request
 from scalableapp.console.cluster import mended
-from scalableapp.core.resources import API_VERSION
+from scalableapp.core.children.resources import API_VERSION
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.explain.reader import missing
 from scalableapp.plugin.apps import App, app_record

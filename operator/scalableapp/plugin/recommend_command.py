@@ -11,8 +11,8 @@ from scalableapp.errors import Rejected
 
 if TYPE_CHECKING:
     from scalableapp.adapters.kube_api import KubeApi
+    from scalableapp.core.api.vertical_fields import Prices
     from scalableapp.core.model import AppKey
-    from scalableapp.core.sizing import Prices
     from scalableapp.plugin.advice import Bounds
     from scalableapp.plugin.deployment import Found
 
@@ -86,7 +86,7 @@ def _name(text: str) -> str:
 
 def _prices(options: argparse.Namespace) -> "Prices | None":
     """Raises Rejected where they are no prices, or only one is given."""
-    from scalableapp.core.sizing import Prices  # noqa: PLC0415 - see above
+    from scalableapp.core.api.vertical_fields import Prices  # noqa: PLC0415 - see above
 
     given = options.core_hour, options.gibibyte_hour
     if given == (None, None):

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from scalableapp.core.decide import decide, first_seen, record_scale, remember
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.model import History, Observation, PodState, Reading
-from scalableapp.core.spec import ScalableAppSpec
 from scalableapp.plugin.usage import Usage
 
 _SETTLED_AT = datetime(2000, 1, 1, tzinfo=UTC)

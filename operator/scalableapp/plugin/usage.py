@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scalableapp.adapters.prometheus_past import pods_of
 from scalableapp.adapters.prometheus_queries import cores_query, memory_peak_query, requests_query
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.plugin.series import ranged
 

@@ -11,7 +11,7 @@ import pytest
 from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_http import Queries
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import PodAnswer, QueryAnswer, Usage, Wanted
 from tests.unit.adapters.canned import Canned, vector

@@ -12,11 +12,11 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Seen, Watch
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatures, children
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND, ClusterFeatures, children
-from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.size import Amount, Size
-from scalableapp.core.spec import parse_spec
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME

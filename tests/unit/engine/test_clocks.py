@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, History, Recommendation, ScaleEvent
 from scalableapp.ports import PodAnswer, Snapshot
 from scalableapp.reconcile import Reconciler

@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp import loop as loop_module
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.loop import STALLED_INTERVALS
 from scalableapp.ports import PodAnswer

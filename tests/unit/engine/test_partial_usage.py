@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, PodState
-from scalableapp.core.scrapes import Scrape
 from scalableapp.core.size import Resource
 from scalableapp.footprints import _Answers
 from scalableapp.ports import PodAnswer, Snapshot, Usage

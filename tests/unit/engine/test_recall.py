@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.past import Moment, PodsMoment
 from scalableapp.core.size import Resource
 from scalableapp.ports import LatencyAnswer, Pasts, PodAnswer
 from scalableapp.recall import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall

@@ -203,7 +203,7 @@ async def test_a_fault_of_ours_is_reported_on_that_app_alone(world: World, monke
 
 
 def _failing_for(broken: AppKey) -> object:
-    from scalableapp.core.resources import children  # noqa: PLC0415 - the true one, before it is replaced
+    from scalableapp.core.children.resources import children  # noqa: PLC0415 - the true one, before it is replaced
 
     def failing(key: AppKey, *rest: object) -> object:
         if key == broken:

@@ -10,8 +10,8 @@ import pytest
 from scalableapp import upkeep as upkeep_module
 from scalableapp.adapters.podwatch import PodEvent
 from scalableapp.adapters.watch import Listed
+from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import API_VERSION
 from scalableapp.core.size import Resource, SizeRival
 from scalableapp.errors import Unavailable
 from scalableapp.upkeep import CHILD_KINDS, Upkeep

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.console.output import COLOURS
-from scalableapp.core.conditions import AppState
-from scalableapp.core.decide import decide
+from scalableapp.core.horizontal.decide import decide
 from scalableapp.core.model import Decision
-from scalableapp.core.status import build_status
+from scalableapp.core.status.conditions import AppState
+from scalableapp.core.status.status import build_status
 from scalableapp.explain.account import account
 from scalableapp.explain.reader import Found
 from scalableapp.explain.text import as_text

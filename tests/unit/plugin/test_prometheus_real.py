@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey
 from scalableapp.plugin.series import decided
 from scalableapp.plugin.usage import read_usage

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scalableapp.core.metrics import MetricType
-from scalableapp.core.sizing import Prices
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.api.vertical_fields import Prices
 from scalableapp.errors import MetricsUnavailable, Rejected
 from scalableapp.plugin.advice import Advice, Bounds, advise
 from scalableapp.plugin.deployment import read_deployment, taken_over
