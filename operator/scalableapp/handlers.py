@@ -15,10 +15,10 @@ import kopf
 
 from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.model import AppKey
-from scalableapp.registry import Registry
+from scalableapp.engine.informers import CHILD_SELECTOR
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns
 from scalableapp.settings import Settings
-from scalableapp.upkeep import CHILD_SELECTOR
-from scalableapp.workqueue import Turns
 
 _PLURALS = {
     KIND: "scalableapps",

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from scalableapp import resizing
 from scalableapp.adapters.kube_api import KubeApi, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.core.api.spec import parse_spec
@@ -15,8 +14,9 @@ from scalableapp.core.children.resources import ClusterFeatures, Manifest, Templ
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Size, read_size
 from scalableapp.core.vertical.rollout import Change, Phase, Way
-from scalableapp.record import DeploymentFacts
-from scalableapp.registry import Registry
+from scalableapp.engine import resizing
+from scalableapp.engine.record import DeploymentFacts
+from scalableapp.engine.registry import Registry
 from tests.cluster.shop import CONTEXT, Shop, eventually
 
 pytestmark = pytest.mark.cluster

@@ -17,12 +17,12 @@ from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatur
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Amount, Size
+from scalableapp.engine.informers import CHILD_KINDS
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
-from scalableapp.registry import Registry
-from scalableapp.upkeep import CHILD_KINDS
-from scalableapp.workqueue import Turns, WorkQueue
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 BASE = Path(__file__).resolve().parents[3] / "manifests" / "base"

@@ -8,7 +8,7 @@ import pytest
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, Observation
-from scalableapp.observe import observe
+from scalableapp.engine.observe import observe
 from scalableapp.ports import LatencyAnswer, PodAnswer
 from tests.unit.engine.test_scrapes import four_pods, names
 from tests.unit.engine.world import World

@@ -20,10 +20,10 @@ from scalableapp.core.horizontal.prediction import rejoined, replayed
 from scalableapp.core.horizontal.replay import Moment, kinds_of, recommended, relived, with_past
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource
-from scalableapp.footprints import recall, remembered_seconds
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.usage import recall, remembered_seconds
 from scalableapp.ports import PastMetrics, Pasts
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
 
 log = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.model import SCHEDULE, Decision
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
+from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns
 from scalableapp.errors import ClusterError
 from scalableapp.ports import Metrics, Wanted
-from scalableapp.reconcile import Reconciler
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
-from scalableapp.workqueue import Turns
 
 log = logging.getLogger(__name__)
 

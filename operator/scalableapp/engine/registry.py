@@ -13,8 +13,8 @@ from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_nam
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeRival
 from scalableapp.core.vertical.limits import NamespaceRoom
+from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
 from scalableapp.ports import Snapshot
-from scalableapp.record import AppRecord, Child, DeploymentFacts
 
 # A guard against churn; a window of the metrics is soon over.
 MOST_DEPARTED = 1000

@@ -6,10 +6,10 @@ import pytest
 
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, History, Recommendation, ScaleEvent
+from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.timekeeping import Timekeeper
 from scalableapp.ports import PodAnswer, Snapshot
-from scalableapp.reconcile import Reconciler
-from scalableapp.registry import Registry
-from scalableapp.timekeeping import Timekeeper
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, START, World, with_spec
 

@@ -19,9 +19,9 @@ from scalableapp.core.size import Resource, Size
 from scalableapp.core.vertical.limits import NamespaceRoom, Whole, within_quota
 from scalableapp.core.vertical.rollout import Change, Sight
 from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
+from scalableapp.engine.record import AppRecord, DeploymentFacts
+from scalableapp.engine.registry import Registry
 from scalableapp.ports import PodAnswer, Snapshot, Usage
-from scalableapp.record import AppRecord, DeploymentFacts
-from scalableapp.registry import Registry
 
 # Prometheus seldom keeps more.
 LONGEST_SECONDS = 7 * 86400.0

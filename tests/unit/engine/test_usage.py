@@ -9,9 +9,9 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, PodState
 from scalableapp.core.size import Resource
-from scalableapp.footprints import _Answers
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.usage import _Answers
 from scalableapp.ports import PodAnswer, Snapshot, Usage
-from scalableapp.record import AppRecord
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(hours=1)

@@ -28,13 +28,13 @@ from scalableapp.core.status.status import (
     turned_bad,
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
+from scalableapp.engine.observe import observe, state_of
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.resizing import Resizer, template_of
+from scalableapp.engine.timekeeping import Timekeeper, watch
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
-from scalableapp.observe import observe, state_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
-from scalableapp.resizing import Resizer, template_of
-from scalableapp.timekeeping import Timekeeper, watch
 
 log = logging.getLogger(__name__)
 

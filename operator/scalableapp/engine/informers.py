@@ -17,9 +17,9 @@ from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.size import SizeRival
+from scalableapp.engine.registry import Registry, child_of
+from scalableapp.engine.workqueue import Turns
 from scalableapp.errors import ClusterError
-from scalableapp.registry import Registry, child_of
-from scalableapp.workqueue import Turns
 
 log = logging.getLogger(__name__)
 

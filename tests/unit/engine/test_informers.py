@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from scalableapp import upkeep as upkeep_module
 from scalableapp.adapters.podwatch import PodEvent
 from scalableapp.adapters.watch import Listed
 from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, SizeRival
+from scalableapp.engine import informers as informers_module
+from scalableapp.engine.informers import CHILD_KINDS, Upkeep
+from scalableapp.engine.workqueue import Turns
 from scalableapp.errors import Unavailable
-from scalableapp.upkeep import CHILD_KINDS, Upkeep
-from scalableapp.workqueue import Turns
 from tests.unit.engine.world import NAMESPACE, START, World
 
 WEB = AppKey(NAMESPACE, "web")
@@ -97,7 +97,7 @@ async def test_a_resync_looks_at_every_app_but_writes_nothing_when_all_is_well(w
     key = await world.running()
     await upkeep.resync_once()
     assert key in world.queue
-    world.clock.seconds += upkeep_module.RESYNC_SPREAD_SECONDS
+    world.clock.seconds += informers_module.RESYNC_SPREAD_SECONDS
     await world.tick()
     assert key not in world.queue
     assert world.cluster.writes == []
@@ -143,7 +143,7 @@ async def test_a_list_that_fails_is_tried_again(
         if error := next(sleeps):
             raise error
 
-    monkeypatch.setattr(upkeep_module, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
+    monkeypatch.setattr(informers_module, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
     with pytest.raises(asyncio.CancelledError):
         await getattr(upkeep, task)()
     assert caplog.text.count("the API server is away") >= 2
@@ -166,7 +166,7 @@ async def test_the_loop_does_not_wait_for_ever(
 ) -> None:
     await world.running()
     world.create("unheard")
-    monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
+    monkeypatch.setattr(informers_module, "FIRST_LISTS_SECONDS", 0.01)
     await upkeep.first_lists()
     assert "have not told of all that exists" in caplog.text
 
@@ -175,7 +175,7 @@ async def test_it_waits_as_long_as_nothing_is_heard_at_all(
     world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.create()
-    monkeypatch.setattr(upkeep_module, "FIRST_LISTS_SECONDS", 0.01)
+    monkeypatch.setattr(informers_module, "FIRST_LISTS_SECONDS", 0.01)
     waiting = asyncio.create_task(upkeep.first_lists())
     await asyncio.sleep(0.1)
     assert not waiting.done()

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.vertical.clocks import moved, moved_change, moved_sizes, unwatched
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
 
 log = logging.getLogger(__name__)
 

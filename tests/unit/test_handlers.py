@@ -7,10 +7,10 @@ import kopf
 import pytest
 
 from scalableapp.core.model import AppKey
+from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns, WorkQueue
 from scalableapp.handlers import kopf_handlers, kopf_settings, take
-from scalableapp.registry import Registry
-from scalableapp.upkeep import CHILD_KINDS, CHILD_SELECTOR
-from scalableapp.workqueue import Turns, WorkQueue
 from tests.unit.engine.world import NAMESPACE, app_labels
 
 KEY = AppKey(NAMESPACE, "web")

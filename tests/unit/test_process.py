@@ -15,7 +15,7 @@ from scalableapp import process
 from scalableapp.errors import NotFound, ScalableAppError
 from scalableapp.settings import Settings
 
-OPERATOR = Path(__file__).parents[3] / "operator"
+OPERATOR = Path(__file__).parents[2] / "operator"
 PATIENCE_SECONDS = 60
 
 

@@ -12,8 +12,8 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.size import Resource
+from scalableapp.engine.replay import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall
 from scalableapp.ports import LatencyAnswer, Pasts, PodAnswer
-from scalableapp.recall import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, World, with_scaling
 
@@ -282,8 +282,8 @@ async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, m
         if len(naps) == 3:
             raise InterruptedError
 
-    monkeypatch.setattr("scalableapp.recall.replayed", faulty)
-    monkeypatch.setattr("scalableapp.recall.asyncio.sleep", nap)
+    monkeypatch.setattr("scalableapp.engine.replay.replayed", faulty)
+    monkeypatch.setattr("scalableapp.engine.replay.asyncio.sleep", nap)
     with pytest.raises(InterruptedError):
         await recall.follow()
     assert naps == [LOOK_SECONDS] * 3

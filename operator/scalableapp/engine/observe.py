@@ -20,9 +20,9 @@ from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observat
 from scalableapp.core.quality import LEAST_COVERAGE
 from scalableapp.core.status.conditions import AppState, Trouble
 from scalableapp.core.status.size_status import SizeState
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
 
 _T = TypeVar("_T")
 

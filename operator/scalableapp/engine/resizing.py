@@ -20,11 +20,11 @@ from scalableapp.core.vertical.recommendation import counted
 from scalableapp.core.vertical.rollout import Change, Outcome, Phase, Step, Way, opened, refused, step
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import Footprint, Mistake, SizeHistory, with_half_lives
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.usage import footprint_of, sight_of
 from scalableapp.errors import NotFound, Rejected
-from scalableapp.footprints import footprint_of, sight_of
 from scalableapp.ports import Cluster, Event, Manifest
-from scalableapp.record import AppRecord
-from scalableapp.registry import Registry
 
 log = logging.getLogger(__name__)
 
