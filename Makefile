@@ -120,7 +120,7 @@ lock: venv ## Pin every dependency anew, with hashes
 
 venv: $(STAMP) ## Make the virtual environment
 
-$(STAMP): requirements/dev.txt
+$(STAMP): requirements/dev.txt pyproject.toml
 	@tools/make_venv.sh $(PYTHON) $(VENV) requirements/dev.txt
 	@touch $@
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from scalableapp.core.decide import decide, first_seen, remember
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.horizontal.decide import decide, first_seen, remember
 from scalableapp.core.model import History, Observation, PodState, Reading, ServiceLevel
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
 
 _PODS = 5
 _SIZES = (1_000, 5_000)

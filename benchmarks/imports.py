@@ -25,7 +25,7 @@ SUBJECTS = {
     "kubernetes.aio, raw": "from kubernetes.aio.client.api_client import ApiClient",
     "kubernetes.aio, typed (not used)": "from kubernetes.aio.client import AppsV1Api, CoreV1Api; AppsV1Api, CoreV1Api",
     "kopf": "kopf",
-    "scalableapp.core.decide": "scalableapp.core.decide",
+    "scalableapp.core.horizontal.decide": "scalableapp.core.horizontal.decide",
     "scalableapp.adapters.prometheus": "scalableapp.adapters.prometheus",
     "scalableapp.adapters.kubernetes": "scalableapp.adapters.kubernetes",
     "the whole operator": "scalableapp.handlers",

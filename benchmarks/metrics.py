@@ -11,9 +11,9 @@ from prometheus_client import disable_created_metrics, generate_latest
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.conditions import Abnormal
 from scalableapp.core.explain import Reason
 from scalableapp.core.model import AppKey, Decision, MetricReport
+from scalableapp.core.status.conditions import Abnormal
 
 _ROUNDS = 5
 # As manifests/components/monitoring has it.

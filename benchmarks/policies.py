@@ -9,7 +9,7 @@ from scalableapp.backtest.rivals import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.session import tuned_hpa
 from scalableapp.backtest.simulator import Policy
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.spec import parse_spec
 
 # What every policy but the objective is told of a pod: the rate it serves at most.
 NOMINAL = Service()

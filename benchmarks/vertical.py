@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from scalableapp.backtest.sizes import Ours, Policy, Static, Vpa, replay, start_of
 from scalableapp.backtest.usagetrace import Moment, UsageTrace
-from scalableapp.core.combined import decide_both
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.explain import duration
-from scalableapp.core.footprint import Footprint, Sample, SizeHistory, sampled
 from scalableapp.core.model import History, Observation, PodState, Reading
 from scalableapp.core.size import Resource, Size
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.vertical.combined import decide_both
+from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
 
 MIB = 2**20
 DAY = 86_400.0

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalableapp.core.crd import crd
+from scalableapp.core.api.crd import crd
 from scalableapp.settings import Settings
 from tools.reasons import CONDITIONS, DECISIONS, EVENTS, Reason
 

@@ -7,7 +7,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "crds" / "scalableapps.scalableapp.io.yaml"
-HEADER = "# Generated from operator/scalableapp/core/spec.py and crd.py by `make crds`. Edit those instead.\n"
+HEADER = "# Generated from operator/scalableapp/core/api/spec.py and crd.py by `make crds`. Edit those instead.\n"
 
 
 class _Plain(yaml.SafeDumper):
@@ -20,7 +20,7 @@ class _Plain(yaml.SafeDumper):
 def rendered() -> str:
     """The file's whole content."""
     sys.path.insert(0, str(ROOT / "operator"))
-    from scalableapp.core.crd import crd  # noqa: PLC0415 - runs without the package being installed
+    from scalableapp.core.api.crd import crd  # noqa: PLC0415 - runs without the package being installed
 
     return HEADER + yaml.dump(crd(), Dumper=_Plain, sort_keys=False, width=110)
 
@@ -33,7 +33,9 @@ def main() -> int:
         return 0
     if TARGET.exists() and TARGET.read_text() == rendered():
         return 0
-    print(f"{TARGET.relative_to(ROOT)} is not what the models in core/spec.py say; run `make crds`", file=sys.stderr)
+    print(
+        f"{TARGET.relative_to(ROOT)} is not what the models in core/api/spec.py say; run `make crds`", file=sys.stderr
+    )
     return 1
 
 

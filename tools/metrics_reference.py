@@ -14,10 +14,10 @@ from prometheus_client import Metric  # noqa: E402 - as below
 
 from scalableapp.adapters.telemetry import Telemetry  # noqa: E402 - runs without the package being installed
 from scalableapp.adapters.telemetry_apps import AppView  # noqa: E402 - as above
-from scalableapp.core.conditions import Abnormal  # noqa: E402 - as above
 from scalableapp.core.explain import Reason  # noqa: E402 - as above
 from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport  # noqa: E402 - as above
 from scalableapp.core.size import Amount, Size  # noqa: E402 - as above
+from scalableapp.core.status.conditions import Abnormal  # noqa: E402 - as above
 from scalableapp.errors import Unavailable  # noqa: E402 - as above
 
 if TYPE_CHECKING:

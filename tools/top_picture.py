@@ -80,7 +80,7 @@ def main(file: Path) -> int:
             kubectl("wait", "-n", NAMESPACE, f"sapp/{name}", "--for=condition=Ready", "--timeout=150s")
         with load(RATES):
             time.sleep(LOAD_SECONDS)
-            top = [sys.executable, "-m", "scalableapp.cli", "top", "-A", "--context", CONTEXT]
+            top = [sys.executable, "-m", "scalableapp.commands.cli", "top", "-A", "--context", CONTEXT]
             subprocess.run([*top, "--svg", str(file)], check=True, timeout=60)
             subprocess.run([*top, "--once"], check=True, timeout=60)
     finally:

@@ -13,12 +13,12 @@ from typing import Any
 
 import kopf
 
+from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND
-from scalableapp.registry import Registry
+from scalableapp.engine.informers import CHILD_SELECTOR
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns
 from scalableapp.settings import Settings
-from scalableapp.upkeep import CHILD_SELECTOR
-from scalableapp.workqueue import Turns
 
 _PLURALS = {
     KIND: "scalableapps",

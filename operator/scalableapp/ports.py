@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
-from scalableapp.core.latency import Histogram
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.horizontal.replay import Moment, PodsMoment
+from scalableapp.core.learning.latency import Histogram
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.past import Moment, PodsMoment
-from scalableapp.core.scrapes import Scrape
 from scalableapp.core.size import Resource, Size
 
 Manifest = dict[str, Any]

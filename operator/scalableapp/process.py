@@ -21,17 +21,17 @@ from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
-from scalableapp.core.resources import API_VERSION, KIND
-from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
+from scalableapp.core.children.resources import API_VERSION, KIND
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
+from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Upkeep
+from scalableapp.engine.loop import Loop
+from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.replay import Recall
+from scalableapp.engine.workqueue import Turns, WorkQueue
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
-from scalableapp.loop import Loop
-from scalableapp.recall import Recall
-from scalableapp.reconcile import Reconciler
-from scalableapp.registry import Registry
 from scalableapp.settings import Settings, load_settings
-from scalableapp.upkeep import CHILD_KINDS, CHILD_SELECTOR, Upkeep
-from scalableapp.workqueue import Turns, WorkQueue
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scalableapp.core.address import address, printable_address
-from scalableapp.core.redis import IMAGE
+from scalableapp.core.children.redis import IMAGE
 from scalableapp.errors import SettingsError
 
 _PREFIX = "SCALABLEAPP_"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from scalableapp.adapters.podwords import pod_words
-from scalableapp.core.rooms import namespace_room
 from scalableapp.core.size import Resource
+from scalableapp.core.vertical.limits import namespace_room
 from tests.cluster.shop import eventually, kubectl
-from tests.unit.core.test_admission import refused
+from tests.unit.core.vertical.test_admission import refused
 
 pytestmark = pytest.mark.cluster
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.drift import in_line
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.drift import in_line
+from scalableapp.core.children.resources import ClusterFeatures, children
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import ClusterFeatures, children
-from scalableapp.core.spec import parse_spec
 from tests.cluster.shop import answer, kubectl
 
 pytestmark = pytest.mark.cluster

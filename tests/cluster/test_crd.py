@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.crd import crd, spec_schema
-from scalableapp.core.fields import MOST_REPLICAS
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.crd import crd, spec_schema
+from scalableapp.core.api.fields import MOST_REPLICAS
+from scalableapp.core.api.spec import parse_spec
 from tests.cluster.crd_copies import PLURAL, Copy, Manifest, copied
 from tests.cluster.shop import answer, eventually, kubectl, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app, horizontal

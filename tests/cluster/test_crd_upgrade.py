@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scalableapp.core.crd import crd
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.crd import crd
+from scalableapp.core.api.spec import parse_spec
 from tests.cluster.crd_copies import Copy, Manifest, copied, old
 from tests.cluster.shop import answer, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app

@@ -15,9 +15,9 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease, LeaseTimes
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Listed
-from scalableapp.core.contest import setter_of
+from scalableapp.core.children.contest import setter_of
+from scalableapp.core.children.resources import MANAGED_BY
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import MANAGED_BY
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
 from tests.cluster.shop import CONTEXT, kubectl

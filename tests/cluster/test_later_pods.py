@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from scalableapp import resizing
 from scalableapp.adapters.kube_api import KubeApi, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
-from scalableapp.core.gate import Change, Phase, Way
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.resources import ClusterFeatures, Manifest, Template, children
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import ClusterFeatures, Manifest, Template, children
 from scalableapp.core.size import Size, read_size
-from scalableapp.core.spec import parse_spec
-from scalableapp.record import DeploymentFacts
-from scalableapp.registry import Registry
+from scalableapp.core.vertical.rollout import Change, Phase, Way
+from scalableapp.engine import resizing
+from scalableapp.engine.record import DeploymentFacts
+from scalableapp.engine.registry import Registry
 from tests.cluster.shop import CONTEXT, Shop, eventually
 
 pytestmark = pytest.mark.cluster

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.spec import parse_spec
 from tests.docs.pages import ROOT, Block, anchors, blocks, is_app, links, pages
 
 OUTSIDE = ("http://", "https://", "mailto:")

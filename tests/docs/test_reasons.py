@@ -7,16 +7,21 @@ from pathlib import Path
 import pytest
 
 from scalableapp.core.explain import Reason
-from scalableapp.core.gate import Outcome
 from scalableapp.core.model import DataProblem
+from scalableapp.core.vertical.rollout import Outcome
 from tests.docs.pages import ROOT
 from tools import generate_api
 from tools.reasons import CONDITIONS, EVENTS, explained
 
 CORE = ROOT / "operator" / "scalableapp"
 TELLING = (
-    *("core/conditions.py", "core/vertical.py", "core/combined.py", "core/routing.py"),
-    *("observe.py", "reconcile.py", "resizing.py"),
+    *(
+        "core/status/conditions.py",
+        "core/vertical/recommendation.py",
+        "core/vertical/combined.py",
+        "core/children/routing.py",
+    ),
+    *("engine/observe.py", "engine/reconcile.py", "engine/resizing.py"),
 )
 # What looks like a reason there: types and states of conditions and Events, and names of rules.
 OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)

@@ -22,7 +22,7 @@ from kubernetes.aio.config.incluster_config import load_incluster_config
 from kubernetes.aio.config.kube_config import load_kube_config
 
 import scalableapp
-from scalableapp.core.resources import MANAGED_BY
+from scalableapp.core.children.resources import MANAGED_BY
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 

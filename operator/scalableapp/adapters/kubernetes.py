@@ -23,11 +23,11 @@ from scalableapp.adapters.kube_api import (
     Request,
     collection,
 )
-from scalableapp.core.drift import owned_by
+from scalableapp.core.children.drift import owned_by
+from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
-from scalableapp.core.rooms import NamespaceRoom, largest_node, namespace_room
 from scalableapp.core.size import Resource, Size, SizeRival, write_size
+from scalableapp.core.vertical.limits import NamespaceRoom, largest_node, namespace_room
 from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
 from scalableapp.ports import Event, Manifest
 

@@ -16,9 +16,9 @@ from scalableapp.adapters.prometheus_queries import (
     window_part,
 )
 from scalableapp.adapters.rhythm import Copy, Pod, Rhythm
-from scalableapp.core.latency import Histogram, flaw_of, smoothed
+from scalableapp.core.learning.latency import Histogram, flaw_of, smoothed
+from scalableapp.core.learning.scrapes import Scrape, fits, too_rare, window_for
 from scalableapp.core.model import DataProblem
-from scalableapp.core.scrapes import Scrape, fits, too_rare, window_for
 from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
 
 Refusals = dict[Pod, Refusal]

@@ -12,8 +12,8 @@ from typing import Any
 from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.podwords import pod_words
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
+from scalableapp.core.children.resources import CONTAINER, LABEL_APP
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import CONTAINER, LABEL_APP
 from scalableapp.core.size import Resize, Size, read_size, summed
 
 log = logging.getLogger(__name__)

@@ -32,9 +32,9 @@ from scalableapp.adapters.prometheus_queries import (
     requests_query,
 )
 from scalableapp.adapters.rhythm import Rhythm
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.promql import plain_selector
 from scalableapp.core.model import DataProblem
-from scalableapp.core.promql import plain_selector
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
 
 _KIND_OF_USAGE = {

@@ -24,13 +24,13 @@ from scalableapp.adapters.prometheus_queries import (
     latencies_query,
     requests_query,
 )
-from scalableapp.core.buckets import BUCKET_SECONDS
-from scalableapp.core.forecast import STEP_SECONDS
-from scalableapp.core.latency import slow_share
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.horizontal.replay import Moment, PodsMoment
+from scalableapp.core.learning.buckets import BUCKET_SECONDS
+from scalableapp.core.learning.forecast import STEP_SECONDS
+from scalableapp.core.learning.latency import slow_share
+from scalableapp.core.learning.scrapes import MINUTE_SECONDS, window_for
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.past import Moment, PodsMoment
-from scalableapp.core.scrapes import MINUTE_SECONDS, window_for
 from scalableapp.core.size import Resource
 from scalableapp.ports import Pasts, Usage
 

@@ -9,10 +9,10 @@ what a broken exporter says, and no value.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.children.resources import CONTAINER
+from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS, MINUTE_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
-from scalableapp.core.resources import CONTAINER
-from scalableapp.core.scrapes import LEAST_WINDOW_SECONDS, MINUTE_SECONDS
 from scalableapp.ports import Usage
 
 # The label that tells parts of an answer from each other; the first part has none.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from statistics import median_low
 
-from scalableapp.core.scrapes import LONGEST_INTERVAL_SECONDS, too_rare
+from scalableapp.core.learning.scrapes import LONGEST_INTERVAL_SECONDS, too_rare
 
 Pod = tuple[str, str]
 Copy = tuple[str, ...]  # namespace, pod, and what tells the copies of its series apart

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, Request
+from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, CONTAINER, KIND
 from scalableapp.core.size import Resource, SizeRival
 from scalableapp.errors import NotFound
 

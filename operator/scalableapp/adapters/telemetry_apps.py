@@ -10,10 +10,10 @@ from typing import NamedTuple
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from scalableapp.core.conditions import Abnormal
 from scalableapp.core.model import AppKey, Decision, MetricReport
 from scalableapp.core.quantity import parse_target
 from scalableapp.core.size import Resource, Size
+from scalableapp.core.status.conditions import Abnormal
 
 
 class AppView(NamedTuple):

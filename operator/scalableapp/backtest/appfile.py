@@ -6,8 +6,8 @@ from typing import NamedTuple
 import yaml
 
 from scalableapp.backtest.errors import OptionError
-from scalableapp.core.resources import KIND
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.children.resources import KIND
 
 
 class App(NamedTuple):

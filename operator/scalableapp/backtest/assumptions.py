@@ -9,8 +9,8 @@ from scalableapp.backtest.load import Trace
 from scalableapp.backtest.ours import cores_at_full_load
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.simulator import Bounds, World
-from scalableapp.core.metrics import MetricType
-from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import ScalableAppSpec
 
 # Where only a target is known: Knative's default of aiming at 70 % of what a pod carries.
 _TARGET_SHARE = 0.7

@@ -16,8 +16,8 @@ from scalableapp.adapters.prometheus_queries import latencies_query, requests_qu
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.address import printable_address
-from scalableapp.core.capacity import Capacity, Limits, Minute
-from scalableapp.core.latency import slow_share
+from scalableapp.core.learning.capacity import Capacity, Limits, Minute
+from scalableapp.core.learning.latency import slow_share
 from scalableapp.errors import WrongAddress
 
 _STEP_SECONDS = 60

@@ -5,14 +5,14 @@ from functools import lru_cache
 
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.signals import Signals
-from scalableapp.core import pursuit
-from scalableapp.core.decide import decide, first_seen, record_scale, remember
-from scalableapp.core.metrics import Metric, MetricType
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.horizontal import objective_plan
+from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.model import NOT_LOOKED_AT, Decision, History, Observation, PodState, Reading, ServiceLevel
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.scaling import Mode
-from scalableapp.core.spec import ScalableAppSpec
 
 # As adapters/prometheus.py asks for and manifests/ configure: rate()[30s] of counters scraped every 5 s.
 RATE_WINDOW_SECONDS = 30
@@ -22,7 +22,7 @@ INTERVAL_SECONDS = 5
 
 
 class Ours:
-    """scalableapp.core.decide with its history kept as the operator keeps it."""
+    """scalableapp.core.horizontal.decide with its history kept as the operator keeps it."""
 
     def __init__(self, spec: ScalableAppSpec, started_at: float = 0.0) -> None:
         self.name = "scalableapp"
@@ -69,7 +69,7 @@ class Ours:
         utilisation = signals.utilisation(round(CPU_RATE_WINDOW_SECONDS))
         used = {} if utilisation is None else {_name(pod): utilisation * self._cores for pod in signals.fleet.names}
         return ServiceLevel(
-            Reading(signals.rate(pursuit.RATE_WINDOW_SECONDS)),
+            Reading(signals.rate(objective_plan.RATE_WINDOW_SECONDS)),
             Reading(signals.slow_share(SLOW_SHARE_WINDOW_SECONDS)),
             Reading(per_pod=used),
         )

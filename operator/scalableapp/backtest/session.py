@@ -16,7 +16,7 @@ from scalableapp.backtest.rivals import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.score import Score, score
 from scalableapp.backtest.service import Floats
 from scalableapp.backtest.simulator import Policy, Run, simulate
-from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.api.spec import ScalableAppSpec
 
 RIVALS = ("hpa", "hpa-tuned", "keda", "kpa", "static", "oracle")
 OURS = "scalableapp"

@@ -12,14 +12,14 @@ from typing import NamedTuple, Protocol
 
 from scalableapp.backtest import vpa
 from scalableapp.backtest.usagetrace import Moment, UsageTrace
-from scalableapp.core.combined import decide_both, size_changed
-from scalableapp.core.footprint import Footprint, SizeHistory
-from scalableapp.core.gate import resizable
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import History, Observation, PodState
-from scalableapp.core.resources import WATCH_SECONDS
-from scalableapp.core.scaling import Mode
 from scalableapp.core.size import Amount, Resource, Size, read_size
-from scalableapp.core.spec import ScalableAppSpec
+from scalableapp.core.vertical.combined import decide_both, size_changed
+from scalableapp.core.vertical.rollout import resizable
+from scalableapp.core.vertical.usage import Footprint, SizeHistory
 
 TICK_SECONDS = 15.0
 _MINUTE = 60.0

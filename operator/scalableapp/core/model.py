@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from scalableapp.core.forecast import LoadHistory
-from scalableapp.core.objective import Learned, Surplus
+from scalableapp.core.learning.forecast import LoadHistory
+from scalableapp.core.learning.objective import Learned, Surplus
 from scalableapp.core.size import Resize, Size, Sizing
 
 
@@ -151,7 +151,7 @@ class Observation:
     def distorted(self) -> bool:
         """Whether a rollout of another template surges: old and new pods share the load, starting pods burn CPU.
 
-        That of another size of the pods is slow by intent, and decided on in core/combined.py.
+        That of another size of the pods is slow by intent, and decided on in core/vertical/combined.py.
         """
         return self.rollout and not self.resizing
 

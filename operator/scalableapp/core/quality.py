@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.explain import Reason, clock, count, duration, when
-from scalableapp.core.metrics import Metric, MetricType
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the

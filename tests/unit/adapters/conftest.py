@@ -13,6 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from scalableapp.adapters.kube_api import KubeApi
 from scalableapp.adapters.kubernetes import KubeClient
+from scalableapp.adapters.prometheus import PrometheusMetrics
 from tests.unit.adapters.canned import ApiServer, Asked, Canned, Refusal
 
 
@@ -51,6 +52,13 @@ def canned() -> Iterator[Canned]:
     server.shutdown()
     server.server_close()
     thread.join(5)
+
+
+@pytest_asyncio.fixture
+async def metrics(canned: Canned) -> AsyncIterator[PrometheusMetrics]:
+    adapter = PrometheusMetrics(canned.url, timeout_seconds=1.0)
+    yield adapter
+    adapter.close()
 
 
 @pytest_asyncio.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from scalableapp.adapters import kubernetes
 from scalableapp.adapters.kubernetes import KubeClient
+from scalableapp.core.children.resources import ClusterFeatures
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import ClusterFeatures
 from scalableapp.core.size import Resource
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Event

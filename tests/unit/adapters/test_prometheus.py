@@ -2,16 +2,15 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import PodAnswer, QueryAnswer, Usage, Wanted
 from tests.unit.adapters.canned import Canned, vector
@@ -19,13 +18,6 @@ from tests.unit.adapters.canned import Canned, vector
 COPY = "namespace, pod, job, prometheus, prometheus_replica, replica, thanos_replica"
 RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
 PODS = ({"namespace": "shop", "pod": "web-1"}, "3.5"), ({"namespace": "shop", "pod": "web-2"}, "0")
-
-
-@pytest_asyncio.fixture
-async def metrics(canned: Canned) -> AsyncIterator[PrometheusMetrics]:
-    adapter = PrometheusMetrics(canned.url, timeout_seconds=1.0)
-    yield adapter
-    adapter.close()
 
 
 async def per_pod(metrics: PrometheusMetrics, *namespaces: str) -> PodAnswer:
@@ -330,40 +322,6 @@ async def test_a_plain_selector_s_sample_may_be_three_scrapes_old(
     answer = await one(metrics, 'queue{namespace="shop"}')
     assert answer.problem is (DataProblem.STALE if stale else None)
     assert answer.value == (None if stale else 8.0)
-
-
-async def test_a_prometheus_that_stays_away_is_not_waited_for_at_each_tick(
-    canned: Canned, metrics: PrometheusMetrics
-) -> None:
-    canned.body = b"gone"
-    for _ in range(3):
-        assert (await per_pod(metrics)).problem is DataProblem.UNREACHABLE
-    asked = len(canned.queries)
-    answer = await per_pod(metrics)
-    assert answer.problem is DataProblem.UNREACHABLE
-    assert "asked again" in answer.message
-    assert len(canned.queries) == asked
-
-
-async def test_it_is_asked_again_with_one_query_and_trusted_when_that_succeeds(
-    canned: Canned, metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prometheus, "_BREAK_SECONDS", (0.0, 0.0))
-    canned.body = b"gone"
-    for _ in range(4):
-        await per_pod(metrics)
-    assert canned.queries[-1] == "vector(1)"
-    canned.vector(PODS[0], at=time.time())
-    assert (await per_pod(metrics)).problem is None
-    assert canned.queries[-2:].count("vector(1)") == 1
-
-
-async def test_bad_queries_do_not_count_as_an_absent_prometheus(canned: Canned, metrics: PrometheusMetrics) -> None:
-    canned.status = 400
-    canned.json(error("bad_data", "x"))
-    for _ in range(5):
-        await one(metrics)
-    assert len(canned.queries) == 5
 
 
 async def test_how_long_queries_took_is_reported(canned: Canned) -> None:

@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from scalableapp.adapters.prometheus_past import STEPS_A_QUERY, PrometheusPast
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.horizontal.prediction import replayed
+from scalableapp.core.horizontal.replay import Moment
 from scalableapp.core.model import AppKey, DataProblem, Startups
-from scalableapp.core.past import Moment
-from scalableapp.core.prediction import replayed
 from scalableapp.core.size import Resource
 from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past
 

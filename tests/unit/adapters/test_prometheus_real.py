@@ -12,10 +12,10 @@ import pytest_asyncio
 import requests
 
 from scalableapp.adapters.prometheus import PrometheusMetrics
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.promql import bind
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.promql import bind
-from scalableapp.core.scrapes import Scrape
 from scalableapp.ports import QueryAnswer, Wanted
 from tests.prometheus_servers import VICTORIAMETRICS, Server
 

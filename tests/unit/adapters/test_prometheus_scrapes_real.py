@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from scalableapp.adapters.prometheus import MOST_NAMESPACES, PrometheusMetrics
 from scalableapp.adapters.prometheus_past import PrometheusPast
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.ports import Snapshot, Usage, Wanted
 from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past

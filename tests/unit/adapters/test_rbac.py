@@ -12,17 +12,17 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Seen, Watch
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatures, children
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import API_VERSION, KIND, ClusterFeatures, children
-from scalableapp.core.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.size import Amount, Size
-from scalableapp.core.spec import parse_spec
+from scalableapp.engine.informers import CHILD_KINDS
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.workqueue import Turns, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
-from scalableapp.registry import Registry
-from scalableapp.upkeep import CHILD_KINDS
-from scalableapp.workqueue import Turns, WorkQueue
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 BASE = Path(__file__).resolve().parents[3] / "manifests" / "base"

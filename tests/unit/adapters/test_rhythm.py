@@ -8,7 +8,7 @@ from scalableapp.adapters.per_pod import look_answer, pod_answer
 from scalableapp.adapters.prometheus_answers import Answer, Sample
 from scalableapp.adapters.prometheus_queries import KINDS, NEWEST, PART, SAMPLES
 from scalableapp.adapters.rhythm import Rhythm
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 
 POD = "shop", "web-1"
 COPY, OTHER = (*POD, "job-a"), (*POD, "job-b")

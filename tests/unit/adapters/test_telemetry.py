@@ -11,10 +11,10 @@ import requests
 import scalableapp
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.conditions import Abnormal
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport
 from scalableapp.core.size import Amount, Size
+from scalableapp.core.status.conditions import Abnormal
 from scalableapp.errors import ScalableAppError, Unavailable
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scalableapp.plugin.backtest_command import add_to
+from scalableapp.commands.plugin.backtest_command import add_to
 
 APP = """\
 apiVersion: v1

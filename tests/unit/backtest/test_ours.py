@@ -12,7 +12,7 @@ from scalableapp.backtest.rivals import Hpa, request_rate
 from scalableapp.backtest.score import score
 from scalableapp.backtest.service import Floats
 from scalableapp.backtest.simulator import Bounds, Run, World, simulate
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 
 RPS = {"type": "RequestsPerSecond", "target": "20"}
 

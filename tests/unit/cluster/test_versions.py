@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cluster import modules
-from tests.unit.resources.test_rendered import VERSIONS
+from tests.unit.manifests.test_rendered import VERSIONS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

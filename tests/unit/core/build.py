@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.model import (
     History,
     Observation,
@@ -12,7 +13,6 @@ from scalableapp.core.model import (
     Recommendation,
     ScaleEvent,
 )
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
 
 NOW = datetime(2026, 11, 23, 12, 6, 35, tzinfo=UTC)
 RPS = {"type": "RequestsPerSecond", "target": "50"}

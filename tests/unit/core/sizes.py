@@ -6,13 +6,13 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from scalableapp.core.combined import carried_out, decide_both
-from scalableapp.core.decide import first_seen, record_scale, remember
-from scalableapp.core.footprint import Footprint, Sample, SizeHistory, sampled
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.api.vertical_fields import Vertical
+from scalableapp.core.horizontal.decide import first_seen, record_scale, remember
 from scalableapp.core.model import Decision, History, Observation, Reading
 from scalableapp.core.size import Resource, Size, size_from
-from scalableapp.core.sizing import Vertical
-from scalableapp.core.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.vertical.combined import carried_out, decide_both
+from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
 from tests.unit.core.build import NOW, RPS, ago, pod
 
 MI = 2**20

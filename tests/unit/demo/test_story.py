@@ -11,7 +11,7 @@ from demo.chart import picture
 from demo.plan import Plan
 from demo.recording import PodSize, Recording, Usage, from_json, to_json
 from demo.story import STORIES, Story, size_problems, sizes_of, sizes_settled, told
-from scalableapp.core.spec import parse_spec
+from scalableapp.core.api.spec import parse_spec
 
 
 def deployment(cpu: str, memory: str = "128Mi", replicas: int = 1) -> dict[str, object]:

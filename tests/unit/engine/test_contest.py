@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.contest import setter_of
+from scalableapp.core.children.contest import setter_of
 from scalableapp.core.model import AppKey
 from tests.unit.engine.world import World, with_scaling
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, Observation
-from scalableapp.core.scrapes import Scrape
-from scalableapp.observe import observe
+from scalableapp.engine.observe import observe
 from scalableapp.ports import LatencyAnswer, PodAnswer
 from tests.unit.engine.test_scrapes import four_pods, names
 from tests.unit.engine.world import World

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scalableapp import loop as loop_module
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.loop import STALLED_INTERVALS
+from scalableapp.engine import loop as loop_module
+from scalableapp.engine.loop import STALLED_INTERVALS
+from scalableapp.engine.record import AppRecord
 from scalableapp.ports import PodAnswer
-from scalableapp.record import AppRecord
 from tests.unit.engine.world import BROKEN, SPEC, START, World
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.ports import LatencyAnswer, PodAnswer
 from tests.unit.engine.world import World

@@ -194,7 +194,7 @@ async def test_a_deployment_that_vanished_unseen_is_made_again(world: World) -> 
 
 async def test_a_fault_of_ours_is_reported_on_that_app_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     key, other = await world.running(), await world.running("api")
-    monkeypatch.setattr("scalableapp.reconcile.children", _failing_for(key))
+    monkeypatch.setattr("scalableapp.engine.reconcile.children", _failing_for(key))
     world.change(key, with_spec(image="web:2"))
     world.load(other, 100)
     await world.tick(2)
@@ -203,7 +203,7 @@ async def test_a_fault_of_ours_is_reported_on_that_app_alone(world: World, monke
 
 
 def _failing_for(broken: AppKey) -> object:
-    from scalableapp.core.resources import children  # noqa: PLC0415 - the true one, before it is replaced
+    from scalableapp.core.children.resources import children  # noqa: PLC0415 - the true one, before it is replaced
 
     def failing(key: AppKey, *rest: object) -> object:
         if key == broken:

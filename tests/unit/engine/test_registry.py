@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.record import DeploymentFacts
-from scalableapp.registry import Registry
+from scalableapp.engine.record import DeploymentFacts
+from scalableapp.engine.registry import Registry
 from tests.unit.engine.world import NAMESPACE, START, World, app_labels
 
 KEY = AppKey(NAMESPACE, "web")

@@ -8,8 +8,8 @@ import pytest
 
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved
 from scalableapp.core.model import AppKey
-from scalableapp.upkeep import CHILD_KINDS, Upkeep
-from scalableapp.workqueue import Turns
+from scalableapp.engine.informers import CHILD_KINDS, Upkeep
+from scalableapp.engine.workqueue import Turns
 from tests.gateway_api import parent
 from tests.unit.engine.world import World, app_labels, foreign, with_spec
 

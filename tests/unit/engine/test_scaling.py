@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, QueryAnswer

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.core.scrapes import Scrape
 from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
 from tests.unit.engine.world import SPEC, World, with_scaling
 

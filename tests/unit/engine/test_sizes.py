@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import WATCH_SECONDS
 from scalableapp.core.size import Resize, Resource, Size, SizeRival, read_size, told_fields
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, Usage

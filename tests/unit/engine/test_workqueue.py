@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scalableapp.core.model import AppKey
 from scalableapp.core.tokens import TokenBucket
-from scalableapp.workqueue import FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, Turns, WorkQueue
+from scalableapp.engine.workqueue import FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, Turns, WorkQueue
 
 WEB, API = AppKey("shop", "web"), AppKey("shop", "api")
 

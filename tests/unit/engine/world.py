@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.size import Resource, Size
+from scalableapp.engine.loop import Loop
+from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.usage import recall
+from scalableapp.engine.workqueue import Turns, WorkQueue
 from scalableapp.errors import ClusterError, NotFound
-from scalableapp.footprints import recall
-from scalableapp.loop import Loop
 from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
-from scalableapp.reconcile import Reconciler
-from scalableapp.registry import Registry
-from scalableapp.workqueue import Turns, WorkQueue
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMESPACE = "shop"

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from sample_app.metrics import Metrics
-from scalableapp.core.metrics import MetricType
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import PodAnswer, Snapshot
 from tests.prometheus_servers import Program

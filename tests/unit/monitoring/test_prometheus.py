@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 from sample_app.metrics import Metrics
 from scalableapp.adapters.prometheus_queries import KINDS, USAGE, failures_query, latencies_query
 from scalableapp.adapters.telemetry import Telemetry
-from scalableapp.core import pursuit
-from scalableapp.core.metrics import MetricType
-from scalableapp.core.occasions import Burst
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.schedules import Burst
+from scalableapp.core.horizontal import objective_plan
 from tests.prometheus_servers import Program, answers
 from tests.unit.monitoring.names import RULES
 
@@ -149,7 +149,10 @@ def scrape_seconds(job: str) -> float:
 
 OF_PODS = {"requests": KINDS[MetricType.REQUESTS_PER_SECOND].query(""), "failures": failures_query("")}
 OF_PODS |= {"latencies": latencies_query("")}
-SHORTEST = [("pursuit", pursuit.RATE_WINDOW_SECONDS), ("burst", Burst.model_fields["window_seconds"].default)]
+SHORTEST = [
+    ("objective_plan", objective_plan.RATE_WINDOW_SECONDS),
+    ("burst", Burst.model_fields["window_seconds"].default),
+]
 OF_KUBELETS = {kind.value: usage.query("") for kind, usage in USAGE.items()} | {"CPU": KINDS[MetricType.CPU].query("")}
 
 

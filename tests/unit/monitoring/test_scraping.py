@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, children
 from scalableapp.core.model import AppKey
-from scalableapp.core.resources import AS_SPECIFIED, ClusterFeatures, children
-from scalableapp.core.spec import parse_spec
 from tools import monitoring
 
 MANIFESTS = monitoring.ROOT / "manifests"

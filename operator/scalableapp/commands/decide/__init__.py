@@ -1,0 +1,1 @@
+"""`scalableapp decide`: situations as JSON lines in, the operator's decisions out."""

@@ -1,0 +1,129 @@
+"""The part of a line of `scalableapp decide` that is about the pods' size, and what is remembered from line to line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.model import DataProblem
+from scalableapp.core.quality import LARGEST_VALUE
+from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.size import Resource, Size, parse_amount, read_size, size_from
+from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
+
+# A usage whose newest sample is older than this, and than three of its steps, is of the past.
+STALE_AFTER_SECONDS = 60.0
+
+# Bounds that keep dates within what datetime can tell.
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _measured(value: str | float) -> float:
+    number = parse_quantity(value) if isinstance(value, str) else value
+    if not 0 <= number < LARGEST_VALUE:
+        raise ValueError(f"{value} is no usage; write a number or a quantity of 0 or more")
+    return number
+
+
+def _amount(value: str | float) -> str:
+    if _measured(str(value)) == 0:
+        raise ValueError(f"{value} is not more than 0")
+    return str(value)
+
+
+Usage = Annotated[str | float, AfterValidator(_measured)]
+Amounts = Annotated[str | float, AfterValidator(_amount)]
+
+
+class Part(BaseModel):
+    """A part of a line: camelCase outside, no unknown fields, never changed."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+class _Amount(Part):
+    request: Amounts | None = None
+    limit: Amounts | None = None
+
+
+class Sized(Part):
+    """What `observed` says of the size: current resources, usage of a pod, kills so far, share of throttled periods."""
+
+    resources: dict[Resource, _Amount] | None = None
+    usage_history: dict[Resource, tuple[tuple[Seconds, Usage], ...]] = Field(default_factory=dict)
+    oom_kills: int = Field(0, ge=0)
+    throttled_ratio: Share = 0.0
+
+
+class Pods(NamedTuple):
+    """How many pods serve, and their usage, where `pods` of the line has it."""
+
+    serving: int
+    usage: Mapping[Resource, tuple[float, ...]]
+
+
+def footprint_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, busy: str) -> Footprint:
+    """The footprint that a line tells of; `size` is what the line before left, where this one states none."""
+    history = {resource: samples for resource, samples in seen.usage_history.items() if samples}
+    problem, message = _problem(spec, history, pods)
+    stated = {name.value: amount.model_dump(exclude_none=True) for name, amount in (seen.resources or {}).items()}
+    return Footprint(
+        size=size_from(stated) if seen.resources is not None else size or start_size(spec),
+        usage=pods.usage,
+        serving=pods.serving,
+        problem=problem,
+        message=message,
+        throttled=seen.throttled_ratio,
+        oom_kills=seen.oom_kills,
+        busy=busy,
+    )
+
+
+def start_size(spec: ScalableAppSpec) -> Size:
+    """The size that spec.resources states."""
+    return read_size({"requests": spec.resources.requests, "limits": spec.resources.limits})
+
+
+def _problem(
+    spec: ScalableAppSpec, history: Mapping[Resource, Sequence[tuple[float, Any]]], pods: Pods
+) -> tuple[DataProblem | None, str]:
+    """What is wrong with the usage, if anything: each resource needs some, of now."""
+    for resource in spec.scaling.vertical.resources:
+        samples, used = history.get(resource), pods.usage.get(resource)
+        if not samples and not used:
+            return DataProblem.EMPTY, f"neither usageHistory nor the pods' usage has {resource}"
+        if samples and not used and (age := min(samples)[0]) > _stale_after(samples):
+            return DataProblem.STALE, f"the newest {resource} usage is {age:g} s old; check the scraping"
+    return None, ""
+
+
+def _stale_after(samples: Sequence[tuple[float, Any]]) -> float:
+    ages = sorted(age for age, _ in samples)
+    steps = [later - sooner for sooner, later in pairwise(ages)]
+    return max(STALE_AFTER_SECONDS, 3 * median(steps) if steps else 0.0)
+
+
+def read_usage(sizes: SizeHistory, seen: Sized, now: datetime, replicas: int) -> SizeHistory:
+    """`sizes` with the samples of a line that it does not hold yet. Usage is of one pod; CPU is kept for all."""
+    learned = dict(sizes.learned)
+    for resource, samples in seen.usage_history.items():
+        factor = max(1, replicas) if resource is Resource.CPU else 1
+        known = learned[resource].recent[-1].at if learned[resource].recent else None
+        for age, value in sorted(samples, reverse=True):
+            at = now.astimezone(UTC) - timedelta(seconds=age)
+            if known is None or at > known:
+                learned[resource] = sampled(learned[resource], resource, Sample(at, float(value) * factor))
+    return replace(sizes, learned=learned)
+
+
+def usage_of(values: Mapping[str, Sequence[float]]) -> dict[Resource, tuple[float, ...]]:
+    """The pods' usage by resource, from that by the names of the metrics CPU and Memory."""
+    names = {Resource.CPU: "CPU", Resource.MEMORY: "Memory"}
+    return {r: tuple(parse_amount(r, v) for v in values[name]) for r, name in names.items() if values.get(name)}

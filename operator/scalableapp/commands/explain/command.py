@@ -1,0 +1,93 @@
+"""`scalableapp explain`: the arguments, and what is printed.
+
+This module is light, so that the command line starts fast; the Kubernetes client is imported when it is needed.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from scalableapp.commands.console import arguments
+from scalableapp.commands.console.output import TABLE, WIDE, for_programs, paint_for
+
+if TYPE_CHECKING:
+    from scalableapp.commands.explain.account import Account
+
+_EXAMPLES = """\
+examples:
+  scalableapp explain shop/web
+  scalableapp explain -n shop web --output json
+  kubectl scalableapp explain -n shop web --watch
+"""
+_WATCH_SECONDS = 2.0
+_FEW_EVENTS, _MANY_EVENTS = 10, 100
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command to those of the `scalableapp` command line; it sets `run`."""
+    parser = arguments.command(
+        subparsers,
+        "explain",
+        "tell why an app in the cluster has the replicas it has",
+        "Tells what was measured, what each rule made of it, what limits it, and what comes next and when.",
+        _EXAMPLES,
+    )
+    arguments.add_app(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("text", TABLE, WIDE, "json", "yaml"),
+        default="text",
+        help=f"default: text, also called table; wide has up to {_MANY_EVENTS} Events instead of {_FEW_EVENTS}",
+    )
+    parser.add_argument("-w", "--watch", action="store_true", help="tell it again whenever it changes, until Ctrl-C")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out; its exit status."""
+    return arguments.run("explain", lambda: _explain(options, sys.stdout))
+
+
+async def _explain(options: argparse.Namespace, out: TextIO) -> None:
+    before: Account = {}
+    async for told in _accounts(options):
+        if told != before:
+            text = _formatted(told, options.output, out)
+            print(f"\n{text}" if before else text, file=out, flush=True)
+            before = told
+
+
+async def _accounts(options: argparse.Namespace) -> "AsyncIterator[Account]":
+    """The account once, or again and again with --watch; there a cluster that is away for a moment is waited for."""
+    from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - see the module's docstring
+    from scalableapp.commands.explain.account import account  # noqa: PLC0415 - as above
+    from scalableapp.commands.explain.reader import read  # noqa: PLC0415 - as above
+    from scalableapp.errors import Unavailable  # noqa: PLC0415 - as above
+
+    most_events = _MANY_EVENTS if options.output == WIDE else _FEW_EVENTS
+    told = False
+    async with connected(options) as connection:
+        key = arguments.app_key(options.app, options.namespace, connection.namespace)
+        while True:
+            try:
+                yield account(await read(connection.api, key, most_events))
+                told = True
+            except Unavailable as error:
+                if not told:
+                    raise
+                arguments.complain("explain", error)
+            if not options.watch:
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+
+
+def _formatted(told: "Account", form: str, out: TextIO) -> str:
+    if text := for_programs(told, form):
+        return text
+    from scalableapp.commands.explain.text import as_text  # noqa: PLC0415 - see the module's docstring
+
+    return as_text(told, datetime.now(UTC), paint_for(out))

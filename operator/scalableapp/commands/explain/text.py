@@ -1,0 +1,117 @@
+"""An account as people read it. Messages stand as they are, one to a line, so that they can be searched for."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from scalableapp.commands.console.output import PLAIN, Paint
+from scalableapp.commands.console.output import table as _table
+from scalableapp.commands.explain.account import Account
+from scalableapp.core.explain import clock, count, duration
+
+# The status of a condition in which nobody has to do anything.
+_FINE = dict.fromkeys(("Ready", "Available", "Exposed", "MetricsAvailable", "ScalingActive", "Sized"), "True")
+
+
+def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:
+    """The account at the time `now`, in parts with a title."""
+    parts = (
+        _head(told, paint),
+        ("Notes", told.get("notes") or ()),
+        _decision(told, now),
+        _steps(told),
+        _metrics(told, now),
+        _conditions(told, paint),
+        _events(told, now, paint),
+    )
+    lines = [line for part in parts for line in _part(part, paint)]
+    return "\n".join(lines).strip("\n")
+
+
+Part = tuple[str, Sequence[str]]
+
+
+def _part(part: Part, paint: Paint) -> Iterator[str]:
+    title, lines = part
+    if not lines:
+        return
+    yield f"{paint['title']}{title}{paint['end']}"
+    yield from (f"  {line}" for line in lines)
+    yield ""
+
+
+def _head(told: Account, paint: Paint) -> Part:
+    bounds = [told.get(name) for name in ("minReplicas", "maxReplicas")]
+    within = f", {bounds[0]} to {bounds[1]} replicas" if None not in bounds else ""
+    counts = f"{count(told.get('replicas', 0), 'replica')}, {told.get('readyReplicas', 0)} ready"
+    if "desiredReplicas" in told:
+        counts += f", {told['desiredReplicas']} desired"
+    url = f"{paint['dim']}{told['url']}{paint['end']}" if "url" in told else ""
+    return f"{told['app']} ({told.get('mode', 'Horizontal')}{within})", [counts, *filter(None, [url])]
+
+
+def _decision(told: Account, now: datetime) -> Part:
+    decision = told.get("decision") or {}
+    if not decision:
+        return "Decision", ()
+    before, after = decision.get("from"), decision.get("to")
+    number = f"{before} -> {after} replicas" if before != after else f"stays at {count(int(after or 0), 'replica')}"
+    since = f", since {_moment(decision['time'], now)}" if "time" in decision else ""
+    return f"Decision: {number} ({decision.get('reason')}){since}", [str(decision.get("message", ""))]
+
+
+def _steps(told: Account) -> Part:
+    steps = (told.get("decision") or {}).get("steps") or ()
+    rows = [(step["rule"], str(step["value"]), step["message"]) for step in steps]
+    return "Step by step", _table([("RULE", "REPLICAS", ""), *rows] if rows else ())
+
+
+def _metrics(told: Account, now: datetime) -> Part:
+    entries = told.get("metrics") or ()
+    rows: list[tuple[str, ...]] = [
+        (entry["name"], entry["current"], entry["target"], str(entry.get("proposedReplicas", "<none>")))
+        for entry in entries
+    ]
+    head: tuple[str, ...] = ("METRIC", "CURRENT", "TARGET", "ASKS FOR")
+    if any("measuredAt" in entry for entry in entries):
+        head = (*head, "MEASURED")
+        times = [_moment(entry["measuredAt"], now) if "measuredAt" in entry else "" for entry in entries]
+        rows = [(*row, time) for row, time in zip(rows, times, strict=True)]
+    return "Measured", _table([head, *rows] if rows else ())
+
+
+def _conditions(told: Account, paint: Paint) -> Part:
+    entries = told.get("conditions") or ()
+    rows = _table([(entry["type"], entry["status"], entry["reason"], entry["message"]) for entry in entries])
+    return "Conditions", [
+        f"{paint[_colour(entry['type'], entry['status'])]}{row}{paint['end']}"
+        for entry, row in zip(entries, rows, strict=True)
+    ]
+
+
+def _colour(type_: str, status: str) -> str:
+    if status == "Unknown":
+        return "dim"
+    return "good" if status == _FINE.get(type_, "False") else "bad"
+
+
+def _events(told: Account, now: datetime, paint: Paint) -> Part:
+    entries = told.get("events") or ()
+    rows = _table(
+        [
+            (_moment(event["time"], now), str(event["reason"]), f"x{event['count']}", str(event["message"]))
+            for event in entries
+        ]
+    )
+    return "Events, the newest last", [
+        f"{paint['bad' if event['type'] == 'Warning' else 'end']}{row}{paint['end']}"
+        for event, row in zip(entries, rows, strict=True)
+    ]
+
+
+def _moment(text: str, now: datetime) -> str:
+    """A time of the API by the clock, and how long ago that was."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{clock(at, now)} ({duration((now - at).total_seconds())} ago)"

@@ -1,0 +1,108 @@
+"""What `kubectl scalableapp top` shows: one row for each app, drawn as plain text or by rich."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from scalableapp.commands.console.output import table
+from scalableapp.commands.plugin.apps import App, age, metric_text, number, ratio, reason
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+HEAD = ("APP", "MODE", "REPLICAS", "READY", "MIN", "MAX", "METRIC", "OF TARGET", "REASON", "DECIDED")
+BAR_CELLS = 12
+# Title, head, frame and the line below.
+_LINES_AROUND = 7
+# More than this share of the target asks for more pods, by autoscaling/v2's tolerance.
+_OVER, _NEAR = 1.1, 0.9
+
+ORDERS: dict[str, Callable[[App], tuple[object, ...]]] = {
+    "load": lambda app: (-(ratio(app) or 0.0), app["namespace"], app["name"]),
+    "replicas": lambda app: (-app.get("replicas", 0), app["namespace"], app["name"]),
+    "name": lambda app: (app["namespace"], app["name"]),
+}
+
+
+class Board(NamedTuple):
+    """The apps at a moment, in order, and what there is to say of all: where they are, notes, the last error."""
+
+    apps: Sequence[App]
+    now: datetime
+    where: str
+    notes: Sequence[str] = ()
+    error: str = ""
+
+    @property
+    def title(self) -> str:
+        """How many there are, where, and when that was."""
+        replicas = sum(app.get("replicas", 0) for app in self.apps)
+        return f"{self.where}: {len(self.apps)} apps, {replicas} replicas, {self.now:%H:%M:%S} UTC"
+
+
+def bar(share: float | None, cells: int = BAR_CELLS) -> str:
+    """A metric's share of its target as a bar, full at the target, and the share in percent."""
+    if share is None:
+        return ""
+    filled = min(cells, max(0, round(share * cells)))
+    return f"{'█' * filled}{'░' * (cells - filled)} {share:4.0%}"
+
+
+def cells(app: App, now: datetime) -> tuple[str, ...]:
+    """One row under HEAD."""
+    current, desired = number(app, "replicas"), number(app, "desiredReplicas")
+    return (
+        f"{app['namespace']}/{app['name']}",
+        app["mode"],
+        current if current == desired else f"{current} -> {desired}",
+        number(app, "readyReplicas"),
+        number(app, "minReplicas"),
+        number(app, "maxReplicas"),
+        metric_text(app),
+        bar(ratio(app)),
+        reason(app),
+        f"{age(app.get('decidedAt'), now)} ago" if "decidedAt" in app else "<none>",
+    )
+
+
+def as_text(board: Board) -> str:
+    """The board for what is no terminal."""
+    return "\n".join((board.title, *board.notes, "", *table([HEAD, *(cells(app, board.now) for app in board.apps)])))
+
+
+def as_panel(board: Board, height: int) -> "RenderableType":
+    """The board for a terminal of so many lines; apps beyond them are counted."""
+    from rich import box  # noqa: PLC0415 - rich is an extra, which plain output does without
+    from rich.console import Group  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    grid = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, header_style="bold")
+    for name in HEAD:
+        numeric = name in ("READY", "MIN", "MAX")
+        grid.add_column(name, justify="right" if numeric else "left", no_wrap=name not in ("REASON", "METRIC"))
+    fitting = board.apps[: max(1, height - _LINES_AROUND - len(board.notes))]
+    for app in fitting:
+        scaling = app.get("replicas") != app.get("desiredReplicas")
+        styles = {
+            "REPLICAS": "bold dark_orange" if scaling else "",
+            "OF TARGET": _colour(ratio(app)),
+            "REASON": "bold red" if app.get("ready") == "False" else "",
+        }
+        row = zip(HEAD, cells(app, board.now), strict=True)
+        grid.add_row(*(Text(cell, styles.get(name, "")) for name, cell in row))
+    left_out = len(board.apps) - len(fitting)
+    below = f"{left_out} more do not fit; -n and -l choose fewer. " if left_out else ""
+    return Group(
+        Text(board.title, "bold"),
+        *(Text(note, "yellow") for note in board.notes),
+        *([Text(board.error, "bold red")] if board.error else []),
+        grid,
+        Text(f"{below}q or Ctrl-C: leave", "grey62"),
+    )
+
+
+def _colour(share: float | None) -> str:
+    if share is None:
+        return "grey62"
+    return "red" if share > _OVER else "yellow" if share > _NEAR else "green"

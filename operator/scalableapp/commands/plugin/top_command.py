@@ -1,0 +1,147 @@
+"""`scalableapp top`: the apps as they are scaled, drawn anew every few seconds."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalableapp.commands.console import arguments
+from scalableapp.commands.console.output import coloured
+from scalableapp.commands.plugin.list_command import add_selection
+from scalableapp.errors import ScalableAppError
+
+if TYPE_CHECKING:
+    from scalableapp.commands.console.cluster import Connection
+    from scalableapp.commands.plugin.board import Board
+
+_EXAMPLES = """\
+examples:
+  kubectl scalableapp top -A
+  kubectl scalableapp top -n shop --sort-by replicas --interval 5
+  kubectl scalableapp top -A --once
+"""
+_ORDERS = ("load", "replicas", "name")
+# Wide enough for long names and reasons on one line.
+_PICTURE_COLUMNS, _PICTURE_LINES = 150, 30
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command; it sets `run`."""
+    parser = arguments.command(
+        subparsers,
+        "top",
+        "watch the apps as they are scaled",
+        "Shows ScalableApps and draws them anew; q or Ctrl-C leaves. What is no terminal gets them once.",
+        _EXAMPLES,
+    )
+    add_selection(parser)
+    parser.add_argument("--sort-by", choices=_ORDERS, default="load", help="default: load, the fullest app first")
+    parser.add_argument("--interval", metavar="S", type=_seconds, default=2.0, help="seconds between looks; default 2")
+    parser.add_argument("--once", action="store_true", help="print once, as text")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="write what a terminal would show now as a picture")
+    parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0.5 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0.5..3600")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry the command out; its exit status."""
+    return arguments.run("top", lambda: _top(options))
+
+
+async def _top(options: argparse.Namespace) -> None:
+    from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - keeps the command line's start fast
+    from scalableapp.commands.plugin.board import as_text  # noqa: PLC0415 - as above
+
+    async with connected(options) as connection:
+        if options.svg:
+            _picture(await _board(connection, options), options.svg)
+        elif options.once or not sys.stdout.isatty():
+            print(as_text(await _board(connection, options)))  # noqa: T201 - a command-line tool prints
+        else:
+            await _live(connection, options)
+
+
+async def _board(connection: "Connection", options: argparse.Namespace) -> "Board":
+    """The apps as they are now. Raises ClusterError."""
+    from scalableapp.commands.explain.reader import silence  # noqa: PLC0415 - see above
+    from scalableapp.commands.plugin.board import ORDERS, Board  # noqa: PLC0415 - as above
+    from scalableapp.commands.plugin.reader import read_apps  # noqa: PLC0415 - as above
+
+    namespace = None if options.all_namespaces else connection.namespace
+    apps = await read_apps(connection.api, namespace, options.selector)
+    now = datetime.now(UTC)
+    where = f"namespace {namespace}" if namespace else "all namespaces"
+    return Board(sorted(apps, key=ORDERS[options.sort_by]), now, where, await silence(connection.api, now))
+
+
+async def _live(connection: "Connection", options: argparse.Namespace) -> None:
+    """Draw until somebody leaves. The first look has to succeed; later ones that fail are told below the title."""
+    rich = _rich()
+    from scalableapp.commands.plugin.board import as_panel  # noqa: PLC0415 - as above
+    from scalableapp.commands.plugin.terminal import until_left  # noqa: PLC0415 - termios is not everywhere
+
+    board = await _board(connection, options)
+    console = rich(no_color=not coloured(sys.stdout))
+    from rich.live import Live  # noqa: PLC0415 - as above
+
+    with until_left() as leave, Live(console=console, screen=True, auto_refresh=False) as live:
+        while not leave.is_set():
+            live.update(as_panel(board, console.height), refresh=True)
+            board = await _next(connection, options, board, leave)
+
+
+async def _next(connection: "Connection", options: argparse.Namespace, board: "Board", leave: asyncio.Event) -> "Board":
+    """The next board, after the interval; the same one when somebody leaves meanwhile, or the cluster is away."""
+    try:
+        await asyncio.wait_for(leave.wait(), options.interval)
+    except TimeoutError:
+        pass
+    else:
+        return board
+    look = asyncio.ensure_future(_board(connection, options))
+    left = asyncio.ensure_future(leave.wait())
+    await asyncio.wait((look, left), return_when=asyncio.FIRST_COMPLETED)
+    left.cancel()
+    if not look.done():
+        look.cancel()
+        return board
+    try:
+        return look.result()
+    except ScalableAppError as error:
+        return board._replace(error=f"{error}; shown as it was at {board.now:%H:%M:%S} UTC")
+
+
+def _picture(board: "Board", file: Path) -> None:
+    from scalableapp.commands.plugin.board import as_panel  # noqa: PLC0415 - as above
+
+    with Path("/dev/null").open("w") as nowhere:
+        console = _rich()(record=True, width=_PICTURE_COLUMNS, force_terminal=True, file=nowhere)
+        console.print(as_panel(board, _PICTURE_LINES))
+    # rich's fonts are fetched from elsewhere; any monospaced one serves.
+    picture = _FONTS.sub("", console.export_svg(title="kubectl scalableapp top"))
+    try:
+        file.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise ScalableAppError(f"{file} cannot be written: {error}; give --svg another place") from error
+
+
+def _rich() -> Callable[..., Any]:
+    """Rich's Console. Raises ScalableAppError where rich is not installed."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise ScalableAppError(
+            "rich is not installed; pip install 'scalableapp[cli]' brings it, and --once does without it"
+        ) from error
+    return Console

@@ -1,0 +1,302 @@
+"""The CustomResourceDefinition of ScalableApp, made from the models in spec.py, the rules and the status schema below.
+
+`python tools/generate_crd.py` writes it to crds/.
+"""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from scalableapp.core.api.crd_rules import add_rules
+from scalableapp.core.api.spec import ScalableAppSpec
+
+Schema = dict[str, Any]
+
+GROUP, VERSION, KIND, PLURAL = "scalableapp.io", "v1alpha1", "ScalableApp", "scalableapps"
+
+# A quantity is text, but YAML reads an unquoted 50 as an integer and 0.5 as a float. Kubernetes' own
+# int-or-string would refuse the float with a message that helps nobody. A node without a type takes all three;
+# the pattern then holds for text and the bounds for numbers.
+_UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
+_NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
+_FORMATS: dict[str, Schema] = {
+    "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},
+    "target": _UNTYPED | {"pattern": rf"^\+?({_NUMBER[:-1]}|\d+(\.\d+)?m?s)$", "exclusiveMinimum": True},
+    "positive-quantity": _UNTYPED | {"pattern": rf"^\+?{_NUMBER}", "exclusiveMinimum": True},
+}
+_COPIED = (
+    *("description", "type", "enum", "default", "pattern", "minLength", "maxLength", "minimum", "maximum"),
+    *("minItems", "maxItems", "maxProperties", "required", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+)
+
+
+def crd() -> Schema:
+    """The whole CustomResourceDefinition as a manifest."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": "scalableapp",
+                "shortNames": ["sapp"],
+                "categories": ["scalableapp"],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> Schema:
+    scale = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}, "scale": scale},
+        "additionalPrinterColumns": _COLUMNS,
+        "schema": {"openAPIV3Schema": add_rules(_root())},
+    }
+
+
+def _root() -> Schema:
+    name = _string("Name of the app, its Deployment, Service and Ingress: a DNS label that starts with a letter.")
+    return _object(
+        "A web app that is deployed, exposed and scaled from its metrics.",
+        {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": name | {"maxLength": 63, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"}},
+            },
+            "spec": spec_schema(),
+            "status": status_schema(),
+        },
+        required=["spec"],
+    )
+
+
+def spec_schema() -> Schema:
+    """Structural schema of spec with all defaults, descriptions and bounds of the models."""
+    schema = ScalableAppSpec.model_json_schema(by_alias=True, schema_generator=_WithFactories)
+    return _structural(schema, schema["$defs"])
+
+
+class _WithFactories(GenerateJsonSchema):
+    """Pydantic leaves out defaults that a factory makes; a CRD wants all of them."""
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        factory = schema.get("default_factory")
+        if factory is not None and not schema.get("default_factory_takes_data"):
+            default = factory()  # type: ignore[call-arg]  # the one that takes no data, as just checked
+            return (
+                default.model_dump(mode="json", by_alias=True, exclude_none=True)
+                if isinstance(default, BaseModel)
+                else default
+            )
+        return super().get_default_value(schema)
+
+
+def _structural(node: Schema, definitions: Schema) -> Schema:
+    """A JSON schema of pydantic's as the structural schema of a CRD: no $ref, no null, no type union."""
+    if "$ref" in node:
+        node = definitions[node["$ref"].rpartition("/")[2]] | {k: v for k, v in node.items() if k != "$ref"}
+    if "anyOf" in node:
+        present = next(option for option in node["anyOf"] if option.get("type") != "null")
+        return _structural(present | {k: v for k, v in node.items() if k not in ("anyOf", "default")}, definitions)
+    schema = {field: node[field] for field in _COPIED if field in node} | _FORMATS.get(node.get("format", ""), {})
+    if "x-kubernetes-preserve-unknown-fields" in schema:
+        del schema["type"]
+    if isinstance(node.get("default"), str | int):
+        # `kubectl explain` shows no defaults.
+        schema["description"] += " Default: " + json.dumps(node["default"]).strip('"') + "."
+    return schema | _inside(node, definitions)
+
+
+def _inside(node: Schema, definitions: Schema) -> Schema:
+    if "properties" in node:
+        # Written out in full: the rules judge a default before the defaults of the fields within it are applied.
+        return {"properties": {k: _structural(v, definitions) for k, v in node["properties"].items()}}
+    if "items" in node:
+        return {"items": _structural(node["items"], definitions)}
+    values = node.get("additionalProperties")
+    if values is True:
+        return {"x-kubernetes-preserve-unknown-fields": True}
+    return {"additionalProperties": _structural(values, definitions)} if values else {}
+
+
+def status_schema() -> Schema:
+    """Structural schema of status. Almost nothing is required, so that no write of it is ever refused."""
+    when = {"format": "date-time"}
+    metric = {
+        "name": _string("Name of the metric."),
+        "current": _string("Measured value, in the target's unit; empty when there is none."),
+        "target": _string("Value it shall have."),
+        "proposedReplicas": _integer("Replicas this metric alone asks for; absent without a usable value.")
+        | {"nullable": True},
+        "measuredAt": _string("When the oldest of the pods' newest samples was taken, where Prometheus tells.") | when,
+    }
+    step = {
+        "rule": _string("Name of the rule."),
+        "value": _integer("Replicas after it."),
+        "message": _string("What it did and why."),
+    }
+    decision = {
+        "time": _string("When it was made.") | when,
+        "from": _integer("Replicas before."),
+        "to": _integer("Replicas decided on."),
+        "reason": _string("One word for the rule that had the last say."),
+        "message": _string("Why, in words."),
+        "steps": _list("The rules that led to the number, in order, the last one last.", _object("A rule.", step)),
+    }
+    return _object(
+        "What the operator sees and did, and why.",
+        {
+            "observedGeneration": _integer("Generation of the spec that this status is about.") | {"format": "int64"},
+            "replicas": _integer("Pods that there are."),
+            "readyReplicas": _integer("Pods that are ready to serve."),
+            "desiredReplicas": _integer("Pods that the operator wants."),
+            "selector": _string("Label selector of the pods."),
+            "url": _string("Where the app answers."),
+            "metrics": _list("The metrics as last reported.", _object("A metric.", metric)),
+            "decision": _object("The last decision and the chain of rules that led to it.", decision),
+            "lastScaleTime": _string("When the operator last changed the replicas.") | when,
+            "resources": _sizes(when),
+            **_memory(when),
+            "conditions": _conditions(when),
+        },
+    )
+
+
+def _sizes(when: Schema) -> Schema:
+    amount = {"request": _string("What a pod is guaranteed."), "limit": _string("What a pod may use at most.")}
+
+    def size(description: str) -> Schema:
+        return _object(description, {name: _object("One resource.", amount) for name in ("cpu", "memory")})
+
+    change = {
+        "to": size("The size that the pods get."),
+        "good": size("The size that it goes back to when they don't get on with it."),
+        "way": _string("InPlace or Rollout."),
+        "phase": _string("First: one pod is watched. Rest: the others follow. Template: later pods, too. Back."),
+        "openedAt": _string("When it began.") | when,
+        "since": _string("When its last step was taken.") | when,
+        "doneAt": _string("When the first pod had its size in place.") | when,
+        "why": _string("What it is for, or why it is taken back."),
+    }
+    mistake = {
+        "size": size("The size that had to be taken back."),
+        "before": size("The size before."),
+        "time": _string("When.") | when,
+        "why": _string("Why."),
+        "times": _integer("How many times in a row; the wait before the next try doubles with each."),
+    }
+    return _object(
+        "The size of the pods, in the modes Vertical and Combined.",
+        {
+            "current": size("The last size that has proved good."),
+            "recommended": size("What the usage asks for, within all bounds."),
+            "changedAt": _string("When the size was last changed.") | when,
+            "change": _object("A change under way.", change),
+            "mistake": _object("The last change that was taken back.", mistake),
+        },
+    )
+
+
+def _memory(when: Schema) -> dict[str, Schema]:
+    """What decisions remember, kept in status to survive a restart of the operator."""
+    recommendation = {
+        "time": _string("When.") | when,
+        "replicas": _integer("What the metrics asked for, before stabilisation."),
+    }
+    scale_event = {"time": _string("When.") | when, "change": _integer("Replicas added, or removed when negative.")}
+    outage = {
+        "time": _string("When it began.") | when,
+        "replicas": _integer("Replicas then: the last that usable metrics led to."),
+    }
+    surplus = {
+        "podSeconds": _integer("Seconds that pods too many have idled, all together."),
+        "replicas": _integer("The most that was wanted meanwhile."),
+    }
+    return {
+        "recommendations": _list(
+            "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
+            _object("A recommendation.", recommendation),
+        ),
+        "scaleEvents": _list(
+            "Memory of the scaling policies, kept here to survive a restart of the operator.",
+            _object("A change of replicas.", scale_event),
+        ),
+        "outage": _object("Since when no metric can be used; absent while one can.", outage),
+        "surplus": _object("Memory of an objective's scale-down, kept here to survive a restart.", surplus),
+    }
+
+
+def _conditions(when: Schema) -> Schema:
+    condition = {
+        "type": _string(
+            "Ready, Available, Exposed, MetricsAvailable, ScalingActive, ScalingLimited, Paused, Conflicted or Sized.",
+        ),
+        "status": _string("Whether it holds.") | {"enum": ["True", "False", "Unknown"]},
+        "observedGeneration": _integer("Generation of the spec it is about.") | {"format": "int64"},
+        "lastTransitionTime": _string("When the status last changed.") | when,
+        "reason": _string("One word for why."),
+        "message": _string("What happened, to what, and what to do."),
+    }
+    return _list(
+        "Where the app stands; Ready sums it up.", _object("A condition.", condition, required=["type", "status"])
+    ) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
+
+def _string(description: str) -> Schema:
+    return {"description": description, "type": "string"}
+
+
+def _integer(description: str) -> Schema:
+    return {"description": description, "type": "integer"}
+
+
+def _list(description: str, item: Schema) -> Schema:
+    return {"description": description, "type": "array", "items": item}
+
+
+def _object(description: str, properties: Schema, required: list[str] | None = None) -> Schema:
+    needed = {"required": required} if required else {}
+    return {"description": description, "type": "object"} | needed | {"properties": properties}
+
+
+def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
+    """A column of `kubectl get`; those of priority 1 only with `-o wide`."""
+    return {"name": name, "type": kind, "jsonPath": path, "priority": priority}
+
+
+_COLUMNS = [
+    _column("Mode", ".spec.scaling.mode"),
+    _column("Replicas", ".status.replicas", "integer"),
+    _column("Desired", ".status.desiredReplicas", "integer"),
+    _column("Min", ".spec.scaling.horizontal.minReplicas", "integer"),
+    _column("Max", ".spec.scaling.horizontal.maxReplicas", "integer"),
+    # A column holds one path: the first metric's value and its target are two.
+    _column("Metric", ".status.metrics[0].current"),
+    _column("Target", ".status.metrics[0].target"),
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+    _column("CPU", ".status.resources.current.cpu.request", priority=1),
+    _column("Memory", ".status.resources.current.memory.request", priority=1),
+    _column("URL", ".status.url", priority=1),
+    _column("Decision", ".status.decision.message", priority=1),
+    _column("Age", ".metadata.creationTimestamp", "date"),
+]

@@ -1,0 +1,156 @@
+"""`spec.scaling.horizontal.metrics`: what to scale on, and the value it shall have."""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from scalableapp.core.api.fields import Model, NonNegativeQuantity, PositiveQuantity, Target
+from scalableapp.core.quantity import is_duration, parse_quantity, parse_target
+
+
+class MetricType(StrEnum):
+    """What a metric measures."""
+
+    REQUESTS_PER_SECOND = "RequestsPerSecond"
+    CPU = "CPU"
+    MEMORY = "Memory"
+    LATENCY = "Latency"
+    PROMETHEUS = "Prometheus"
+
+
+class TargetType(StrEnum):
+    """What the target of a Prometheus query is compared with."""
+
+    AVERAGE_VALUE = "AverageValue"
+    VALUE = "Value"
+
+
+class Aggregate(StrEnum):
+    """What stands for the app when a metric has a value per pod."""
+
+    AVERAGE = "Average"
+    PERCENTILE = "Percentile"
+
+
+class Metric(Model):
+    """One metric and the value it shall have."""
+
+    type: MetricType = Field(
+        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
+        "a share of the request. Memory: bytes of the working set per pod. Latency: seconds that a quantile of the "
+        "app's requests took in the last minute, from http_request_duration_seconds; the ready pods times its ratio to "
+        "the target are asked for. Prometheus: a query of your own."
+    )
+    name: str | None = Field(
+        None, min_length=1, max_length=63, description="Name in status and events; without it, the type."
+    )
+    target: Target = Field(
+        description="Value per pod to aim at, as a quantity (50, 300m, 200Mi); with targetType Value, for the whole "
+        "app. For Latency seconds (0.25) or a duration (250ms, 2s)."
+    )
+    quantile: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Which latency counts: 0.95 is what 95 % of the requests stay within. Only for type Latency, "
+        "where it is 0.95 unless stated.",
+    )
+    target_type: TargetType = Field(
+        TargetType.AVERAGE_VALUE,
+        description="AverageValue: the query's value divided by the pods is compared with the target. "
+        "Value: the query's value itself. Only for type Prometheus.",
+    )
+    query: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2048,
+        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
+        'selector must hold namespace="$namespace". Only for type Prometheus.',
+    )
+    aggregate: Aggregate = Field(
+        Aggregate.AVERAGE,
+        description="Average: the pods' average is compared with the target. Percentile: the pod at `percentile` is, "
+        "so that a few hot pods count; it helps where new pods take load off the hot ones. Not for types Prometheus "
+        "and Latency.",
+    )
+    percentile: int | None = Field(
+        None, ge=1, le=100, description="Nearest rank; 100 is the hottest pod. Only with aggregate Percentile."
+    )
+    weight: PositiveQuantity | None = Field(
+        None, description="Share in the average of combine Weighted; without it, 1. Only with combine Weighted."
+    )
+    activation_target: NonNegativeQuantity | None = Field(
+        None,
+        description="With minReplicas 0, the app sleeps at 0 replicas until the query's value is above this. "
+        "Only for type Prometheus.",
+    )
+
+    @cached_property
+    def label(self) -> str:
+        """Name under which status, events and readings know this metric."""
+        return self.name or self.type.value
+
+    @cached_property
+    def target_value(self) -> float:
+        """The target as a number, parsed once: every decision needs it."""
+        return parse_target(self.target)
+
+    @cached_property
+    def latency_quantile(self) -> float:
+        """The quantile of a Latency metric."""
+        return 0.95 if self.quantile is None else self.quantile
+
+    @cached_property
+    def of_whole_app(self) -> bool:
+        """Whether the target is compared with the app's value instead of the value per pod."""
+        return self.type is MetricType.LATENCY or self.target_type is TargetType.VALUE
+
+    @cached_property
+    def counted_in_all(self) -> bool:
+        """Whether it is load counted over the whole app, whatever its pods do meanwhile."""
+        requests = self.type is MetricType.REQUESTS_PER_SECOND and self.aggregate is Aggregate.AVERAGE
+        return requests or self.type is MetricType.PROMETHEUS
+
+    @cached_property
+    def weight_value(self) -> float:
+        """The weight as a number, parsed once."""
+        return parse_quantity(self.weight or "1")
+
+    @cached_property
+    def activation_value(self) -> float:
+        """The value above which the app must be awake, as a number, parsed once."""
+        return parse_quantity(self.activation_target or "0")
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> Self:
+        is_query = self.type is MetricType.PROMETHEUS
+        if is_query and not self.query:
+            raise ValueError("type Prometheus has no query; add query: with PromQL that returns one number")
+        if not is_query and self.query:
+            raise ValueError(f"type {self.type} takes no query; remove query or use type: Prometheus")
+        if not is_query and self.target_type is TargetType.VALUE:
+            raise ValueError(f"type {self.type} takes no targetType; remove targetType or use type: Prometheus")
+        if self.type is not MetricType.LATENCY and self.quantile is not None:
+            raise ValueError(f"type {self.type} takes no quantile; remove quantile or use type: Latency")
+        if self.type is not MetricType.LATENCY and is_duration(self.target):
+            raise ValueError(f"target {self.target} is a duration; write a quantity, or use type: Latency")
+        if not is_query and self.activation_target is not None:
+            raise ValueError(
+                f"type {self.type} cannot be measured without pods; remove activationTarget or use type: Prometheus"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _aggregate_fits(self) -> Self:
+        by_percentile = self.aggregate is Aggregate.PERCENTILE
+        if by_percentile and self.type is MetricType.PROMETHEUS:
+            raise ValueError("a query has no values per pod; remove aggregate or use quantile() in the query")
+        if by_percentile and self.type is MetricType.LATENCY:
+            raise ValueError("a latency is the whole app's; remove aggregate, quantile says which latency counts")
+        if by_percentile and self.percentile is None:
+            raise ValueError("aggregate Percentile has no percentile; add percentile: 90")
+        if not by_percentile and self.percentile is not None:
+            raise ValueError("percentile has no effect; add aggregate: Percentile or remove percentile")
+        return self

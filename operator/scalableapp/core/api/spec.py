@@ -1,0 +1,252 @@
+"""The spec of a ScalableApp: fields, defaults, bounds and the rules across fields.
+
+The CRD in crds/ is generated from these models (core/api/crd.py), so a description here is what
+`kubectl explain sapp.spec` prints. A field stands here only when the operator acts on it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from scalableapp.core.api.fields import MOST_REPLICAS, Model, Path, ResourceMap
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.routing_fields import Ingress, Route
+from scalableapp.core.api.scaling import Mode, Scaling
+from scalableapp.core.quantity import parse_quantity
+from scalableapp.errors import FieldProblem, SpecError
+
+# User and group IDs, as the API server takes them.
+MOST_ID = 2**31 - 1
+
+
+class EnvVar(Model):
+    """One environment variable of the app's container."""
+
+    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
+    value: str | None = Field(None, max_length=32768, description="Its value as plain text.")
+    value_from: dict[str, Any] | None = Field(
+        None,
+        description="Source of the value, as in a pod: configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.value is not None and self.value_from is not None:
+            raise ValueError(f"{self.name} has both value and valueFrom; keep one of them")
+        return self
+
+
+class Resources(Model):
+    """Start values of the app's container; vertical scaling moves from here."""
+
+    requests: ResourceMap = Field(
+        default_factory=lambda: {"cpu": "100m", "memory": "128Mi"},
+        description="What a pod is guaranteed, by resource name.",
+    )
+    limits: ResourceMap = Field(
+        default_factory=lambda: {"cpu": "1", "memory": "256Mi"},
+        description="What a pod may use at most, by resource name.",
+    )
+
+    @cached_property
+    def cpu_limit_cores(self) -> float | None:
+        """CPU that a pod may use at most, as a number, parsed once; None without a limit."""
+        limit = self.limits.get("cpu")
+        return None if limit is None else parse_quantity(limit)
+
+    @model_validator(mode="after")
+    def _requests_fit_limits(self) -> Self:
+        for name, request in self.requests.items():
+            limit = self.limits.get(name)
+            if limit is not None and parse_quantity(request) > parse_quantity(limit):
+                raise ValueError(
+                    f"requests.{name} {request} is more than limits.{name} {limit}; raise the limit or cut the request"
+                )
+        return self
+
+
+class Health(Model):
+    """Where the kubelet asks whether a pod lives and may serve."""
+
+    liveness_path: Path = Field("/healthz", description="HTTP path that answers 200 while the process works.")
+    readiness_path: Path = Field("/readyz", description="HTTP path that answers 200 while the pod can serve requests.")
+
+
+class SecurityContext(Model):
+    """As whom the app runs. Pods always meet the restricted Pod Security Standard: the user is never root."""
+
+    run_as_user: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_ID,
+        description="Number of the user, for an image whose user has a name, or none: by a name the kubelet cannot see "
+        "that it is not root, and does not start it (CreateContainerConfigError). Without it, the image's own.",
+    )
+    run_as_group: int | None = Field(
+        None, ge=0, le=MOST_ID, description="Number of its group. Without it, the image's own."
+    )
+    fs_group: int | None = Field(
+        None, ge=0, le=MOST_ID, description="Group that volumes belong to, so that the user may write to them."
+    )
+    read_only_root_filesystem: bool = Field(
+        True, description="Whether the app may write to /tmp only. Set it to false for an image that writes elsewhere."
+    )
+
+
+class CacheBackend(StrEnum):
+    """Where the app keeps cached answers."""
+
+    NONE = "None"
+    MEMORY = "Memory"
+    REDIS = "Redis"
+
+
+class Cache(Model):
+    """Cache settings, passed to the app as CACHE_BACKEND, CACHE_TIMEOUT_SECONDS and, for Redis, CACHE_REDIS_URL."""
+
+    backend: CacheBackend = Field(
+        CacheBackend.MEMORY,
+        description="None; Memory: each worker process keeps its own answers; Redis: all pods share them in a Redis "
+        "that the operator runs beside the app, named as the app with -cache at its end. It holds 64 MiB, then forgets "
+        "what is used least; it keeps nothing over a restart, and the app has to do without it meanwhile.",
+    )
+    timeout_seconds: int = Field(60, ge=1, le=86400, description="Seconds for which an answer stays cached.")
+
+
+class Monitoring(Model):
+    """How Prometheus reads the app's metrics."""
+
+    scrape: bool = Field(True, description="Whether pods carry the prometheus.io annotations.")
+    path: Path = Field("/metrics", description="HTTP path of the app's metrics, on spec.port.")
+
+
+class ScalableAppSpec(Model):
+    """What a team writes: an image, and how it shall be scaled."""
+
+    image: str = Field(min_length=1, max_length=1024, pattern=r"^\S+$", description="Container image of the app.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port on which the app serves HTTP.")
+    env: tuple[EnvVar, ...] = Field(
+        (),
+        max_length=256,
+        description="Environment variables of the app.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    env_from: tuple[dict[str, Any], ...] = Field(
+        (), max_length=64, description="ConfigMaps and Secrets whose keys become environment variables, as in a pod."
+    )
+    command: tuple[str, ...] = Field((), max_length=64, description="Replaces the image's entry point.")
+    args: tuple[str, ...] = Field((), max_length=256, description="Replaces the image's arguments.")
+    resources: Resources = Field(default_factory=Resources, description="CPU and memory of each pod.")
+    security_context: SecurityContext = Field(
+        default_factory=SecurityContext, description="User and group of the app, and what it may write to."
+    )
+    replicas: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_REPLICAS,
+        description="Pins the replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
+    )
+    health: Health = Field(default_factory=Health, description="Liveness and readiness.")
+    ingress: Ingress | None = Field(
+        None, description="Load balancer in front of the app; there without being named, unless route is set."
+    )
+    route: Route | None = Field(
+        None,
+        description="Way to the app through a Gateway, in place of the Ingress; needs the Gateway API in the cluster.",
+    )
+    cache: Cache = Field(default_factory=Cache, description="The app's cache.")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="The app's metrics.")
+    scaling: Scaling = Field(default_factory=Scaling, description="How the app is scaled.")
+
+    @field_validator("env")
+    @classmethod
+    def _each_variable_once(cls, env: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+        names = [variable.name for variable in env]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands there twice; keep one of each name")
+        return env
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.route and self.ingress and self.ingress.enabled:
+            raise ValueError(
+                "ingress and route are both set, and the app has one way in; "
+                "remove ingress to be reached through the Gateway, or route to be reached through the Ingress"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_scale_on(self) -> Self:
+        unmeasured = not self.scaling.horizontal.metrics and self.scaling.mode is not Mode.VERTICAL
+        if unmeasured and "cpu" not in self.resources.requests:
+            raise ValueError(
+                "scaling.horizontal.metrics is empty and resources.requests.cpu is not set; "
+                "add a metric, or a CPU request to derive one from"
+            )
+        return self
+
+    @cached_property
+    def front(self) -> Ingress | Route | None:
+        """What leads to the app from outside: an Ingress, unless something else was asked for."""
+        if self.route:
+            return self.route
+        ingress = self.ingress or Ingress()
+        return ingress if ingress.enabled else None
+
+    @property
+    def objective(self) -> LatencyObjective | None:
+        """What the user wants of the app; None in mode Vertical, which leaves replicas alone."""
+        return None if self.scaling.mode is Mode.VERTICAL else self.scaling.horizontal.objective
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics to scale on: the user's, or HPA's default of 80 % of the CPU request.
+
+        The default is taken from the spec's request once and is absolute, so that a later change of
+        the pods' requests does not move the signal. None in mode Vertical, which leaves replicas alone.
+        """
+        if self.scaling.mode is Mode.VERTICAL:
+            return ()
+        if self.scaling.horizontal.metrics:
+            return self.scaling.horizontal.metrics
+        cores = 0.8 * parse_quantity(self.resources.requests["cpu"])
+        return (Metric(type=MetricType.CPU, target=f"{cores * 1000:.0f}m"),)
+
+
+def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
+    """The spec of a ScalableApp as the API server holds it.
+
+    Raises SpecError that names every wrong field and its mend.
+    """
+    try:
+        return ScalableAppSpec.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
+
+
+_MENDS = {
+    "missing": "add it",
+    "extra_forbidden": "remove it or correct its name",
+}
+
+
+def _problem(entry: Any) -> FieldProblem:
+    location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"])
+    message = entry["msg"].removeprefix("Value error, ")
+    problem, _, mend = message.partition("; ")
+    given = "" if entry["type"] in ("missing", "value_error") else f" (it is {_short(entry['input'])})"
+    return FieldProblem(
+        f"spec{location}",
+        f"{problem}{given}",
+        mend or _MENDS.get(entry["type"], "correct it: kubectl explain sapp.spec"),
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,50 @@
+"""Between 0 and 1: whether an app whose minReplicas is 0 sleeps or is awake."""
+
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.explain import Reason, in_unit_of
+from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.model import Reading
+
+
+def activation(case: Case, number: int) -> Ruling | None:
+    """Asleep while every metric is at or below its activationTarget (0 where none is stated), else at least 1.
+
+    CPU has no say in it: an idle process uses some. An app that is awake falls asleep only when all metrics can
+    be used; one that sleeps has no pods, so metrics of pods are not missed.
+    """
+    if case.bounds.least.value > 0 or case.blind:
+        return None
+    waking = next((text for text in map(_above, case.spec.metrics, _usable(case)) if text), "")
+    if waking:
+        return None if number else Ruling("Activation", 1, Reason.ACTIVATED, f"{waking}: awake with 1 replica", asked=1)
+    if number == 0 or (case.failed and case.current):
+        return None
+    wakers = " or ".join(
+        f"{metric.label} is above {metric.activation_value:g}" for metric in case.spec.metrics if _wakes(metric)
+    )
+    message = f"no metric is above its activationTarget: asleep with 0 replicas until {wakers}"
+    return Ruling("Activation", 0, Reason.ASLEEP, message, asked=0)
+
+
+def _usable(case: Case) -> list[Reading | None]:
+    readings = case.observation.readings
+    return [
+        None if proposal.failure else readings[metric.label]
+        for metric, proposal in zip(case.spec.metrics, case.proposals, strict=True)
+    ]
+
+
+def _wakes(metric: Metric) -> bool:
+    """Whether the metric can be measured without pods."""
+    return metric.type is MetricType.PROMETHEUS
+
+
+def _above(metric: Metric, reading: Reading | None) -> str:
+    if reading is None or metric.type is MetricType.CPU:
+        return ""
+    value = sum(reading.per_pod.values()) if reading.total is None else reading.total
+    if value <= metric.activation_value:
+        return ""
+    return (
+        f"{metric.label} is {in_unit_of(value, metric.target)}, above its activationTarget {metric.activation_value:g}"
+    )

@@ -1,0 +1,114 @@
+"""The metrics' proposals become one number. A metric that failed may be the one that needs more: it forbids less."""
+
+import math
+from collections.abc import Callable
+
+from scalableapp.core.api.scaling import Combine
+from scalableapp.core.explain import Reason, count
+from scalableapp.core.horizontal.proposals import Proposal
+from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.model import Step
+from scalableapp.core.quantity import format_number
+
+
+def combined(case: Case, number: int) -> Ruling | None:
+    """The largest, the smallest or the average proposal, as spec.scaling.horizontal.combine says.
+
+    Nothing where an objective decides and no metric is stated beside it.
+    """
+    if not case.proposals:
+        return None
+    usable = [proposal for proposal in case.proposals if proposal.replicas is not None]
+    if not usable:
+        return _held(case, number)
+    ruling = _COMBINED[case.horizontal.combine](case, usable)
+    failed = case.failed
+    return _refused(case, ruling.value, number, failed) if failed and ruling.value < number else ruling
+
+
+def _largest(case: Case, usable: list[Proposal]) -> Ruling:
+    return _of_one(case, max(usable, key=_wish))
+
+
+def _smallest(case: Case, usable: list[Proposal]) -> Ruling:
+    return _of_one(case, min(usable, key=_wish))
+
+
+def _of_one(case: Case, chosen: Proposal) -> Ruling:
+    return Ruling(
+        chosen.report.name,
+        _wish(chosen),
+        Reason.DESIRED_WITHIN_RANGE,
+        chosen.message,
+        asked=_wish(chosen),
+        before=_steps_before(case, chosen),
+    )
+
+
+def _average(case: Case, usable: list[Proposal]) -> Ruling:
+    """ceil(sum of weight x proposal / sum of weights): in doubt one pod more."""
+    weights = [metric.weight_value for metric, p in zip(case.spec.metrics, case.proposals, strict=True) if p in usable]
+    total = sum(weight * _wish(proposal) for weight, proposal in zip(weights, usable, strict=True))
+    value = math.ceil(round(total / sum(weights), 9))
+    parts = ", ".join(
+        f"{proposal.report.name} {_wish(proposal)} x {format_number(weight)}"
+        for weight, proposal in zip(weights, usable, strict=True)
+    )
+    message = f"{'; '.join(p.message for p in usable)}; the average by weight ({parts}) is {count(value, 'replica')}"
+    return Ruling(
+        "Weighted", value, Reason.DESIRED_WITHIN_RANGE, message, asked=value, before=_steps_before(case, None)
+    )
+
+
+_COMBINED: dict[Combine, Callable[[Case, list[Proposal]], Ruling]] = {
+    Combine.MAX: _largest,
+    Combine.MIN: _smallest,
+    Combine.WEIGHTED: _average,
+}
+# What the steps say of the number so far; the average is told by its own step.
+_SO_FAR: dict[Combine, Callable[[int, int], int]] = {
+    Combine.MAX: max,
+    Combine.MIN: min,
+    Combine.WEIGHTED: lambda _, latest: latest,
+}
+
+
+def _held(case: Case, number: int) -> Ruling:
+    failed = _most_telling(case.failed)
+    message = f"held at {count(number, 'replica')}: {failed.message}"
+    before = _steps_before(case, failed)
+    return Ruling(failed.report.name, number, _reason(failed), message, active=case.planned, before=before)
+
+
+def _refused(case: Case, wanted: int, number: int, failures: list[Proposal]) -> Ruling:
+    failed = _most_telling(failures)
+    message = f"scale-down to {wanted} refused: {failed.message}"
+    before = _steps_before(case, failed)
+    return Ruling(failed.report.name, number, _reason(failed), message, limits=True, before=before)
+
+
+def _steps_before(case: Case, last: Proposal | None) -> tuple[Step, ...]:
+    """What the other metrics say, each with the number so far."""
+    steps: list[Step] = []
+    so_far: int | None = None
+    for proposal in case.proposals:
+        if proposal is last:
+            continue
+        if proposal.replicas is not None:
+            wish = proposal.replicas
+            so_far = wish if so_far is None else _SO_FAR[case.horizontal.combine](so_far, wish)
+        steps.append(Step(proposal.report.name, case.current if so_far is None else so_far, proposal.message))
+    return tuple(steps)
+
+
+def _most_telling(failed: list[Proposal]) -> Proposal:
+    """Data that is lost before data that only has to be waited for."""
+    return min(failed, key=lambda proposal: proposal.failure is None or proposal.failure.problem is None)
+
+
+def _reason(failed: Proposal) -> str:
+    return failed.failure.reason if failed.failure else ""
+
+
+def _wish(proposal: Proposal) -> int:
+    return proposal.replicas or 0

@@ -1,0 +1,237 @@
+"""What an objective makes of a moment: what the app teaches, the plan that follows, and the objective's say.
+
+Without requests, or without a word on how fast they are answered, there is no plan, and the metrics decide.
+"""
+
+import math
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.explain import Reason, count, duration
+from scalableapp.core.horizontal.proposals import Proposal
+from scalableapp.core.horizontal.startup import startup_seconds
+from scalableapp.core.learning.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
+from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Observation, Reading, ServiceLevel, Startups
+from scalableapp.core.quality import (
+    LEAST_COVERAGE,
+    Failure,
+    bad_reading,
+    dated,
+    leaves,
+    no_ready_pods,
+    no_samples,
+    pods_with_samples,
+    serves,
+    settled_pods,
+    too_thin,
+)
+from scalableapp.core.quantity import format_number
+
+LABEL = "Objective"
+# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate tells the load of half
+# that time ago.
+RATE_WINDOW_SECONDS = 20
+# As long as no start has been measured.
+_UNKNOWN_STARTUP_SECONDS = 30.0
+# One request in eleven days is none: logarithms and ratios of less are noise.
+_LEAST_LOAD = 1e-6
+# What a pod carries is believed for so long without any word on how fast requests are answered.
+_BELIEVED_SECONDS = 300.0
+# CPU beyond its limit says that the limit is not what holds the pods: then it tells nothing of how full they are.
+_MOST_UTILISATION = 1.1
+# The objective's requests are judged as those of a metric are.
+REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
+
+
+class Pursuit(NamedTuple):
+    """The objective's part in a decision; `plan` is None where the metrics decide instead."""
+
+    learned: Learned
+    plan: Plan | None
+    proposal: Proposal
+
+
+def pursue(spec: ScalableAppSpec, observation: Observation, history: History, startups: Startups) -> Pursuit | None:
+    """The app's objective at this moment; None for an app without one. Bad data teaches nothing."""
+    objective = spec.objective
+    if objective is None:
+        return None
+    failure = _bad_load(observation)
+    if failure:
+        return Pursuit(history.learned, None, _failed(objective, failure))
+    sample = _sample(spec, observation)
+    learned = history.learned
+    if not observation.rollout:  # pods of two kinds teach nothing of either
+        learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
+    found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
+    failure = _unfounded(observation, learned, sample, found)
+    if failure or found is None:
+        return Pursuit(learned, None, _failed(objective, failure or _NOT_YET))
+    return Pursuit(learned, found, _proposal(objective, found, sample, startups, observation))
+
+
+def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
+    """What an app with an objective has taught in the past, oldest sample first."""
+    objective = spec.objective
+    if objective is None:
+        return NOTHING_LEARNED
+    return replayed(samples, objective.shares, reaction_seconds(startups, spec.scaling.interval_seconds or 0))
+
+
+def reaction_seconds(startups: Startups, interval_seconds: float, window_seconds: float | None = None) -> float:
+    """From a change of the load until pods that are started for it serve."""
+    return (window_seconds or RATE_WINDOW_SECONDS) / 2 + interval_seconds + usual_startup_seconds(startups)
+
+
+def usual_startup_seconds(startups: Startups) -> float:
+    """What a start takes, as measured; a guess as long as none was."""
+    usual = startup_seconds(startups)
+    return _UNKNOWN_STARTUP_SECONDS if usual is None else usual
+
+
+def _reaction_seconds(spec: ScalableAppSpec, startups: Startups, learned: Learned, observation: Observation) -> float:
+    elapsed = elapsed_seconds(learned, observation.now.timestamp())
+    window = observation.service_level.load.window_seconds
+    return reaction_seconds(startups, max(elapsed, spec.scaling.interval_seconds or 0), window)
+
+
+def _most(spec: ScalableAppSpec) -> int:
+    horizontal = spec.scaling.horizontal
+    return max([horizontal.max_replicas, *(schedule.max_replicas or 0 for schedule in horizontal.schedules)])
+
+
+def _bad_load(observation: Observation) -> Failure | None:
+    reading = observation.service_level.load
+    failure = bad_reading(REQUESTS, reading, observation)
+    if failure is None and reading.per_pod:
+        return too_thin(REQUESTS, reading.per_pod, observation, reading.window_seconds)
+    if failure is None and reading.total is None:
+        return no_samples(REQUESTS, observation)
+    return failure
+
+
+def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
+    level = observation.service_level
+    ready = sum(map(serves, observation.pods))
+    load = _whole_load(level.load, observation)
+    if load < _LEAST_LOAD:
+        load = 0.0
+    return Sample(
+        observation.now.timestamp(),
+        load,
+        ready,
+        _slow_share(level, _leaving(observation)),
+        _utilisation(spec, observation),
+    )
+
+
+def _whole_load(reading: Reading, observation: Observation) -> float:
+    """Requests per second of all pods; one that serves and has missed a scrape carries what the others do."""
+    total = reading.total or 0.0
+    if not reading.per_pod:
+        return total
+    gone = _leaving(observation)
+    seen = {name: value for name, value in reading.per_pod.items() if name not in reading.overdue | gone}
+    missing = sum(name not in seen for name in pods_with_samples(observation, reading.window_seconds))
+    leaving = math.fsum(value for name, value in reading.per_pod.items() if name in gone)
+    return max(total, math.fsum(seen.values()) * (1 + missing / len(seen)) + leaving) if seen else total
+
+
+def _leaving(observation: Observation) -> frozenset[str]:
+    return frozenset(pod.name for pod in observation.pods if leaves(pod))
+
+
+def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | None:
+    share = None if level.slow_share.problem else level.slow_share.total
+    seen = level.slow_share.pods
+    if seen is not None:  # of the pods that have requests; one that has none, or is gone, need not have a histogram
+        busy = [name for name, value in level.load.per_pod.items() if value > 0 and name not in leaving]
+        if sum(name in seen for name in busy) < LEAST_COVERAGE * len(busy):
+            return None
+    return share if share is not None and 0 <= share <= 1 else None
+
+
+def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | None:
+    """CPU used by a pod of what it may use, mean over the pods; None where that is not known.
+
+    A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
+    make an app that does next to nothing look full.
+    """
+    limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
+    used = [cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod]
+    if limit is None or cpu.problem or not used:
+        return None
+    share = sum(used) / len(used) / limit
+    return share if 0 <= share <= _MOST_UTILISATION else None
+
+
+def _unfounded(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
+    """Why the plan must not be followed, if so."""
+    if found is None or (sample.load > 0 and sample.at - learned.judged > _BELIEVED_SECONDS):
+        why = observation.service_level.slow_share.message
+        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message}{f' ({why})' if why else ''}")
+    if found.replicas < observation.replicas and not sample.ready:
+        return no_ready_pods(REQUESTS)
+    return None
+
+
+_NOT_YET = Failure(Reason.AWAITING_SAMPLES, "nothing says how fast requests are answered")
+
+
+def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
+    return Proposal(MetricReport(LABEL, "<unknown>", _target(objective), None), failure.message, failure=failure)
+
+
+def _proposal(
+    objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
+) -> Proposal:
+    at = observation.service_level.load.newest_at
+    report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas, at)
+    return Proposal(report, _told(objective, found, sample, startups, observation), found.replicas)
+
+
+def _current(sample: Sample) -> str:
+    """The slow share; of no requests, none is slow."""
+    if sample.slow_share is None:
+        return "<unknown>" if sample.load > 0 else "0"
+    return format_number(round(sample.slow_share, 4))
+
+
+def _told(
+    objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
+) -> str:
+    load = observation.service_level.load
+    on = f"on {_measured(load, observation)}{dated(load, observation.now)}"
+    if load.note:
+        on += f" ({load.note}, so its window is the metrics')"
+    if sample.load <= 0:
+        return f"no requests {on}: asks for {count(found.replicas, 'replica')}"
+    limits = objective.shares.limits
+    slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
+    ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
+    return (
+        f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
+        f"{objective.latency.seconds:g} s or failed in the last minute ({_percent(limits.slow_limit)} % may be); a pod "
+        f"carries {format_number(round(found.capacity, 3))} requests/s at that: {count(found.needed, 'pod')} "
+        f"{'carries' if found.needed == 1 else 'carry'} the load, and with {found.replicas} the risk that it outgrows "
+        f"them within {ahead}, before new ones would serve, is {_percent(found.risk)} %: asks for "
+        f"{count(found.replicas, 'replica')}"
+    )
+
+
+def _measured(load: Reading, observation: Observation) -> str:
+    """The ready pods, and how many of them were measured."""
+    ready = [pod.name for pod in observation.pods if serves(pod)]
+    seen = sum(name in load.per_pod for name in ready) if load.per_pod else len(ready)
+    return count(len(ready), "ready pod") if seen == len(ready) else f"{seen} of {count(len(ready), 'ready pod')}"
+
+
+def _percent(share: float) -> str:
+    return format_number(round(100 * share, 2))
+
+
+def _target(objective: LatencyObjective) -> str:
+    return format_number(objective.shares.limits.slow_limit)

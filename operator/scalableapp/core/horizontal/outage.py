@@ -1,0 +1,52 @@
+"""No metric can be used: since when, and what `fallback` makes of it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from scalableapp.core.api.schedules import FallbackBehavior
+from scalableapp.core.explain import Reason, clock, count, duration
+from scalableapp.core.horizontal.proposals import Proposal
+from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.model import Outage
+from scalableapp.core.quality import seconds_between
+
+
+def outage_after(before: Outage | None, proposals: Iterable[Proposal], now: datetime, replicas: int) -> Outage | None:
+    """The outage as it stands now. It begins with bad data of all metrics and ends with the first that is usable.
+
+    Metrics that only have to be waited for, as while no pod is ready, neither begin nor end one.
+    """
+    failures = [proposal.failure for proposal in proposals]
+    if None in failures:
+        return None
+    if before is None and any(failure.problem for failure in failures if failure):
+        return Outage(now, replicas)
+    return before
+
+
+def fallback(case: Case, number: int) -> Ruling | None:
+    """During an outage never fewer replicas than when it began, unless Static says so."""
+    outage = case.outage
+    if outage is None:
+        return None
+    rules, now = case.horizontal.fallback, case.observation.now
+    since = f"no metric could be used since {clock(outage.since, now)}"
+    least = max(number, outage.replicas)
+    if rules.replicas is None:
+        return _restored(since, least, number)
+    value = rules.replicas if rules.behavior is FallbackBehavior.STATIC else max(least, rules.replicas)
+    what = f"fallback {rules.behavior} to {count(value, 'replica')}"
+    lasted = seconds_between(outage.since, now)
+    if lasted < rules.after_seconds:
+        starts = clock(outage.since + timedelta(seconds=rules.after_seconds), now)
+        return _restored(since, least, number, f"; {what} at {starts} unless one can be used by then")
+    message = f"{since} ({duration(lasted)}): {what} until one can be used again"
+    return Ruling("Fallback", value, Reason.FALLBACK, message, active=False)
+
+
+def _restored(since: str, least: int, number: int, outlook: str = "") -> Ruling:
+    """The last good number, told even where it is there already: what comes next is asked for in an outage."""
+    if least > number:
+        message = f"{since}: raised to the {count(least, 'replica')} of then{outlook}"
+        return Ruling("Fallback", least, Reason.FALLBACK, message, active=False)
+    return Ruling("Fallback", number, "", f"{since}: not below {count(least, 'replica')} meanwhile{outlook}")

@@ -1,0 +1,113 @@
+"""An app's past as Prometheus has it, run through the same rules: what a restart must not forget."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.horizontal.decide import decide, remember
+from scalableapp.core.model import (
+    DataProblem,
+    History,
+    Observation,
+    PodState,
+    Reading,
+    Recommendation,
+    ServiceLevel,
+    Startups,
+)
+
+# A pause between two moments that is longer is a hole in the past.
+_HOLE_SECONDS = 60.0
+_PER_POD = {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.MEMORY}
+_SETTLED = timedelta(hours=1)
+_NOT_KNOWN = Reading(problem=DataProblem.EMPTY)
+
+
+class Moment(NamedTuple):
+    """An app at one moment: requests per second, ready pods, share of slow requests (0..1); None where not known."""
+
+    at: datetime
+    load: float
+    ready: int | None = None
+    slow_share: float | None = None
+
+
+class PodsMoment(NamedTuple):
+    """An app's pods at one moment: values by kind of metric and pod."""
+
+    at: datetime
+    values: Mapping[MetricType, Mapping[str, float]]
+
+
+def relived(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -> History:
+    """What an app with an objective has taught by the moments of which the pods are known, oldest first.
+
+    The replicas of then are taken to have been the pods that served.
+    """
+    history = History(startups=startups)
+    for moment in past:
+        if moment.ready:
+            history = remember(history, decide(spec, _lived(moment, moment.ready), history), spec)
+    return history
+
+
+def _lived(moment: Moment, ready: int) -> Observation:
+    pods = tuple(_settled(f"pod-{number}", moment.at) for number in range(ready))
+    slow = Reading(moment.slow_share) if moment.slow_share is not None else _NOT_KNOWN
+    return Observation(moment.at, ready, pods, service_level=ServiceLevel(Reading(moment.load), slow, _NOT_KNOWN))
+
+
+def _settled(name: str, at: datetime) -> PodState:
+    """A pod of the past; when it became ready is not known any more, so its start teaches nothing."""
+    return PodState(name, "Running", True, False, at - _SETTLED)
+
+
+def kinds_of(spec: ScalableAppSpec) -> frozenset[MetricType] | None:
+    """The kinds of metric from which past recommendations can be told.
+
+    None where more than values per pod decided: a user's own query, a latency, an objective.
+    """
+    kinds = frozenset(metric.type for metric in spec.metrics)
+    return kinds if kinds <= _PER_POD and spec.scaling.horizontal.objective is None else None
+
+
+def recommended(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> tuple[Recommendation, ...]:
+    """What the metrics asked for at the moments of the past, oldest first; nothing for those without usable data."""
+    decisions = (decide(spec, _observation(spec, moment), History()) for moment in past)
+    return tuple(decision.recommendation for decision in decisions if decision.recommendation)
+
+
+def with_past(history: History, seen_since: datetime, past: Sequence[Recommendation], window_seconds: float) -> History:
+    """`history` with the recommendations of the past in place of the guess with which it began at `seen_since`.
+
+    The same where the past does not cover the longest stabilisation window without a hole: then the guess, that what
+    runs was recommended, is the safer one.
+    """
+    if not _covers(past, seen_since - timedelta(seconds=window_seconds), seen_since):
+        return history
+    live = (entry for entry in history.recommendations if entry.at > max(seen_since, past[-1].at))
+    return replace(history, recommendations=(*past, *live))
+
+
+def _covers(past: Sequence[Recommendation], start: datetime, end: datetime) -> bool:
+    times = (start, *(entry.at for entry in past if start < entry.at < end), end)
+    hole = timedelta(seconds=_HOLE_SECONDS)
+    return bool(past) and past[-1].at >= end and all(after - before <= hole for before, after in pairwise(times))
+
+
+def _observation(spec: ScalableAppSpec, moment: PodsMoment) -> Observation:
+    names = sorted({name for values in moment.values.values() for name in values})
+    return Observation(
+        now=moment.at,
+        replicas=len(names),
+        pods=tuple(_settled(name, moment.at) for name in names),
+        readings={
+            metric.label: Reading(sum(values.values()), values)
+            for metric in spec.metrics
+            if (values := moment.values.get(metric.type))
+        },
+    )

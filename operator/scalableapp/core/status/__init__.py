@@ -1,0 +1,1 @@
+"""What is reported: the status of a ScalableApp and its conditions."""

@@ -1,0 +1,209 @@
+"""The conditions of a ScalableApp: one rule each, in the order in which status shows them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from scalableapp.core.children.routing import Exposure
+from scalableapp.core.explain import clock
+from scalableapp.core.model import Decision, History
+from scalableapp.core.status.size_status import SizeState
+from scalableapp.core.vertical.recommendation import backing_off
+from scalableapp.core.vertical.rollout import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an app is not as it should be: a CamelCase reason, and words for the person on call.
+
+    `holds` says whether its replicas are left alone for that.
+    """
+
+    reason: str
+    message: str
+    holds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """What there is to report of one app.
+
+    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app from being as
+    specified; `conflict` names whoever else holds its objects, `contested` whoever sets its replicas again and again.
+    `pod_words` are those of a pod that does not come up, "" where none says anything. `pause` says in words why
+    horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
+    """
+
+    generation: int
+    replicas: int = 0
+    ready_replicas: int = 0
+    wanted_replicas: int | None = None
+    selector: str = ""
+    url: str = ""
+    pause: Trouble | None = None
+    trouble: Trouble | None = None
+    conflict: str = ""
+    contested: str = ""
+    pod_words: str = ""
+    decision: Decision | None = None
+    history: History | None = None
+    sizes: SizeState | None = None
+    exposure: Exposure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, without its bookkeeping. `status` is True, False or Unknown as text."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+class Abnormal(NamedTuple):
+    """A condition that is not what an app in order has."""
+
+    type: str
+    status: str
+    reason: str
+
+
+_IN_ORDER = {
+    "Ready": "True",
+    "Available": "True",
+    "Exposed": "True",
+    "MetricsAvailable": "True",
+    "ScalingActive": "True",
+    "ScalingLimited": "False",
+    "Paused": "False",
+    "Conflicted": "False",
+    "Sized": "True",
+}
+
+
+def abnormal(entries: Iterable[Mapping[str, str]]) -> tuple[Abnormal, ...]:
+    """Of the conditions in a status, those that an app in order does not have."""
+    return tuple(
+        Abnormal(entry["type"], entry["status"], entry["reason"])
+        for entry in entries
+        if entry["status"] != _IN_ORDER[entry["type"]]
+    )
+
+
+def conditions(state: AppState) -> list[Condition]:
+    """All conditions of an app in this state."""
+    found = (rule(state) for rule in _RULES)
+    return [condition for condition in found if condition]
+
+
+def _held(state: AppState) -> bool:
+    return state.trouble is not None and state.trouble.holds
+
+
+def _ready(state: AppState) -> Condition:
+    if state.trouble:
+        return Condition("Ready", "False", state.trouble.reason, state.trouble.message)
+    available = _available(state)
+    if available.status != "True":
+        return Condition("Ready", "False", available.reason, available.message)
+    if state.exposure and not state.exposure.accepted:
+        return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
+    return Condition("Ready", "True", "InLine", f"Deployed as specified; {available.message}")
+
+
+def _available(state: AppState) -> Condition:
+    if state.wanted_replicas is None:
+        return Condition("Available", "False", "Deploying", "there is no Deployment yet")
+    counts = f"{state.ready_replicas} of {state.wanted_replicas} pods are ready"
+    if state.wanted_replicas == 0:
+        return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
+    if state.ready_replicas < state.wanted_replicas:
+        why = "kubectl describe pods tells why, kubectl get nodes whether a node is lost"
+        counts += f"; {state.pod_words or why}"
+    if state.ready_replicas == 0:
+        return Condition("Available", "False", "PodsFailing" if state.pod_words else "PodsNotReady", counts)
+    return Condition("Available", "True", "PodsReady", counts)
+
+
+def _metrics_available(state: AppState) -> Condition:
+    decision = state.decision
+    if decision is None or _held(state):
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", "metrics have not been looked at")
+    if decision.data_problem:
+        return Condition("MetricsAvailable", "False", decision.data_problem.value, decision.data_message)
+    waiting = ", ".join(report.name for report in decision.metrics if report.proposed_replicas is None)
+    if waiting:
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"nothing to measure yet: {waiting}")
+    times = [report.at for report in decision.metrics if report.at]
+    oldest = f"; the oldest sample is of {clock(min(times), decision.at)}" if times else ""
+    return Condition("MetricsAvailable", "True", "MetricsRead", f"every metric could be read{oldest}")
+
+
+def _scaling_active(state: AppState) -> Condition:
+    decision = state.decision
+    if state.trouble and _held(state):
+        message = f"replicas are left alone: {state.trouble.message}"
+        return Condition("ScalingActive", "False", state.trouble.reason, message)
+    if decision is None:
+        return Condition("ScalingActive", "Unknown", "NotMeasured", "nothing has been decided yet")
+    if not decision.active:
+        return Condition("ScalingActive", "False", decision.reason, decision.message)
+    followed = "sizes follow the usage" if decision.sizing and not decision.metrics else "replicas follow the metrics"
+    return Condition("ScalingActive", "True", "ValidMetricFound", followed)
+
+
+def _scaling_limited(state: AppState) -> Condition:
+    decision = state.decision
+    if decision is None or _held(state) or not decision.limited:
+        return Condition("ScalingLimited", "False", "DesiredWithinRange", "no limit holds the replicas back")
+    return Condition("ScalingLimited", "True", decision.reason, decision.message)
+
+
+def _paused(state: AppState) -> Condition:
+    if state.pause:
+        return Condition("Paused", "True", state.pause.reason, state.pause.message)
+    return Condition("Paused", "False", "NotPaused", "scaling is not paused")
+
+
+def _conflicted(state: AppState) -> Condition:
+    if state.conflict:
+        return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    if state.contested:
+        return Condition("Conflicted", "True", "ReplicasContested", state.contested)
+    return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
+
+
+def _sized(state: AppState) -> Condition | None:
+    """Only in the modes that decide on sizes."""
+    sizes = state.sizes
+    if sizes is None:
+        return None
+    if sizes.change:
+        reason = "TakingBack" if sizes.change.phase is Phase.BACK else "Resizing"
+        way = "back to" if sizes.change.phase is Phase.BACK else "to"
+        to = sizes.change.good if sizes.change.phase is Phase.BACK else sizes.change.to
+        return Condition("Sized", "False", reason, f"pods are brought {way} {to}: {sizes.change.why}")
+    if sizes.mistake and state.decision and (erred := backing_off(sizes.mistake, state.decision.at)):
+        return Condition("Sized", "False", "ResizeTakenBack", f"pods have {sizes.current}; {erred}")
+    return Condition("Sized", "True", "InLine", f"pods have {sizes.current}")
+
+
+def _exposed(state: AppState) -> Condition | None:
+    """Only with spec.route: whether an Ingress is served is not told by all controllers."""
+    if state.exposure is None:
+        return None
+    return Condition("Exposed", str(state.exposure.accepted), state.exposure.reason, state.exposure.message)
+
+
+_RULES: tuple[Callable[[AppState], Condition | None], ...] = (
+    _ready,
+    _available,
+    _exposed,
+    _metrics_available,
+    _scaling_active,
+    _scaling_limited,
+    _paused,
+    _conflicted,
+    _sized,
+)

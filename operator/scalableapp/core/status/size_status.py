@@ -1,0 +1,105 @@
+"""`status.resources`: the size of the pods as people read it, and what a restart of the operator needs to go on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scalableapp.core.size import Size, size_from, told_fields
+from scalableapp.core.vertical.rollout import Change, Phase, Way
+from scalableapp.core.vertical.usage import Mistake
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeState:
+    """What there is to report of the pods' size, and what has to survive a restart."""
+
+    current: Size
+    recommended: Size | None = None
+    changed_at: datetime | None = None
+    change: Change | None = None
+    mistake: Mistake | None = None
+
+
+def write_sizes(state: SizeState) -> Fields:
+    """The fields of status.resources."""
+    fields: Fields = {
+        "current": told_fields(state.current),
+        "recommended": told_fields(state.recommended) if state.recommended else None,
+        "changedAt": _text(state.changed_at),
+        "change": _change(state.change) if state.change else None,
+        "mistake": _mistake(state.mistake) if state.mistake else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def read_sizes(fields: Any) -> SizeState | None:
+    """What status.resources tells of; None when nothing of use stands there."""
+    try:
+        return SizeState(
+            size_from(fields["current"]),
+            size_from(fields["recommended"]) if fields.get("recommended") else None,
+            _time(fields.get("changedAt")),
+            _read_change(fields["change"]) if fields.get("change") else None,
+            _read_mistake(fields["mistake"]) if fields.get("mistake") else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _change(change: Change) -> Fields:
+    fields = {
+        "to": told_fields(change.to),
+        "good": told_fields(change.good),
+        "way": change.way.value,
+        "phase": change.phase.value,
+        "openedAt": _text(change.opened_at),
+        "since": _text(change.since),
+        "doneAt": _text(change.done_at),
+        "why": change.why,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _read_change(fields: Mapping[str, Any]) -> Change:
+    opened_at, done_at = datetime.fromisoformat(fields["openedAt"]), _time(fields.get("doneAt"))
+    return Change(
+        size_from(fields["to"]),
+        size_from(fields["good"]),
+        Way(fields["way"]),
+        Phase(fields["phase"]),
+        opened_at,
+        datetime.fromisoformat(fields["since"]),
+        str(fields["why"]),
+        done_at if done_at and done_at >= opened_at else None,  # else it is of a change before, left by an old version
+    )
+
+
+def _mistake(mistake: Mistake) -> Fields:
+    return {
+        "size": told_fields(mistake.size),
+        "before": told_fields(mistake.before),
+        "time": _text(mistake.at),
+        "why": mistake.why,
+        "times": mistake.times,
+    }
+
+
+def _read_mistake(fields: Mapping[str, Any]) -> Mistake:
+    return Mistake(
+        size_from(fields["size"]),
+        size_from(fields["before"]),
+        datetime.fromisoformat(fields["time"]),
+        str(fields["why"]),
+        int(fields["times"]),
+    )
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

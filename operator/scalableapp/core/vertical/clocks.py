@@ -1,0 +1,75 @@
+"""Windows and periods count time that passes, not what the wall clock shows.
+
+Where the clock is put forward or back, all that is remembered moves along with it, so that it keeps its age.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from scalableapp.core.learning.forecast import LoadHistory
+from scalableapp.core.learning.objective import Learned
+from scalableapp.core.model import NO_SURPLUS, History
+from scalableapp.core.vertical.rollout import Change
+from scalableapp.core.vertical.usage import Learned as Usage
+from scalableapp.core.vertical.usage import SizeHistory
+
+
+def moved(history: History, by: timedelta) -> History:
+    """All times of the history, moved."""
+    return replace(
+        history,
+        recommendations=tuple(replace(entry, at=entry.at + by) for entry in history.recommendations),
+        scale_events=tuple(replace(event, at=event.at + by) for event in history.scale_events),
+        outage=replace(history.outage, since=history.outage.since + by) if history.outage else None,
+        loads=_moved_loads(history.loads, by),
+        learned=_moved_learned(history.learned, by.total_seconds()),
+    )
+
+
+def unwatched(history: History, seconds: timedelta) -> History:
+    """After a time in which nobody could look at the metrics: it counts neither for the windows nor as idle time."""
+    recommendations = tuple(replace(entry, at=entry.at + seconds) for entry in history.recommendations)
+    return replace(history, recommendations=recommendations, surplus=NO_SURPLUS)
+
+
+def moved_sizes(history: SizeHistory, by: timedelta) -> SizeHistory:
+    """All times of what decisions on sizes remember, moved."""
+    return replace(
+        history,
+        learned={resource: _moved_usage(usage, by) for resource, usage in history.learned.items()},
+        changed_at=history.changed_at + by if history.changed_at else None,
+        scaled=replace(history.scaled, at=history.scaled.at + by) if history.scaled else None,
+        mistake=history.mistake._replace(at=history.mistake.at + by) if history.mistake else None,
+    )
+
+
+def moved_change(change: Change, by: timedelta) -> Change:
+    """All times of a change of size that is under way, moved."""
+    done_at = change.done_at + by if change.done_at else None
+    return replace(change, opened_at=change.opened_at + by, since=change.since + by, done_at=done_at)
+
+
+def _moved_usage(usage: Usage, by: timedelta) -> Usage:
+    return replace(
+        usage,
+        recent=tuple(sample._replace(at=sample.at + by) for sample in usage.recent),
+        floor=usage.floor._replace(until=usage.floor.until + by) if usage.floor else None,
+    )
+
+
+def _moved_loads(loads: LoadHistory, by: timedelta) -> LoadHistory:
+    """The buckets stay: they are of hours and days, as the wall clock has them."""
+    return replace(
+        loads,
+        recent=tuple(sample._replace(at=sample.at + by) for sample in loads.recent),
+        pending=tuple(forecast._replace(due=forecast.due + by) for forecast in loads.pending),
+    )
+
+
+def _moved_learned(learned: Learned, seconds: float) -> Learned:
+    return replace(
+        learned,
+        recent=tuple(moment._replace(at=moment.at + seconds) for moment in learned.recent),
+        minute_ended=learned.minute_ended + seconds,
+        judged=learned.judged + seconds,
+    )

@@ -1,0 +1,234 @@
+"""One decision for both directions: how many pods, and how large.
+
+Replicas are decided first, on absolute demand, which a changed size does not move. Sizes follow for the planned number
+of pods. Replicas move first: while they move, or wait to be cut, sizes are not cut; while more of them are asked for
+and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down, only
+where both raise; but more replicas are never held up.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.explain import duration
+from scalableapp.core.horizontal.decide import decide
+from scalableapp.core.model import Decision, History, Observation, ScaleEvent, Step
+from scalableapp.core.quantity import format_number, parse_quantity
+from scalableapp.core.size import Resource, Size, Sizing, format_amount
+from scalableapp.core.vertical.recommendation import URGENT, held, recommend, repeats
+from scalableapp.core.vertical.usage import Footprint, SizeHistory, learn
+
+# After a change in one direction, the time in which the other waits: replicas start, load spreads, rates of a minute
+# pass over it.
+COOL_DOWN_SECONDS = 120.0
+
+__all__ = ["decide_both"]
+
+
+def decide_both(
+    spec: ScalableAppSpec,
+    observation: Observation,
+    history: History,
+    footprint: Footprint | None,
+    sizes: SizeHistory,
+) -> tuple[Decision, SizeHistory]:
+    """Replicas and size, with the chain of both in one decision; and what vertical decisions remember.
+
+    Without a footprint, or in mode Horizontal, replicas only. Pure, as `decide` is.
+    """
+    decision = decide(spec, observation, history)
+    if spec.scaling.mode is Mode.HORIZONTAL or footprint is None:
+        return decision, sizes
+    now = observation.now
+    sizes = learn(sizes, footprint, spec.scaling.vertical, now)
+    sizing = _guarded(spec, observation, decision, footprint, sizes)
+    if spec.scaling.mode is Mode.COMBINED:
+        decision = _after_change_of_size(decision, footprint, sizes, now)
+        sizing = _after_replicas(observation.now, sizes, decision, footprint, sizing)
+    sizing = _mistakes(footprint, sizing, sizes, now)
+    if spec.scaling.dry_run and sizing.changes:
+        told = f"would change pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
+        sizing = held(footprint, sizing, "DryRun", "DryRun", told)
+    return _told(spec, footprint, decision, sizing), sizes
+
+
+def carried_out(sizes: SizeHistory, decision: Decision) -> SizeHistory:
+    """What is remembered once a decision has been carried out as a whole."""
+    if decision.sizing and decision.sizing.changes:
+        sizes = size_changed(sizes, decision.at)
+    return replicas_changed(sizes, decision) if decision.changes else sizes
+
+
+def size_changed(sizes: SizeHistory, at: datetime) -> SizeHistory:
+    """What is remembered of a change of size."""
+    return replace(sizes, changed_at=at)
+
+
+def replicas_changed(sizes: SizeHistory, decision: Decision) -> SizeHistory:
+    """What is remembered of a change of replicas."""
+    return replace(sizes, scaled=ScaleEvent(decision.at, decision.replicas_to - decision.replicas_from))
+
+
+def _guarded(
+    spec: ScalableAppSpec, observation: Observation, decision: Decision, footprint: Footprint, sizes: SizeHistory
+) -> Sizing:
+    """The recommendation for the planned replicas, held where nobody may decide now."""
+    sizing = recommend(spec.scaling.vertical, footprint, sizes, observation.now, decision.replicas_to)
+    if spec.scaling.paused:
+        return held(footprint, sizing, "Paused", "Paused", "spec.scaling.paused is set")
+    if conflict := observation.conflict or observation.size_conflict:
+        return held(footprint, sizing, "Conflict", "Conflicted", conflict)
+    if footprint.busy:
+        return held(footprint, sizing, "Busy", "ResizeInProgress", footprint.busy)
+    return sizing
+
+
+def _mistakes(footprint: Footprint, sizing: Sizing, sizes: SizeHistory, now: datetime) -> Sizing:
+    why = repeats(sizes.mistake, sizing.size_to, now) if sizing.changes else ""
+    return held(footprint, sizing, "BackOff", "BackOff", why) if why else sizing
+
+
+def _after_change_of_size(decision: Decision, footprint: Footprint, sizes: SizeHistory, now: datetime) -> Decision:
+    """Replicas are not cut during and right after a change of size. More of them are never held up: requests fail."""
+    if decision.replicas_to >= decision.replicas_from or decision.reason in _AT_ONCE:
+        return decision
+    left = COOL_DOWN_SECONDS - (now - sizes.changed_at).total_seconds() if sizes.changed_at else 0.0
+    if not footprint.busy and not 0 < left <= COOL_DOWN_SECONDS:
+        return decision
+    why = footprint.busy or f"{duration(left)} longer, as the pods' size was changed a short while ago"
+    message = f"held at {decision.replicas_from}: {why}"
+    step = Step("SizeCoolDown", decision.replicas_from, message)
+    return replace(
+        decision,
+        replicas_to=decision.replicas_from,
+        reason="SizeCoolDown",
+        message=f"{decision.message}; {message}",
+        steps=(*decision.steps, step),
+        limited=True,
+    )
+
+
+_AT_ONCE = frozenset({"Pinned", "TooManyReplicas"})
+
+
+def _after_replicas(
+    now: datetime, sizes: SizeHistory, decision: Decision, footprint: Footprint, sizing: Sizing
+) -> Sizing:
+    """What of the sizing may be done beside what happens to the replicas."""
+    if not sizing.changes:
+        return sizing
+    kept = footprint.size
+    for resource in Resource:
+        amount, before = sizing.size_to.of(resource), footprint.size.of(resource)
+        if amount != before and not _waits(now, sizes, decision, sizing, resource):
+            kept = kept.having(resource, amount)
+    if kept == sizing.size_to:
+        return sizing
+    why = _waits_for(decision)
+    if kept == footprint.size:
+        return held(footprint, sizing, "ReplicasFirst", "ReplicasFirst", why)
+    return replace(sizing, size_to=kept, message=f"{sizing.message}; the rest waits: {why}")
+
+
+def _waits(now: datetime, sizes: SizeHistory, decision: Decision, sizing: Sizing, resource: Resource) -> bool:
+    """Whether a change of this resource has to wait for the replicas."""
+    moved = (sizing.size_to.of(resource).request or 0.0) - (sizing.size_from.of(resource).request or 0.0)
+    recent = _recent_change(sizes, decision, now)
+    if moved <= 0:
+        return recent != 0 or _wants_replicas(decision)
+    if recent < 0:
+        return sizing.reason not in URGENT.values()
+    if resource is Resource.MEMORY or sizing.reason == URGENT[resource]:
+        return False
+    return _wants_more(decision) and not _at_bound(decision)
+
+
+def _recent_change(sizes: SizeHistory, decision: Decision, now: datetime) -> int:
+    """Replicas added (more than 0) or removed now or within the cool-down; 0 for none."""
+    if decision.changes:
+        return decision.replicas_to - decision.replicas_from
+    recent = sizes.scaled is not None and 0 <= (now - sizes.scaled.at).total_seconds() < COOL_DOWN_SECONDS
+    return sizes.scaled.change if sizes.scaled and recent else 0
+
+
+def _asked(decision: Decision) -> int:
+    return decision.recommendation.replicas if decision.recommendation else decision.replicas_to
+
+
+def _wants_replicas(decision: Decision) -> bool:
+    """Whether the metrics ask for another number than there is, done or not."""
+    return decision.changes or (_asked(decision) != decision.replicas_from and not _at_bound(decision))
+
+
+def _at_bound(decision: Decision) -> bool:
+    return decision.reason in ("TooManyReplicas", "TooFewReplicas")
+
+
+def _wants_more(decision: Decision) -> bool:
+    return max(_asked(decision), decision.replicas_to) > decision.replicas_from
+
+
+def _waits_for(decision: Decision) -> str:
+    if decision.changes:
+        return f"replicas go from {decision.replicas_from} to {decision.replicas_to} first"
+    if _wants_replicas(decision):
+        return f"the metrics ask for {_asked(decision)} replicas, which come first"
+    return f"replicas were changed less than {COOL_DOWN_SECONDS:.0f} s ago"
+
+
+def _told(spec: ScalableAppSpec, footprint: Footprint, decision: Decision, sizing: Sizing) -> Decision:
+    """The decision with the size, its steps, and what both cost."""
+    number = decision.replicas_to
+    steps = [Step(step.rule, number, step.message) for step in sizing.steps]
+    steps.append(Step("Cost", number, cost(spec, decision, sizing)))
+    reason = sizing.reason if sizing.changes and not decision.changes else decision.reason
+    if spec.scaling.mode is Mode.VERTICAL:
+        reason = decision.reason if decision.changes else sizing.reason
+    return replace(
+        decision,
+        reason=reason,
+        message=f"{decision.message}; {sizing.message}",
+        steps=(*decision.steps, *steps),
+        sizing=sizing,
+        limited=decision.limited or sizing.limited,
+        **_measured(spec, decision, footprint, sizing),
+    )
+
+
+def _measured(spec: ScalableAppSpec, decision: Decision, footprint: Footprint, sizing: Sizing) -> dict[str, Any]:
+    """Whether the usage can be read: in mode Vertical that alone counts."""
+    if spec.scaling.mode is not Mode.VERTICAL:
+        return {}
+    known = not decision.active and decision.reason in ("Paused", "Conflicted")
+    return {
+        "active": sizing.active and not known,
+        "data_problem": footprint.problem,
+        "data_message": footprint.message if footprint.problem else "",
+    }
+
+
+def cost(spec: ScalableAppSpec, decision: Decision, sizing: Sizing) -> str:
+    """Requested cores and bytes before and after, in all pods; and the difference an hour where prices are stated."""
+    before = {r: _requested(sizing.size_from, r, decision.replicas_from) for r in Resource}
+    after = {r: _requested(sizing.size_to, r, decision.replicas_to) for r in Resource}
+    parts = [
+        f"{resource} {format_amount(resource, before[resource])} -> {format_amount(resource, after[resource])}"
+        for resource in Resource
+    ]
+    text = f"requested in all: {', '.join(parts)}"
+    prices = spec.scaling.prices
+    if prices is None:
+        return text
+    cores, gibibytes = (
+        after[Resource.CPU] - before[Resource.CPU],
+        (after[Resource.MEMORY] - before[Resource.MEMORY]) / 2**30,
+    )
+    change = cores * parse_quantity(prices.cpu_core_hour) + gibibytes * parse_quantity(prices.memory_gibibyte_hour)
+    sign = "+" if change >= 0 else "-"
+    return f"{text}; {sign}{format_number(abs(change)) if change else '0'} an hour"
+
+
+def _requested(size: Size, resource: Resource, replicas: int) -> float:
+    return (size.of(resource).request or 0.0) * replicas

@@ -1,0 +1,365 @@
+"""How large pods shall be: one chain of rules per resource, from the need to the size that is asked for.
+
+Need: the percentile of the decaying histogram and what the last minute shows, with a margin on top, as the VPA
+recommender has it (pkg/recommender/logic/estimator.go: percentile, then margin, then confidence); a floor where a
+container was killed or throttled. Then the bounds of the spec and of the cluster, rounding, hysteresis, pace.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from scalableapp.core.api.vertical_fields import LimitsPolicy, Vertical
+from scalableapp.core.explain import duration
+from scalableapp.core.size import (
+    Amount,
+    Resource,
+    Size,
+    SizeStep,
+    Sizing,
+    format_amount,
+    rounded_down,
+    rounded_up,
+    told,
+)
+from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Floor, Footprint, Learned, Mistake, Room, SizeHistory
+
+# One change may raise a request to so many times what it was, or cut it to its inverse share: what bad data can do.
+LARGEST_RAISE = 4.0
+LARGEST_CUT = 2.0
+# Below this many seconds of history nothing is known yet: rates are taken over a minute, starts take one.
+LEAST_HISTORY_SECONDS = 60.0
+# VPA's widening of the bounds (its confidence multipliers), in half-lives of history instead of days.
+_UPPER_WIDENING = 0.5
+_LOWER_WIDENING = 0.01
+# A mistake is not tried again for so long, twice as long after each further one.
+FIRST_BACK_OFF_SECONDS = 300.0
+LONGEST_BACK_OFF_SECONDS = 86400.0
+# As bad as the mistake is what comes within so much of it.
+_SAME = 0.05
+
+
+# The size stays: it fits, or a change of it waits, which the words tell. One reason for both: it may change with every
+# sample, and a status is written anew with each other reason.
+KEPT = "SizeKept"
+# Reasons of changes that cannot wait.
+URGENT = {Resource.CPU: "CPUShort", Resource.MEMORY: "OOMKilled"}
+
+
+class Need(NamedTuple):
+    """What a pod needs of a resource, and why in words. `urgent` passes the pace: pods suffer for want of it."""
+
+    value: float
+    message: str
+    urgent: bool = False
+
+
+class Verdict(NamedTuple):
+    """What became of one resource."""
+
+    amount: Amount
+    recommended: Amount
+    reason: str
+    steps: tuple[SizeStep, ...]
+    limited: bool = False
+    active: bool = True
+
+
+def recommend(vertical: Vertical, footprint: Footprint, history: SizeHistory, now: datetime, planned: int) -> Sizing:
+    """The size for `planned` pods. `history` has learnt what is seen now. Pure, and never raises on measured data."""
+    verdicts = {
+        resource: _verdict(resource, _Case(vertical, footprint, history, now, max(1, planned)))
+        for resource in vertical.resources
+    }
+    size = wished = footprint.size
+    for resource, verdict in verdicts.items():
+        size = size.having(resource, verdict.amount)
+        wished = wished.having(resource, verdict.recommended)
+    telling = _most_telling(footprint.size, verdicts)
+    return Sizing(
+        footprint.size,
+        size,
+        wished,
+        telling.reason,
+        "; ".join(verdict.steps[-1].message for verdict in verdicts.values()),
+        tuple(step for verdict in verdicts.values() for step in verdict.steps),
+        active=any(verdict.active for verdict in verdicts.values()),
+        limited=any(verdict.limited for verdict in verdicts.values()),
+    )
+
+
+def held(footprint: Footprint, sizing: Sizing, rule: str, reason: str, why: str) -> Sizing:
+    """The sizing with the present size kept, and one more step that says why."""
+    message = f"pods keep {footprint.size}: {why}"
+    return replace(
+        sizing, size_to=footprint.size, reason=reason, message=message, steps=(*sizing.steps, SizeStep(rule, message))
+    )
+
+
+def _most_telling(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
+    """A change before none, want before the rest, a raise before a cut."""
+
+    def rank(entry: tuple[Resource, Verdict]) -> tuple[bool, bool, bool]:
+        resource, verdict = entry
+        old = before.of(resource)
+        raised = (verdict.amount.request or 0) > (old.request or 0)
+        return verdict.amount != old, verdict.reason in URGENT.values(), raised
+
+    return max(verdicts.items(), key=rank)[1]
+
+
+class _Case(NamedTuple):
+    vertical: Vertical
+    footprint: Footprint
+    history: SizeHistory
+    now: datetime
+    planned: int
+
+    def since_change(self) -> float | None:
+        changed = self.history.changed_at
+        return None if changed is None else (self.now - changed).total_seconds()
+
+
+def _verdict(resource: Resource, case: _Case) -> Verdict:
+    """One resource's chain."""
+    current, learned = case.footprint.size.of(resource), case.history.learned[resource]
+    need = _need(resource, learned, case)
+    unusable = _unusable(case.footprint, case.history)
+    if need is None or (not need.urgent and unusable):
+        reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
+        message = f"{told(resource, current)} held: {why}"
+        return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
+    bounded, bound, cut = _bounded(resource, need.value, case)
+    wished = _limits(resource, bounded, current, case)
+    steps = [SizeStep(_rule(resource), need.message)]
+    if bound:
+        steps.append(SizeStep("Bounds", f"{resource} {bound}"))
+    amount, reason, message = _paced(resource, need, wished, current, case)
+    steps.append(SizeStep("Pace", message))
+    return Verdict(amount, wished, reason, tuple(steps), cut)
+
+
+def _unusable(footprint: Footprint, history: SizeHistory) -> tuple[str, str] | None:
+    """Reason and words for why usage must not change a size now."""
+    if footprint.problem:
+        return footprint.problem.value, footprint.message
+    if footprint.unsettled:
+        return "PodsUnsettled", footprint.unsettled
+    return None if history.ready else ("AwaitingHistory", "usage of before has not been read yet")
+
+
+def _rule(resource: Resource) -> str:
+    return "CPURequest" if resource is Resource.CPU else "MemoryRequest"
+
+
+def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
+    """The request that the usage, or what happened to the pods, asks for; None without any usage."""
+    rules, floor = case.vertical.need(resource), _floor(learned, case.now)
+    measured = learned.histogram.percentile(rules.percentile)
+    if measured is None:
+        return Need(floor.value, _because(resource, floor), urgent=True) if floor else None
+    recent = _recent(resource, learned)
+    share = case.planned if resource is Resource.CPU else 1
+    usage = max(measured, recent) / share
+    value = usage * (1 + rules.margin_percent / 100)
+    which = "the last minute" if recent > measured else f"percentile {rules.percentile}"
+    whose = f" a pod on {case.planned}" if share > 1 else ""
+    message = (
+        f"{resource} usage{whose} is {format_amount(resource, rounded_up(resource, usage))} by {which}, "
+        f"with {rules.margin_percent} % margin {format_amount(resource, rounded_up(resource, value))}"
+    )
+    if floor and floor.value > value:
+        return Need(floor.value, f"{message}; {_because(resource, floor)}", urgent=True)
+    return Need(value, message)
+
+
+def _floor(learned: Learned, now: datetime) -> Floor | None:
+    return learned.floor if learned.floor and learned.floor.until > now else None
+
+
+def _because(resource: Resource, floor: Floor) -> str:
+    return f"{floor.why}: {resource} needs at least {format_amount(resource, floor.value)}"
+
+
+def _recent(resource: Resource, learned: Learned) -> float:
+    """Of memory the peak; of CPU what every sample shows, once there are some."""
+    values = [sample.value for sample in learned.recent]
+    if resource is Resource.MEMORY:
+        return max(values, default=0.0)
+    return min(values) if len(values) > 3 else 0.0
+
+
+def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
+    """The need rounded and within all bounds, the words for the bound that moved it, and whether it was cut."""
+    value, bounded, cut = rounded_up(resource, need), "", False
+    # The user's bounds first: what the cluster refuses cannot be had, whatever they say.
+    for bound, what, is_most in (*_stated(resource, case), *_of_cluster(resource, case)):
+        if is_most and value > bound:
+            value, cut = rounded_down(resource, bound), True
+            bounded = f"limited to {format_amount(resource, bound)} by {what}"
+        elif not is_most and value < bound:
+            value, bounded = bound, f"raised to {format_amount(resource, bound)} by {what}"
+    return value, bounded, cut
+
+
+_Bound = tuple[float, str, bool]  # and whether it is the most
+
+
+def _stated(resource: Resource, case: _Case) -> Iterator[_Bound]:
+    most = case.vertical.most.get(resource)
+    if most is not None:
+        yield most, f"maxAllowed.{resource}", True
+    yield case.vertical.least[resource], f"minAllowed.{resource}", False
+
+
+def _of_cluster(resource: Resource, case: _Case) -> Iterator[_Bound]:
+    room = case.footprint.rooms.get(resource, Room())
+    if room.most is not None:
+        yield room.most, room.whose, True
+    limit, what = _fixed_limit(resource, room, case)
+    if limit is not None:
+        yield limit, what, True
+    if room.least is not None:
+        yield room.least, room.whose, False
+    if limit is not None and room.ratio:
+        yield rounded_up(resource, limit / room.ratio), f"maxLimitRequestRatio {room.ratio:g} and {what}", False
+
+
+def _allowed(resource: Resource, value: float, case: _Case) -> float:
+    """The value within what the cluster allows: a smaller step would be refused."""
+    for bound, _, is_most in _of_cluster(resource, case):
+        value = min(value, bound) if is_most else max(value, bound)
+    return value
+
+
+def _fixed_limit(resource: Resource, room: Room, case: _Case) -> tuple[float | None, str]:
+    """The limit that pods will have whatever is requested; None where it follows the request, or there is none."""
+    policy, limit = case.vertical.limits, case.footprint.size.of(resource).limit
+    if policy is LimitsPolicy.NONE or limit is None:
+        return room.default_limit, f"the namespace's default limit of {resource}"
+    if policy is LimitsPolicy.REQUESTS_ONLY:
+        why = f"its limit, which limits: RequestsOnly leaves as it is; raise spec.resources.limits.{resource}"
+        return _at_most(limit, room.most_limit), why
+    return None, ""
+
+
+def _at_most(value: float, most: float | None) -> float:
+    return value if most is None else min(value, most)
+
+
+def _limits(resource: Resource, request: float, current: Amount, case: _Case) -> Amount:
+    """The limit that goes with a request, by the policy."""
+    policy, limit = case.vertical.limits, current.limit
+    room = case.footprint.rooms.get(resource, Room())
+    if limit is None or (policy is LimitsPolicy.NONE and (room.default_limit is not None or not room.needs_limit)):
+        return Amount(request, None)
+    if policy is LimitsPolicy.REQUESTS_ONLY:
+        limit = _at_most(limit, room.most_limit)
+        return Amount(min(request, limit), limit)
+    scaled = rounded_up(resource, request * (limit / current.request if current.request else 1.0))
+    if room.ratio and scaled > round(request * room.ratio, 9):
+        scaled = max(request, rounded_down(resource, request * room.ratio))
+    if room.most_limit is not None and scaled > room.most_limit:
+        rounded = rounded_down(resource, room.most_limit)
+        scaled = rounded if rounded >= request else room.most_limit
+    return Amount(min(request, scaled), scaled)
+
+
+def _paced(resource: Resource, need: Need, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
+    """The amount to have now, its reason, and why in words."""
+    old, new = current.request, wished.request or 0.0
+    if old is None:
+        return wished, "RequestSet", f"{told(resource, wished)} where no request was"
+    if new > old:
+        return _raised(resource, need, wished, current, case)
+    if new < old:
+        return _cut(resource, wished, current, case)
+    if wished != current:
+        return wished, "LimitSet", f"{told(resource, wished)}: the limit follows limits: {case.vertical.limits}"
+    return current, KEPT, f"{told(resource, current)} fits"
+
+
+def _raised(resource: Resource, need: Need, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
+    old, new = current.request or 0.0, wished.request or 0.0
+    confidence = _confidence(resource, case)
+    lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + case.vertical.behavior.up_ratio)
+    wish = f"{told(resource, current)} shall become {told(resource, wished)}"
+    if not need.urgent and old >= lower:
+        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
+    if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
+        return current, KEPT, f"{wish}: {why}"
+    stepped = min(new, _allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case))
+    amount = wished if stepped == new else _limits(resource, stepped, current, case)
+    reason = URGENT[resource] if need.urgent else "RequestsRaised"
+    pace = "" if stepped == new else f", {LARGEST_RAISE:g} times as much at most in one step: {told(resource, amount)}"
+    return amount, reason, f"{wish}{pace}"
+
+
+def _cut(resource: Resource, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
+    old, new = current.request or 0.0, wished.request or 0.0
+    upper = new * (1 + _UPPER_WIDENING / _confidence(resource, case)) * (1 + case.vertical.behavior.down_ratio)
+    wish = f"{told(resource, current)} shall become {told(resource, wished)}"
+    if old <= upper:
+        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
+    if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
+        return current, KEPT, f"{wish}: {why}"
+    stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
+    amount = wished if stepped == new else _limits(resource, stepped, current, case)
+    pace = "" if stepped == new else f", half as much at least in one step: {told(resource, amount)}"
+    return amount, "RequestsCut", f"{wish}{pace}"
+
+
+def _confidence(resource: Resource, case: _Case) -> float:
+    """Half-lives of history, as far as it is remembered, a sample counting for a minute at most."""
+    histogram = case.history.learned[resource].histogram
+    known = min(histogram.last - histogram.first, 60.0 * histogram.samples) / histogram.half_life
+    return min(max(1e-3, known), REMEMBERED_HALF_LIVES)
+
+
+def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
+    """Why a change has to wait, if so: too little history, or one a short while ago."""
+    histogram = case.history.learned[resource].histogram
+    known = histogram.last - histogram.first
+    if known < LEAST_HISTORY_SECONDS:
+        return f"its usage is known for {duration(known)} only, {LEAST_HISTORY_SECONDS:.0f} s are needed"
+    since = case.since_change()
+    if since is None or not 0 <= since < interval:
+        return ""
+    return f"waits {duration(interval - since)} longer, the last change was {duration(since)} ago"
+
+
+def repeats(mistake: Mistake | None, wish: Size, now: datetime) -> str:
+    """Why the wish would repeat a mistake that is not over yet; "" when it would not."""
+    if mistake is None or not any(_as_bad(mistake, wish, resource) for resource in Resource):
+        return ""
+    return backing_off(mistake, now)
+
+
+def backing_off(mistake: Mistake, now: datetime) -> str:
+    """What went wrong a while ago and is not to be tried again yet; "" when it may be."""
+    left = _back_off(mistake) - (now - mistake.at).total_seconds()
+    if left <= 0:
+        return ""
+    return (
+        f"{mistake.size} had to be taken back at {mistake.at:%H:%M:%S}, {mistake.why}; tried again in {duration(left)}"
+    )
+
+
+def counted(mistake: Mistake | None, size: Size, now: datetime) -> int:
+    """How many times in a row a size had to be taken back, this time included."""
+    if mistake is None or not any(_as_bad(mistake, size, resource) for resource in Resource):
+        return 1
+    return mistake.times + 1 if (now - mistake.at).total_seconds() < 2 * _back_off(mistake) else 1
+
+
+def _back_off(mistake: Mistake) -> float:
+    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(20, mistake.times - 1))
+
+
+def _as_bad(mistake: Mistake, wish: Size, resource: Resource) -> bool:
+    was, failed = mistake.before.of(resource).request or 0.0, mistake.size.of(resource).request or 0.0
+    wished = wish.of(resource).request or 0.0
+    if failed > was:
+        return wished >= failed * (1 - _SAME)
+    return failed < was and wished <= failed * (1 + _SAME)

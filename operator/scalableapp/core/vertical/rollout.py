@@ -1,0 +1,339 @@
+"""A change of size on its way through the pods: one first, watched; then the rest; or everything back.
+
+A pure state machine. `step` is asked whenever something is seen, and says what is to be done next. All that it goes by
+is in the change itself, which status keeps, and in the pods, so that a restart of the operator loses no way.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+from typing import NamedTuple
+
+from scalableapp.core.children.resources import WATCH_SECONDS
+from scalableapp.core.explain import duration
+from scalableapp.core.model import PodState
+from scalableapp.core.quality import seconds_between, serves
+from scalableapp.core.size import Resize, Resource, Size
+
+# A pod that no node takes for this long does not fit: the scheduler and an autoscaler of nodes have had their turn.
+UNSCHEDULABLE_SECONDS = 60.0
+# A first pod shall be ready after so many times what starts of the app take, and not sooner than this.
+LEAST_START_SECONDS = 120.0
+STARTS = 4.0
+# A resize in place that waits for room, or is under way for this long, is left, and the pods are replaced.
+DEFERRED_SECONDS = 30.0
+IN_PROGRESS_SECONDS = 60.0
+# The rest has followed when all pods have been there for this long.
+SETTLED_SECONDS = 15.0
+# After this long a way back is no longer watched.
+BACK_SECONDS = 600.0
+# Pods are dated by the API server's clock, changes by the operator's.
+_CLOCKS = timedelta(seconds=5)
+# A first pod that answers so much slower than the others, and by so many seconds, suffers. Not right after its start,
+# when caches are cold.
+SLOWER_RATIO = 3.0
+SLOWER_SECONDS = 0.1
+WARM_SECONDS = 20.0
+
+
+class Phase(StrEnum):
+    """How far a change has come."""
+
+    FIRST = "First"
+    REST = "Rest"
+    TEMPLATE = "Template"
+    BACK = "Back"
+
+
+class Way(StrEnum):
+    """How pods get the size."""
+
+    IN_PLACE = "InPlace"
+    ROLLOUT = "Rollout"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of size under way. `good` is what it goes back to.
+
+    `opened_at` is when it began by this way, `since` when its last step was taken, `done_at` when the first pod had its
+    size in place. `why` says what it is for, or what went wrong.
+    """
+
+    to: Size
+    good: Size
+    way: Way
+    phase: Phase
+    opened_at: datetime
+    since: datetime
+    why: str
+    done_at: datetime | None = None
+
+    @property
+    def template(self) -> Size:
+        """The size that the Deployment's template has meanwhile."""
+        forth = self.way is Way.ROLLOUT or self.phase is Phase.TEMPLATE
+        return self.to if forth and self.phase is not Phase.BACK else self.good
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a change goes by. `rollout`: pods of an older template still give way to those of the present one.
+
+    `template` is the size of the live template. `latencies` are mean seconds of a request by pod.
+    """
+
+    now: datetime
+    replicas: int
+    pods: tuple[PodState, ...]
+    template: Size | None = None
+    rollout: bool = False
+    stuck: bool = False
+    startup_seconds: float | None = None
+    latencies: tuple[tuple[str, float], ...] = ()
+
+
+class Outcome(StrEnum):
+    """What became of a change."""
+
+    NONE = ""
+    FIRST_PASSED = "FirstPodPassed"
+    BY_ROLLOUT = "ResizeByRollout"
+    DONE = "Resized"
+    TOO_SMALL = "StillTooSmall"
+    TAKEN_BACK = "ResizeTakenBack"
+    BACK_AGAIN = "SizeRestored"
+
+
+class Step(NamedTuple):
+    """What comes next: the change as it stands then (None: it is over), its news, and a pod to resize in place."""
+
+    change: Change | None
+    outcome: Outcome = Outcome.NONE
+    message: str = ""
+    resize: tuple[str, Size] | None = None
+
+
+def opened(to: Size, good: Size, now: datetime, *, in_place: bool, why: str) -> Change:
+    """A change that begins. In place only where `in_place` serves and the change allows it."""
+    way = Way.IN_PLACE if in_place and resizable(good, to) else Way.ROLLOUT
+    return Change(to, good, way, Phase.FIRST, now, now, why)
+
+
+def resizable(old: Size, new: Size) -> bool:
+    """Whether pods may be resized in place.
+
+    Apps read their memory limit once, and the kubelet cuts it at its best effort only; the QoS class of a pod is fixed;
+    and a limit cannot be taken away.
+    """
+    lower = new.memory.limit is not None and (old.memory.limit is None or new.memory.limit < old.memory.limit)
+    removed = any(old.of(resource).limit is not None and new.of(resource).limit is None for resource in Resource)
+    return not lower and not removed and old.guaranteed == new.guaranteed
+
+
+def step(change: Change, sight: Sight) -> Step:
+    """What comes next. The same change and nothing to do where only waiting helps."""
+    return _STEPS[change.phase](change, sight)
+
+
+def _first(change: Change, sight: Sight) -> Step:
+    if sight.replicas == 0:
+        return _next(change, sight, Phase.REST, Outcome.NONE, "")
+    resized = _resized(change, sight)
+    if trouble := _trouble(change, sight, resized):
+        return _trouble_step(change, sight, resized, trouble)
+    if change.way is Way.IN_PLACE:
+        return _first_in_place(change, sight, resized)
+    if any(_watched_long_enough(pod, sight.now) for pod in resized):
+        return _passed(change, sight)
+    waited = seconds_between(change.since, sight.now)
+    longest = _longest_start(sight) + WATCH_SECONDS
+    if waited > longest:
+        return _back(change, sight, f"no pod of it was ready within {duration(longest)}{_why_not(resized)}")
+    return Step(change)
+
+
+def _first_in_place(change: Change, sight: Sight, resized: list[PodState]) -> Step:
+    if not resized:
+        pod = min((p for p in sight.pods if serves(p)), key=lambda p: p.name, default=None)
+        if pod is None:
+            return _by_rollout(change, sight, "no pod serves that could be resized in place")
+        return Step(replace(change, since=sight.now), resize=(pod.name, change.to))
+    if waiting := _waiting(change, sight, resized):
+        return waiting
+    if change.done_at is None:
+        return Step(replace(change, done_at=sight.now))
+    if seconds_between(change.done_at, sight.now) < WATCH_SECONDS:
+        return Step(change)
+    return _passed(change, sight)
+
+
+def _passed(change: Change, sight: Sight) -> Step:
+    message = f"the first pod of {change.to} has been well for {WATCH_SECONDS} s; the others follow"
+    return _next(change, sight, Phase.REST, Outcome.FIRST_PASSED, message)
+
+
+def _rest(change: Change, sight: Sight) -> Step:
+    resized, live = _resized(change, sight), _live(sight)
+    if trouble := _trouble(change, sight, resized):
+        return _trouble_step(change, sight, resized, trouble)
+    if sight.stuck and change.way is Way.ROLLOUT:
+        return _back(change, sight, "the rollout came to a stop (ProgressDeadlineExceeded)")
+    if change.way is Way.IN_PLACE:
+        return _rest_in_place(change, sight, resized)
+    there = len(resized) == len(live) >= sight.replicas and all(map(serves, live)) and not sight.rollout
+    if there and seconds_between(change.since, sight.now) >= SETTLED_SECONDS:
+        return Step(None, Outcome.DONE, f"all pods have {change.to}")
+    return Step(change)
+
+
+def _rest_in_place(change: Change, sight: Sight, resized: list[PodState]) -> Step:
+    if waiting := _waiting(change, sight, resized):
+        return waiting
+    left = [pod for pod in _live(sight) if pod.size != change.to]
+    if left:
+        pod = min(left, key=lambda p: p.name)
+        return Step(replace(change, since=sight.now), resize=(pod.name, change.to))
+    return _next(change, sight, Phase.TEMPLATE, Outcome.NONE, "")
+
+
+def _template(change: Change, sight: Sight) -> Step:
+    """All pods have the size; pods of a later scale-out shall have it, too, and no rollout shall come of that."""
+    left = [pod for pod in _live(sight) if pod.size != change.to]
+    if sight.template == change.to and not left and not sight.rollout:
+        return Step(None, Outcome.DONE, f"all pods have {change.to}, resized in place")
+    if seconds_between(change.since, sight.now) > IN_PROGRESS_SECONDS:
+        return _by_rollout(change, sight, "the Deployment's template could not be changed without one")
+    return Step(change, resize=(left[0].name, change.to) if left else None)
+
+
+def _back_again(change: Change, sight: Sight) -> Step:
+    left = [pod for pod in _live(sight) if pod.size == change.to]
+    waited = seconds_between(change.since, sight.now)
+    if not left and not sight.rollout:
+        return Step(None, Outcome.BACK_AGAIN, f"all pods have {change.good} again: {change.why}")
+    if waited > BACK_SECONDS:
+        return Step(None, Outcome.BACK_AGAIN, f"{len(left)} pods still have {change.to} after {duration(waited)}")
+    if left and change.way is Way.IN_PLACE:
+        return Step(change, resize=(left[0].name, change.good))
+    return Step(change)
+
+
+_STEPS = {Phase.FIRST: _first, Phase.REST: _rest, Phase.TEMPLATE: _template, Phase.BACK: _back_again}
+
+
+def _next(change: Change, sight: Sight, phase: Phase, outcome: Outcome, message: str) -> Step:
+    return Step(replace(change, phase=phase, since=sight.now), outcome, message)
+
+
+def _back(change: Change, sight: Sight, why: str) -> Step:
+    """Everything goes back to the last good size, by the way it came."""
+    message = f"{change.to} is taken back to {change.good}: {why}"
+    return Step(replace(change, phase=Phase.BACK, since=sight.now, why=why), Outcome.TAKEN_BACK, message)
+
+
+def _by_rollout(change: Change, sight: Sight, why: str) -> Step:
+    return refused(change, sight.now, why)
+
+
+def refused(change: Change, now: datetime, why: str) -> Step:
+    """A change that cannot be made in place, for the words `why`: the pods are replaced."""
+    changed = replace(change, way=Way.ROLLOUT, phase=Phase.FIRST, opened_at=now, since=now, done_at=None)
+    return Step(changed, Outcome.BY_ROLLOUT, f"{change.to} comes by a rollout instead of in place: {why}")
+
+
+def _trouble_step(change: Change, sight: Sight, resized: list[PodState], trouble: str) -> Step:
+    """Back; but what is still too small for its memory after a raise has to grow on, not to go back."""
+    raised = (change.to.memory.request or 0) > (change.good.memory.request or 0)
+    if raised and any(_killed(change, pod) for pod in resized):
+        return Step(None, Outcome.TOO_SMALL, f"{change.to} is still too small: {trouble}")
+    return _back(change, sight, trouble)
+
+
+def _waiting(change: Change, sight: Sight, resized: list[PodState]) -> Step | None:
+    """What is to be done about pods that have been asked to take the size in place and don't have it yet."""
+    pending = [pod for pod in resized if pod.resize is not Resize.DONE]
+    if not pending:
+        return None
+    pod, waited = pending[0], seconds_between(change.since, sight.now)
+    told = f"pod {pod.name}: {pod.resize}{f', {pod.resize_message}' if pod.resize_message else ''}"
+    if pod.resize in (Resize.INFEASIBLE, Resize.FAILED):
+        return _by_rollout(change, sight, told)
+    if waited > (DEFERRED_SECONDS if pod.resize is Resize.DEFERRED else IN_PROGRESS_SECONDS):
+        return _by_rollout(change, sight, f"{told} for {duration(waited)}")
+    return Step(change)
+
+
+def _live(sight: Sight) -> list[PodState]:
+    return [pod for pod in sight.pods if not pod.deleting and pod.phase not in ("Failed", "Succeeded")]
+
+
+def _resized(change: Change, sight: Sight) -> list[PodState]:
+    """The pods that show how the new size does: after a rollout only those that it made."""
+    pods = [pod for pod in sight.pods if pod.size == change.to and not pod.deleting]
+    if change.way is Way.IN_PLACE:
+        return pods
+    return [pod for pod in pods if _begun(pod) >= change.opened_at - _CLOCKS]
+
+
+def _trouble(change: Change, sight: Sight, resized: list[PodState]) -> str:
+    """What ails the pods of the new size; "" when nothing does."""
+    for pod in resized:
+        if ailment := _ailment(change, pod, sight.now):
+            return f"pod {pod.name} {ailment}"
+    return _slow(sight, resized) if change.phase is Phase.FIRST else ""
+
+
+def _ailment(change: Change, pod: PodState, now: datetime) -> str:
+    if _killed(change, pod):
+        return "was killed for its memory"
+    if pod.phase == "Failed":
+        return "failed"
+    if pod.ended_at and pod.ended_at >= change.opened_at:
+        return f"ended and was started again{f' ({pod.trouble})' if pod.trouble else ''}"
+    waited = seconds_between(_begun(pod), now)
+    if pod.phase == "Pending" and pod.trouble and waited > UNSCHEDULABLE_SECONDS:
+        return f"could not start for {duration(waited)}: {pod.trouble}"
+    return ""
+
+
+def _slow(sight: Sight, resized: list[PodState]) -> str:
+    """Whether the first pod answers much slower than the middle one of the others."""
+    names = {pod.name for pod in resized}
+    if not any(_ready_seconds(pod, sight.now) >= WARM_SECONDS for pod in resized):
+        return ""
+    own = [seconds for name, seconds in sight.latencies if name in names]
+    others = [seconds for name, seconds in sight.latencies if name not in names]
+    if not own or not others:
+        return ""
+    slowest, usual = max(own), median(others)
+    if slowest <= SLOWER_RATIO * usual or slowest <= usual + SLOWER_SECONDS:
+        return ""
+    return f"its pod answers in {slowest * 1000:.0f} ms, the others in {usual * 1000:.0f} ms"
+
+
+def _killed(change: Change, pod: PodState) -> bool:
+    return pod.oom_killed_at is not None and pod.oom_killed_at >= change.opened_at
+
+
+def _begun(pod: PodState) -> datetime:
+    return pod.created_at or pod.started_at
+
+
+def _watched_long_enough(pod: PodState, now: datetime) -> bool:
+    return _ready_seconds(pod, now) >= WATCH_SECONDS
+
+
+def _ready_seconds(pod: PodState, now: datetime) -> float:
+    return seconds_between(pod.readiness_changed_at or _begun(pod), now) if serves(pod) else 0.0
+
+
+def _longest_start(sight: Sight) -> float:
+    return max(LEAST_START_SECONDS, STARTS * (sight.startup_seconds or 0.0))
+
+
+def _why_not(resized: list[PodState]) -> str:
+    if not resized:
+        return "; none was made, kubectl describe replicasets tells why"
+    return next((f"; {pod.trouble}" for pod in resized if pod.trouble), "; kubectl describe pods tells why")

@@ -1,0 +1,232 @@
+"""What keeps the registry true beside the watches: pods, other autoscalers, and what a watch cannot see.
+
+A watch that starts anew after a gap never tells of what was deleted meanwhile; a list of metadata does.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from scalableapp.adapters.kubernetes import KubeClient
+from scalableapp.adapters.podwatch import PodWatch
+from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
+from scalableapp.core.api.routing_fields import Route
+from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
+from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
+from scalableapp.core.model import AppKey, ChildId
+from scalableapp.core.size import SizeRival
+from scalableapp.engine.registry import Registry, child_of
+from scalableapp.engine.workqueue import Turns
+from scalableapp.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+# HPA's own period: an HPA that is laid on an app acts no sooner.
+AUTOSCALERS_SECONDS = 15.0
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its gate.
+ROOMS_SECONDS = 60.0
+RESYNC_SECONDS = 300.0
+# All apps come in turn over this time after a resync, so that they do not come at once.
+RESYNC_SPREAD_SECONDS = 60.0
+FIRST_LISTS_SECONDS = 60.0
+# The kinds of children that Kopf watches, each with its API version.
+CHILD_KINDS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+}
+_NO_GATEWAY_API = (
+    f"the cluster does not serve {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API's CRDs (standard channel) and an "
+    "implementation, or name spec.ingress instead of spec.route. It is looked for again every 30 s"
+)
+
+
+class Upkeep:
+    """Tasks that run beside the loop; each runs until cancelled and survives what the cluster does.
+
+    `kinds` are the kinds of children with their API versions; the namespace "" stands for all.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        turns: Turns,
+        client: KubeClient,
+        kinds: Mapping[str, str],
+        namespaces: tuple[str, ...],
+    ) -> None:
+        self._registry = registry
+        self._turns = turns
+        self._client = client
+        self._kinds = kinds
+        self._namespaces = namespaces
+
+    async def follow_pods(self, watch: PodWatch, listed: Callable[[], None]) -> None:
+        """Keep the registry's pods as `watch` tells; `listed` is called when all that exist have been told of."""
+        async for event in watch.events():
+            if isinstance(event, Listed):
+                listed()
+            elif event.pod:
+                if turn := self._registry.pod_seen(event.key, event.pod):
+                    self._turns.add(turn)
+            else:
+                self._registry.pod_gone(event.key, event.name)
+
+    async def follow_routes(self, watch: Watch, looked: Callable[[], None]) -> None:
+        """Keep up with HTTPRoutes, and with whether the cluster serves them; `looked` is called when that is known."""
+        async for change in watch.changes():
+            turn = None
+            match change:
+                case Seen(body):
+                    turn = self._registry.child_seen(body)
+                case Gone(namespace, name):
+                    turn = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
+                case Unserved(reason, denied):
+                    self._gateway_api(reason if denied else _NO_GATEWAY_API)
+                    looked()
+                case Listed():
+                    self._gateway_api("")
+                    looked()
+            if turn:
+                self._turns.add(turn)
+
+    def _gateway_api(self, missing: str) -> None:
+        """Take over whether HTTPRoutes can be made; the apps that want one have their turn when that changes."""
+        if self._registry.no_gateway_api == missing:
+            return
+        log.info("HTTPRoutes: %s", missing or "the cluster serves them")
+        self._registry.no_gateway_api = missing
+        if missing == _NO_GATEWAY_API:
+            for key, child in self._registry.children_of(HTTP_ROUTE):
+                self._registry.child_lost(key, child)
+        for record in self._registry.apps():
+            if record.spec and isinstance(record.spec.front, Route):
+                self._turns.add(record.key)
+
+    async def follow_autoscalers(self) -> None:
+        """Keep up with the autoscalers of others; an app that gets or loses one has its turn."""
+        while True:
+            try:
+                await self.look_for_autoscalers()
+            except ClusterError as error:
+                log.warning(
+                    "Other autoscalers could not be listed; tried again in %.0f s: %s", AUTOSCALERS_SECONDS, error
+                )
+            await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
+
+    async def follow_rooms(self) -> None:
+        """Keep up with what bounds the size of pods, where sizes are decided on at all."""
+        while True:
+            try:
+                await self.look_for_rooms()
+            except ClusterError as error:
+                log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", ROOMS_SECONDS, error)
+            await asyncio.sleep(ROOMS_SECONDS * _spread())
+
+    async def look_for_rooms(self) -> None:
+        """Once. Raises ClusterError."""
+        namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
+        if namespaces:
+            known = {name: room for name, room in self._registry.rooms.items() if name in namespaces}
+            self._registry.rooms = known | await self._client.list_rooms(namespaces)
+
+    async def look_for_autoscalers(self) -> None:
+        """Once. Raises ClusterError."""
+        found: dict[AppKey, str] = {}
+        sizing: dict[AppKey, SizeRival] = {}
+        for namespace in self._namespaces:
+            found |= await self._client.list_autoscalers(namespace)
+            sizing |= await self._client.list_resizers(namespace)
+        changed = dict(found.items() ^ self._registry.autoscalers.items())
+        changed |= dict.fromkeys(dict(sizing.items() ^ self._registry.resizers.items()), "")
+        self._registry.autoscalers, self._registry.resizers = found, sizing
+        for key in changed:
+            if self._registry.get(key):
+                self._turns.add(key)
+
+    async def resync(self) -> None:
+        """From time to time, drop what is gone without a word and look at every app."""
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS * _spread())
+            try:
+                await self.resync_once()
+            except ClusterError as error:
+                log.warning("Resync failed; the next one comes in about %.0f s: %s", RESYNC_SECONDS, error)
+
+    async def resync_once(self) -> None:
+        """Once. Raises ClusterError."""
+        known = [record.key for record in self._registry.apps()]
+        existing = {key async for key in self._apps()}
+        for key in self._registry.keep_only(existing, known):
+            log.warning("%s: the ScalableApp was deleted unseen; forgotten now", key)
+            self._turns.forget(key)
+        for kind in self._kinds:
+            await self._resync_children(kind)
+        for record in self._registry.apps():
+            if record.key not in self._turns:
+                self._turns.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
+
+    async def first_lists(self) -> None:
+        """Wait until the watches have told of all that exists now. Raises ClusterError.
+
+        For single objects a minute at most; but while no app at all has been heard of, the watches are not there, and
+        nothing would ever be done.
+        """
+        while not await self._first_lists():
+            if len(self._registry) or not [key async for key in self._apps()]:
+                log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+                return
+            log.error("No watch has told of any ScalableApp in %.0f s, and there are some", FIRST_LISTS_SECONDS)
+
+    async def _first_lists(self) -> bool:
+        """Whether the watches have told of all that exists, within the time for that."""
+        try:
+            async with asyncio.timeout(FIRST_LISTS_SECONDS):
+                pause = 0.1
+                while missing := await self._untold():
+                    log.debug("%d objects have not been told of yet, such as %s", len(missing), missing[0])
+                    await asyncio.sleep(pause)
+                    pause = min(2.0, pause * 2)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _untold(self) -> list[str]:
+        apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]
+        return apps + [
+            f"{kind} {key.namespace}/{child.name}"
+            for kind in self._kinds
+            async for key, child in self._children(kind)
+            if not self._registry.has_child(key, child)
+        ]
+
+    async def _resync_children(self, kind: str) -> None:
+        known = self._registry.children_of(kind)
+        existing = {found async for found in self._children(kind)}
+        for key, child in known:
+            if (key, child) not in existing and (turn := self._registry.child_lost(key, child)):
+                log.warning("%s: its %s %s was deleted unseen; made again now", key, *child)
+                self._turns.add(turn)
+
+    async def _apps(self) -> AsyncIterator[AppKey]:
+        async for metadata in self._listed(API_VERSION, KIND, ""):
+            yield AppKey(metadata["namespace"], metadata["name"])
+
+    async def _children(self, kind: str) -> AsyncIterator[tuple[AppKey, ChildId]]:
+        async for metadata in self._listed(self._kinds[kind], kind, CHILD_SELECTOR):
+            if found := child_of(kind, metadata):
+                yield found
+
+    async def _listed(self, api_version: str, kind: str, labels: str) -> AsyncIterator[Any]:
+        for namespace in self._namespaces:
+            async for metadata in self._client.list_metadata(api_version, kind, namespace, labels):
+                yield metadata
+
+
+def _spread() -> float:
+    return random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret

@@ -1,0 +1,266 @@
+"""What is known, put in the form in which decisions and reports take it. Pure: no I/O, no clock."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.scaling import Mode
+from scalableapp.core.children.contest import contested
+from scalableapp.core.children.resources import selector_text
+from scalableapp.core.children.routing import exposure_of, url_of
+from scalableapp.core.explain import count
+from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS, REQUESTS
+from scalableapp.core.learning.latency import Histogram, merged, quantile, slow_share
+from scalableapp.core.learning.scrapes import Scrape
+from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
+from scalableapp.core.quality import LEAST_COVERAGE
+from scalableapp.core.status.conditions import AppState, Trouble
+from scalableapp.core.status.size_status import SizeState
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
+
+_T = TypeVar("_T")
+
+# Longer than any window that requests or CPU are measured over.
+DEPARTED_COUNT = timedelta(minutes=5)
+
+
+def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
+    """The app at this moment; None without a Deployment of its own. Answers older than `stale_after` don't count."""
+    facts = record.own_deployment
+    if facts is None:
+        return None
+    _forget_departed(record, now)
+    answers = _Answers(record, registry.snapshot, now, stale_after)
+    return Observation(
+        now=now,
+        replicas=facts.replicas,
+        pods=(*record.pods.values(), *record.departed.values()),
+        readings={metric.label: answers.reading(metric) for metric in record.metrics},
+        service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
+        rollout=facts.rollout,
+        resizing=record.sizing.change is not None,
+        recall_until=record.recall_until,
+        conflict=registry.autoscalers.get(record.key, ""),
+        size_conflict=_size_conflict(record, registry),
+    )
+
+
+def _forget_departed(record: AppRecord, now: datetime) -> None:
+    """Pods whose samples no window of the metrics reaches any more."""
+    past = [name for name, pod in record.departed.items() if abs(now - (pod.left_at or now)) > DEPARTED_COUNT]
+    for name in past:
+        del record.departed[name]
+
+
+def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
+    """What there is to report of the app."""
+    facts, spec = record.own_deployment, record.spec
+    left_alone = spec is None or spec.scaling.paused  # then nobody sets back what others set
+    return AppState(
+        generation=record.generation,
+        replicas=facts.running if facts else 0,
+        ready_replicas=facts.ready if facts else 0,
+        wanted_replicas=facts.replicas if facts else None,
+        selector=selector_text(record.key),
+        url=url_of(record.key, spec.front, record.front) if spec else str(record.status.get("url", "")),
+        exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
+        pause=_pause(record),
+        trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
+        conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        pod_words=_pod_words(record),
+        contested="" if left_alone else contested(record.settings, record.key, now),
+        decision=record.decision,
+        history=record.history or History(),
+        sizes=_sizes(record),
+    )
+
+
+def _pod_words(record: AppRecord) -> str:
+    """What most of the pods that are not ready say, and one that says it; "" where none says anything."""
+    silent = ((pod.words, pod.name) for pod in record.pods.values() if pod.words and not pod.deleting)
+    words = sorted(silent)
+    if not words:
+        return ""
+    common, _ = Counter(words for words, _ in words).most_common(1)[0]
+    return f"pod {next(name for said, name in words if said == common)}: {common}"
+
+
+def _size_conflict(record: AppRecord, registry: Registry) -> str:
+    """Who else sets a resource that is sized here, in words; "" for nobody."""
+    rival = registry.resizers.get(record.key)
+    if rival is None or not record.sizes or record.spec is None:
+        return ""
+    return rival.message if rival.resources.intersection(record.spec.scaling.vertical.resources) else ""
+
+
+def _sizes(record: AppRecord) -> SizeState | None:
+    """None where sizes are not decided on, or not known yet."""
+    sizing = record.sizing
+    if not record.sizes or sizing.size is None or sizing.history is None:
+        return None
+    current = sizing.change.good if sizing.change else sizing.size
+    history = sizing.history
+    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.mistake)
+
+
+def _pause(record: AppRecord) -> Trouble | None:
+    if record.spec is None:
+        return None
+    if record.spec.scaling.paused:
+        return Trouble("Paused", "spec.scaling.paused is true; set it to false to scale again")
+    if record.spec.replicas is not None and record.spec.scaling.mode is not Mode.VERTICAL:
+        pinned = f"spec.replicas pins {record.spec.replicas} replicas; remove it to scale again"
+        return Trouble("Pinned", pinned)
+    return None
+
+
+class _Answers:
+    """Prometheus' last answers as one app reads them."""
+
+    def __init__(self, record: AppRecord, snapshot: Snapshot | None, now: datetime, stale_after: timedelta) -> None:
+        self._record = record
+        self._snapshot = snapshot
+        self._age = now - snapshot.at if snapshot else timedelta(0)
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
+
+    def reading(self, metric: Metric) -> Reading:
+        """What a metric says, or why it says nothing."""
+        if self._snapshot is None:
+            return Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked yet")
+        if self._stale:
+            age = f"the last look at Prometheus was {self._age.total_seconds():.0f} s ago"
+            return Reading(problem=DataProblem.STALE, message=age)
+        if metric.type is MetricType.PROMETHEUS:
+            answer = self._snapshot.queries.get(self._record.queries[metric.label])
+            return self._of_query(answer) if answer else _NOT_ASKED
+        if metric.type is MetricType.LATENCY:
+            return self._of_histogram(lambda histogram: quantile(histogram, metric.latency_quantile))
+        return self._with_burst(self._of_kind(metric.type), metric)
+
+    def service_level(self, objective: LatencyObjective) -> ServiceLevel:
+        """What an objective is judged by."""
+        if self._snapshot is None or self._stale:
+            return ServiceLevel(self.reading(REQUESTS))
+        failures = self._snapshot.failures
+        if failures is None or failures.problem not in (None, DataProblem.EMPTY):
+            problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
+            slow = Reading(problem=problem[0], message=problem[1])
+        else:
+            failed = sum(self._carried(failures).values())
+            slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
+        return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
+
+    def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
+        """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
+        answer = bursts.get(RATE_WINDOW_SECONDS)
+        values = {} if answer is None or answer.problem else self._carried(answer)
+        slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
+        if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
+            return replace(slowly, note=refusal[1])
+        if not self._record.pods.keys() & values.keys():
+            return slowly
+        dated = replace(slowly, window_seconds=RATE_WINDOW_SECONDS) if slowly.per_pod else Reading()
+        return replace(dated, total=sum(values.values()), per_pod=values)
+
+    def _of_query(self, answer: QueryAnswer) -> Reading:
+        newest_at = None if answer.age is None or self._snapshot is None else _before(self._snapshot.at, answer.age)
+        return Reading(answer.value, problem=answer.problem, message=answer.message, newest_at=newest_at)
+
+    def _of_histogram(self, of: Callable[[Histogram], float | None]) -> Reading:
+        answer = self._snapshot.latencies if self._snapshot else None
+        if answer is None:
+            return _NOT_ASKED
+        if answer.problem:
+            return Reading(problem=answer.problem, message=answer.message)
+        own = self._own(answer.histograms)
+        missing = self._missing(answer, own, "http_request_duration_seconds_bucket")
+        if missing:
+            return missing
+        return self._dated(Reading(of(merged(own.values())), pods=frozenset(own)), answer.scrapes)
+
+    def _with_burst(self, reading: Reading, metric: Metric) -> Reading:
+        """With requests/s over the short window that the app states, or why they cannot be told."""
+        rules = self._record.spec.scaling.horizontal.burst if self._record.spec else None
+        bursts = self._snapshot.bursts if self._snapshot else {}
+        answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
+        if answer is None or answer.problem:
+            return reading
+        refusal = first_refusal(self._own(answer.refused))
+        return replace(
+            reading,
+            burst_total=sum(self._carried(answer).values()),
+            burst_note=refusal[1] if refusal else "",
+        )
+
+    def _of_kind(self, kind: MetricType) -> Reading:
+        answer = self._snapshot.kinds.get(kind) if self._snapshot else None
+        if answer is None:
+            return _NOT_ASKED
+        if answer.problem:
+            return Reading(problem=answer.problem, message=answer.message)
+        missing = self._missing(answer, self._own(answer.values), kind.value)
+        if missing:
+            return missing
+        values = self._carried(answer)
+        return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
+
+    def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
+        """Why what was found of the app's pods is nothing to decide on, if so."""
+        refused = {name: why for name, why in self._own(answer.refused).items() if self._record.pods[name].ready}
+        if (refusal := first_refusal(refused)) and len(found) < LEAST_COVERAGE * (len(found) + len(refused)):
+            pods = count(len(refused), "pod")
+            return Reading(problem=refusal[0], message=f"the series of {pods} are of no use: {refusal[1]}")
+        if found:
+            return None
+        scrapes = self._own(answer.scrapes).values()
+        if scrapes and all(scrape.interval is None for scrape in scrapes):
+            return Reading(awaited="Prometheus has scraped its pods once, and a rate needs two samples")
+        message = f"Prometheus has no {what} of any pod of {self._record.key}; is it scraping them?"
+        return Reading(problem=DataProblem.EMPTY, message=message)
+
+    def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape]) -> Reading:
+        """The reading with its window and the time of the oldest of its pods' newest samples.
+
+        Pods that leave date nothing: their scrapes end.
+        """
+        pods = self._record.pods
+        measured = {name for name in reading.per_pod or reading.pods or () if name in pods and not pods[name].deleting}
+        own = self._of(scrapes, measured)
+        ages = [scrape.age for scrape in own.values() if scrape.age is not None]
+        return replace(
+            reading,
+            window_seconds=max((scrape.window for scrape in own.values()), default=None),
+            newest_at=_before(self._snapshot.at, max(ages)) if self._snapshot and ages else None,
+            overdue=frozenset(name for name, scrape in own.items() if scrape.overdue),
+        )
+
+    def _carried(self, answer: PodAnswer) -> dict[str, float]:
+        """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
+        return self._own(answer.values) | self._of(answer.values, self._record.departed)
+
+    def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
+        """What is the app's pods', by their names."""
+        return self._of(of, self._record.pods)
+
+    def _of(self, of: Mapping[tuple[str, str], _T], names: Collection[str]) -> dict[str, _T]:
+        namespace = self._record.key.namespace
+        return {name: of[namespace, name] for name in names if (namespace, name) in of}
+
+
+def first_refusal(refused: Mapping[str, Refusal]) -> Refusal | None:
+    """Why the data of some pods is of no use; the pod that is first by name stands for the others."""
+    return refused[min(refused)] if refused else None
+
+
+def _before(at: datetime, seconds: float) -> datetime:
+    return at - timedelta(seconds=seconds)
+
+
+# A new metric is asked for with the next tick.
+_NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked for this yet")

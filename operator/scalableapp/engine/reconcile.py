@@ -1,0 +1,292 @@
+"""One app, one story: observe -> decide -> apply -> report.
+
+Level-triggered: everything is derived anew from what is known now, so it may run at any time and any number of
+times, and what is in line already costs no call.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
+from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.children.routing import INGRESS, exposure_of
+from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
+from scalableapp.core.horizontal.history import longest_window_seconds
+from scalableapp.core.horizontal.interval import due
+from scalableapp.core.model import ChildId, Decision, History, Observation
+from scalableapp.core.status.conditions import Trouble, abnormal
+from scalableapp.core.status.status import (
+    Change,
+    build_status,
+    change_of,
+    history_from,
+    newest_recommendation,
+    patch_of,
+    turned_bad,
+)
+from scalableapp.core.vertical.combined import decide_both, replicas_changed
+from scalableapp.engine.observe import observe, state_of
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.resizing import Resizer, template_of
+from scalableapp.engine.timekeeping import Timekeeper, watch
+from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
+from scalableapp.ports import Cluster, Event, Manifest
+
+log = logging.getLogger(__name__)
+
+# Prometheus' history takes some seconds to read; longer than this an app is not held for it.
+RECALL_SECONDS = 60.0
+
+
+class Reconciler:
+    """Knows how an app is evaluated and brought in line. `now` is the wall clock in UTC, `clock` monotonic seconds."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        cluster: Cluster,
+        features: ClusterFeatures,
+        now: Callable[[], datetime],
+        stale_after_seconds: float,
+        *,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._cluster = cluster
+        self._features = features
+        self._now = Timekeeper(registry, now, clock).now
+        self._stale_after = timedelta(seconds=stale_after_seconds)
+        self._resizer = Resizer(registry, cluster, features, self._now)
+
+    async def reconcile(self, record: AppRecord) -> bool:
+        """Bring one app in line and report on it. False when the ScalableApp itself is gone.
+
+        Raises what went wrong, after it has been reported: ClusterError, or a fault of ours.
+        """
+        if record.deleting:
+            return True
+        generation = record.generation
+        failure = await self._act(record)
+        if isinstance(failure, Terminating):
+            # It will be deleted with its namespace; until then everything we could write is refused.
+            record.deleting = True
+            return True
+        if self._registry.get(record.key) is not record or record.generation != generation:
+            return True  # deleted, made anew or changed meanwhile: the turn that this brought will report
+        try:
+            await self._report(record)
+        except NotFound:
+            return False
+        if failure:
+            raise failure
+        return True
+
+    def evaluate(self, record: AppRecord) -> Decision | None:
+        """What to do with the replicas, decided from what is known now.
+
+        None when there is nothing to decide on, or the app's own interval has not passed.
+        """
+        now = self._now()
+        if not self._is_due(record, now):
+            return None
+        observation = observe(record, self._registry, now, self._stale_after)
+        if record.spec is None or observation is None:
+            return None
+        if record.history is None:
+            record.history = _history(record, record.spec, observation)
+        watch(record, now, self._stale_after + timedelta(seconds=record.spec.scaling.interval_seconds or 0))
+        record.decision = self._decided(record, record.spec, observation, record.history)
+        record.history = remember(record.history, record.decision, record.spec)
+        if not record.decision.changes and not record.decision.resizes:
+            self._settle(record, now)
+        return record.decision
+
+    def advances(self, record: AppRecord) -> bool:
+        """Whether a change of the pods' size that is under way has something to do now."""
+        return self._resizer.advances(record)
+
+    def _decided(
+        self, record: AppRecord, spec: ScalableAppSpec, observation: Observation, history: History
+    ) -> Decision:
+        footprint, sizes = self._resizer.look(record, self._stale_after), record.sizing.history
+        if footprint is None or sizes is None:
+            return decide(spec, observation, history)
+        decision, record.sizing.history = decide_both(spec, observation, history, footprint, sizes)
+        if decision.sizing:
+            record.sizing.recommended = decision.sizing.recommended
+        return decision
+
+    def _is_due(self, record: AppRecord, now: datetime) -> bool:
+        """A changed spec is decided on at once; so is what has been decided, but not carried out yet."""
+        if record.spec is None or record.settled_generation != record.generation:
+            return True
+        return due(record.spec.scaling, record.settled_at, now)
+
+    def _settle(self, record: AppRecord, now: datetime) -> None:
+        record.settled_at, record.settled_generation = now, record.generation
+
+    async def _act(self, record: AppRecord) -> Exception | None:
+        """Children, then replicas: one failing does not stop the other. Returns what went wrong first."""
+        record.trouble = None
+        failures = [await self._guarded(stage, record) for stage in (self._align, self._drive)]
+        return next((failure for failure in failures if failure), None)
+
+    async def _guarded(self, stage: Callable[[AppRecord], Awaitable[None]], record: AppRecord) -> Exception | None:
+        try:
+            await stage(record)
+        except ClusterError as error:
+            record.trouble = record.trouble or Trouble("ApplyFailed", str(error), holds=False)
+            return error
+        except Exception as error:
+            log.exception("%s: fault in the operator; the app is left as it is and tried again", record.key)
+            record.trouble = Trouble("InternalError", f"fault in the operator, please report it: {error!r}")
+            return error
+        return None
+
+    async def _align(self, record: AppRecord) -> None:
+        """Bring the children in line, each for itself. Raises the first ClusterError at the end."""
+        record.foreign = ""
+        if record.spec is None:
+            return
+        errors: list[ClusterError] = []
+        features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
+        for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
+            try:
+                await self._align_child(record, manifest)
+            except ClusterError as error:
+                errors.append(error)
+        for manifest in unwanted(record.key, record.spec):
+            child = record.children.get(_id(manifest))
+            if child and child.owner == record.uid and not self._still_leads(record, manifest["kind"]):
+                await self._cluster.delete(manifest)
+        if errors:
+            raise errors[0]
+
+    def _still_leads(self, record: AppRecord, kind: str) -> bool:
+        """Whether that is the former Ingress of an app whose Gateways do not lead to it yet."""
+        if kind != INGRESS or record.spec is None:
+            return False
+        exposure = exposure_of(record.key, record.spec.front, record.front, self._registry.no_gateway_api)
+        return exposure is not None and not exposure.accepted
+
+    async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
+        seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        child = record.children.get(_id(manifest))
+        ours = child if child and child.owner == record.uid else None
+        if ours and ours.live is None and ours.settled == seal:
+            return
+        live = ours.live if ours else await self._cluster.read(manifest)
+        if live and not owned_by(live, record.uid):
+            self._note_foreign(record, live)
+        elif live and in_line(live, manifest):
+            self._registry.child_settled(record, live, seal)
+        elif ours and ours.settled == seal:
+            self._registry.child_settled(record, await self._repaired(record, manifest), seal)
+        else:
+            self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
+            log.info("%s: %s %s applied", record.key, *_id(manifest))
+
+    async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
+        """Put right what was in line before; now and then only where somebody insists on changing it."""
+        kind, name = _id(manifest)
+        if not record.repairs.take(self._now().timestamp()):
+            raise Conflict(
+                f"{kind} {record.key.namespace}/{name} is changed by somebody else each time it has been put right; "
+                f"who it is: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
+            )
+        try:
+            repaired = await self._cluster.apply(manifest)
+        except ClusterError:
+            record.repairs.put_back()
+            raise
+        log.info("%s: %s %s was changed by somebody else and has been put right", record.key, kind, name)
+        return repaired
+
+    def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
+        what = f"{live['kind']} {record.key.namespace}/{live['metadata']['name']}"
+        owners = [owner for owner in live["metadata"].get("ownerReferences") or () if owner.get("controller")]
+        whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
+        if whose == f"{KIND} {record.key.name}":
+            message = f"{what} is left from a deleted ScalableApp of this name; waiting for its removal"
+            record.trouble = Trouble("Deploying", message)
+            raise Unavailable(message)
+        record.foreign = (
+            f"{what} exists and {f'belongs to {whose}' if whose else 'was not made by this ScalableApp'}; "
+            "it is left alone. Delete or rename it, or give the ScalableApp another name"
+        )
+        record.trouble = Trouble("Conflicted", record.foreign, holds=_id(live) == record.deployment_id)
+        raise Conflict(record.foreign)
+
+    async def _drive(self, record: AppRecord) -> None:
+        """Replicas and size: decided from what is known now, carried out, remembered and told."""
+        decision = self.evaluate(record)
+        record.scale_failed = False
+        if decision and decision.changes:
+            await self._scale(record, decision)
+        if await self._resizer.advance(record, decision):
+            await self._report(record)  # the intent first, so that a restart in between finds it
+            await self._align(record)
+
+    async def _scale(self, record: AppRecord, decision: Decision) -> None:
+        change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
+        record.scaling_to = decision.replicas_to
+        try:
+            await self._cluster.scale(record.key, decision.replicas_to)
+        except ClusterError as error:
+            if isinstance(error, NotFound):
+                record.children.pop(record.deployment_id, None)
+            record.scale_failed = True
+            record.trouble = Trouble("FailedRescale", f"{change} failed: {error}", holds=False)
+            raise
+        self._settle(record, decision.at)
+        log.info("%s: %s (%s): %s", record.key, change, decision.reason, decision.message)
+        self._registry.scaled(record, decision.replicas_to)
+        if record.spec and record.history is not None:
+            moved = decision.replicas_to - decision.replicas_from
+            record.history = record_scale(record.history, decision.at, moved, record.spec)
+        if record.sizing.history is not None:
+            record.sizing.history = replicas_changed(record.sizing.history, decision)
+        message = f"{change} ({decision.reason}): {decision.message}"
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
+
+    async def _report(self, record: AppRecord) -> None:
+        """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
+        now = self._now()
+        previous = record.status
+        status = build_status(state_of(record, self._registry, now), previous, now)
+        change = change_of(previous, status)
+        record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
+        record.abnormal = abnormal(status["conditions"])
+        if change is Change.MEASURED and not record.may_report_measures:
+            record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
+            return
+        if change is not Change.NONE:
+            await self._cluster.patch_status(record.key, patch_of(previous, status))
+            record.status = status
+        record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
+        for bad in turned_bad(previous, status):
+            await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
+
+
+def _id(manifest: Manifest) -> ChildId:
+    return ChildId(manifest["kind"], manifest["metadata"]["name"])
+
+
+def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:
+    """What status remembers; without recommendations in it, that of an app nobody has decided on yet.
+
+    What is older than the windows says nothing of them: the operator may have been away.
+    """
+    remembered = history_from(record.status, observation.now)
+    window = timedelta(seconds=longest_window_seconds(spec.scaling.horizontal.behavior))
+    recommendations = remembered.recommendations or first_seen(observation).recommendations
+    if newest_recommendation(record.status) <= observation.now - window:
+        record.guessed_at = observation.now
+        recommendations = (*remembered.recommendations, *first_seen(observation).recommendations)
+    if spec.scaling.horizontal.objective and "decision" in record.status:
+        record.recall_until = observation.now + timedelta(seconds=RECALL_SECONDS)
+    return replace(remembered, recommendations=recommendations)

@@ -1,0 +1,260 @@
+"""One app's record: the slim facts that decisions need, as taken from the objects of the watches. No I/O here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+
+from scalableapp.core.api import promql
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
+from scalableapp.core.children.contest import Setting
+from scalableapp.core.children.resources import cache_name_problem, name_problem
+from scalableapp.core.children.routing import API_VERSIONS as FRONTS
+from scalableapp.core.children.routing import kind_of, slim_status
+from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
+from scalableapp.core.size import Size
+from scalableapp.core.status.conditions import Abnormal, Trouble
+from scalableapp.core.status.status import Status
+from scalableapp.core.tokens import TokenBucket
+from scalableapp.core.vertical.sized import Sized, template_size
+from scalableapp.errors import SpecError
+from scalableapp.ports import Manifest
+
+DEPLOYMENT = "Deployment"
+# Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
+REPAIRS_RATE = 1 / 30
+REPAIRS_BURST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
+
+    `size` is what its template gives the app's container.
+    """
+
+    generation: int
+    replicas: int
+    running: int = 0
+    updated: int = 0
+    ready: int = 0
+    stuck: bool = False
+    size: Size | None = None
+
+    @property
+    def rollout(self) -> bool:
+        """Whether pods of an older template still run beside the new ones, and will give way to them."""
+        return self.running > self.updated and not self.stuck
+
+
+@dataclass(slots=True)
+class Child:
+    """A live child: `live` until it has been compared with what we want, then only the verdict.
+
+    `settled` is the hash of the desired manifest with which the child is in line, or as near as the cluster
+    lets it be.
+    """
+
+    owner: str
+    fingerprint: int
+    live: Manifest | None
+    settled: str = ""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
+        """A child as it is seen now. The replicas of the `scaled` one move without being out of line."""
+        slim = _slim(body)
+        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim)
+
+
+@dataclass(slots=True)
+class AppRecord:
+    """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
+
+    `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
+    `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
+    `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `scaling_to` is what we set last, or are setting; `settings` are replicas that others set a short while ago.
+    `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    """
+
+    key: AppKey
+    uid: str = ""
+    generation: int = 0
+    deleting: bool = False
+    spec: ScalableAppSpec | None = None
+    problem: SpecError | None = None
+    metrics: tuple[Metric, ...] = ()
+    queries: dict[str, str] = field(default_factory=dict)
+    deployment: DeploymentFacts | None = None
+    scaled_at_generation: int = -1
+    pods: dict[str, PodState] = field(default_factory=dict)
+    departed: dict[str, PodState] = field(default_factory=dict)
+    children: dict[ChildId, Child] = field(default_factory=dict)
+    fronts: dict[str, Manifest] = field(default_factory=dict)
+    foreign: str = ""
+    trouble: Trouble | None = None
+    scale_failed: bool = False
+    scaling_to: int | None = None
+    settings: tuple[Setting, ...] = ()
+    sizing: Sized = field(default_factory=Sized)
+    oom_kills: int = 0
+    repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
+    ready: str = "Unknown"
+    abnormal: tuple[Abnormal, ...] = ()
+    history: History | None = None
+    guessed_at: datetime | None = None
+    recall_until: datetime | None = None
+    decision: Decision | None = None
+    looked_at: datetime | None = None
+    settled_at: datetime | None = None
+    settled_generation: int = -1
+    reported: Decision | None = None
+    reported_at: datetime | None = None
+    may_report_measures: bool = False
+    _status: str = "{}"
+
+    @property
+    def status(self) -> Status:
+        """The status as it was last read or written; kept as text, which takes a fifth of the memory."""
+        loaded: Status = json.loads(self._status)
+        return loaded
+
+    @status.setter
+    def status(self, status: Mapping[str, Any]) -> None:
+        self._status = json.dumps(status, separators=(",", ":"))
+
+    @property
+    def sizes(self) -> bool:
+        """Whether the size of its pods is decided on."""
+        return self.spec is not None and self.spec.scaling.mode.sizes
+
+    @property
+    def objective(self) -> LatencyObjective | None:
+        """What the user wants of the app, if that is how it is scaled."""
+        return self.spec.objective if self.spec else None
+
+    @property
+    def front(self) -> Manifest:
+        """The slim status of the Ingress or HTTPRoute that the spec asks for; empty while there is none."""
+        kind = kind_of(self.spec.front) if self.spec else None
+        return self.fronts.get(kind, {}) if kind else {}
+
+    @property
+    def deployment_id(self) -> ChildId:
+        """The Deployment that runs the app; others may run beside it."""
+        return ChildId(DEPLOYMENT, self.key.name)
+
+    @property
+    def own_deployment(self) -> DeploymentFacts | None:
+        """The Deployment's counts, if it is the app's own."""
+        child = self.children.get(self.deployment_id)
+        return self.deployment if child and child.owner == self.uid else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the app is left."""
+        return not (self.uid or self.children or self.pods)
+
+    def read(self, raw: Mapping[str, Any]) -> None:
+        """Take over a spec, once per generation; with a wrong one the app is left as it is."""
+        self.spec, self.problem, self.metrics, self.queries = None, None, (), {}
+        try:
+            spec = _spec(self.key, raw)
+            self.queries = _queries(spec, self.key)
+            self.spec, self.metrics = spec, spec.metrics
+        except SpecError as error:
+            self.problem = error
+
+    def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
+        """Take over what a child's status says. Returns whether it says something new."""
+        if child.kind in FRONTS:
+            found = slim_status(child.kind, body)
+            changed, self.fronts[child.kind] = found != self.fronts.get(child.kind), found
+            return changed
+        if child != self.deployment_id:
+            return False
+        facts = _facts(body)
+        if self.deployment and facts.generation <= self.scaled_at_generation:
+            facts = replace(facts, replicas=self.deployment.replicas)
+        changed, self.deployment = facts != self.deployment, facts
+        return changed
+
+    def lose(self, child: ChildId) -> None:
+        """A child is gone, and what its status said with it."""
+        self.children.pop(child, None)
+        self.fronts.pop(child.kind, None)
+        if child == self.deployment_id:
+            self.deployment = None
+
+
+def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
+    """The spec of an app whose name goes with it. Raises SpecError."""
+    if problem := name_problem(key):
+        raise SpecError((problem,))
+    spec = parse_spec(raw)
+    if problem := cache_name_problem(key, spec):
+        raise SpecError((problem,))
+    return spec
+
+
+def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
+    """The users' queries by metric label, ready to be asked."""
+    return {
+        metric.label: promql.bind(metric.query, key, index)
+        for index, metric in enumerate(spec.metrics)
+        if metric.type is MetricType.PROMETHEUS and metric.query
+    }
+
+
+def _owner(body: Mapping[str, Any]) -> str:
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+
+
+_COMPARED = ("namespace", "name", "labels", "annotations", "ownerReferences")
+
+
+def _slim(body: Mapping[str, Any]) -> Manifest:
+    """What a comparison with the desired manifest looks at."""
+    metadata = {name: value for name, value in body["metadata"].items() if name in _COMPARED}
+    return {
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        "metadata": metadata,
+        "spec": body.get("spec") or {},
+    }
+
+
+# The Deployment controller counts its rollouts here.
+_REVISION = "deployment.kubernetes.io/revision"
+
+
+def _fingerprint(slim: Manifest, *, scaled: bool) -> int:
+    """Changes whenever something changes that can be out of line; not with status, nor the replicas of the `scaled`."""
+    spec = {name: value for name, value in slim["spec"].items() if not (scaled and name == "replicas")}
+    annotations = {
+        name: value for name, value in (slim["metadata"].get("annotations") or {}).items() if name != _REVISION
+    }
+    metadata = slim["metadata"] | {"annotations": annotations}
+    return hash(json.dumps([metadata, spec], sort_keys=True))
+
+
+def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
+    status = body.get("status") or {}
+    stuck = any(
+        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded"
+        for entry in status.get("conditions") or ()
+    )
+    return DeploymentFacts(
+        generation=body["metadata"].get("generation", 0),
+        replicas=(body.get("spec") or {}).get("replicas", 1),
+        running=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        stuck=stuck,
+        size=template_size(body),
+    )

@@ -1,0 +1,200 @@
+"""All apps: their records by key, fed by watch events as they come.
+
+No I/O here. Each method that takes an event returns the key of the app whose turn has come by it, or None when
+nothing changed that matters.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from scalableapp.core.children.contest import Setting, recent, setter_of
+from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
+from scalableapp.core.model import AppKey, ChildId, PodState
+from scalableapp.core.size import SizeRival
+from scalableapp.core.vertical.limits import NamespaceRoom
+from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
+from scalableapp.ports import Snapshot
+
+# A guard against churn; a window of the metrics is soon over.
+MOST_DEPARTED = 1000
+
+
+class Registry:
+    """All apps by key, the last answers of Prometheus, the autoscalers of others, and the room in each namespace.
+
+    `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[AppKey, AppRecord] = {}
+        self.snapshot: Snapshot | None = None
+        self.autoscalers: Mapping[AppKey, str] = {}
+        self.resizers: Mapping[AppKey, SizeRival] = {}
+        self.rooms: Mapping[str, NamespaceRoom] = {}
+        self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.apps())
+
+    def apps(self) -> Iterator[AppRecord]:
+        """Records of the ScalableApps that exist."""
+        return (record for record in list(self._records.values()) if record.uid)
+
+    def get(self, key: AppKey) -> AppRecord | None:
+        """The record of an existing ScalableApp."""
+        record = self._records.get(key)
+        return record if record and record.uid else None
+
+    def app_seen(self, body: Mapping[str, Any]) -> AppKey | None:
+        """A ScalableApp was listed, added or changed."""
+        metadata = body["metadata"]
+        key = AppKey(metadata["namespace"], metadata["name"])
+        record = self._record(key)
+        if record.uid and record.uid != metadata["uid"]:
+            record = self._renew(record)
+        deleting = "deletionTimestamp" in metadata
+        if record.uid and record.generation == metadata["generation"] and record.deleting == deleting:
+            return None
+        if not record.uid:
+            record.uid = metadata["uid"]
+            record.status = body.get("status") or {}
+        record.generation, record.deleting = metadata["generation"], deleting
+        record.read(body.get("spec") or {})
+        return key
+
+    def app_gone(self, key: AppKey, uid: str = "") -> None:
+        """A ScalableApp was deleted (that of this uid, if given): it is forgotten, with all that was its own.
+
+        Its successor of the same name may have been told of before.
+        """
+        record = self._records.get(key)
+        if record and uid in ("", record.uid):
+            del self._records[key]
+
+    def keep_only(self, existing: Collection[AppKey], known_before: Iterable[AppKey]) -> list[AppKey]:
+        """Forget the apps of `known_before` that a full list did not find. Returns their keys."""
+        gone = [key for key in known_before if key not in existing]
+        for key in gone:
+            self.app_gone(key)
+        return gone
+
+    def child_seen(self, body: Mapping[str, Any]) -> AppKey | None:
+        """A labelled child was listed, added or changed, by whomever."""
+        found = child_of(body["kind"], body["metadata"])
+        if found is None:
+            return None
+        key, child = found
+        record = self._record(key)
+        before = record.deployment
+        counted = record.count(child, body)
+        self._note_setter(record, before, body)
+        seen = Child.of(body, scaled=child == record.deployment_id)
+        known = record.children.get(child)
+        if known and known.fingerprint == seen.fingerprint:
+            return key if counted else None
+        record.children[child] = replace(seen, settled=known.settled if known else "")
+        return key
+
+    def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
+        """Replicas that are neither what they were nor what we set them to are somebody else's."""
+        facts = record.deployment
+        if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
+            return
+        if facts.replicas != record.scaling_to:  # else it is the echo of our own, which may come before the answer
+            setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
+            record.settings = (*recent(record.settings, setting.at), setting)
+
+    def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
+        """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""
+        child = ChildId(live["kind"], live["metadata"]["name"])
+        if "status" in live:
+            record.count(child, live)
+        seen = Child.of(live, scaled=child == record.deployment_id)
+        record.children[child] = replace(seen, live=None, settled=seal)
+
+    def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
+        """A labelled child was deleted."""
+        found = child_of(body["kind"], body["metadata"])
+        return self.child_lost(*found) if found else None
+
+    def child_lost(self, key: AppKey, child: ChildId) -> AppKey | None:
+        """A child turned out to be gone, though nobody told."""
+        record = self._records.get(key)
+        if record is None:
+            return None
+        record.lose(child)
+        return self._left(record)
+
+    def has_child(self, key: AppKey, child: ChildId) -> bool:
+        """Whether that labelled child is known."""
+        record = self._records.get(key)
+        return record is not None and child in record.children
+
+    def children_of(self, kind: str) -> list[tuple[AppKey, ChildId]]:
+        """All children of that kind that are known, each with its app."""
+        return [
+            (key, child) for key, record in self._records.items() for child in record.children if child.kind == kind
+        ]
+
+    def pod_seen(self, key: AppKey, pod: PodState) -> AppKey | None:
+        """A pod of the app was listed, added or changed. What it says when it does not come up is news."""
+        record = self._record(key)
+        known = record.pods.get(pod.name)
+        if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
+            record.oom_kills += 1
+        record.pods[pod.name] = pod
+        record.departed.pop(pod.name, None)
+        said = known.words if known else ""
+        if not record.uid or _reason(said) == _reason(pod.words):
+            return None
+        record.may_report_measures = True  # the words alone are worth a write
+        return key
+
+    def pod_gone(self, key: AppKey, name: str) -> None:
+        """A pod of the app was deleted."""
+        if record := self._records.get(key):
+            self._departed(record, record.pods.pop(name, None))
+            self._left(record)
+
+    def _departed(self, record: AppRecord, pod: PodState | None) -> None:
+        if pod and self.snapshot and len(record.departed) < MOST_DEPARTED:
+            left_at = pod.left_at or self.snapshot.at
+            record.departed[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
+
+    def scaled(self, record: AppRecord, replicas: int) -> None:
+        """The Deployment was told to have `replicas`; events from before that no longer count."""
+        facts = record.deployment
+        if facts:
+            record.scaled_at_generation = facts.generation
+            record.deployment = replace(facts, replicas=replicas)
+
+    def _record(self, key: AppKey) -> AppRecord:
+        if key not in self._records:
+            self._records[key] = AppRecord(key)
+        return self._records[key]
+
+    def _renew(self, old: AppRecord) -> AppRecord:
+        """Deleted and made again under the same name: only what lives beside it is still true."""
+        new = AppRecord(old.key, deployment=old.deployment, pods=old.pods, children=old.children)
+        self._records[old.key] = new
+        return new
+
+    def _left(self, record: AppRecord) -> AppKey | None:
+        if record.empty:
+            self._records.pop(record.key, None)
+        return record.key if record.uid else None
+
+
+def _reason(words: str) -> str:
+    """Without the message, in which times and counts may move."""
+    return ":".join(words.split(":")[:2])
+
+
+def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:
+    """Whose child an object is by its labels and its name; None for no app's."""
+    app = (metadata.get("labels") or {}).get(LABEL_APP)
+    if not app:
+        return None
+    key = AppKey(metadata["namespace"], app)
+    return (key, ChildId(kind, metadata["name"])) if metadata["name"] in child_names(key) else None

@@ -1,0 +1,204 @@
+"""What a restart would forget, got back from Prometheus' memory: learned loads, and recommendations not in status.
+
+In the background and a few apps at a time: meanwhile apps are decided on with what is known. An app of which
+Prometheus remembers nothing starts cold, as a new one does.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import NoReturn
+
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.horizontal.history import longest_window_seconds
+from scalableapp.core.horizontal.prediction import rejoined, replayed
+from scalableapp.core.horizontal.replay import Moment, kinds_of, recommended, relived, with_past
+from scalableapp.core.model import AppKey
+from scalableapp.core.size import Resource
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.usage import recall, remembered_seconds
+from scalableapp.ports import PastMetrics, Pasts
+
+log = logging.getLogger(__name__)
+
+# Their loads of 8 days are 10 MB while they are replayed.
+APPS_AT_A_TIME = 25
+LOOK_SECONDS = 5.0
+# Half an hour in all; by then the loads that were seen since say as much.
+MOST_TRIES = 8
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 10.0, 600.0
+
+
+class Recall:
+    """Looks for apps whose past is wanted, and replays it. `now` is the wall clock, aware and in UTC."""
+
+    def __init__(self, registry: Registry, past: PastMetrics, now: Callable[[], datetime]) -> None:
+        self._registry = registry
+        self._past = past
+        self._now = now
+        self._replayed: set[tuple[AppKey, str]] = set()
+        self._failures = 0
+
+    async def follow(self) -> NoReturn:
+        """Until cancelled. A fault of ours costs the past of the apps at hand, never the operator."""
+        while True:
+            try:
+                pause = await self.look()
+            except Exception:
+                log.exception("Fault in the operator while replaying the past; these apps go on without theirs")
+                pause = LOOK_SECONDS
+            await asyncio.sleep(pause)
+
+    async def look(self) -> float:
+        """Take up the next apps; the seconds until the next look."""
+        guessed, unlearned, unsized = self._guessed(), self._unlearned(), self._unsized()
+        waiting = {*map(_id, guessed), *map(_id, unlearned), *map(_id, unsized)}
+        if not waiting:
+            return LOOK_SECONDS
+        message = await self._recommendations(guessed) or await self._usage(unsized) or await self._loads(unlearned)
+        if not message:
+            self._failures = 0
+            return 0.0
+        self._failures += 1
+        if self._failures < MOST_TRIES:
+            pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * (1 << self._failures - 1))
+            log.info("The past of %d apps waits: %s", len(waiting), message)
+            return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
+        log.warning("%d apps start without their past: %s", len(waiting), message)
+        self._failures = 0
+        for record in unsized:
+            recall(record, {})
+        self._done(guessed, unlearned)
+        return LOOK_SECONDS
+
+    def _guessed(self) -> list[AppRecord]:
+        """Apps that go by a guess of their recommendations, and of whose metrics Prometheus can tell the past."""
+        now = self._now()
+        return list(islice((record for record in self._registry.apps() if _guesses(record, now)), APPS_AT_A_TIME))
+
+    def _unlearned(self) -> list[AppRecord]:
+        """Apps that go by past loads which have not been replayed."""
+        wanted = [record for record in self._registry.apps() if record.history and _learns(record)]
+        self._replayed &= set(map(_id, wanted))
+        return list(islice((record for record in wanted if _id(record) not in self._replayed), APPS_AT_A_TIME))
+
+    def _unsized(self) -> list[AppRecord]:
+        """Apps whose sizes are decided on, and whose usage of before has not been read."""
+        waiting = (r for r in self._registry.apps() if r.sizes and r.sizing.history and not r.sizing.history.ready)
+        return list(islice(waiting, APPS_AT_A_TIME))
+
+    def _done(self, guessed: Iterable[AppRecord], unlearned: Iterable[AppRecord]) -> None:
+        for record in guessed:
+            record.guessed_at = None
+        for record in unlearned:
+            self._replayed.add(_id(record))
+            record.recall_until = None
+
+    async def _recommendations(self, apps: Collection[AppRecord]) -> str:
+        """Replay the stabilisation windows of the apps. Returns why Prometheus could not be asked, "" if it was."""
+        if not apps:
+            return ""
+        kinds = frozenset[MetricType]().union(*(kinds_of(record.spec) or () for record in apps if record.spec))
+        seconds = max(_window(record) for record in apps)
+        pasts = await self._past.pods([record.key for record in apps], kinds, seconds, self._now())
+        if pasts.problem:
+            return pasts.message
+        for record in apps:
+            await self._recommended(record, pasts)
+        return ""
+
+    async def _recommended(self, record: AppRecord, pasts: Pasts) -> None:
+        spec, guessed_at = record.spec, record.guessed_at
+        if spec is None or guessed_at is None:
+            return
+        record.guessed_at = None
+        past = await asyncio.to_thread(recommended, spec, pasts.pods.get(record.key, ()))
+        if record.history is None or record.spec is not spec:
+            record.guessed_at = guessed_at  # changed meanwhile: the next look takes it up
+            return
+        replayed_ = with_past(record.history, guessed_at, past, _window(record))
+        if replayed_ is not record.history:
+            log.info("%s: the recommendations of the last %.0f s replayed", record.key, _window(record))
+            record.history = replayed_
+
+    async def _usage(self, apps: Collection[AppRecord]) -> str:
+        """Read the usage of the apps. Returns why Prometheus could not be asked, "" if it was."""
+        if not apps:
+            return ""
+        wanted = {record.key: {r: remembered_seconds(record, r) for r in Resource} for record in apps}
+        pasts = await self._past.usage(wanted, self._now())
+        if pasts.problem:
+            return pasts.message
+        for record in apps:
+            recall(record, pasts.usage.get(record.key, {}))
+        return ""
+
+    async def _loads(self, apps: Collection[AppRecord]) -> str:
+        """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
+        if not apps:
+            return ""
+        pasts = await self._past.loads({record.key: _slow_seconds(record) for record in apps}, self._now())
+        if pasts.problem:
+            return pasts.message
+        for record in apps:
+            await self._load(record, pasts)
+        return ""
+
+    async def _load(self, record: AppRecord, pasts: Pasts) -> None:
+        moments, spec = pasts.moments.get(record.key, ()), record.spec
+        self._replayed.add(_id(record))
+        try:
+            await self._replay(record, spec, moments)
+        finally:
+            record.recall_until = None
+
+    async def _replay(self, record: AppRecord, spec: ScalableAppSpec | None, moments: Sequence[Moment]) -> None:
+        if not moments or record.history is None or spec is None:
+            log.info("%s: Prometheus has no loads of its past; what they teach is learnt anew", record.key)
+            return
+        startups = record.history.startups
+        loads = [(moment.at, moment.load) for moment in moments]
+        past = await asyncio.to_thread(replayed, loads, startups) if _predicts(record) else None
+        lived = await asyncio.to_thread(relived, spec, moments, startups) if _slow_seconds(record) else None
+        history = record.history
+        if past:
+            history = replace(history, loads=rejoined(past, history.loads, startups))
+        if lived and (lived.learned.capacity or not history.learned.capacity):
+            history = replace(history, learned=lived.learned)
+        record.history = history
+        log.info("%s: %d loads since %s replayed", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _id(record: AppRecord) -> tuple[AppKey, str]:
+    return record.key, record.uid
+
+
+def _learns(record: AppRecord) -> bool:
+    return _predicts(record) or _slow_seconds(record) is not None
+
+
+def _predicts(record: AppRecord) -> bool:
+    return record.spec is not None and record.spec.scaling.horizontal.prediction.enabled
+
+
+def _slow_seconds(record: AppRecord) -> float | None:
+    """Seconds from which on requests are slow, of an app with an objective."""
+    objective = record.spec.scaling.horizontal.objective if record.spec else None
+    return objective.latency.seconds if objective else None
+
+
+def _guesses(record: AppRecord, now: datetime) -> bool:
+    if record.guessed_at is None or record.spec is None or not kinds_of(record.spec):
+        return False
+    return now - record.guessed_at < timedelta(seconds=_window(record))
+
+
+def _window(record: AppRecord) -> float:
+    """The longest stabilisation window, in seconds."""
+    return longest_window_seconds(record.spec.scaling.horizontal.behavior) if record.spec else 0.0

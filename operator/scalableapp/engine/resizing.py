@@ -1,0 +1,196 @@
+"""Sizes of pods carried out: a change is opened, led through its gate, and closed or taken back.
+
+What is done next is decided by core/vertical/rollout.py from what is seen; here it is written down, told, and done.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from scalableapp.core.api.vertical_fields import UpdateStrategy
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
+from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
+from scalableapp.core.model import Decision
+from scalableapp.core.size import Size
+from scalableapp.core.status.size_status import read_sizes
+from scalableapp.core.vertical.combined import size_changed
+from scalableapp.core.vertical.recommendation import counted
+from scalableapp.core.vertical.rollout import Change, Outcome, Phase, Step, Way, opened, refused, step
+from scalableapp.core.vertical.sized import Sized
+from scalableapp.core.vertical.usage import Footprint, Mistake, SizeHistory, with_half_lives
+from scalableapp.engine.record import AppRecord
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.usage import footprint_of, sight_of
+from scalableapp.errors import NotFound, Rejected
+from scalableapp.ports import Cluster, Event, Manifest
+
+log = logging.getLogger(__name__)
+
+
+class Resizer:
+    """Keeps the size of each app's pods, in the modes that decide on it. `now` is the wall clock, aware and in UTC."""
+
+    def __init__(
+        self, registry: Registry, cluster: Cluster, features: ClusterFeatures, now: Callable[[], datetime]
+    ) -> None:
+        self._registry = registry
+        self._cluster = cluster
+        self._features = features
+        self._now = now
+
+    def look(self, record: AppRecord, stale_after: timedelta) -> Footprint | None:
+        """The footprint to decide on; None where sizes are not decided on, or nothing is known yet."""
+        if not record.sizes or record.spec is None:
+            record.sizing = Sized()
+            return None
+        facts = record.own_deployment
+        if record.sizing.size is None and facts and facts.size:
+            _restore(record, self._now())
+        if record.sizing.history:
+            record.sizing.history = with_half_lives(record.sizing.history, record.spec.scaling.vertical)
+        return footprint_of(record, self._registry, self._now(), stale_after)
+
+    def advances(self, record: AppRecord) -> bool:
+        """Whether a change under way has something to do now."""
+        change = record.sizing.change
+        if change is None:
+            return False
+        coming = self._step(record, change)
+        return coming.change != change or coming.resize is not None
+
+    async def advance(self, record: AppRecord, decision: Decision | None) -> bool:
+        """Open a change that was decided on, or lead the open one on. Whether the template is another one now."""
+        before = template_of(record)
+        if record.sizing.change is None:
+            await self._open(record, decision)
+        elif record.sizes:
+            await self._lead(record, record.sizing.change)
+        return template_of(record) != before
+
+    async def _open(self, record: AppRecord, decision: Decision | None) -> None:
+        sizing = decision.sizing if decision else None
+        if decision is None or sizing is None or not sizing.changes or not record.spec or not record.sizing.history:
+            return
+        strategy = record.spec.scaling.vertical.update_strategy
+        in_place = self._features.resize and strategy is not UpdateStrategy.ROLLOUT
+        change = opened(sizing.size_to, sizing.size_from, decision.at, in_place=in_place, why=sizing.message)
+        record.sizing.change, record.sizing.size = change, sizing.size_to
+        record.sizing.history = size_changed(record.sizing.history, decision.at)
+        text = f"{sizing.size_from} -> {sizing.size_to} ({sizing.reason}, {change.way}): {sizing.message}"
+        log.info("%s: resizing %s", record.key, text)
+        await self._tell(record, "Normal", "Resizing", text)
+
+    async def _lead(self, record: AppRecord, change: Change) -> None:
+        coming = self._step(record, change)
+        if coming.resize:
+            coming = await self._resize_pod(record, coming, *coming.resize)
+        if coming.change and coming.change.phase is Phase.TEMPLATE:
+            await self._resize_later_pods(record, coming.change)
+        record.sizing.change = coming.change
+        if coming.outcome is Outcome.TAKEN_BACK and record.sizing.history:
+            record.sizing.size = change.good
+            record.sizing.history = _having_erred(record.sizing.history, change, coming, self._now())
+        if coming.outcome:
+            log.info("%s: %s: %s", record.key, coming.outcome, coming.message)
+            kind = "Warning" if coming.outcome in _BAD else "Normal"
+            await self._tell(record, kind, coming.outcome.value, coming.message)
+
+    async def _resize_pod(self, record: AppRecord, coming: Step, pod: str, size: Size) -> Step:
+        """Ask for a pod's resize; where that is refused for good, the pods are replaced by a rollout."""
+        try:
+            await self._cluster.resize(record.key, pod, size)
+        except NotFound:
+            return coming  # it has gone meanwhile
+        except Rejected as error:
+            if coming.change is None or coming.change.phase is Phase.BACK:
+                raise
+            return refused(coming.change, self._now(), f"pod {pod}: {error}")
+        return coming
+
+    async def _resize_later_pods(self, record: AppRecord, change: Change) -> None:
+        """Template and ReplicaSet get the size together, so that the Deployment's controller sees no new template.
+
+        While it is paused it starts no rollout. It finds its ReplicaSet by comparing templates, and shows that it has
+        seen both by counting the pods as up to date: only then it is let go on. Where it does not see them in time, the
+        worst that comes is a rollout to the same size.
+        """
+        facts = record.own_deployment
+        if facts is None or record.spec is None or facts.size == change.to:
+            return
+        paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
+        live = await self._cluster.apply(self._deployment(record, paused))
+        await self._cluster.resize_later_pods(live, change.to)
+        live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
+        for _ in range(_LOOKS):
+            if _seen(live):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+            live = await self._cluster.read(live) or live
+        template = paused._replace(size=change.to, paused=False)
+        manifest = self._deployment(record, template)
+        seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
+
+    def _deployment(self, record: AppRecord, template: Template) -> Manifest:
+        assert record.spec  # noqa: S101 - only apps with a spec have a size
+        return children(record.key, record.uid, record.spec, self._features, template)[0]
+
+    def _step(self, record: AppRecord, change: Change) -> Step:
+        return step(change, sight_of(record, self._registry.snapshot, self._now()))
+
+    async def _tell(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
+        await self._cluster.emit(
+            Event(record.key, record.uid, "Warning" if kind == "Warning" else "Normal", reason, message)
+        )
+
+
+# A kill of before that, of an app whose size is looked at for the first time, is history.
+_KILLS_COUNT = timedelta(minutes=10)
+# For at most 15 s, with the worker that is busy with this app.
+_LOOKS, _LOOK_SECONDS = 30, 0.5
+_BAD = (Outcome.TAKEN_BACK, Outcome.TOO_SMALL)
+
+
+def template_of(record: AppRecord) -> Template:
+    """How the template of the app's Deployment differs from its spec now."""
+    sizing, spec = record.sizing, record.spec
+    if not record.sizes or sizing.size is None or spec is None:
+        return AS_SPECIFIED
+    change = sizing.change
+    canary = change is not None and change.way is Way.ROLLOUT and change.phase is Phase.FIRST
+    size = change.template if change else sizing.size
+    if change and change.phase is Phase.TEMPLATE and record.own_deployment:
+        size = record.own_deployment.size or size  # the template is led to the new one by `_resize_later_pods`
+    return Template(size, spec.scaling.vertical.resources, canary)
+
+
+def _seen(deployment: Manifest) -> bool:
+    """Whether the Deployment's controller has seen its template, and the pods that have it already."""
+    status, metadata = deployment.get("status") or {}, deployment["metadata"]
+    up_to_date = status.get("updatedReplicas", 0) == status.get("replicas", 0)
+    return bool(status.get("observedGeneration", 0) >= metadata["generation"] and up_to_date)
+
+
+def _restore(record: AppRecord, now: datetime) -> None:
+    """Take over the size that the Deployment has, and what status says of the way there."""
+    facts, spec = record.own_deployment, record.spec
+    if facts is None or facts.size is None or spec is None:
+        return
+    told = read_sizes(record.status.get("resources"))
+    change = told.change if told else None
+    history = SizeHistory.blank(spec.scaling.vertical, ready=False)
+    if told:
+        history = replace(history, changed_at=told.changed_at, mistake=told.mistake)
+    answered = told.changed_at if told and told.changed_at else now - _KILLS_COUNT
+    fresh = [pod for pod in record.pods.values() if pod.oom_killed_at and pod.oom_killed_at > answered]
+    history = replace(history, oom_kills=record.oom_kills - len(fresh))
+    size = facts.size if change is None else change.good if change.phase is Phase.BACK else change.to
+    record.sizing = Sized(size, history, change, told.recommended if told else None)
+
+
+def _having_erred(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:
+    why = coming.change.why if coming.change else coming.message
+    times = counted(history.mistake, change.to, now)
+    return replace(history, mistake=Mistake(change.to, change.good, now, why, times), changed_at=now)

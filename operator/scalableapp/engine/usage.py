@@ -1,0 +1,201 @@
+"""Size and usage of an app's pods, put in the form in which decisions on sizes take them. Pure: no I/O, no clock."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.explain import count
+from scalableapp.core.horizontal.startup import startup_seconds
+from scalableapp.core.learning.latency import quantile
+from scalableapp.core.model import DataProblem, PodState
+from scalableapp.core.quality import (
+    CPU_RATE_WINDOW_SECONDS,
+    LEAST_COVERAGE,
+    SAMPLE_DELAY_SECONDS,
+    seconds_between,
+    serves,
+)
+from scalableapp.core.size import Resource, Size
+from scalableapp.core.vertical.limits import NamespaceRoom, Whole, within_quota
+from scalableapp.core.vertical.rollout import Change, Sight
+from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
+from scalableapp.engine.record import AppRecord, DeploymentFacts
+from scalableapp.engine.registry import Registry
+from scalableapp.ports import PodAnswer, Snapshot, Usage
+
+# Prometheus seldom keeps more.
+LONGEST_SECONDS = 7 * 86400.0
+# A pod that is not ready this soon after its start is still starting; later it is in trouble that may last.
+STARTING_SECONDS = 120.0
+
+
+def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Footprint | None:
+    """The app's footprint at this moment; None without a Deployment of its own."""
+    facts, size = record.own_deployment, record.sizing.size
+    if facts is None or size is None:
+        return None
+    pods = [pod for pod in record.pods.values() if not pod.deleting]
+    answers = _Answers(record, registry.snapshot, now, stale_after)
+    problem, message = answers.problem
+    return Footprint(
+        size=size,
+        usage=answers.usage,
+        serving=min(facts.replicas, sum(map(serves, pods))),  # without a rollout's surge, for which there is no load
+        problem=problem,
+        message=message,
+        throttled=answers.throttled,
+        oom_kills=record.oom_kills,
+        busy=_busy(record.sizing.change),
+        unsettled=_unsettled(facts, pods, now),
+        rooms=_rooms(registry.rooms.get(record.key.namespace, NamespaceRoom()), size, facts.replicas, pods),
+    )
+
+
+def _rooms(room: NamespaceRoom, size: Size, replicas: int, pods: Sequence[PodState]) -> dict[Resource, Room]:
+    neighbours = next((pod.neighbours for pod in pods if pod.neighbours), Size())
+    priority_class = next((pod.priority_class for pod in pods), "")
+    return {
+        resource: within_quota(
+            room, resource, size.of(resource), replicas, Whole(neighbours.of(resource), priority_class)
+        )
+        for resource in Resource
+    }
+
+
+def sight_of(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> Sight:
+    """What a change of size under way goes by."""
+    facts, pods = record.own_deployment or DeploymentFacts(0, 0), tuple(record.pods.values())
+    histograms = snapshot.latencies.histograms if snapshot and snapshot.latencies else {}
+    own = {pod.name: histograms.get((record.key.namespace, pod.name)) for pod in pods}
+    found = {name: quantile(histogram, 0.5) for name, histogram in own.items() if histogram}
+    return Sight(
+        now=now,
+        replicas=facts.replicas,
+        pods=pods,
+        template=facts.size,
+        rollout=facts.rollout or facts.updated < facts.replicas,
+        stuck=facts.stuck,
+        startup_seconds=startup_seconds(record.history.startups) if record.history else None,
+        latencies=tuple((name, seconds) for name, seconds in found.items() if seconds is not None),
+    )
+
+
+def _busy(change: Change | None) -> str:
+    return f"a change to {change.to} is under way ({change.phase})" if change else ""
+
+
+def _unsettled(facts: DeploymentFacts, pods: list[PodState], now: datetime) -> str:
+    """Why the usage says little now; "" when it may be gone by."""
+    if facts.rollout:
+        return "a rollout is under way"
+    if not any(map(serves, pods)):
+        return "no pod is ready"
+    starting = [pod for pod in pods if not pod.ready and _since_start(pod, now) < STARTING_SECONDS]
+    return f"{count(len(starting), 'pod')} started or ended a short while ago" if starting else ""
+
+
+def _since_start(pod: PodState, now: datetime) -> float:
+    return seconds_between(max(pod.started_at, pod.ended_at or pod.started_at), now)
+
+
+class _Answers:
+    """Prometheus' last answers as one app reads them. CPU of pods that have just become ready is their start's."""
+
+    def __init__(self, record: AppRecord, snapshot: Snapshot | None, now: datetime, stale_after: timedelta) -> None:
+        self._record = record
+        self._snapshot = snapshot
+        self._age = now - snapshot.at if snapshot else timedelta(0)
+        self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
+        self._ready = {
+            pod.name: seconds_between(pod.readiness_changed_at or pod.started_at, now)
+            for pod in record.pods.values()
+            if serves(pod)
+        }
+
+    @property
+    def usage(self) -> dict[Resource, tuple[float, ...]]:
+        """Of each pod that serves."""
+        if self._snapshot is None or self._stale:
+            return {}
+        cpu = self._values(self._snapshot.kinds.get(MetricType.CPU))
+        memory = self._values(self._snapshot.usage.get(Usage.MEMORY_PEAK))
+        return {
+            Resource.CPU: tuple(value for name, value in cpu.items() if self._is_settled(name)),
+            Resource.MEMORY: tuple(memory.values()),
+        }
+
+    @property
+    def throttled(self) -> float:
+        """The worst pod's share; 0 where the node tells none."""
+        if self._snapshot is None or self._stale:
+            return 0.0
+        answers = (self._snapshot.usage.get(kind) for kind in (Usage.THROTTLED, Usage.CPU_PRESSURE))
+        shares = (v for answer in answers for name, v in self._values(answer).items() if self._is_settled(name))
+        return min(1.0, max(shares, default=0.0))
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether the rate of the pod's CPU holds nothing of its start any more."""
+        return self._ready[name] >= self._window(name)
+
+    def _window(self, name: str) -> float:
+        """Seconds over which the pod's rate of CPU is taken."""
+        answer = self._snapshot.kinds.get(MetricType.CPU) if self._snapshot else None
+        scrape = answer.scrapes.get((self._record.key.namespace, name)) if answer else None
+        return max(CPU_RATE_WINDOW_SECONDS, scrape.window if scrape else 0.0)
+
+    @property
+    def problem(self) -> tuple[DataProblem | None, str]:
+        """Why the usage cannot be used, if so. Without a pod that serves, or with new ones, none is missed."""
+        if self._snapshot is None:
+            return DataProblem.EMPTY, "Prometheus has not been asked yet"
+        if self._stale:
+            return DataProblem.STALE, f"the last look at Prometheus was {self._age.total_seconds():.0f} s ago"
+        answers: dict[str, PodAnswer | None] = {
+            "container_cpu_usage_seconds_total": self._snapshot.kinds.get(MetricType.CPU),
+            "container_memory_working_set_bytes": self._snapshot.usage.get(Usage.MEMORY_PEAK),
+        }
+        return next(filter(None, (self._missed(name, answer) for name, answer in answers.items())), (None, ""))
+
+    def _missed(self, metric: str, answer: PodAnswer | None) -> tuple[DataProblem, str] | None:
+        if answer is None:
+            return DataProblem.EMPTY, f"Prometheus has not been asked for {metric} yet"
+        if answer.problem and answer.problem is not DataProblem.EMPTY:
+            return answer.problem, answer.message
+        due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
+        seen = sum(name in self._values(answer) for name in due)
+        if not due or seen >= max(1, LEAST_COVERAGE * len(due)):
+            return None
+        namespace = self._record.key.namespace
+        if refusal := next((why for name in due if (why := answer.refused.get((namespace, name)))), None):
+            return refusal[0], f"{metric} cannot be used: {refusal[1]}"
+        if seen:
+            of = f"{seen} of {count(len(due), 'pod')}"
+            return (
+                DataProblem.PARTIAL,
+                f"Prometheus has {metric} of {of} of {self._record.key} only; check the scraping",
+            )
+        return (
+            DataProblem.EMPTY,
+            f"Prometheus has no {metric} of any pod of {self._record.key}; does it scrape cAdvisor?",
+        )
+
+    def _values(self, answer: PodAnswer | None) -> Mapping[str, float]:
+        """Of the pods that serve, as far as they are numbers, and not of before scrapes were missed."""
+        if answer is None:
+            return {}
+        namespace = self._record.key.namespace
+        overdue = {pod for pod, scrape in answer.scrapes.items() if pod[0] == namespace and scrape.overdue}
+        found = {name: answer.values.get((namespace, name)) for name in self._ready if (namespace, name) not in overdue}
+        return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
+
+
+def remembered_seconds(record: AppRecord, resource: Resource) -> float:
+    """How far back the usage of an app matters."""
+    half_life = record.sizing.history.learned[resource].histogram.half_life if record.sizing.history else 0.0
+    return min(LONGEST_SECONDS, REMEMBERED_HALF_LIVES * half_life)
+
+
+def recall(record: AppRecord, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> None:
+    """Let an app know of its usage of before."""
+    if record.sizing.history:
+        record.sizing.history = recalled(record.sizing.history, past)

@@ -1,0 +1,175 @@
+import string
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scalableapp.core.api.promql import MAX_LENGTH, bind, plain_selector
+from scalableapp.core.model import AppKey
+from scalableapp.errors import SpecError
+
+SHOP = AppKey("shop", "web")
+
+
+@pytest.mark.parametrize(
+    ("query", "bound"),
+    [
+        pytest.param('sum(q{namespace="$namespace"})', 'sum(q{namespace="shop"})', id="the namespace is filled in"),
+        pytest.param('q{namespace="$namespace",a="$app-$app"}', 'q{a="web-web",namespace="shop"}', id="and the app"),
+        pytest.param('q{namespace="shop",a="$apple"}', 'q{a="$apple",namespace="shop"}', id="no other variable is"),
+        pytest.param("q{namespace='shop'}", 'q{namespace="shop"}', id="quotes do not matter"),
+        pytest.param('{"q", namespace="shop"}', '{__name__="q",namespace="shop"}', id="nor where the name stands"),
+        pytest.param('q{namespace="shop"} # of {b}', 'q{namespace="shop"}', id="a comment is not sent"),
+        pytest.param(
+            'a{namespace="shop"} / on() b{namespace="shop",namespace=~".*"}',
+            'a{namespace="shop"} / on () b{namespace="shop",namespace=~".*"}',
+            id="a further matcher can only narrow",
+        ),
+        pytest.param("vector(3)", "vector(3)", id="a constant reads nobody's metrics"),
+    ],
+)
+def test_a_query_bound_to_its_namespace_is_let_pass(query: str, bound: str) -> None:
+    assert bind(query, SHOP, 0) == bound
+
+
+LEAKS = [
+    "q",
+    "q{}",
+    'q{app="web"}',
+    'q{namespace="other"}',
+    'q{namespace=~"shop"}',
+    'q{namespace!="shop"}',
+    'q{exported_namespace="shop"}',
+    '{__name__=~".+"}',
+    'q{namespace="shop" or namespace="other"}',
+    'q{namespace="shop\\"} or b{c=\\""}',
+]
+PLACES = {
+    "alone": "{}",
+    "left operand": '{} + a{{namespace="shop"}}',
+    "right operand": 'a{{namespace="shop"}} or {}',
+    "unless": 'a{{namespace="shop"}} unless ignoring(b) {}',
+    "negated": "-{}",
+    "aggregated": "sum by (pod) ({})",
+    "parameter of an aggregation": 'topk(scalar({}), a{{namespace="shop"}})',
+    "argument of a function": 'clamp_max(a{{namespace="shop"}}, scalar({}))',
+    "range": "rate({}[5m])",
+    "subquery": "max_over_time({}[5m:1m])",
+    "subquery of a rate": "max_over_time(rate({}[1m])[5m:1m])",
+    "absent": "absent({})",
+    "after a comment": 'a{{namespace="shop"}} # x\n or {}',
+    "with offset": "{} offset 5m",
+    "at a time": "{} @ end()",
+    "in parentheses": "((({})))",
+    "relabelled to look our own": 'label_replace({}, "namespace", "shop", "", "")',
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_no_selector_reads_another_namespace_wherever_it_stands(place: str, leak: str) -> None:
+    with pytest.raises(SpecError, match="namespace"):
+        bind(place.format(leak), SHOP, 0)
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_the_same_places_are_open_to_the_own_namespace(place: str) -> None:
+    assert 'b{namespace="shop"}' in bind(place.format('b{namespace="shop"}'), SHOP, 0)
+
+
+OWN, FOREIGN = 'a{namespace="shop"}', 'b{namespace="other"}'
+expressions = st.recursive(
+    st.sampled_from([OWN, FOREIGN, "vector(1)"]),
+    lambda inner: st.one_of(
+        st.builds("vector(scalar({}))".format, inner),
+        st.builds("({} + {})".format, inner, inner),
+        st.builds("sum(vector(scalar({})))".format, inner),
+        st.builds("topk(scalar({}), vector(scalar({})))".format, inner, inner),
+        st.builds("avg_over_time(vector(scalar({}))[5m:1m])".format, inner),
+    ),
+    max_leaves=8,
+)
+
+
+def passes(query: str) -> bool:
+    try:
+        bind(query, SHOP, 0)
+    except SpecError:
+        return False
+    return True
+
+
+@given(expressions)
+def test_a_query_passes_if_and_only_if_it_reads_nothing_foreign(query: str) -> None:
+    assert passes(query) == (FOREIGN not in query)
+
+
+@given(st.text(string.printable, max_size=60))
+def test_a_label_value_cannot_break_out_of_its_quotes(value: str) -> None:
+    query = f'sum(q{{namespace="$namespace",x="{value}"}})'
+    try:
+        text = bind(query, SHOP, 0)
+    except SpecError:
+        return
+    assert bind(text, SHOP, 0) == text
+    assert text.count('namespace="shop"') >= 1
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        pytest.param("sum(", "is not PromQL", id="wrong syntax"),
+        pytest.param('q{namespace="shop"}[5m]', "not one number", id="a range"),
+        pytest.param('(q{namespace="shop"}[5m:1m])', "not one number", id="a subquery"),
+        pytest.param('"text"', "not one number", id="a text"),
+        pytest.param('info(q{namespace="shop"})', "other namespaces", id="info() joins foreign labels"),
+        pytest.param("$other", "is not PromQL", id="an unknown variable"),
+        pytest.param("1+" * MAX_LENGTH + "1", "longer than", id="too long"),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_refused_with_its_field_and_a_mend(query: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        bind(query, SHOP, 3)
+    problem = caught.value.problems[0]
+    assert problem.field == "spec.scaling.horizontal.metrics[3].query"
+    assert problem.mend
+
+
+def test_a_name_that_is_no_dns_label_is_never_filled_in() -> None:
+    with pytest.raises(SpecError, match=r"metadata\.name"):
+        bind('q{namespace="$namespace"}', AppKey("shop", 'a"} or b{x="'), 0)
+
+
+NESTED: dict[str, Callable[[int], str]] = {
+    "parentheses": lambda depth: "(" * depth + "vector(1)" + ")" * depth,
+    "signs": lambda depth: "-" * depth + "vector(1)",
+    "a chain": lambda depth: "+".join(["vector(1)"] * (depth // 2)),
+    "words": lambda depth: " or ".join(["vector(1)"] * (depth // 2)),
+    "calls": lambda depth: "abs(" * depth + "vector(1)" + ")" * depth,
+}
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED.keys())
+def test_a_query_may_be_nested_deeper_than_people_read(nested: Callable[[int], str]) -> None:
+    assert bind(nested(200), SHOP, 0)
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED.keys())
+def test_a_query_that_would_keep_the_parser_busy_is_refused_unparsed(nested: Callable[[int], str]) -> None:
+    with pytest.raises(SpecError, match=r"operators and calls|longer than"):
+        bind(nested(400), SHOP, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "selector"),
+    [
+        ('(q{namespace="a"})', 'q{namespace="a"}'),
+        ('sum(q{namespace="a"})', None),
+        ('q{namespace="a"} offset 5m', None),
+        ('q{namespace="a"} @ end()', None),
+        ("vector(1)", None),
+    ],
+)
+def test_only_of_a_plain_selector_the_age_can_be_asked(query: str, selector: str | None) -> None:
+    assert plain_selector(query) == selector
