@@ -30,7 +30,7 @@ test: venv test-tools manifest-tools ## Run every test that can run here, on the
 test-unit: venv ## Run the quick tests, which need no cluster and no servers
 	@$(BIN)/pytest -q -n auto -m "not cluster and not e2e and not process"
 
-bench-decisions: venv ## Our policies and the rivals' on load curves (ARGS=--quick; --traces DIR adds real ones)
+bench-decisions: venv ## Our policies and the baselines' on load curves (ARGS=--quick; --traces DIR adds real ones)
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.decisions $(ARGS)
 
 bench-core: venv ## What deciding costs: decisions a second, one tick of 1,000 and 5,000 apps

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from scalableapp.backtest.baselines import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.ours import Ours
-from scalableapp.backtest.rivals import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.session import tuned_hpa
 from scalableapp.backtest.simulator import Policy

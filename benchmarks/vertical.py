@@ -15,7 +15,7 @@ from scalableapp.core.explain import duration
 from scalableapp.core.model import History, Observation, PodState, Reading
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.vertical.combined import decide_both
-from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
+from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
 
 MIB = 2**20
 DAY = 86_400.0
@@ -77,9 +77,9 @@ def a_tick_of(mode: str) -> float:
         readings = {"RequestsPerSecond": Reading(150.0, {pod.name: 50.0 for pod in pods})}
         seen = Observation(at, 3, pods, readings)
         for number, history in histories.items():
-            usage = 0.2 + (number + tick) % 7 / 100
-            footprint = Footprint(size, {Resource.CPU: (usage,) * 3, Resource.MEMORY: (200.0 * MIB + number,) * 3})
-            histories[number] = decide_both(spec, seen, History(), footprint, history)[1]
+            cores = 0.2 + (number + tick) % 7 / 100
+            usage = Usage(size, {Resource.CPU: (cores,) * 3, Resource.MEMORY: (200.0 * MIB + number,) * 3})
+            histories[number] = decide_both(spec, seen, History(), usage, history)[1]
     return (time.process_time() - started) / TICKS
 
 

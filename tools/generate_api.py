@@ -200,7 +200,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str] | Reason]) -> str
 
 
 def _named(row: Sequence[str] | Reason) -> Sequence[str]:
-    cells = (f"`{row.name}`", row.meaning, row.mend) if isinstance(row, Reason) else row
+    cells = (f"`{row.name}`", row.meaning, row.fix) if isinstance(row, Reason) else row
     return [cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells]
 
 

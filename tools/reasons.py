@@ -11,7 +11,7 @@ class Reason(NamedTuple):
 
     name: str
     meaning: str
-    mend: str = "nothing"
+    fix: str = "nothing"
 
 
 CONDITIONS: dict[str, tuple[Reason, ...]] = {

@@ -54,13 +54,13 @@ def overload(lab: Lab, plan: Plan) -> Results:
         with lab.app(environment, place) as app:
             capacity = wrk(app.url(_HEAVY), plan.seconds).rate
         visitors = round(_OVERLOAD * capacity)
-        outcomes = []
+        results = []
         for bound in _UNBOUND, _BOUND:
             with lab.app(environment | bound, place) as app:
                 warm_up = 2 * _PATIENCE_SECONDS
                 order = Order(app.url(_HEAVY), visitors, plan.seconds + warm_up, warm_up, _PATIENCE_SECONDS)
-                outcomes.append(outcome(visit(order), plan.seconds))
-    (good, p99), (good_bound, p99_bound) = outcomes
+                results.append(outcome(visit(order), plan.seconds))
+    (good, p99), (good_bound, p99_bound) = results
     what, labels = f"{_OVERLOAD}x overload", ("queue without bound", "load shedding")
     return Results(
         [

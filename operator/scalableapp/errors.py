@@ -28,10 +28,10 @@ class FieldProblem:
 
     field: str
     problem: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.problem}; {self.mend}"
+        return f"{self.field}: {self.problem}; {self.fix}"
 
 
 class SpecError(ScalableAppError):

@@ -17,7 +17,7 @@ from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.model import AppKey
 from scalableapp.engine.informers import CHILD_SELECTOR
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import Turns
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.settings import Settings
 
 _PLURALS = {
@@ -88,7 +88,7 @@ def kopf_settings(kinds: Mapping[str, str]) -> kopf.OperatorSettings:
 
 
 def kopf_handlers(
-    registry: Registry, turns: Turns, stalled: Callable[[], str], kinds: Mapping[str, str], *, server: str = ""
+    registry: Registry, queue: AsyncWorkQueue, stalled: Callable[[], str], kinds: Mapping[str, str], *, server: str = ""
 ) -> kopf.OperatorRegistry:
     """The watches that feed the registry, and the probe: it fails with what `stalled` says, unless that is "".
 
@@ -106,14 +106,14 @@ def kopf_handlers(
 
     async def on_event(event: Mapping[str, Any], **_: Any) -> None:
         if key := take(registry, event["type"], event["object"]):
-            turns.add(key)
+            queue.add(key)
 
     for kind, api_version in {KIND: API_VERSION, **kinds}.items():
         group, _, version = api_version.rpartition("/")
         kopf.on.event(group, version, _PLURALS[kind], id=kind, registry=handlers)(on_event)
 
     @kopf.on.probe(registry=handlers, id="loop")
-    async def loop_turns(**_: Any) -> str:
+    async def loop_runs(**_: Any) -> str:
         # Any other error would make Kopf try again for a minute, and the probe hang.
         if reason := stalled():
             raise kopf.PermanentError(reason)

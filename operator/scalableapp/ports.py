@@ -34,7 +34,7 @@ class PodAnswer:
     refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
 
 
-class Usage(StrEnum):
+class UsageMetric(StrEnum):
     """What sizes are decided on beside the CPU used, of the last minute: bytes, share of periods, share of time."""
 
     MEMORY_PEAK = "MemoryPeak"
@@ -64,7 +64,7 @@ class QueryAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MetricsRequest:
     """What one tick asks Prometheus for.
 
     `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
@@ -92,19 +92,19 @@ class Snapshot:
     bursts: Mapping[int, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer | None = None
     failures: PodAnswer | None = None
-    usage: Mapping[Usage, PodAnswer] = field(default_factory=dict)
+    usage: Mapping[UsageMetric, PodAnswer] = field(default_factory=dict)
 
 
 class Metrics(Protocol):
     """Prometheus, as the loop sees it. Never raises for bad data: a problem is part of the answer."""
 
-    async def collect(self, wanted: Wanted) -> Snapshot:
+    async def collect(self, request: MetricsRequest) -> Snapshot:
         """Answers to everything wanted, within the configured time-out."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Pasts:
+class PastData:
     """What Prometheus remembers of some apps, oldest first, or why it could not be asked."""
 
     moments: Mapping[AppKey, Sequence[Moment]] = field(default_factory=dict)
@@ -114,10 +114,10 @@ class Pasts:
     message: str = ""
 
 
-class PastMetrics(Protocol):
+class MetricsHistory(Protocol):
     """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
         """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
 
         The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
@@ -126,11 +126,11 @@ class PastMetrics(Protocol):
 
     async def pods(
         self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
-    ) -> Pasts:
+    ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
         ...
 
-    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> PastData:
         """Usage of the last seconds that each resource of an app maps to, as pairs of Unix time and value.
 
         CPU is what all pods used, each taken for as busy as the one at 90 %; memory is the largest pod's.

@@ -17,18 +17,18 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
-from scalableapp.adapters.prometheus_past import PrometheusPast
+from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
 from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
-from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Upkeep
+from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Informers
 from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.replay import Recall
-from scalableapp.engine.workqueue import Turns, WorkQueue
+from scalableapp.engine.replay import Replayer
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
 from scalableapp.settings import Settings, load_settings
@@ -48,7 +48,7 @@ class Clients:
     api: KubeApi
     cluster: KubeClient
     metrics: PrometheusMetrics
-    past: PrometheusPast
+    history: PrometheusHistory
     lease: Lease
 
 
@@ -62,13 +62,13 @@ class Operator:
         self._clients = clients
         self._kinds = kinds
         self._registry = registry
-        self._turns = Turns(WorkQueue(), time.monotonic)
+        self._queue = AsyncWorkQueue(WorkQueue(), time.monotonic)
         self._namespaces = settings.namespaces or ("",)
-        self._recall = Recall(registry, clients.past, _now)
-        self._upkeep = Upkeep(registry, self._turns, clients.cluster, kinds, self._namespaces)
+        self._replayer = Replayer(registry, clients.history, _now)
+        self._informers = Informers(registry, self._queue, clients.cluster, kinds, self._namespaces)
         self._loop = Loop(
             registry=registry,
-            turns=self._turns,
+            queue=self._queue,
             metrics=clients.metrics,
             reconciler=reconciler,
             telemetry=clients.telemetry,
@@ -89,7 +89,7 @@ class Operator:
 
         try:
             server = self._clients.api.server
-            handlers = kopf_handlers(self._registry, self._turns, self._loop.stalled, self._kinds, server=server)
+            handlers = kopf_handlers(self._registry, self._queue, self._loop.stalled, self._kinds, server=server)
             await watch(handlers, self._settings, self._kinds, stop, end_engine)
         finally:
             await end_engine()
@@ -103,22 +103,22 @@ class Operator:
             group.create_task(self._clients.telemetry.measure_lag(), name="lag")
             self._clients.telemetry.lists()
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
-            await asyncio.gather(self._upkeep.first_lists(), *listed)
+            await asyncio.gather(self._informers.first_lists(), *listed)
             self._clients.telemetry.listed()
             log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
-            group.create_task(self._upkeep.follow_autoscalers(), name="autoscalers")
-            group.create_task(self._upkeep.follow_rooms(), name="rooms")
-            group.create_task(self._upkeep.resync(), name="resync")
-            group.create_task(self._recall.follow(), name="recall")
+            group.create_task(self._informers.follow_autoscalers(), name="autoscalers")
+            group.create_task(self._informers.follow_limits(), name="limits")
+            group.create_task(self._informers.resync(), name="resync")
+            group.create_task(self._replayer.follow(), name="replay")
             group.create_task(self._loop.run(self._settings.workers), name="loop")
 
     def _watches(self, group: asyncio.TaskGroup, namespace: str) -> tuple[asyncio.Event, asyncio.Event]:
         """Start the watches of our own; the events are set when each has told of all that exists."""
         api, pods_listed, routes_listed = self._clients.api, asyncio.Event(), asyncio.Event()
-        pods = self._upkeep.follow_pods(PodWatch(api, namespace, CHILD_SELECTOR), pods_listed.set)
+        pods = self._informers.follow_pods(PodWatch(api, namespace, CHILD_SELECTOR), pods_listed.set)
         group.create_task(pods, name=f"pods {namespace}")
         path = collection(API_VERSIONS[HTTP_ROUTE], "httproutes", namespace)
-        routes = self._upkeep.follow_routes(Watch(api, path, "HTTPRoutes", CHILD_SELECTOR), routes_listed.set)
+        routes = self._informers.follow_routes(Watch(api, path, "HTTPRoutes", CHILD_SELECTOR), routes_listed.set)
         group.create_task(routes, name=f"routes {namespace}")
         return pods_listed, routes_listed
 
@@ -154,14 +154,14 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     await _require_crd(cluster, settings)
     metrics = PrometheusMetrics(str(settings.prometheus_url), observe=telemetry.queried)
     stack.callback(metrics.close)
-    past = PrometheusPast(str(settings.prometheus_url), observe=telemetry.queried)
-    stack.callback(past.close)
+    history = PrometheusHistory(str(settings.prometheus_url), observe=telemetry.queried)
+    stack.callback(history.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
     async with waiting(settings.liveness_port):
         await lease.acquire()
     telemetry.acting(settings.interval_seconds)
     stack.push_async_callback(lease.release)
-    return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, past=past, lease=lease)
+    return Clients(telemetry=telemetry, api=api, cluster=cluster, metrics=metrics, history=history, lease=lease)
 
 
 async def _require_crd(cluster: KubeClient, settings: Settings) -> None:

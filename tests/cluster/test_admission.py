@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scalableapp.adapters.podwords import pod_words
+from scalableapp.adapters.pod_messages import pod_message
 from scalableapp.core.size import Resource
-from scalableapp.core.vertical.limits import namespace_room
+from scalableapp.core.vertical.limits import namespace_limits
 from tests.cluster.shop import eventually, kubectl
 from tests.unit.core.vertical.test_admission import refused
 
@@ -43,8 +43,8 @@ def test_a_limit_range_refuses_what_is_held_to_be_refused(namespace: str) -> Non
     stored = json.loads(kubectl("get", "limitrange", "small", "-n", namespace, "-o", "json"))
     item = stored["spec"]["limits"][0]
     assert item["maxLimitRequestRatio"] == {"cpu": "1500m"}
-    room = namespace_room({}, [stored], [])
-    assert (room.unread, room.rooms[Resource.CPU].ratio) == ((), 1.5)
+    limits = namespace_limits({}, [stored], [])
+    assert (limits.unread, limits.containers[Resource.CPU].ratio) == ((), 1.5)
     for size in SIZES:
         request, _, limit = size.partition("/")
         resources = {"requests": {"cpu": request}, "limits": {"cpu": limit} if limit else {}}
@@ -61,6 +61,6 @@ def test_a_pod_that_cannot_start_says_why(namespace: str) -> None:
 
     def said() -> None:
         status = json.loads(kubectl("get", "pod", "web", "-n", namespace, "-o", "json"))["status"]
-        assert 'CreateContainerConfigError: configmap "nowhere" not found' in pod_words(status)
+        assert 'CreateContainerConfigError: configmap "nowhere" not found' in pod_message(status)
 
     eventually(said)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.children.drift import in_line
+from scalableapp.core.children.drift import in_sync
 from scalableapp.core.children.resources import ClusterFeatures, children
 from scalableapp.core.model import AppKey
 from tests.cluster.shop import answer, kubectl
@@ -122,4 +122,4 @@ def test_the_children_are_in_line_with_what_the_api_server_makes_of_them(spec: d
     assert len(manifests) == 4
     for manifest in manifests:
         applied = json.loads(kubectl(*arguments, "-f", "-", text=json.dumps(manifest)))
-        assert in_line(applied, manifest), manifest["kind"]
+        assert in_sync(applied, manifest), manifest["kind"]

@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp.core.explain import Reason
 from scalableapp.core.model import DataProblem
-from scalableapp.core.vertical.rollout import Outcome
+from scalableapp.core.vertical.rollout import Result
 from tests.docs.pages import ROOT
 from tools import generate_api
 from tools.reasons import CONDITIONS, EVENTS, explained
@@ -39,8 +39,8 @@ def test_the_api_reference_is_what_the_code_says() -> None:
     assert generate_api.TARGET.read_text() == generate_api.rendered(), "run `make docs`"
 
 
-@pytest.mark.parametrize("enum", [Reason, DataProblem, Outcome], ids=lambda enum: enum.__name__)
-def test_every_reason_of_the_core_is_explained(enum: type[Reason | DataProblem | Outcome]) -> None:
+@pytest.mark.parametrize("enum", [Reason, DataProblem, Result], ids=lambda enum: enum.__name__)
+def test_every_reason_of_the_core_is_explained(enum: type[Reason | DataProblem | Result]) -> None:
     assert {member.value for member in enum if member.value} - explained() == set()
 
 
@@ -51,7 +51,7 @@ def test_every_reason_that_is_written_in_place_is_explained(source: str) -> None
 
 def test_every_reason_that_is_explained_exists() -> None:
     exist = set().union(*(_words(CORE / source) for source in (*TELLING, "core/explain.py", "core/model.py")))
-    assert explained() - exist - {outcome.value for outcome in Outcome} == set()
+    assert explained() - exist - {result.value for result in Result} == set()
 
 
 def test_troubleshooting_knows_every_reason() -> None:

@@ -9,7 +9,7 @@ import pytest
 from scalableapp.core.model import AppKey
 from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import Turns, WorkQueue
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.handlers import kopf_handlers, kopf_settings, take
 from tests.unit.engine.world import NAMESPACE, app_labels
 
@@ -79,15 +79,15 @@ def test_nothing_is_stored_on_users_objects() -> None:
 async def test_kopf_asks_the_same_address_as_our_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
     found = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t")
     monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: found)
-    turns = Turns(WorkQueue(), lambda: 0.0)
-    handlers = kopf_handlers(Registry(), turns, lambda: "", CHILD_KINDS, server="https://10.96.0.1:443")
+    queue = AsyncWorkQueue(WorkQueue(), lambda: 0.0)
+    handlers = kopf_handlers(Registry(), queue, lambda: "", CHILD_KINDS, server="https://10.96.0.1:443")
     (log_in,) = [handler for handler in handlers._activities._handlers if handler.id == "service-account"]
     info: Any = log_in.fn()  # type: ignore[call-arg]
     assert (info.server, info.token) == ("https://10.96.0.1:443", "t")
 
 
 async def _probe(stalled: str) -> object:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: stalled, CHILD_KINDS)
+    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: stalled, CHILD_KINDS)
     (probe,) = [handler for handler in handlers._activities._handlers if handler.id == "loop"]
     return await probe.fn()  # type: ignore[call-arg, misc]
 
@@ -102,6 +102,6 @@ async def test_the_probe_passes_while_the_loop_turns() -> None:
 
 
 def test_there_are_no_handlers_that_would_need_a_finalizer_or_an_annotation() -> None:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
+    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
     assert (handlers._changing._handlers, handlers._spawning._handlers, handlers._indexing._handlers) == ([], [], [])
     assert len(handlers._watching._handlers) == 6

@@ -129,7 +129,7 @@ class KubeApi:
         self._client.user_agent = f"{MANAGED_BY}/{scalableapp.__version__}"
         self._bucket = TokenBucket(rate, burst)
         self._rate = rate
-        self._turn = asyncio.Lock()
+        self._in_order = asyncio.Lock()
         self._slots = asyncio.Semaphore(in_flight)
         self._timeout = timeout_seconds
         self._observe = observe
@@ -175,7 +175,7 @@ class KubeApi:
                     yield json.loads(line)
 
     async def _ask_once(self, request: Request) -> dict[str, Any]:
-        async with self._turn:  # first come, first served
+        async with self._in_order:  # first come, first served
             while not self._bucket.take(time.monotonic()):  # noqa: ASYNC110 - tokens come with time, nobody signals them
                 await asyncio.sleep(1.0 / self._rate)
         limits = aiohttp.ClientTimeout(total=self._timeout)
@@ -225,9 +225,9 @@ class _mapped:  # noqa: N801 - used like a function
 
 def _pause_seconds(error: Unavailable, attempt: int) -> float:
     """How long to wait after the try `attempt` (0 for the first): doubled, jittered, no less than the server asks."""
-    wished = error.retry_after_seconds if isinstance(error, _Throttled) else 0.0
+    asked_for = error.retry_after_seconds if isinstance(error, _Throttled) else 0.0
     pause = _FIRST_PAUSE_SECONDS * (1 << attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
-    return min(_LONGEST_PAUSE_SECONDS, max(wished, pause))
+    return min(_LONGEST_PAUSE_SECONDS, max(asked_for, pause))
 
 
 def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) -> ClusterError:
@@ -241,14 +241,14 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
     if code == _FORBIDDEN and "because it is being terminated" in message:
         return Terminating(message)
     if code in (_UNAUTHORIZED, _FORBIDDEN):
-        return Denied(message + _mend(code, message), message)
+        return Denied(message + _fix(code, message), message)
     return Rejected(message)
 
 
 _KINDS = {_NOT_FOUND: NotFound, _CONFLICT: Conflict, _GONE: Expired, _INVALID: Invalid}
 
 
-def _mend(code: int, message: str) -> str:
+def _fix(code: int, message: str) -> str:
     if code == _UNAUTHORIZED:
         return "; the API server does not know the operator's token: restart it, and look at its ServiceAccount"
     # Quotas, admission and namespaces on their way out refuse with 403 too; only RBAC says what a user "cannot" do.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scalableapp.adapters import rivals
+from scalableapp.adapters import other_autoscalers
 from scalableapp.adapters.kube_api import (
     APPLY_PATCH,
     MERGE_PATCH,
@@ -26,8 +26,8 @@ from scalableapp.adapters.kube_api import (
 from scalableapp.core.children.drift import owned_by
 from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey
-from scalableapp.core.size import Resource, Size, SizeRival, write_size
-from scalableapp.core.vertical.limits import NamespaceRoom, largest_node, namespace_room
+from scalableapp.core.size import Resource, Size, SizeConflict, write_size
+from scalableapp.core.vertical.limits import NamespaceLimits, largest_node, namespace_limits
 from scalableapp.errors import ClusterError, NotFound, Rejected, Unavailable
 from scalableapp.ports import Event, Manifest
 
@@ -165,14 +165,14 @@ class KubeClient:
                 yield item["metadata"]
 
     async def list_autoscalers(self, namespace: str = "") -> dict[AppKey, str]:
-        """See rivals.list_autoscalers."""
-        return await rivals.list_autoscalers(self._api, namespace)
+        """See other_autoscalers.list_autoscalers."""
+        return await other_autoscalers.list_autoscalers(self._api, namespace)
 
-    async def list_resizers(self, namespace: str = "") -> dict[AppKey, SizeRival]:
-        """See rivals.list_resizers."""
-        return await rivals.list_resizers(self._api, namespace)
+    async def list_resizers(self, namespace: str = "") -> dict[AppKey, SizeConflict]:
+        """See other_autoscalers.list_resizers."""
+        return await other_autoscalers.list_resizers(self._api, namespace)
 
-    async def list_rooms(self, namespaces: Collection[str]) -> dict[str, NamespaceRoom]:
+    async def list_limits(self, namespaces: Collection[str]) -> dict[str, NamespaceLimits]:
         """What bounds the size of pods in each of the namespaces. What the operator may not read bounds nothing.
 
         A namespace whose bounds could not be read now is left out. Raises ClusterError where nodes could not be.
@@ -181,18 +181,18 @@ class KubeClient:
         found = {}
         for namespace in namespaces:
             try:
-                found[namespace] = await self._room(nodes, namespace)
+                found[namespace] = await self._limits(nodes, namespace)
             except Unavailable as error:
                 log.warning("Limits on sizes in %s could not be read; the known ones stay: %s", namespace, error)
         return found
 
-    async def _room(self, nodes: Mapping[Resource, float], namespace: str) -> NamespaceRoom:
+    async def _limits(self, nodes: Mapping[Resource, float], namespace: str) -> NamespaceLimits:
         ranges = await self._readable(f"/api/v1/namespaces/{namespace}/limitranges")
         quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
-        room = namespace_room(nodes, ranges, quotas)
-        if room.unread:
-            log.warning("%s: passed over, as it cannot be read: %s", namespace, "; ".join(room.unread))
-        return room
+        limits = namespace_limits(nodes, ranges, quotas)
+        if limits.unread:
+            log.warning("%s: passed over, as it cannot be read: %s", namespace, "; ".join(limits.unread))
+        return limits
 
     async def _readable(self, path: str) -> list[Manifest]:
         """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""

@@ -51,15 +51,15 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours; what goes wrong is logged and tried again."""
-        told = ""
+        logged = ""
         while True:
             holder = await self._try()
             if holder == self._identity:
                 log.info("Lease %s/%s is ours as %s", self._namespace, self._name, self._identity)
                 return
-            if holder != told:
+            if holder != logged:
                 log.info("Lease %s/%s is held by %s; waiting", self._namespace, self._name, holder or "nobody we know")
-                told = holder
+                logged = holder
             await self._pause()
 
     async def keep(self) -> str:

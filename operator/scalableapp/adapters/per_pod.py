@@ -15,7 +15,7 @@ from scalableapp.adapters.prometheus_queries import (
     Grouped,
     window_part,
 )
-from scalableapp.adapters.rhythm import Copy, Pod, Rhythm
+from scalableapp.adapters.scrape_times import Copy, Pod, ScrapeTimes
 from scalableapp.core.learning.latency import Histogram, flaw_of, smoothed
 from scalableapp.core.learning.scrapes import Scrape, fits, too_rare, window_for
 from scalableapp.core.model import DataProblem
@@ -24,21 +24,21 @@ from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
 Refusals = dict[Pod, Refusal]
 
 
-def windows_of(grouped: Grouped, rhythm: Rhythm) -> set[float]:
+def windows_of(grouped: Grouped, scrape_times: ScrapeTimes) -> set[float]:
     """The windows that the pods' scrapes need."""
-    return {window_for(interval, grouped.window) for interval in rhythm.intervals.values()}
+    return {window_for(interval, grouped.window) for interval in scrape_times.intervals.values()}
 
 
-def look_answer(answer: Answer, flaws: Iterable[Flaw], rhythm: Rhythm) -> Refusals:
+def inspection_answer(answer: Answer, flaws: Iterable[Flaw], scrape_times: ScrapeTimes) -> Refusals:
     """Take in how many samples there are of each pod; the pods whose series are of no use, and why."""
     counts, newest = _copies(answer.samples, SAMPLES), _copies(answer.samples, NEWEST)
     means = {copy: _mean(samples, answer.at - newest[copy]) for copy, samples in counts.items() if copy in newest}
-    rhythm.counted(means, counts.keys() - means.keys())
+    scrape_times.counted(means, counts.keys() - means.keys())
     found: Refusals = {}
     for flaw in flaws:
         problem = DataProblem.BROKEN if flaw.name == RESETS else DataProblem.DUPLICATE
         for pod in _pods(answer.samples, flaw.name):
-            found.setdefault(pod, (problem, flaw.words))
+            found.setdefault(pod, (problem, flaw.message))
     return found
 
 
@@ -48,12 +48,14 @@ def _mean(samples: float, age: float) -> float:
     return mean if age <= mean else (COUNTED_SECONDS - min(age, COUNTED_SECONDS)) / max(samples - 0.5, 0.5)
 
 
-def pod_answer(answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusals, *, with_newest: bool) -> PodAnswer:
+def pod_answer(
+    answer: Answer, grouped: Grouped, scrape_times: ScrapeTimes, flawed: Refusals, *, with_newest: bool
+) -> PodAnswer:
     """Values of the pods, without those that must not be decided on."""
     if with_newest:
-        rhythm.seen(_copies(answer.samples, NEWEST))
-    over = {window: _pods(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, rhythm)}
-    scrapes = _scrapes(answer, grouped, rhythm, {pod for values in over.values() for pod in values})
+        scrape_times.seen(_copies(answer.samples, NEWEST))
+    over = {window: _pods(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, scrape_times)}
+    scrapes = _scrapes(answer, grouped, scrape_times, {pod for values in over.values() for pod in values})
     refused = {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
     values = {
         pod: over[scrape.window][pod]
@@ -63,24 +65,26 @@ def pod_answer(answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusal
     return PodAnswer(values, scrapes=scrapes, refused=refused)
 
 
-def short_answer(answer: Answer, window: float, rhythm: Rhythm, flawed: Refusals) -> PodAnswer:
+def short_answer(answer: Answer, window: float, scrape_times: ScrapeTimes, flawed: Refusals) -> PodAnswer:
     """Values of the pods over a short window, of those that are scraped often enough for it."""
     refused, values = dict(flawed), _pods(answer.samples, "")
-    for pod, interval in rhythm.intervals.items():
+    for pod, interval in scrape_times.intervals.items():
         if not fits(interval, window):
-            words = f"scrapes every {interval:.0f} s are too rare for a window of {window:.0f} s"
-            refused[pod] = DataProblem.TOO_RARE, words
+            message = f"scrapes every {interval:.0f} s are too rare for a window of {window:.0f} s"
+            refused[pod] = DataProblem.TOO_RARE, message
     return PodAnswer({pod: value for pod, value in values.items() if pod not in refused}, refused=refused)
 
 
 def latency_answer(
-    answer: Answer, grouped: Grouped, rhythm: Rhythm, flawed: Refusals, *, with_newest: bool
+    answer: Answer, grouped: Grouped, scrape_times: ScrapeTimes, flawed: Refusals, *, with_newest: bool
 ) -> LatencyAnswer:
     """Histograms of the pods, without those that must not be decided on."""
     if with_newest:
-        rhythm.seen(_copies(answer.samples, NEWEST))
-    over = {window: _histograms(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, rhythm)}
-    scrapes = _scrapes(answer, grouped, rhythm, {pod for found in over.values() for pod in found})
+        scrape_times.seen(_copies(answer.samples, NEWEST))
+    over = {
+        window: _histograms(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, scrape_times)
+    }
+    scrapes = _scrapes(answer, grouped, scrape_times, {pod for found in over.values() for pod in found})
     refused = {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
     histograms: dict[Pod, Histogram] = {}
     for pod, scrape in scrapes.items():
@@ -94,20 +98,20 @@ def latency_answer(
     return LatencyAnswer(histograms, scrapes=scrapes, refused=refused)
 
 
-def _windows(grouped: Grouped, rhythm: Rhythm) -> set[float]:
-    return {grouped.window} | windows_of(grouped, rhythm)
+def _windows(grouped: Grouped, scrape_times: ScrapeTimes) -> set[float]:
+    return {grouped.window} | windows_of(grouped, scrape_times)
 
 
 def _part_of(grouped: Grouped, window: float) -> str:
     return "" if window == grouped.window else window_part(window)
 
 
-def _scrapes(answer: Answer, grouped: Grouped, rhythm: Rhythm, pods: set[Pod]) -> dict[Pod, Scrape]:
-    newest, found = rhythm.newest, {}
+def _scrapes(answer: Answer, grouped: Grouped, scrape_times: ScrapeTimes, pods: set[Pod]) -> dict[Pod, Scrape]:
+    newest, found = scrape_times.newest, {}
     for pod in pods | newest.keys():
         age = max(0.0, answer.at - newest[pod]) if pod in newest else None
-        window = window_for(rhythm.interval_of(pod), grouped.window)
-        found[pod] = Scrape(rhythm.intervals.get(pod), age, window, rhythm.looked and age is None)
+        window = window_for(scrape_times.interval_of(pod), grouped.window)
+        found[pod] = Scrape(scrape_times.intervals.get(pod), age, window, scrape_times.observed and age is None)
     return found
 
 
@@ -116,8 +120,8 @@ def _rare(grouped: Grouped, scrape: Scrape) -> Refusal | None:
     seconds = scrape.age if scrape.interval is None else scrape.interval
     if not grouped.of_rate or seconds is None or not too_rare(seconds):
         return None
-    words = f"Prometheus scrapes them every {seconds:.0f} s{' or less often' if scrape.interval is None else ''}"
-    return DataProblem.TOO_RARE, f"{words}; a rate needs a scrape every 60 s at least, and every 15 s is good"
+    message = f"Prometheus scrapes them every {seconds:.0f} s{' or less often' if scrape.interval is None else ''}"
+    return DataProblem.TOO_RARE, f"{message}; a rate needs a scrape every 60 s at least, and every 15 s is good"
 
 
 def _copies(samples: Iterable[Sample], name: str) -> dict[Copy, float]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
-from scalableapp.adapters.podwords import pod_words
+from scalableapp.adapters.pod_messages import pod_message
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.children.resources import CONTAINER, LABEL_APP
 from scalableapp.core.model import AppKey, PodState
@@ -87,12 +87,12 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         readiness_changed_at=_time(changed) if changed else None,
         created_at=_time(metadata["creationTimestamp"]),
         size=_size(pod.get("spec") or {}),
-        neighbours=_neighbours(pod.get("spec") or {}),
+        other_containers=_other_containers(pod.get("spec") or {}),
         priority_class=(pod.get("spec") or {}).get("priorityClassName") or "",
         ended_at=ended,
         oom_killed_at=killed,
-        trouble=_trouble(status, container),
-        words="" if ready.get("status") == "True" else pod_words(status),
+        problem=_problem(status, container),
+        message="" if ready.get("status") == "True" else pod_message(status),
         resize=resize,
         resize_message=resize_message,
         left_at=_left_at(metadata),
@@ -113,7 +113,7 @@ def _size(spec: Mapping[str, Any]) -> Size | None:
     return None
 
 
-def _neighbours(spec: Mapping[str, Any]) -> Size | None:
+def _other_containers(spec: Mapping[str, Any]) -> Size | None:
     """The sum of the other containers that run as long as the app's, sidecars among them; None without any."""
     others = [entry for entry in spec.get("containers") or () if entry.get("name") != CONTAINER]
     others += [entry for entry in spec.get("initContainers") or () if entry.get("restartPolicy") == "Always"]
@@ -132,7 +132,7 @@ def _endings(container: Mapping[str, Any]) -> tuple[datetime | None, datetime | 
 _CRASHING = {"CrashLoopBackOff", "CreateContainerError", "RunContainerError", "CreateContainerConfigError"}
 
 
-def _trouble(status: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+def _problem(status: Mapping[str, Any], container: Mapping[str, Any]) -> str:
     """Why the pod cannot start, "" when it can."""
     for entry in status.get("conditions") or ():
         if entry.get("type") == "PodScheduled" and entry.get("status") == "False":

@@ -16,7 +16,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from scalableapp.adapters.per_pod import Refusals, latency_answer, look_answer, pod_answer, short_answer, windows_of
+from scalableapp.adapters.per_pod import (
+    Refusals,
+    inspection_answer,
+    latency_answer,
+    pod_answer,
+    short_answer,
+    windows_of,
+)
 from scalableapp.adapters.prometheus_answers import Answer
 from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import (
@@ -28,23 +35,23 @@ from scalableapp.adapters.prometheus_queries import (
     Grouped,
     flaws_of,
     grouped_query,
-    look_query,
+    inspection_query,
     requests_query,
 )
-from scalableapp.adapters.rhythm import Rhythm
+from scalableapp.adapters.scrape_times import ScrapeTimes
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.promql import plain_selector
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Snapshot, UsageMetric
 
 _KIND_OF_USAGE = {
-    Usage.MEMORY_PEAK: MetricType.MEMORY,
-    Usage.THROTTLED: MetricType.CPU,
-    Usage.CPU_PRESSURE: MetricType.CPU,
+    UsageMetric.MEMORY_PEAK: MetricType.MEMORY,
+    UsageMetric.THROTTLED: MetricType.CPU,
+    UsageMetric.CPU_PRESSURE: MetricType.CPU,
 }
 _RPS, _CPU, _LATENCY, _FAILURES = MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY, "failures"
 # How often pods are scraped, and whether their series can be used, changes with somebody's configuration.
-_LOOK_SECONDS, _LOOK_AGAIN_SECONDS = 60.0, 15.0
+_INSPECTION_SECONDS, _INSPECT_AGAIN_SECONDS = 60.0, 15.0
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
 MOST_QUERIES = 500
@@ -82,9 +89,9 @@ class PrometheusMetrics:
         self._kind_threads = ThreadPoolExecutor(_KINDS_IN_FLIGHT, "prometheus-kind")
         self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
         self._breaker = _Breaker()
-        self._rhythms = {kind: Rhythm() for kind in (*KINDS, _LATENCY)}
+        self._scrape_times = {kind: ScrapeTimes() for kind in (*KINDS, _LATENCY)}
         self._flawed: dict[MetricType, Refusals] = {}
-        self._look_at: dict[MetricType, float] = {}
+        self._inspect_at: dict[MetricType, float] = {}
 
     def close(self) -> None:
         """Let go of threads and connections; what is under way ends by its time-out."""
@@ -92,23 +99,23 @@ class PrometheusMetrics:
         self._query_threads.shutdown(wait=False, cancel_futures=True)
         self._prometheus.close()
 
-    async def collect(self, wanted: Wanted) -> Snapshot:
+    async def collect(self, request: MetricsRequest) -> Snapshot:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
-        kinds = sorted(wanted.kinds & KINDS.keys())
-        queries = sorted(wanted.queries)
+        kinds = sorted(request.kinds & KINDS.keys())
+        queries = sorted(request.queries)
         if not await self._reachable():
-            return _all_unreachable(wanted, self._breaker.message)
-        matcher = _namespace_matcher(wanted.namespaces)
-        scraped_by = _RPS if _RPS in kinds or not wanted.latencies else _LATENCY
-        await self._look([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], matcher)
+            return _all_unreachable(request, self._breaker.message)
+        matcher = _namespace_matcher(request.namespaces)
+        scraped_by = _RPS if _RPS in kinds or not request.latencies else _LATENCY
+        await self._inspect([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], matcher)
         per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
             **{kind: partial(self._ask_kind, kind, matcher) for kind in kinds},
-            **{window: partial(self._ask_burst, window, matcher) for window in sorted(wanted.bursts)},
-            **({_FAILURES: partial(self._ask_failures, matcher)} if wanted.failures else {}),
-            **({usage: partial(self._ask_usage, usage, matcher) for usage in Usage} if wanted.usage else {}),
+            **{window: partial(self._ask_burst, window, matcher) for window in sorted(request.bursts)},
+            **({_FAILURES: partial(self._ask_failures, matcher)} if request.failures else {}),
+            **({usage: partial(self._ask_usage, usage, matcher) for usage in UsageMetric} if request.usage else {}),
         }
         per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
-        latencies = {"": partial(self._ask_latencies, scraped_by, matcher)} if wanted.latencies else {}
+        latencies = {"": partial(self._ask_latencies, scraped_by, matcher)} if request.latencies else {}
         late = DataProblem.UNREACHABLE, self._too_late()
         of_kinds, of_latencies, of_queries = await asyncio.gather(
             self._within_time(self._kind_threads, per_kind, PodAnswer({}, *late)),
@@ -121,10 +128,10 @@ class PrometheusMetrics:
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},
             of_queries | left_out,
-            {window: of_kinds[window] for window in wanted.bursts},
+            {window: of_kinds[window] for window in request.bursts},
             of_latencies.get(""),
             of_kinds.get(_FAILURES),
-            {usage: of_kinds[usage] for usage in Usage} if wanted.usage else {},
+            {usage: of_kinds[usage] for usage in UsageMetric} if request.usage else {},
         )
 
     async def _reachable(self) -> bool:
@@ -151,24 +158,24 @@ class PrometheusMetrics:
             future.cancel()
         return {key: late if future in pending else future.result() for key, future in futures.items()}
 
-    async def _look(self, kinds: Sequence[MetricType], matcher: str) -> None:
+    async def _inspect(self, kinds: Sequence[MetricType], matcher: str) -> None:
         """Now and then, and at first: how often the pods are scraped, and whether their series can be used."""
         now = time.monotonic()
-        due = [kind for kind in kinds if now >= self._look_at.get(kind, 0.0)]
-        jobs = {kind: partial(self._ask_look, kind, matcher) for kind in due}
+        due = [kind for kind in kinds if now >= self._inspect_at.get(kind, 0.0)]
+        jobs = {kind: partial(self._ask_inspection, kind, matcher) for kind in due}
         late = PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())
         for kind, answer in (await self._within_time(self._kind_threads, jobs, late)).items():
-            self._look_at[kind] = now + (_LOOK_AGAIN_SECONDS if answer.problem else _LOOK_SECONDS)
+            self._inspect_at[kind] = now + (_INSPECT_AGAIN_SECONDS if answer.problem else _INSPECTION_SECONDS)
             if answer.problem is None:
                 self._flawed[kind] = dict(answer.refused)
 
-    def _ask_look(self, kind: MetricType, matcher: str) -> PodAnswer:
+    def _ask_inspection(self, kind: MetricType, matcher: str) -> PodAnswer:
         grouped = KINDS.get(kind, LATENCIES)
         flaws = flaws_of(grouped, matcher)
-        answer = self._timed(kind, look_query(grouped, matcher, flaws))
+        answer = self._timed(kind, inspection_query(grouped, matcher, flaws))
         if answer.problem:
             return PodAnswer({}, answer.problem, answer.message)
-        return PodAnswer({}, refused=look_answer(answer, flaws, self._rhythms[kind]))
+        return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
 
     def _ask_kind(self, kind: MetricType, matcher: str) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
@@ -178,7 +185,7 @@ class PrometheusMetrics:
         """Failed requests per second of each pod."""
         return self._values(FAILURES, _RPS, _RPS, matcher)
 
-    def _ask_usage(self, usage: Usage, matcher: str) -> PodAnswer:
+    def _ask_usage(self, usage: UsageMetric, matcher: str) -> PodAnswer:
         """What sizes are decided on, of each pod's app container."""
         return self._values(USAGE[usage], _KIND_OF_USAGE[usage], _CPU, matcher)
 
@@ -186,12 +193,12 @@ class PrometheusMetrics:
         self, grouped: Grouped, kind: MetricType, scraped_as: MetricType, matcher: str, *, with_newest: bool = False
     ) -> PodAnswer:
         """Values for each pod; how often it is scraped is known of the kind `scraped_as`."""
-        rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
-        query = grouped_query(grouped, matcher, windows_of(grouped, rhythm), with_newest=with_newest)
+        scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
+        query = grouped_query(grouped, matcher, windows_of(grouped, scrape_times), with_newest=with_newest)
         answer = self._timed(kind, query, of_rates=grouped.of_rate)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
-        found = pod_answer(answer, grouped, rhythm, flawed, with_newest=with_newest)
+        found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
         return found if found.scrapes else _nothing_of(grouped.metric)
 
     def _ask_burst(self, window: int, matcher: str) -> PodAnswer:
@@ -200,18 +207,18 @@ class PrometheusMetrics:
         answer = self._timed(_RPS, query, of_rates=True)
         if answer.problem:
             return PodAnswer({}, answer.problem, _naming(answer, query))
-        found = short_answer(answer, window, self._rhythms[_RPS], self._flawed.get(_RPS, {}))
+        found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
         return found if found.values or found.refused else _nothing_of(KINDS[_RPS].metric)
 
     def _ask_latencies(self, scraped_as: MetricType, matcher: str) -> LatencyAnswer:
         """The histogram of the last minute, or of four scrapes, of each pod."""
-        rhythm, flawed = self._rhythms[scraped_as], self._flawed.get(scraped_as, {})
+        scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
         with_newest = scraped_as is _LATENCY
-        query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, rhythm), with_newest=with_newest)
+        query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, scrape_times), with_newest=with_newest)
         answer = self._timed(_LATENCY, query, of_rates=True)
         if answer.problem:
             return LatencyAnswer({}, answer.problem, _naming(answer, query))
-        found = latency_answer(answer, LATENCIES, rhythm, flawed, with_newest=with_newest)
+        found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
         if not found.scrapes:
             message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps serve it?"
             return LatencyAnswer({}, DataProblem.EMPTY, message)
@@ -227,8 +234,8 @@ class PrometheusMetrics:
             age = self._number(f"time() - timestamp({selector})") if selector else None
             if selector is None or age is None or not self._too_old(selector, age):
                 return QueryAnswer(answer.samples[0].value, age=age)
-            words = f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
-            problem = DataProblem.STALE, words
+            message = f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
+            problem = DataProblem.STALE, message
         return QueryAnswer(None, *problem)
 
     def _too_old(self, selector: str, age: float) -> bool:
@@ -296,15 +303,15 @@ class _Breaker:
         self.message = f"{answers[0].message}; asked again in at most {_BREAK_SECONDS[1]:.0f} s"
 
 
-def _all_unreachable(wanted: Wanted, message: str) -> Snapshot:
+def _all_unreachable(request: MetricsRequest, message: str) -> Snapshot:
     lost = DataProblem.UNREACHABLE, message
     return Snapshot(
         datetime.now(UTC),
-        dict.fromkeys(wanted.kinds & KINDS.keys(), PodAnswer({}, *lost)),
-        dict.fromkeys(wanted.queries, QueryAnswer(None, *lost)),
-        latencies=LatencyAnswer({}, *lost) if wanted.latencies else None,
-        failures=PodAnswer({}, *lost) if wanted.failures else None,
-        usage=dict.fromkeys(Usage, PodAnswer({}, *lost)) if wanted.usage else {},
+        dict.fromkeys(request.kinds & KINDS.keys(), PodAnswer({}, *lost)),
+        dict.fromkeys(request.queries, QueryAnswer(None, *lost)),
+        latencies=LatencyAnswer({}, *lost) if request.latencies else None,
+        failures=PodAnswer({}, *lost) if request.failures else None,
+        usage=dict.fromkeys(UsageMetric, PodAnswer({}, *lost)) if request.usage else {},
     )
 
 

@@ -10,7 +10,7 @@ from scalableapp.core.model import DataProblem
 
 # Above this the clocks of Prometheus and the operator differ too much to compare times of samples and pods.
 _LARGEST_SKEW_SECONDS = 30.0
-_HINT, _DOUBT = "promql info", "promql warning"
+_INFO, _WARNING = "promql info", "promql warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RangeAnswer:
     message: str = ""
 
 
-def _reservation(answer: Mapping[str, Any]) -> Answer | None:
+def _unusable(answer: Mapping[str, Any]) -> Answer | None:
     """Why an answer must not be decided on although it was given, if so.
 
     VictoriaMetrics marks an answer without the series of a storage that is down, and warns of nothing.
@@ -59,14 +59,14 @@ def _reservation(answer: Mapping[str, Any]) -> Answer | None:
     warnings = answer.get("warnings") or ()
     texts = [warnings] if isinstance(warnings, str) else [str(warning) for warning in warnings]
     # Prometheus 2.48 to 2.53 put hints among the warnings; later ones have a field of their own for them.
-    texts = [text for text in texts if not text.lower().startswith(_HINT)]
+    texts = [text for text in texts if not text.lower().startswith(_INFO)]
     if not texts:
         return None
-    told = "; ".join(texts)[:300]
-    if all(text.lower().startswith(_DOUBT) for text in texts):
-        message = f"Prometheus doubts the result of the query: {told}"
+    warning = "; ".join(texts)[:300]
+    if all(text.lower().startswith(_WARNING) for text in texts):
+        message = f"Prometheus doubts the result of the query: {warning}"
     else:
-        message = f"Prometheus warns that its answer may be partial: {told}"
+        message = f"Prometheus warns that its answer may be partial: {warning}"
     return Answer(problem=DataProblem.WARNINGS, message=message)
 
 
@@ -78,8 +78,8 @@ def is_victoriametrics(answer: Mapping[str, Any]) -> bool:
 
 def read(answer: Mapping[str, Any]) -> Answer:
     """The samples of an answer to an instant query, or why there are none to decide on."""
-    if reservation := _reservation(answer):
-        return reservation
+    if unusable := _unusable(answer):
+        return unusable
     try:
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind not in ("vector", "scalar"):
@@ -98,8 +98,8 @@ def read(answer: Mapping[str, Any]) -> Answer:
 
 def read_range(answer: Mapping[str, Any]) -> RangeAnswer:
     """The series of an answer to a range query, or why there are none to go by."""
-    if reservation := _reservation(answer):
-        return RangeAnswer(problem=reservation.problem, message=reservation.message)
+    if unusable := _unusable(answer):
+        return RangeAnswer(problem=unusable.problem, message=unusable.message)
     try:
         return RangeAnswer(
             tuple(

@@ -42,11 +42,11 @@ _AS_OF_NOW = {"latency_offset": "1ms", "nocache": "1"}
 # By itself it begins a rate with the sample before the window, up to 5 minutes older: after a hole in the scrapes, and
 # a container's restart in it, that is far too low. Its `step` is how old the samples of a plain selector may be.
 _WITHIN_WINDOWS = {"max_lookback": "1ms", "step": "5m"}
-_MEND_ACCESS = (
+_FIX_ACCESS = (
     "mount a netrc file with its user and password from a Secret and name it in NETRC, or put a proxy before it that "
     "adds what it asks for"
 )
-_MEND_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
+_FIX_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
 
 
 class _Reply(NamedTuple):
@@ -122,7 +122,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         try:
             reply = self._post(endpoint, form)
         except _RedirectError as error:
-            message = f"Prometheus at {self.url} answers with a redirect to {error}; {_MEND_ADDRESS}"
+            message = f"Prometheus at {self.url} answers with a redirect to {error}; {_FIX_ADDRESS}"
             return Answer(problem=DataProblem.REDIRECTED, message=message)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._unreachable(_reason(error))
@@ -176,13 +176,12 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     def _no_access(self, reply: _Reply) -> Answer:
         asked = f", asking for {reply.challenge[:100]}" if reply.challenge else ""
         message = (
-            f"Prometheus at {self.url} refuses access: {_start(reply.body)} (HTTP {reply.status}){asked}; "
-            f"{_MEND_ACCESS}"
+            f"Prometheus at {self.url} refuses access: {_start(reply.body)} (HTTP {reply.status}){asked}; {_FIX_ACCESS}"
         )
         return Answer(problem=DataProblem.UNAUTHORIZED, message=message)
 
     def _unreachable(self, reason: str) -> Answer:
-        message = f"Prometheus at {self.url}: {reason}; {_MEND_ADDRESS}"
+        message = f"Prometheus at {self.url}: {reason}; {_FIX_ADDRESS}"
         return Answer(problem=DataProblem.UNREACHABLE, message=message)
 
 

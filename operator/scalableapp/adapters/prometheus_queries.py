@@ -13,7 +13,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import CONTAINER
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS, MINUTE_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
-from scalableapp.ports import Usage
+from scalableapp.ports import UsageMetric
 
 # The label that tells parts of an answer from each other; the first part has none.
 PART = "scalableapp_part"
@@ -111,9 +111,11 @@ KINDS = {
 FAILURES = Grouped(REQUESTS, "", failures_query)
 LATENCIES = Grouped(DURATION, "", latencies_query, of_newest='le="+Inf",')
 USAGE = {
-    Usage.MEMORY_PEAK: Grouped("container_memory_working_set_bytes", _OF_THE_APP, memory_peak_query, of_rate=False),
-    Usage.THROTTLED: Grouped("container_cpu_cfs_throttled_periods_total", _OF_THE_APP, _throttled_query),
-    Usage.CPU_PRESSURE: Grouped("container_pressure_cpu_waiting_seconds_total", _OF_THE_APP, _pressure_query),
+    UsageMetric.MEMORY_PEAK: Grouped(
+        "container_memory_working_set_bytes", _OF_THE_APP, memory_peak_query, of_rate=False
+    ),
+    UsageMetric.THROTTLED: Grouped("container_cpu_cfs_throttled_periods_total", _OF_THE_APP, _throttled_query),
+    UsageMetric.CPU_PRESSURE: Grouped("container_pressure_cpu_waiting_seconds_total", _OF_THE_APP, _pressure_query),
 }
 
 
@@ -143,10 +145,10 @@ class Flaw(NamedTuple):
 
     name: str
     query: str
-    words: str
+    message: str
 
 
-def look_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> str:
+def inspection_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> str:
     """What is looked at now and then: how many samples five minutes hold, of series that are older, and flaws."""
     samples = f"max by ({_COPY}) ({_counted(grouped, matcher)})"
     newest = part(NEWEST, grouped.newest(matcher))

@@ -67,10 +67,10 @@ def _reported(of: Callable[[MetricReport], str]) -> Callable[[AppView], _Samples
     return samples
 
 
-def _number(told: str) -> float | None:
+def _number(text: str) -> float | None:
     """As a number; None for what is none, such as <unknown>: one app's text must not cost the page of all."""
     try:
-        return parse_target(told)
+        return parse_target(text)
     except ValueError:
         return None
 

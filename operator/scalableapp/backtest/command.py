@@ -16,9 +16,9 @@ from scalableapp.errors import ScalableAppError
 if TYPE_CHECKING:
     from scalableapp.backtest.appfile import App
     from scalableapp.backtest.load import Trace
-    from scalableapp.backtest.session import Case, Outcome
+    from scalableapp.backtest.session import Case, Result
 
-_RIVALS = "hpa,hpa-tuned,keda,kpa,static,oracle"
+_BASELINES = "hpa,hpa-tuned,keda,kpa,static,oracle"
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True
     source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
     parser.add_argument("--app", metavar="NS/NAME", help="whose load to read from Prometheus; default: the file's app")
     parser.add_argument("--since", metavar="7d", default="7d", help="how far to look back in Prometheus (30m, 12h, 7d)")
-    parser.add_argument("--compare", metavar="NAMES", default=_RIVALS, help=f"rivals to show, of {_RIVALS}")
+    parser.add_argument("--compare", metavar="NAMES", default=_BASELINES, help=f"rivals to show, of {_BASELINES}")
     parser.add_argument(
         "--pod-capacity",
         metavar="N",
@@ -84,15 +84,15 @@ def finish(options: argparse.Namespace, case: "Case") -> None:
     """Run the policies on the case, and print and write what the options ask for."""
     from scalableapp.backtest import progress, session  # noqa: PLC0415 - needs numpy: see the module's docstring
 
-    rivals = [name for name in options.compare.split(",") if name.strip()]
+    baselines = [name for name in options.compare.split(",") if name.strip()]
     for note in case.assumed.notes:
         print(f"note: {note}", file=sys.stderr)  # noqa: T201 - a command-line tool prints
-    outcomes = session.compare(case, [session.OURS, *rivals], progress.Bar(case.trace.name))
+    results = session.compare(case, [session.OURS, *baselines], progress.Bar(case.trace.name))
     if options.report or options.png:
         from scalableapp.backtest import report  # noqa: PLC0415 - needs matplotlib
 
-        report.write(case, outcomes, options.report, options.png)
-    print(json.dumps(as_json(case, outcomes), indent=2) if options.json else as_table(outcomes))  # noqa: T201 - as above
+        report.write(case, results, options.report, options.png)
+    print(json.dumps(as_json(case, results), indent=2) if options.json else as_table(results))  # noqa: T201 - as above
 
 
 def case_of(options: argparse.Namespace, app: "App") -> "Case":
@@ -127,9 +127,9 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
     return trace, learned, (*notes, f"learned that a pod carries {learned:.3g} requests/s")
 
 
-def as_json(case: "Case", outcomes: "dict[str, Outcome]") -> dict[str, Any]:
+def as_json(case: "Case", results: "dict[str, Result]") -> dict[str, Any]:
     """The back-test for machines."""
-    oracle = outcomes.get("oracle")
+    oracle = results.get("oracle")
     return {
         "trace": case.trace.name,
         "duration_seconds": case.trace.duration,
@@ -145,18 +145,18 @@ def as_json(case: "Case", outcomes: "dict[str, Outcome]") -> dict[str, Any]:
                 "slow_share": round(outcome.score.slow_share, 6),
                 "times_oracle": round(outcome.score.pod_hours / oracle.score.pod_hours, 3) if oracle else None,
             }
-            for name, outcome in outcomes.items()
+            for name, outcome in results.items()
         },
     }
 
 
-def as_table(outcomes: "dict[str, Outcome]") -> str:
+def as_table(results: "dict[str, Result]") -> str:
     """The back-test for people."""
-    oracle = outcomes.get("oracle")
+    oracle = results.get("oracle")
     lines = [
         f"{'policy':<12} {'bad minutes':>11} {'pod-hours':>10} {'x oracle':>8} {'actions':>8} {'flips':>6} {'slow':>7}"
     ]
-    for name, outcome in outcomes.items():
+    for name, outcome in results.items():
         row = outcome.score
         times = f"{row.pod_hours / oracle.score.pod_hours:.2f}" if oracle else "-"
         lines.append(

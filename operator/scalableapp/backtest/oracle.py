@@ -1,4 +1,4 @@
-"""The perfect-foresight policy: what a given quality costs at least, in effect. A unit to measure by, not a rival."""
+"""The perfect-foresight policy: what a given quality costs at least, in effect. A unit of measure, not a baseline."""
 
 import numpy as np
 

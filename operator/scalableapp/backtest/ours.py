@@ -10,7 +10,7 @@ from scalableapp.core.api.scaling import Mode
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.horizontal import objective_plan
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
-from scalableapp.core.model import NOT_LOOKED_AT, Decision, History, Observation, PodState, Reading, ServiceLevel
+from scalableapp.core.model import NO_SERVICE_LEVEL, Decision, History, Observation, PodState, Reading, ServiceLevel
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 from scalableapp.core.quantity import parse_quantity
 
@@ -65,7 +65,7 @@ class Ours:
 
     def _service_level(self, signals: Signals) -> ServiceLevel:
         if self._spec.scaling.horizontal.objective is None:
-            return NOT_LOOKED_AT
+            return NO_SERVICE_LEVEL
         utilisation = signals.utilisation(round(CPU_RATE_WINDOW_SECONDS))
         used = {} if utilisation is None else {_name(pod): utilisation * self._cores for pod in signals.fleet.names}
         return ServiceLevel(
@@ -106,8 +106,8 @@ def check_replayable(spec: ScalableAppSpec) -> None:
         raise OptionError(
             "in mode Vertical replicas don't follow the load; give --trace usage of a pod: timestamp,cpu,memory"
         )
-    told = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
-    unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in told]
+    measured = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
+    unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in measured]
     if unknown:
         raise OptionError(
             f"a load curve says nothing about the metric {', '.join(unknown)}; leave it out of the file that is "

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from scalableapp.backtest.score import bad_minutes
 from scalableapp.backtest.service import Floats, Service
-from scalableapp.backtest.session import OURS, Case, Outcome
+from scalableapp.backtest.session import OURS, Case, Result
 from scalableapp.backtest.simulator import Run
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -21,31 +21,31 @@ _POINTS = 1500
 _TAIL = 0.05
 
 
-def write(case: Case, outcomes: dict[str, Outcome], page: Path | None, picture: Path | None) -> None:
+def write(case: Case, results: dict[str, Result], page: Path | None, picture: Path | None) -> None:
     """Write the files that are asked for. Raises OSError when one cannot be written."""
     if picture:
-        picture.write_bytes(draw(case, outcomes, "png"))
+        picture.write_bytes(draw(case, results, "png"))
     if page:
-        drawing = draw(case, outcomes, "svg").decode()
-        page.write_text(_page(case, outcomes, drawing[drawing.index("<svg") :]), encoding="utf-8")
+        drawing = draw(case, results, "svg").decode()
+        page.write_text(_page(case, results, drawing[drawing.index("<svg") :]), encoding="utf-8")
 
 
-def draw(case: Case, outcomes: dict[str, Outcome], kind: str) -> bytes:
+def draw(case: Case, results: dict[str, Result], kind: str) -> bytes:
     """Load and capacity, latency, replicas over one time axis; `kind` is "png" or "svg"."""
     figure = Figure(figsize=(11, 9.5), layout="constrained", facecolor="white")
-    figure.suptitle(_headline(case, outcomes), x=0.01, ha="left", fontsize=13, color=_INK)
+    figure.suptitle(_headline(case, results), x=0.01, ha="left", fontsize=13, color=_INK)
     load, latency, replicas = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 3))
-    service, ours = case.assumed.world.service, outcomes[OURS].run
+    service, ours = case.assumed.world.service, results[OURS].run
     hours, rates = _thinned(ours.arrivals, np.mean)
     load.fill_between(hours, rates, color=_COLOURS[1], alpha=0.2, linewidth=0)
     load.plot(hours, rates, color=_COLOURS[1], linewidth=1, label="load")
     hours, ready = _thinned(ours.ready.astype(np.float64), np.min)
     load.plot(hours, ready * service.capacity, color=_COLOURS[0], linewidth=1, label=f"capacity with {OURS}")
     load.set_ylabel("requests per second", color=_INK)
-    for (name, outcome), colour in zip(outcomes.items(), _COLOURS, strict=False):
+    for (name, result), colour in zip(results.items(), _COLOURS, strict=False):
         style = {"color": colour, "linewidth": 1.6 if name == OURS else 0.9, "zorder": 3 if name == OURS else 2}
-        latency.plot(*_thinned(p95_seconds(outcome.run, service), np.max), label=name, **style)
-        replicas.plot(*_thinned(outcome.run.replicas.astype(np.float64), np.max), label=name, **style)
+        latency.plot(*_thinned(p95_seconds(result.run, service), np.max), label=name, **style)
+        replicas.plot(*_thinned(result.run.replicas.astype(np.float64), np.max), label=name, **style)
     latency.set_yscale("log")
     for axis_part in (latency.yaxis.set_major_formatter, latency.yaxis.set_minor_formatter):
         axis_part(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
@@ -90,30 +90,28 @@ def _finish(axes: Any) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=8, frameon=False, fontsize=8, borderaxespad=0.1)
 
 
-def _headline(case: Case, outcomes: dict[str, Outcome]) -> str:
-    ours = outcomes[OURS].score
-    told = f"{case.trace.name}: {ours.violation_minutes} bad minutes, {ours.pod_hours:.0f} pod-hours"
-    rival = outcomes.get("hpa")
-    if rival is None:
-        return told
-    return f"{told} (hpa: {rival.score.violation_minutes}, {rival.score.pod_hours:.0f})"
+def _headline(case: Case, results: dict[str, Result]) -> str:
+    ours = results[OURS].score
+    headline = f"{case.trace.name}: {ours.violation_minutes} bad minutes, {ours.pod_hours:.0f} pod-hours"
+    baseline = results.get("hpa")
+    if baseline is None:
+        return headline
+    return f"{headline} (hpa: {baseline.score.violation_minutes}, {baseline.score.pod_hours:.0f})"
 
 
-def _page(case: Case, outcomes: dict[str, Outcome], drawing: str) -> str:
+def _page(case: Case, results: dict[str, Result], drawing: str) -> str:
     world = case.assumed.world
     facts = (
         f"{case.trace.duration / 3600:.1f} hours; a pod carries {world.service.capacity:.3g} requests/s with 5 % slow "
         f"ones and needs {world.startup_seconds:g} s to start; {world.bounds.least} to {world.bounds.most} replicas."
     )
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in case.assumed.notes)
-    rows = "".join(_row(name, outcome, outcomes.get("oracle"), case) for name, outcome in outcomes.items())
-    return _PAGE.format(
-        title=html.escape(_headline(case, outcomes)), facts=facts, notes=notes, rows=rows, chart=drawing
-    )
+    rows = "".join(_row(name, result, results.get("oracle"), case) for name, result in results.items())
+    return _PAGE.format(title=html.escape(_headline(case, results)), facts=facts, notes=notes, rows=rows, chart=drawing)
 
 
-def _row(name: str, outcome: Outcome, oracle: Outcome | None, case: Case) -> str:
-    row, run = outcome.score, outcome.run
+def _row(name: str, result: Result, oracle: Result | None, case: Case) -> str:
+    row, run = result.score, result.run
     worst = _worst_hour(bad_minutes(run.arrivals, run.slow, case.assumed.world.service.slow_limit))
     times = f"{row.pod_hours / oracle.score.pod_hours:.2f}" if oracle else "-"
     cells = (

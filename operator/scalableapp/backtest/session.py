@@ -1,4 +1,4 @@
-"""A whole back-test: the app's own policy and the rivals' on one load, side by side, on all cores."""
+"""A whole back-test: the app's own policy and the baselines' on one load, side by side, on all cores."""
 
 import functools
 import multiprocessing
@@ -8,17 +8,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 
 from scalableapp.backtest.assumptions import Assumed
+from scalableapp.backtest.baselines import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.load import Noise, Trace, arrivals
 from scalableapp.backtest.oracle import oracle
 from scalableapp.backtest.ours import Ours
-from scalableapp.backtest.rivals import Hpa, Kpa, Static, cpu, request_rate
 from scalableapp.backtest.score import Score, score
 from scalableapp.backtest.service import Floats
 from scalableapp.backtest.simulator import Policy, Run, simulate
 from scalableapp.core.api.spec import ScalableAppSpec
 
-RIVALS = ("hpa", "hpa-tuned", "keda", "kpa", "static", "oracle")
+BASELINES = ("hpa", "hpa-tuned", "keda", "kpa", "static", "oracle")
 OURS = "scalableapp"
 # The oracle's quality: at most this share of minutes bad; half a percent is what research compares at.
 ORACLE_BAD_PERCENT = 0.5
@@ -29,7 +29,7 @@ Progress = Callable[[float], None]  # share of the work that is done, 0..1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """One policy's run and its score."""
 
     run: Run
@@ -50,15 +50,15 @@ class Case:
         return arrivals(self.trace.per_second(), Noise())
 
 
-def compare(case: Case, policies: Sequence[str], progress: Progress) -> dict[str, Outcome]:
+def compare(case: Case, policies: Sequence[str], progress: Progress) -> dict[str, Result]:
     """Every policy on the same arrivals, in the order given. Raises OptionError for a name nobody knows."""
-    unknown = [name for name in policies if name not in (OURS, *RIVALS)]
+    unknown = [name for name in policies if name not in (OURS, *BASELINES)]
     if unknown:
-        raise OptionError(f"no policy is called {', '.join(unknown)}; there are {', '.join((OURS, *RIVALS))}")
+        raise OptionError(f"no policy is called {', '.join(unknown)}; there are {', '.join((OURS, *BASELINES))}")
     seconds = multiprocessing.Array("d", len(policies), lock=False)
     workers = min(os.cpu_count() or 1, len(policies))
     with ProcessPoolExecutor(workers, initializer=_share, initargs=(seconds,)) as pool:
-        futures = [pool.submit(_outcome, case, name, index) for index, name in enumerate(policies)]
+        futures = [pool.submit(_result, case, name, index) for index, name in enumerate(policies)]
         try:
             for _ in _until_done(futures):
                 progress(sum(seconds) / (len(policies) * case.trace.duration))
@@ -70,7 +70,7 @@ def compare(case: Case, policies: Sequence[str], progress: Progress) -> dict[str
 
 
 def policy_of(name: str, case: Case) -> Policy:
-    """The policy of that name, with the rivals' defaults, aiming at the same load per pod as the app's own metric."""
+    """The policy of that name, with its defaults, aiming at the same load per pod as the app's own metric."""
     target, rate = case.assumed.target, case.assumed.world.service.rate
     peak = float(case.trace.rates.max()) / case.assumed.world.service.capacity
     makers: dict[str, Callable[[], Policy]] = {
@@ -118,7 +118,7 @@ def _share(seconds: "Sequence[float]") -> None:
     _seconds_done = seconds
 
 
-def _outcome(case: Case, name: str, index: int) -> Outcome:
+def _result(case: Case, name: str, index: int) -> Result:
     def tick(second: int) -> None:
         if _seconds_done is not None:
             _seconds_done[index] = second  # type: ignore[index]  # a shared array, which has no name to annotate
@@ -129,10 +129,10 @@ def _outcome(case: Case, name: str, index: int) -> Outcome:
         tick(case.trace.duration)
     else:
         run = simulate(case.arrivals, policy_of(name, case), world, tick)
-    return Outcome(run, score(run, world.service.slow_limit))
+    return Result(run, score(run, world.service.slow_limit))
 
 
-def _until_done(futures: "list[Future[Outcome]]") -> Iterator[None]:
+def _until_done(futures: "list[Future[Result]]") -> Iterator[None]:
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)

@@ -19,7 +19,7 @@ from scalableapp.core.model import History, Observation, PodState
 from scalableapp.core.size import Amount, Resource, Size, read_size
 from scalableapp.core.vertical.combined import decide_both, size_changed
 from scalableapp.core.vertical.rollout import resizable
-from scalableapp.core.vertical.usage import Footprint, SizeHistory
+from scalableapp.core.vertical.usage import SizeHistory, Usage
 
 TICK_SECONDS = 15.0
 _MINUTE = 60.0
@@ -83,7 +83,7 @@ class Ours:
         """Through `decide_both`, as the operator decides."""
         now = datetime.fromtimestamp(seen.at, UTC)
         self.kills += seen.kills
-        footprint = Footprint(
+        usage = Usage(
             seen.size,
             {Resource.CPU: (seen.cpu,), Resource.MEMORY: (seen.memory,)},
             throttled=seen.throttled,
@@ -92,7 +92,7 @@ class Ours:
         pod = PodState("pod", "Running", True, False, now - timedelta(days=1), now - timedelta(days=1))
         history = self.history or SizeHistory.blank(self.spec.scaling.vertical)
         observation = Observation(now, max(1, self.spec.replicas or 1), (pod,))
-        decision, self.history = decide_both(self.spec, observation, History(), footprint, history)
+        decision, self.history = decide_both(self.spec, observation, History(), usage, history)
         if decision.sizing is None or not decision.sizing.changes:
             return seen.size
         self.history = size_changed(self.history, now)
@@ -105,7 +105,7 @@ class Vpa:
 
     start: Size
     recommender: vpa.Recommender = field(default_factory=vpa.Recommender)
-    looked_at: float = float("-inf")
+    updated_at: float = float("-inf")
     pod_since: float | None = None
 
     def size(self, seen: Seen) -> Size:
@@ -113,9 +113,9 @@ class Vpa:
         self.pod_since = seen.at if self.pod_since is None else self.pod_since
         if seen.kills:
             self.recommender.killed(seen.at, seen.size.memory.request or 0.0)
-        if seen.at - self.looked_at < _MINUTE and not seen.kills:
+        if seen.at - self.updated_at < _MINUTE and not seen.kills:
             return seen.size
-        self.looked_at = seen.at
+        self.updated_at = seen.at
         self.recommender.observe(seen.at, seen.cpu, seen.memory)
         bounds = self.recommender.bounds(seen.at)
         requests = {"cpu": seen.size.cpu.request or 0.025, "memory": seen.size.memory.request or 250.0 * 2**20}
@@ -175,10 +175,10 @@ def replay(
         _count(score, seen)
         if watch:
             watch(seconds, size)
-        wish = policy.size(seen) if coming is None else size
-        if wish != size:
+        recommended = policy.size(seen) if coming is None else size
+        if recommended != size:
             score.changes += 1
-            coming = seconds + _delay(size, wish, policy, startup_seconds), wish
+            coming = seconds + _delay(size, recommended, policy, startup_seconds), recommended
     score.throttled_minutes, score.oom_minutes = len(throttled), len(killed)
     return score
 

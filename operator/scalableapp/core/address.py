@@ -39,13 +39,13 @@ def address(text: str) -> Address:
         raise WrongAddress(
             f"has a host or port that cannot be read ({error}); {_EXAMPLE}, an IPv6 address in brackets"
         ) from error
-    for wrong, words in _mistakes(text, parts, port):
+    for wrong, message in _problems(text, parts, port):
         if wrong:
-            raise WrongAddress(words)
+            raise WrongAddress(message)
     return Address(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", tuple(_parameters(parts)))
 
 
-def _mistakes(text: str, parts: SplitResult, port: int | None) -> tuple[tuple[bool, str], ...]:
+def _problems(text: str, parts: SplitResult, port: int | None) -> tuple[tuple[bool, str], ...]:
     path = parts.path.rstrip("/")
     return (
         (parts.scheme not in ("http", "https"), f"has a scheme other than http and https; {_EXAMPLE}"),

@@ -93,7 +93,7 @@ class ServiceLevel:
     cpu: Reading = field(default_factory=Reading)
 
 
-NOT_LOOKED_AT = ServiceLevel()
+NO_SERVICE_LEVEL = ServiceLevel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ class PodState:
 
     `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
-    memory. `trouble` says why the pod cannot start, `words` what it says of itself while it is not ready, `resize` and
-    `resize_message` where a resize in place stands. `neighbours` is the size of its other containers together.
+    memory. `problem` says why the pod cannot start, `message` what it says of itself while it is not ready, `resize`
+    and `resize_message` where a resize in place stands. `other_containers` is the size of the others together.
     `left_at` is when its deletion was asked for, or when it was gone.
     """
 
@@ -117,11 +117,11 @@ class PodState:
     size: Size | None = None
     ended_at: datetime | None = None
     oom_killed_at: datetime | None = None
-    trouble: str = ""
-    words: str = ""
+    problem: str = ""
+    message: str = ""
     resize: Resize = Resize.DONE
     resize_message: str = ""
-    neighbours: Size | None = None
+    other_containers: Size | None = None
     priority_class: str = ""
     left_at: datetime | None = None
 
@@ -132,7 +132,7 @@ class Observation:
 
     `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
     `conflict` names whoever else scales it, `size_conflict` whoever else sizes its pods. `resizing`: the pods get
-    another size, so that a rollout under way is the operator's own. `recall_until`: after a
+    another size, so that a rollout under way is the operator's own. `replay_until`: after a
     restart, until when what an objective has learned is waited for.
     """
 
@@ -140,10 +140,10 @@ class Observation:
     replicas: int
     pods: tuple[PodState, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
-    service_level: ServiceLevel = NOT_LOOKED_AT
+    service_level: ServiceLevel = NO_SERVICE_LEVEL
     rollout: bool = False
     resizing: bool = False
-    recall_until: datetime | None = None
+    replay_until: datetime | None = None
     conflict: str = ""
     size_conflict: str = ""
 

@@ -58,7 +58,7 @@ class Size:
         return replace(self, cpu=amount) if resource is Resource.CPU else replace(self, memory=amount)
 
     def __str__(self) -> str:
-        return ", ".join(told(resource, self.of(resource)) for resource in Resource)
+        return ", ".join(amount_text(resource, self.of(resource)) for resource in Resource)
 
     @property
     def guaranteed(self) -> bool:
@@ -66,7 +66,7 @@ class Size:
         return all(amount.request is not None and amount.request == amount.limit for amount in (self.cpu, self.memory))
 
 
-class SizeRival(NamedTuple):
+class SizeConflict(NamedTuple):
     """Somebody else who sets these resources of the app's container, in words."""
 
     resources: frozenset[Resource]
@@ -161,7 +161,7 @@ def write_size(size: Size) -> dict[str, dict[str, str]]:
     return {field: values for field, values in found.items() if values}
 
 
-def told_fields(size: Size) -> dict[str, dict[str, str]]:
+def size_fields(size: Size) -> dict[str, dict[str, str]]:
     """The size as status and `scalableapp decide` tell it: {"cpu": {"request": "250m", "limit": "1"}, ...}."""
     found = {
         resource.value: {
@@ -175,7 +175,7 @@ def told_fields(size: Size) -> dict[str, dict[str, str]]:
 
 
 def size_from(fields: Mapping[str, Mapping[str, Any]]) -> Size:
-    """The size that `told_fields` tells of. Raises ValueError when a quantity cannot be read."""
+    """The size that `size_fields` tells of. Raises ValueError when a quantity cannot be read."""
     kinds = ("request", "limit")
     maps = {f"{kind}s": {r: values[kind] for r, values in fields.items() if values.get(kind)} for kind in kinds}
     return read_size(maps)
@@ -190,7 +190,7 @@ def format_amount(resource: Resource, value: float) -> str:
     return canonical_quantity(f"{whole // MEBIBYTE}Mi" if whole % MEBIBYTE == 0 else str(whole))
 
 
-def told(resource: Resource, amount: Amount) -> str:
+def amount_text(resource: Resource, amount: Amount) -> str:
     """An amount in words: "cpu 250m (limit 1)"."""
     request = "none" if amount.request is None else format_amount(resource, amount.request)
     limit = "no limit" if amount.limit is None else f"limit {format_amount(resource, amount.limit)}"

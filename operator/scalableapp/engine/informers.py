@@ -16,9 +16,9 @@ from scalableapp.core.api.routing_fields import Route
 from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED_BY, MANAGED_BY
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
-from scalableapp.core.size import SizeRival
+from scalableapp.core.size import SizeConflict
 from scalableapp.engine.registry import Registry, child_of
-from scalableapp.engine.workqueue import Turns
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 # HPA's own period: an HPA that is laid on an app acts no sooner.
 AUTOSCALERS_SECONDS = 15.0
-# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its gate.
-ROOMS_SECONDS = 60.0
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its rollout.
+LIMITS_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
@@ -46,7 +46,7 @@ _NO_GATEWAY_API = (
 )
 
 
-class Upkeep:
+class Informers:
     """Tasks that run beside the loop; each runs until cancelled and survives what the cluster does.
 
     `kinds` are the kinds of children with their API versions; the namespace "" stands for all.
@@ -55,13 +55,13 @@ class Upkeep:
     def __init__(
         self,
         registry: Registry,
-        turns: Turns,
+        queue: AsyncWorkQueue,
         client: KubeClient,
         kinds: Mapping[str, str],
         namespaces: tuple[str, ...],
     ) -> None:
         self._registry = registry
-        self._turns = turns
+        self._queue = queue
         self._client = client
         self._kinds = kinds
         self._namespaces = namespaces
@@ -72,28 +72,28 @@ class Upkeep:
             if isinstance(event, Listed):
                 listed()
             elif event.pod:
-                if turn := self._registry.pod_seen(event.key, event.pod):
-                    self._turns.add(turn)
+                if due := self._registry.pod_seen(event.key, event.pod):
+                    self._queue.add(due)
             else:
                 self._registry.pod_gone(event.key, event.name)
 
-    async def follow_routes(self, watch: Watch, looked: Callable[[], None]) -> None:
-        """Keep up with HTTPRoutes, and with whether the cluster serves them; `looked` is called when that is known."""
+    async def follow_routes(self, watch: Watch, listed: Callable[[], None]) -> None:
+        """Keep up with HTTPRoutes, and with whether the cluster serves them; `listed` is called when that is known."""
         async for change in watch.changes():
-            turn = None
+            due = None
             match change:
                 case Seen(body):
-                    turn = self._registry.child_seen(body)
+                    due = self._registry.child_seen(body)
                 case Gone(namespace, name):
-                    turn = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
+                    due = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
                 case Unserved(reason, denied):
                     self._gateway_api(reason if denied else _NO_GATEWAY_API)
-                    looked()
+                    listed()
                 case Listed():
                     self._gateway_api("")
-                    looked()
-            if turn:
-                self._turns.add(turn)
+                    listed()
+            if due:
+                self._queue.add(due)
 
     def _gateway_api(self, missing: str) -> None:
         """Take over whether HTTPRoutes can be made; the apps that want one have their turn when that changes."""
@@ -105,40 +105,40 @@ class Upkeep:
             for key, child in self._registry.children_of(HTTP_ROUTE):
                 self._registry.child_lost(key, child)
         for record in self._registry.apps():
-            if record.spec and isinstance(record.spec.front, Route):
-                self._turns.add(record.key)
+            if record.spec and isinstance(record.spec.entry_point, Route):
+                self._queue.add(record.key)
 
     async def follow_autoscalers(self) -> None:
         """Keep up with the autoscalers of others; an app that gets or loses one has its turn."""
         while True:
             try:
-                await self.look_for_autoscalers()
+                await self.refresh_autoscalers()
             except ClusterError as error:
                 log.warning(
                     "Other autoscalers could not be listed; tried again in %.0f s: %s", AUTOSCALERS_SECONDS, error
                 )
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
 
-    async def follow_rooms(self) -> None:
+    async def follow_limits(self) -> None:
         """Keep up with what bounds the size of pods, where sizes are decided on at all."""
         while True:
             try:
-                await self.look_for_rooms()
+                await self.refresh_limits()
             except ClusterError as error:
-                log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", ROOMS_SECONDS, error)
-            await asyncio.sleep(ROOMS_SECONDS * _spread())
+                log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", LIMITS_SECONDS, error)
+            await asyncio.sleep(LIMITS_SECONDS * _spread())
 
-    async def look_for_rooms(self) -> None:
+    async def refresh_limits(self) -> None:
         """Once. Raises ClusterError."""
         namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
         if namespaces:
-            known = {name: room for name, room in self._registry.rooms.items() if name in namespaces}
-            self._registry.rooms = known | await self._client.list_rooms(namespaces)
+            known = {name: limits for name, limits in self._registry.namespace_limits.items() if name in namespaces}
+            self._registry.namespace_limits = known | await self._client.list_limits(namespaces)
 
-    async def look_for_autoscalers(self) -> None:
+    async def refresh_autoscalers(self) -> None:
         """Once. Raises ClusterError."""
         found: dict[AppKey, str] = {}
-        sizing: dict[AppKey, SizeRival] = {}
+        sizing: dict[AppKey, SizeConflict] = {}
         for namespace in self._namespaces:
             found |= await self._client.list_autoscalers(namespace)
             sizing |= await self._client.list_resizers(namespace)
@@ -147,7 +147,7 @@ class Upkeep:
         self._registry.autoscalers, self._registry.resizers = found, sizing
         for key in changed:
             if self._registry.get(key):
-                self._turns.add(key)
+                self._queue.add(key)
 
     async def resync(self) -> None:
         """From time to time, drop what is gone without a word and look at every app."""
@@ -164,12 +164,12 @@ class Upkeep:
         existing = {key async for key in self._apps()}
         for key in self._registry.keep_only(existing, known):
             log.warning("%s: the ScalableApp was deleted unseen; forgotten now", key)
-            self._turns.forget(key)
+            self._queue.forget(key)
         for kind in self._kinds:
             await self._resync_children(kind)
         for record in self._registry.apps():
-            if record.key not in self._turns:
-                self._turns.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
+            if record.key not in self._queue:
+                self._queue.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
 
     async def first_lists(self) -> None:
         """Wait until the watches have told of all that exists now. Raises ClusterError.
@@ -188,7 +188,7 @@ class Upkeep:
         try:
             async with asyncio.timeout(FIRST_LISTS_SECONDS):
                 pause = 0.1
-                while missing := await self._untold():
+                while missing := await self._unseen():
                     log.debug("%d objects have not been told of yet, such as %s", len(missing), missing[0])
                     await asyncio.sleep(pause)
                     pause = min(2.0, pause * 2)
@@ -196,7 +196,7 @@ class Upkeep:
             return False
         return True
 
-    async def _untold(self) -> list[str]:
+    async def _unseen(self) -> list[str]:
         apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]
         return apps + [
             f"{kind} {key.namespace}/{child.name}"
@@ -209,9 +209,9 @@ class Upkeep:
         known = self._registry.children_of(kind)
         existing = {found async for found in self._children(kind)}
         for key, child in known:
-            if (key, child) not in existing and (turn := self._registry.child_lost(key, child)):
+            if (key, child) not in existing and (due := self._registry.child_lost(key, child)):
                 log.warning("%s: its %s %s was deleted unseen; made again now", key, *child)
-                self._turns.add(turn)
+                self._queue.add(due)
 
     async def _apps(self) -> AsyncIterator[AppKey]:
         async for metadata in self._listed(API_VERSION, KIND, ""):

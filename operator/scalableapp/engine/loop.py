@@ -25,9 +25,9 @@ from scalableapp.core.tokens import TokenBucket
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import Turns
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError
-from scalableapp.ports import Metrics, Wanted
+from scalableapp.ports import Metrics, MetricsRequest
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Loop:
     """Runs ticks and workers until cancelled. `clock` is monotonic seconds, `now` the wall clock in UTC."""
 
     registry: Registry
-    turns: Turns
+    queue: AsyncWorkQueue
     metrics: Metrics
     reconciler: Reconciler
     telemetry: Telemetry
@@ -77,11 +77,11 @@ class Loop:
 
     async def tick(self) -> None:
         """Ask Prometheus once for all apps, then look at each."""
-        self.registry.snapshot = await self.metrics.collect(self._wanted())
+        self.registry.snapshot = await self.metrics.collect(self._metrics_request())
         self.telemetry.collected(self.registry.snapshot)
         self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))
         for number, record in enumerate(self.registry.apps(), start=1):
-            self._look_at(record)
+            self._evaluate(record)
             if number % APPS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
 
@@ -91,23 +91,23 @@ class Loop:
         try:
             exists = await self.reconciler.reconcile(record)
         except Exception as error:  # noqa: BLE001 - the reconciler has logged and reported it
-            delay = self.turns.failed(key)
+            delay = self.queue.failed(key)
             self.telemetry.failed(error)
             if isinstance(error, ClusterError):
                 log.warning("%s: %s; next try in %.1f s", key, error, delay)
         else:
-            self.turns.done(key)
+            self.queue.done(key)
             if not exists:
                 log.info("%s: the ScalableApp is gone", key)
                 self.registry.app_gone(key)
-                self.turns.forget(key)
+                self.queue.forget(key)
 
     async def _work(self) -> None:
         while True:
-            key = await self.turns.next()
+            key = await self.queue.next()
             record = self.registry.get(key)
             if record is None:
-                self.turns.done(key)
+                self.queue.done(key)
             else:
                 await self.work(record)
 
@@ -123,7 +123,7 @@ class Loop:
         self._tick_started = started = self.clock()
         try:
             await self.tick()
-            self.telemetry.ticked(self.clock() - started, len(self.turns), list(self._views()))
+            self.telemetry.ticked(self.clock() - started, len(self.queue), list(self._views()))
         except Exception as error:
             log.exception("A tick failed; the next one comes in %.0f s", self.interval_seconds)
             self.telemetry.failed(error)
@@ -135,7 +135,7 @@ class Loop:
             with suppress(Exception):
                 yield _view(record, now)
 
-    def _wanted(self) -> Wanted:
+    def _metrics_request(self) -> MetricsRequest:
         kinds: set[MetricType] = set()
         namespaces: set[str] = set()
         queries: set[str] = set()
@@ -155,7 +155,7 @@ class Loop:
             bursts.add(RATE_WINDOW_SECONDS)
         if sizes:
             kinds.add(MetricType.CPU)
-        return Wanted(
+        return MetricsRequest(
             frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
             frozenset(namespaces),
             frozenset(queries),
@@ -165,13 +165,13 @@ class Loop:
             usage=sizes,
         )
 
-    def _look_at(self, record: AppRecord) -> None:
+    def _evaluate(self, record: AppRecord) -> None:
         """Decide anew; the app gets a turn when something follows from that."""
         key = record.key
         try:
             decision = self.reconciler.evaluate(record)
         except Exception:
-            if key not in self.turns:
+            if key not in self.queue:
                 log.exception("%s: fault in the operator while deciding", key)
             self._retry_later(record)
             return
@@ -181,8 +181,8 @@ class Loop:
             return
         self.telemetry.decided(decision)
         if decision.changes and not record.scale_failed:
-            self.turns.add(key)
-        elif decision.resizes or record.reported is None or _told_differently(record.reported, decision):
+            self.queue.add(key)
+        elif decision.resizes or record.reported is None or _differs(record.reported, decision):
             self._retry_later(record)
         elif self._measures_due(record, decision):
             record.may_report_measures = True
@@ -190,8 +190,8 @@ class Loop:
 
     def _retry_later(self, record: AppRecord) -> None:
         """A turn now, sooner than that of a resync; but not before a back-off that is under way has passed."""
-        if record.key not in self.turns or not self.turns.backs_off(record.key):
-            self.turns.add(record.key)
+        if record.key not in self.queue or not self.queue.backs_off(record.key):
+            self.queue.add(record.key)
 
     def _measures_due(self, record: AppRecord, decision: Decision) -> bool:
         if record.reported is None or record.reported_at is None or record.may_report_measures:
@@ -215,7 +215,7 @@ def _view(record: AppRecord, now: datetime) -> AppView:
     return AppView(record.key, record.decision, counts, bounds, budget, record.abnormal, size, recommended)
 
 
-def _told_differently(reported: Decision, decision: Decision) -> bool:
+def _differs(reported: Decision, decision: Decision) -> bool:
     return _identity(reported) != _identity(decision)
 
 

@@ -16,9 +16,9 @@ from scalableapp.core.explain import count
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS, REQUESTS
 from scalableapp.core.learning.latency import Histogram, merged, quantile, slow_share
 from scalableapp.core.learning.scrapes import Scrape
-from scalableapp.core.model import NOT_LOOKED_AT, DataProblem, History, Observation, Reading, ServiceLevel
+from scalableapp.core.model import NO_SERVICE_LEVEL, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.quality import LEAST_COVERAGE
-from scalableapp.core.status.conditions import AppState, Trouble
+from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
@@ -27,7 +27,7 @@ from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Sn
 _T = TypeVar("_T")
 
 # Longer than any window that requests or CPU are measured over.
-DEPARTED_COUNT = timedelta(minutes=5)
+REMOVED_COUNT = timedelta(minutes=5)
 
 
 def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Observation | None:
@@ -35,27 +35,27 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
     facts = record.own_deployment
     if facts is None:
         return None
-    _forget_departed(record, now)
+    _forget_removed(record, now)
     answers = _Answers(record, registry.snapshot, now, stale_after)
     return Observation(
         now=now,
         replicas=facts.replicas,
-        pods=(*record.pods.values(), *record.departed.values()),
+        pods=(*record.pods.values(), *record.removed_pods.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
-        service_level=answers.service_level(record.objective) if record.objective else NOT_LOOKED_AT,
+        service_level=answers.service_level(record.objective) if record.objective else NO_SERVICE_LEVEL,
         rollout=facts.rollout,
         resizing=record.sizing.change is not None,
-        recall_until=record.recall_until,
+        replay_until=record.replay_until,
         conflict=registry.autoscalers.get(record.key, ""),
         size_conflict=_size_conflict(record, registry),
     )
 
 
-def _forget_departed(record: AppRecord, now: datetime) -> None:
+def _forget_removed(record: AppRecord, now: datetime) -> None:
     """Pods whose samples no window of the metrics reaches any more."""
-    past = [name for name, pod in record.departed.items() if abs(now - (pod.left_at or now)) > DEPARTED_COUNT]
+    past = [name for name, pod in record.removed_pods.items() if abs(now - (pod.left_at or now)) > REMOVED_COUNT]
     for name in past:
-        del record.departed[name]
+        del record.removed_pods[name]
 
 
 def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
@@ -66,37 +66,39 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         generation=record.generation,
         replicas=facts.running if facts else 0,
         ready_replicas=facts.ready if facts else 0,
-        wanted_replicas=facts.replicas if facts else None,
+        desired_replicas=facts.replicas if facts else None,
         selector=selector_text(record.key),
-        url=url_of(record.key, spec.front, record.front) if spec else str(record.status.get("url", "")),
-        exposure=exposure_of(record.key, spec.front, record.front, registry.no_gateway_api) if spec else None,
+        url=url_of(record.key, spec.entry_point, record.entry_point) if spec else str(record.status.get("url", "")),
+        exposure=exposure_of(record.key, spec.entry_point, record.entry_point, registry.no_gateway_api)
+        if spec
+        else None,
         pause=_pause(record),
-        trouble=Trouble("InvalidSpec", str(record.problem)) if record.problem else record.trouble,
+        problem=AppProblem("InvalidSpec", str(record.spec_error)) if record.spec_error else record.problem,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
-        pod_words=_pod_words(record),
-        contested="" if left_alone else contested(record.settings, record.key, now),
+        pod_message=_pod_message(record),
+        contested="" if left_alone else contested(record.replica_settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record),
     )
 
 
-def _pod_words(record: AppRecord) -> str:
+def _pod_message(record: AppRecord) -> str:
     """What most of the pods that are not ready say, and one that says it; "" where none says anything."""
-    silent = ((pod.words, pod.name) for pod in record.pods.values() if pod.words and not pod.deleting)
-    words = sorted(silent)
-    if not words:
+    silent = ((pod.message, pod.name) for pod in record.pods.values() if pod.message and not pod.deleting)
+    message = sorted(silent)
+    if not message:
         return ""
-    common, _ = Counter(words for words, _ in words).most_common(1)[0]
-    return f"pod {next(name for said, name in words if said == common)}: {common}"
+    common, _ = Counter(message for message, _ in message).most_common(1)[0]
+    return f"pod {next(name for said, name in message if said == common)}: {common}"
 
 
 def _size_conflict(record: AppRecord, registry: Registry) -> str:
     """Who else sets a resource that is sized here, in words; "" for nobody."""
-    rival = registry.resizers.get(record.key)
-    if rival is None or not record.sizes or record.spec is None:
+    other = registry.resizers.get(record.key)
+    if other is None or not record.sizes or record.spec is None:
         return ""
-    return rival.message if rival.resources.intersection(record.spec.scaling.vertical.resources) else ""
+    return other.message if other.resources.intersection(record.spec.scaling.vertical.resources) else ""
 
 
 def _sizes(record: AppRecord) -> SizeState | None:
@@ -106,17 +108,17 @@ def _sizes(record: AppRecord) -> SizeState | None:
         return None
     current = sizing.change.good if sizing.change else sizing.size
     history = sizing.history
-    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.mistake)
+    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.failed_resize)
 
 
-def _pause(record: AppRecord) -> Trouble | None:
+def _pause(record: AppRecord) -> AppProblem | None:
     if record.spec is None:
         return None
     if record.spec.scaling.paused:
-        return Trouble("Paused", "spec.scaling.paused is true; set it to false to scale again")
+        return AppProblem("Paused", "spec.scaling.paused is true; set it to false to scale again")
     if record.spec.replicas is not None and record.spec.scaling.mode is not Mode.VERTICAL:
         pinned = f"spec.replicas pins {record.spec.replicas} replicas; remove it to scale again"
-        return Trouble("Pinned", pinned)
+        return AppProblem("Pinned", pinned)
     return None
 
 
@@ -242,7 +244,7 @@ class _Answers:
 
     def _carried(self, answer: PodAnswer) -> dict[str, float]:
         """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
-        return self._own(answer.values) | self._of(answer.values, self._record.departed)
+        return self._own(answer.values) | self._of(answer.values, self._record.removed_pods)
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""

@@ -10,14 +10,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_line, owned_by
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_sync, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.interval import due
 from scalableapp.core.model import ChildId, Decision, History, Observation
-from scalableapp.core.status.conditions import Trouble, abnormal
+from scalableapp.core.status.conditions import AppProblem, abnormal
 from scalableapp.core.status.status import (
     Change,
     build_status,
@@ -32,14 +32,14 @@ from scalableapp.engine.observe import observe, state_of
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
-from scalableapp.engine.timekeeping import Timekeeper, watch
+from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
 from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
 
 log = logging.getLogger(__name__)
 
 # Prometheus' history takes some seconds to read; longer than this an app is not held for it.
-RECALL_SECONDS = 60.0
+REPLAY_SECONDS = 60.0
 
 
 class Reconciler:
@@ -98,11 +98,11 @@ class Reconciler:
             return None
         if record.history is None:
             record.history = _history(record, record.spec, observation)
-        watch(record, now, self._stale_after + timedelta(seconds=record.spec.scaling.interval_seconds or 0))
+        mark_evaluated(record, now, self._stale_after + timedelta(seconds=record.spec.scaling.interval_seconds or 0))
         record.decision = self._decided(record, record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
         if not record.decision.changes and not record.decision.resizes:
-            self._settle(record, now)
+            self._note_decided(record, now)
         return record.decision
 
     def advances(self, record: AppRecord) -> bool:
@@ -112,42 +112,42 @@ class Reconciler:
     def _decided(
         self, record: AppRecord, spec: ScalableAppSpec, observation: Observation, history: History
     ) -> Decision:
-        footprint, sizes = self._resizer.look(record, self._stale_after), record.sizing.history
-        if footprint is None or sizes is None:
+        usage, sizes = self._resizer.observe(record, self._stale_after), record.sizing.history
+        if usage is None or sizes is None:
             return decide(spec, observation, history)
-        decision, record.sizing.history = decide_both(spec, observation, history, footprint, sizes)
+        decision, record.sizing.history = decide_both(spec, observation, history, usage, sizes)
         if decision.sizing:
             record.sizing.recommended = decision.sizing.recommended
         return decision
 
     def _is_due(self, record: AppRecord, now: datetime) -> bool:
         """A changed spec is decided on at once; so is what has been decided, but not carried out yet."""
-        if record.spec is None or record.settled_generation != record.generation:
+        if record.spec is None or record.decided_generation != record.generation:
             return True
-        return due(record.spec.scaling, record.settled_at, now)
+        return due(record.spec.scaling, record.decided_at, now)
 
-    def _settle(self, record: AppRecord, now: datetime) -> None:
-        record.settled_at, record.settled_generation = now, record.generation
+    def _note_decided(self, record: AppRecord, now: datetime) -> None:
+        record.decided_at, record.decided_generation = now, record.generation
 
     async def _act(self, record: AppRecord) -> Exception | None:
         """Children, then replicas: one failing does not stop the other. Returns what went wrong first."""
-        record.trouble = None
-        failures = [await self._guarded(stage, record) for stage in (self._align, self._drive)]
+        record.problem = None
+        failures = [await self._guarded(stage, record) for stage in (self._apply_children, self._scale_and_resize)]
         return next((failure for failure in failures if failure), None)
 
     async def _guarded(self, stage: Callable[[AppRecord], Awaitable[None]], record: AppRecord) -> Exception | None:
         try:
             await stage(record)
         except ClusterError as error:
-            record.trouble = record.trouble or Trouble("ApplyFailed", str(error), holds=False)
+            record.problem = record.problem or AppProblem("ApplyFailed", str(error), holds=False)
             return error
         except Exception as error:
             log.exception("%s: fault in the operator; the app is left as it is and tried again", record.key)
-            record.trouble = Trouble("InternalError", f"fault in the operator, please report it: {error!r}")
+            record.problem = AppProblem("InternalError", f"fault in the operator, please report it: {error!r}")
             return error
         return None
 
-    async def _align(self, record: AppRecord) -> None:
+    async def _apply_children(self, record: AppRecord) -> None:
         """Bring the children in line, each for itself. Raises the first ClusterError at the end."""
         record.foreign = ""
         if record.spec is None:
@@ -156,7 +156,7 @@ class Reconciler:
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
         for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
             try:
-                await self._align_child(record, manifest)
+                await self._apply_child(record, manifest)
             except ClusterError as error:
                 errors.append(error)
         for manifest in unwanted(record.key, record.spec):
@@ -170,24 +170,24 @@ class Reconciler:
         """Whether that is the former Ingress of an app whose Gateways do not lead to it yet."""
         if kind != INGRESS or record.spec is None:
             return False
-        exposure = exposure_of(record.key, record.spec.front, record.front, self._registry.no_gateway_api)
+        exposure = exposure_of(record.key, record.spec.entry_point, record.entry_point, self._registry.no_gateway_api)
         return exposure is not None and not exposure.accepted
 
-    async def _align_child(self, record: AppRecord, manifest: Manifest) -> None:
-        seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+    async def _apply_child(self, record: AppRecord, manifest: Manifest) -> None:
+        spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
         child = record.children.get(_id(manifest))
         ours = child if child and child.owner == record.uid else None
-        if ours and ours.live is None and ours.settled == seal:
+        if ours and ours.live is None and ours.synced_hash == spec_hash:
             return
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):
             self._note_foreign(record, live)
-        elif live and in_line(live, manifest):
-            self._registry.child_settled(record, live, seal)
-        elif ours and ours.settled == seal:
-            self._registry.child_settled(record, await self._repaired(record, manifest), seal)
+        elif live and in_sync(live, manifest):
+            self._registry.child_synced(record, live, spec_hash)
+        elif ours and ours.synced_hash == spec_hash:
+            self._registry.child_synced(record, await self._repaired(record, manifest), spec_hash)
         else:
-            self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
+            self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
 
     async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
@@ -212,16 +212,16 @@ class Reconciler:
         whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
         if whose == f"{KIND} {record.key.name}":
             message = f"{what} is left from a deleted ScalableApp of this name; waiting for its removal"
-            record.trouble = Trouble("Deploying", message)
+            record.problem = AppProblem("Deploying", message)
             raise Unavailable(message)
         record.foreign = (
             f"{what} exists and {f'belongs to {whose}' if whose else 'was not made by this ScalableApp'}; "
             "it is left alone. Delete or rename it, or give the ScalableApp another name"
         )
-        record.trouble = Trouble("Conflicted", record.foreign, holds=_id(live) == record.deployment_id)
+        record.problem = AppProblem("Conflicted", record.foreign, holds=_id(live) == record.deployment_id)
         raise Conflict(record.foreign)
 
-    async def _drive(self, record: AppRecord) -> None:
+    async def _scale_and_resize(self, record: AppRecord) -> None:
         """Replicas and size: decided from what is known now, carried out, remembered and told."""
         decision = self.evaluate(record)
         record.scale_failed = False
@@ -229,7 +229,7 @@ class Reconciler:
             await self._scale(record, decision)
         if await self._resizer.advance(record, decision):
             await self._report(record)  # the intent first, so that a restart in between finds it
-            await self._align(record)
+            await self._apply_children(record)
 
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
@@ -240,9 +240,9 @@ class Reconciler:
             if isinstance(error, NotFound):
                 record.children.pop(record.deployment_id, None)
             record.scale_failed = True
-            record.trouble = Trouble("FailedRescale", f"{change} failed: {error}", holds=False)
+            record.problem = AppProblem("FailedRescale", f"{change} failed: {error}", holds=False)
             raise
-        self._settle(record, decision.at)
+        self._note_decided(record, decision.at)
         log.info("%s: %s (%s): %s", record.key, change, decision.reason, decision.message)
         self._registry.scaled(record, decision.replicas_to)
         if record.spec and record.history is not None:
@@ -288,5 +288,5 @@ def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation)
         record.guessed_at = observation.now
         recommendations = (*remembered.recommendations, *first_seen(observation).recommendations)
     if spec.scaling.horizontal.objective and "decision" in record.status:
-        record.recall_until = observation.now + timedelta(seconds=RECALL_SECONDS)
+        record.replay_until = observation.now + timedelta(seconds=REPLAY_SECONDS)
     return replace(remembered, recommendations=recommendations)

@@ -10,13 +10,13 @@ from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.children.contest import Setting
+from scalableapp.core.children.contest import ReplicaSetting
 from scalableapp.core.children.resources import cache_name_problem, name_problem
-from scalableapp.core.children.routing import API_VERSIONS as FRONTS
+from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.size import Size
-from scalableapp.core.status.conditions import Abnormal, Trouble
+from scalableapp.core.status.conditions import Abnormal, AppProblem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
@@ -54,14 +54,14 @@ class DeploymentFacts:
 class Child:
     """A live child: `live` until it has been compared with what we want, then only the verdict.
 
-    `settled` is the hash of the desired manifest with which the child is in line, or as near as the cluster
+    `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
     lets it be.
     """
 
     owner: str
     fingerprint: int
     live: Manifest | None
-    settled: str = ""
+    synced_hash: str = ""
 
     @classmethod
     def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
@@ -74,11 +74,11 @@ class Child:
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
 
-    `departed` holds pods that are gone: Prometheus tells for a while of what they carried.
+    `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
-    `recall_until` is how long what it has taught is waited for after a restart; None where nothing is.
-    `scaling_to` is what we set last, or are setting; `settings` are replicas that others set a short while ago.
-    `fronts` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
+    `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
     key: AppKey
@@ -86,20 +86,20 @@ class AppRecord:
     generation: int = 0
     deleting: bool = False
     spec: ScalableAppSpec | None = None
-    problem: SpecError | None = None
+    spec_error: SpecError | None = None
     metrics: tuple[Metric, ...] = ()
     queries: dict[str, str] = field(default_factory=dict)
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
     pods: dict[str, PodState] = field(default_factory=dict)
-    departed: dict[str, PodState] = field(default_factory=dict)
+    removed_pods: dict[str, PodState] = field(default_factory=dict)
     children: dict[ChildId, Child] = field(default_factory=dict)
-    fronts: dict[str, Manifest] = field(default_factory=dict)
+    entry_points: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
-    trouble: Trouble | None = None
+    problem: AppProblem | None = None
     scale_failed: bool = False
     scaling_to: int | None = None
-    settings: tuple[Setting, ...] = ()
+    replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
@@ -107,11 +107,11 @@ class AppRecord:
     abnormal: tuple[Abnormal, ...] = ()
     history: History | None = None
     guessed_at: datetime | None = None
-    recall_until: datetime | None = None
+    replay_until: datetime | None = None
     decision: Decision | None = None
-    looked_at: datetime | None = None
-    settled_at: datetime | None = None
-    settled_generation: int = -1
+    evaluated_at: datetime | None = None
+    decided_at: datetime | None = None
+    decided_generation: int = -1
     reported: Decision | None = None
     reported_at: datetime | None = None
     may_report_measures: bool = False
@@ -138,10 +138,10 @@ class AppRecord:
         return self.spec.objective if self.spec else None
 
     @property
-    def front(self) -> Manifest:
+    def entry_point(self) -> Manifest:
         """The slim status of the Ingress or HTTPRoute that the spec asks for; empty while there is none."""
-        kind = kind_of(self.spec.front) if self.spec else None
-        return self.fronts.get(kind, {}) if kind else {}
+        kind = kind_of(self.spec.entry_point) if self.spec else None
+        return self.entry_points.get(kind, {}) if kind else {}
 
     @property
     def deployment_id(self) -> ChildId:
@@ -161,19 +161,19 @@ class AppRecord:
 
     def read(self, raw: Mapping[str, Any]) -> None:
         """Take over a spec, once per generation; with a wrong one the app is left as it is."""
-        self.spec, self.problem, self.metrics, self.queries = None, None, (), {}
+        self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
         try:
             spec = _spec(self.key, raw)
             self.queries = _queries(spec, self.key)
             self.spec, self.metrics = spec, spec.metrics
         except SpecError as error:
-            self.problem = error
+            self.spec_error = error
 
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""
-        if child.kind in FRONTS:
+        if child.kind in ENTRY_POINTS:
             found = slim_status(child.kind, body)
-            changed, self.fronts[child.kind] = found != self.fronts.get(child.kind), found
+            changed, self.entry_points[child.kind] = found != self.entry_points.get(child.kind), found
             return changed
         if child != self.deployment_id:
             return False
@@ -183,10 +183,10 @@ class AppRecord:
         changed, self.deployment = facts != self.deployment, facts
         return changed
 
-    def lose(self, child: ChildId) -> None:
+    def remove_child(self, child: ChildId) -> None:
         """A child is gone, and what its status said with it."""
         self.children.pop(child, None)
-        self.fronts.pop(child.kind, None)
+        self.entry_points.pop(child.kind, None)
         if child == self.deployment_id:
             self.deployment = None
 

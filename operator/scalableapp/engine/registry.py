@@ -8,20 +8,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from scalableapp.core.children.contest import Setting, recent, setter_of
+from scalableapp.core.children.contest import ReplicaSetting, recent, setter_of
 from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
-from scalableapp.core.size import SizeRival
-from scalableapp.core.vertical.limits import NamespaceRoom
+from scalableapp.core.size import SizeConflict
+from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
 from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
-MOST_DEPARTED = 1000
+MAX_REMOVED_PODS = 1000
 
 
 class Registry:
-    """All apps by key, the last answers of Prometheus, the autoscalers of others, and the room in each namespace.
+    """All apps by key, the last answers of Prometheus, the autoscalers of others, and the limits in each namespace.
 
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
@@ -30,8 +30,8 @@ class Registry:
         self._records: dict[AppKey, AppRecord] = {}
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
-        self.resizers: Mapping[AppKey, SizeRival] = {}
-        self.rooms: Mapping[str, NamespaceRoom] = {}
+        self.resizers: Mapping[AppKey, SizeConflict] = {}
+        self.namespace_limits: Mapping[str, NamespaceLimits] = {}
         self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class Registry:
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
-        record.children[child] = replace(seen, settled=known.settled if known else "")
+        record.children[child] = replace(seen, synced_hash=known.synced_hash if known else "")
         return key
 
     def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
@@ -102,16 +102,16 @@ class Registry:
         if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
             return
         if facts.replicas != record.scaling_to:  # else it is the echo of our own, which may come before the answer
-            setting = Setting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
-            record.settings = (*recent(record.settings, setting.at), setting)
+            setting = ReplicaSetting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
+            record.replica_settings = (*recent(record.replica_settings, setting.at), setting)
 
-    def child_settled(self, record: AppRecord, live: Mapping[str, Any], seal: str) -> None:
-        """A child was written, or found to be, as the manifest of that seal wants it: the echo of it is no news."""
+    def child_synced(self, record: AppRecord, live: Mapping[str, Any], spec_hash: str) -> None:
+        """A child was written, or found to be, as the manifest of that hash wants it: the echo of it is no news."""
         child = ChildId(live["kind"], live["metadata"]["name"])
         if "status" in live:
             record.count(child, live)
         seen = Child.of(live, scaled=child == record.deployment_id)
-        record.children[child] = replace(seen, live=None, settled=seal)
+        record.children[child] = replace(seen, live=None, synced_hash=spec_hash)
 
     def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was deleted."""
@@ -123,7 +123,7 @@ class Registry:
         record = self._records.get(key)
         if record is None:
             return None
-        record.lose(child)
+        record.remove_child(child)
         return self._left(record)
 
     def has_child(self, key: AppKey, child: ChildId) -> bool:
@@ -144,9 +144,9 @@ class Registry:
         if pod.oom_killed_at and (known is None or known.oom_killed_at != pod.oom_killed_at):
             record.oom_kills += 1
         record.pods[pod.name] = pod
-        record.departed.pop(pod.name, None)
-        said = known.words if known else ""
-        if not record.uid or _reason(said) == _reason(pod.words):
+        record.removed_pods.pop(pod.name, None)
+        before = known.message if known else ""
+        if not record.uid or _reason(before) == _reason(pod.message):
             return None
         record.may_report_measures = True  # the words alone are worth a write
         return key
@@ -154,13 +154,13 @@ class Registry:
     def pod_gone(self, key: AppKey, name: str) -> None:
         """A pod of the app was deleted."""
         if record := self._records.get(key):
-            self._departed(record, record.pods.pop(name, None))
+            self._note_removed(record, record.pods.pop(name, None))
             self._left(record)
 
-    def _departed(self, record: AppRecord, pod: PodState | None) -> None:
-        if pod and self.snapshot and len(record.departed) < MOST_DEPARTED:
+    def _note_removed(self, record: AppRecord, pod: PodState | None) -> None:
+        if pod and self.snapshot and len(record.removed_pods) < MAX_REMOVED_PODS:
             left_at = pod.left_at or self.snapshot.at
-            record.departed[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
+            record.removed_pods[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
 
     def scaled(self, record: AppRecord, replicas: int) -> None:
         """The Deployment was told to have `replicas`; events from before that no longer count."""
@@ -186,9 +186,9 @@ class Registry:
         return record.key if record.uid else None
 
 
-def _reason(words: str) -> str:
+def _reason(message: str) -> str:
     """Without the message, in which times and counts may move."""
-    return ":".join(words.split(":")[:2])
+    return ":".join(message.split(":")[:2])
 
 
 def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:

@@ -17,30 +17,36 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.prediction import rejoined, replayed
-from scalableapp.core.horizontal.replay import Moment, kinds_of, recommended, relived, with_past
+from scalableapp.core.horizontal.replay import (
+    Moment,
+    kinds_of,
+    past_recommendations,
+    replay_history,
+    with_past_recommendations,
+)
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.usage import recall, remembered_seconds
-from scalableapp.ports import PastMetrics, Pasts
+from scalableapp.engine.usage import remembered_seconds, replay_usage
+from scalableapp.ports import MetricsHistory, PastData
 
 log = logging.getLogger(__name__)
 
 # Their loads of 8 days are 10 MB while they are replayed.
 APPS_AT_A_TIME = 25
-LOOK_SECONDS = 5.0
+PAUSE_SECONDS = 5.0
 # Half an hour in all; by then the loads that were seen since say as much.
 MOST_TRIES = 8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 10.0, 600.0
 
 
-class Recall:
+class Replayer:
     """Looks for apps whose past is wanted, and replays it. `now` is the wall clock, aware and in UTC."""
 
-    def __init__(self, registry: Registry, past: PastMetrics, now: Callable[[], datetime]) -> None:
+    def __init__(self, registry: Registry, history: MetricsHistory, now: Callable[[], datetime]) -> None:
         self._registry = registry
-        self._past = past
+        self._history = history
         self._now = now
         self._replayed: set[tuple[AppKey, str]] = set()
         self._failures = 0
@@ -49,18 +55,18 @@ class Recall:
         """Until cancelled. A fault of ours costs the past of the apps at hand, never the operator."""
         while True:
             try:
-                pause = await self.look()
+                pause = await self.replay_next()
             except Exception:
                 log.exception("Fault in the operator while replaying the past; these apps go on without theirs")
-                pause = LOOK_SECONDS
+                pause = PAUSE_SECONDS
             await asyncio.sleep(pause)
 
-    async def look(self) -> float:
+    async def replay_next(self) -> float:
         """Take up the next apps; the seconds until the next look."""
         guessed, unlearned, unsized = self._guessed(), self._unlearned(), self._unsized()
         waiting = {*map(_id, guessed), *map(_id, unlearned), *map(_id, unsized)}
         if not waiting:
-            return LOOK_SECONDS
+            return PAUSE_SECONDS
         message = await self._recommendations(guessed) or await self._usage(unsized) or await self._loads(unlearned)
         if not message:
             self._failures = 0
@@ -73,9 +79,9 @@ class Recall:
         log.warning("%d apps start without their past: %s", len(waiting), message)
         self._failures = 0
         for record in unsized:
-            recall(record, {})
+            replay_usage(record, {})
         self._done(guessed, unlearned)
-        return LOOK_SECONDS
+        return PAUSE_SECONDS
 
     def _guessed(self) -> list[AppRecord]:
         """Apps that go by a guess of their recommendations, and of whose metrics Prometheus can tell the past."""
@@ -98,7 +104,7 @@ class Recall:
             record.guessed_at = None
         for record in unlearned:
             self._replayed.add(_id(record))
-            record.recall_until = None
+            record.replay_until = None
 
     async def _recommendations(self, apps: Collection[AppRecord]) -> str:
         """Replay the stabilisation windows of the apps. Returns why Prometheus could not be asked, "" if it was."""
@@ -106,23 +112,23 @@ class Recall:
             return ""
         kinds = frozenset[MetricType]().union(*(kinds_of(record.spec) or () for record in apps if record.spec))
         seconds = max(_window(record) for record in apps)
-        pasts = await self._past.pods([record.key for record in apps], kinds, seconds, self._now())
-        if pasts.problem:
-            return pasts.message
+        found = await self._history.pods([record.key for record in apps], kinds, seconds, self._now())
+        if found.problem:
+            return found.message
         for record in apps:
-            await self._recommended(record, pasts)
+            await self._recommended(record, found)
         return ""
 
-    async def _recommended(self, record: AppRecord, pasts: Pasts) -> None:
+    async def _recommended(self, record: AppRecord, found: PastData) -> None:
         spec, guessed_at = record.spec, record.guessed_at
         if spec is None or guessed_at is None:
             return
         record.guessed_at = None
-        past = await asyncio.to_thread(recommended, spec, pasts.pods.get(record.key, ()))
+        past = await asyncio.to_thread(past_recommendations, spec, found.pods.get(record.key, ()))
         if record.history is None or record.spec is not spec:
             record.guessed_at = guessed_at  # changed meanwhile: the next look takes it up
             return
-        replayed_ = with_past(record.history, guessed_at, past, _window(record))
+        replayed_ = with_past_recommendations(record.history, guessed_at, past, _window(record))
         if replayed_ is not record.history:
             log.info("%s: the recommendations of the last %.0f s replayed", record.key, _window(record))
             record.history = replayed_
@@ -132,31 +138,31 @@ class Recall:
         if not apps:
             return ""
         wanted = {record.key: {r: remembered_seconds(record, r) for r in Resource} for record in apps}
-        pasts = await self._past.usage(wanted, self._now())
-        if pasts.problem:
-            return pasts.message
+        found = await self._history.usage(wanted, self._now())
+        if found.problem:
+            return found.message
         for record in apps:
-            recall(record, pasts.usage.get(record.key, {}))
+            replay_usage(record, found.usage.get(record.key, {}))
         return ""
 
     async def _loads(self, apps: Collection[AppRecord]) -> str:
         """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
         if not apps:
             return ""
-        pasts = await self._past.loads({record.key: _slow_seconds(record) for record in apps}, self._now())
-        if pasts.problem:
-            return pasts.message
+        found = await self._history.loads({record.key: _slow_seconds(record) for record in apps}, self._now())
+        if found.problem:
+            return found.message
         for record in apps:
-            await self._load(record, pasts)
+            await self._load(record, found)
         return ""
 
-    async def _load(self, record: AppRecord, pasts: Pasts) -> None:
-        moments, spec = pasts.moments.get(record.key, ()), record.spec
+    async def _load(self, record: AppRecord, found: PastData) -> None:
+        moments, spec = found.moments.get(record.key, ()), record.spec
         self._replayed.add(_id(record))
         try:
             await self._replay(record, spec, moments)
         finally:
-            record.recall_until = None
+            record.replay_until = None
 
     async def _replay(self, record: AppRecord, spec: ScalableAppSpec | None, moments: Sequence[Moment]) -> None:
         if not moments or record.history is None or spec is None:
@@ -165,12 +171,14 @@ class Recall:
         startups = record.history.startups
         loads = [(moment.at, moment.load) for moment in moments]
         past = await asyncio.to_thread(replayed, loads, startups) if _predicts(record) else None
-        lived = await asyncio.to_thread(relived, spec, moments, startups) if _slow_seconds(record) else None
+        replayed_history = (
+            await asyncio.to_thread(replay_history, spec, moments, startups) if _slow_seconds(record) else None
+        )
         history = record.history
         if past:
             history = replace(history, loads=rejoined(past, history.loads, startups))
-        if lived and (lived.learned.capacity or not history.learned.capacity):
-            history = replace(history, learned=lived.learned)
+        if replayed_history and (replayed_history.learned.capacity or not history.learned.capacity):
+            history = replace(history, learned=replayed_history.learned)
         record.history = history
         log.info("%s: %d loads since %s replayed", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC")
 

@@ -1,4 +1,4 @@
-"""Sizes of pods carried out: a change is opened, led through its gate, and closed or taken back.
+"""Sizes of pods carried out: a change is opened, rolled out step by step, and closed or rolled back.
 
 What is done next is decided by core/vertical/rollout.py from what is seen; here it is written down, told, and done.
 """
@@ -17,12 +17,12 @@ from scalableapp.core.size import Size
 from scalableapp.core.status.size_status import read_sizes
 from scalableapp.core.vertical.combined import size_changed
 from scalableapp.core.vertical.recommendation import counted
-from scalableapp.core.vertical.rollout import Change, Outcome, Phase, Step, Way, opened, refused, step
+from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
 from scalableapp.core.vertical.sized import Sized
-from scalableapp.core.vertical.usage import Footprint, Mistake, SizeHistory, with_half_lives
+from scalableapp.core.vertical.usage import FailedResize, SizeHistory, Usage, with_half_lives
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.usage import footprint_of, sight_of
+from scalableapp.engine.usage import rollout_observation, usage_of
 from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Cluster, Event, Manifest
 
@@ -40,8 +40,8 @@ class Resizer:
         self._features = features
         self._now = now
 
-    def look(self, record: AppRecord, stale_after: timedelta) -> Footprint | None:
-        """The footprint to decide on; None where sizes are not decided on, or nothing is known yet."""
+    def observe(self, record: AppRecord, stale_after: timedelta) -> Usage | None:
+        """The usage to decide on; None where sizes are not decided on, or nothing is known yet."""
         if not record.sizes or record.spec is None:
             record.sizing = Sized()
             return None
@@ -50,7 +50,7 @@ class Resizer:
             _restore(record, self._now())
         if record.sizing.history:
             record.sizing.history = with_half_lives(record.sizing.history, record.spec.scaling.vertical)
-        return footprint_of(record, self._registry, self._now(), stale_after)
+        return usage_of(record, self._registry, self._now(), stale_after)
 
     def advances(self, record: AppRecord) -> bool:
         """Whether a change under way has something to do now."""
@@ -80,7 +80,7 @@ class Resizer:
         record.sizing.history = size_changed(record.sizing.history, decision.at)
         text = f"{sizing.size_from} -> {sizing.size_to} ({sizing.reason}, {change.way}): {sizing.message}"
         log.info("%s: resizing %s", record.key, text)
-        await self._tell(record, "Normal", "Resizing", text)
+        await self._emit(record, "Normal", "Resizing", text)
 
     async def _lead(self, record: AppRecord, change: Change) -> None:
         coming = self._step(record, change)
@@ -89,13 +89,13 @@ class Resizer:
         if coming.change and coming.change.phase is Phase.TEMPLATE:
             await self._resize_later_pods(record, coming.change)
         record.sizing.change = coming.change
-        if coming.outcome is Outcome.TAKEN_BACK and record.sizing.history:
+        if coming.result is Result.ROLLED_BACK and record.sizing.history:
             record.sizing.size = change.good
-            record.sizing.history = _having_erred(record.sizing.history, change, coming, self._now())
-        if coming.outcome:
-            log.info("%s: %s: %s", record.key, coming.outcome, coming.message)
-            kind = "Warning" if coming.outcome in _BAD else "Normal"
-            await self._tell(record, kind, coming.outcome.value, coming.message)
+            record.sizing.history = _with_failed_resize(record.sizing.history, change, coming, self._now())
+        if coming.result:
+            log.info("%s: %s: %s", record.key, coming.result, coming.message)
+            kind = "Warning" if coming.result in _BAD else "Normal"
+            await self._emit(record, kind, coming.result.value, coming.message)
 
     async def _resize_pod(self, record: AppRecord, coming: Step, pod: str, size: Size) -> Step:
         """Ask for a pod's resize; where that is refused for good, the pods are replaced by a rollout."""
@@ -104,7 +104,7 @@ class Resizer:
         except NotFound:
             return coming  # it has gone meanwhile
         except Rejected as error:
-            if coming.change is None or coming.change.phase is Phase.BACK:
+            if coming.change is None or coming.change.phase is Phase.ROLLBACK:
                 raise
             return refused(coming.change, self._now(), f"pod {pod}: {error}")
         return coming
@@ -123,24 +123,24 @@ class Resizer:
         live = await self._cluster.apply(self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             if _seen(live):
                 break
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             live = await self._cluster.read(live) or live
         template = paused._replace(size=change.to, paused=False)
         manifest = self._deployment(record, template)
-        seal = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
-        self._registry.child_settled(record, await self._cluster.apply(manifest), seal)
+        spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
 
     def _deployment(self, record: AppRecord, template: Template) -> Manifest:
         assert record.spec  # noqa: S101 - only apps with a spec have a size
         return children(record.key, record.uid, record.spec, self._features, template)[0]
 
     def _step(self, record: AppRecord, change: Change) -> Step:
-        return step(change, sight_of(record, self._registry.snapshot, self._now()))
+        return step(change, rollout_observation(record, self._registry.snapshot, self._now()))
 
-    async def _tell(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
+    async def _emit(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
         await self._cluster.emit(
             Event(record.key, record.uid, "Warning" if kind == "Warning" else "Normal", reason, message)
         )
@@ -149,8 +149,8 @@ class Resizer:
 # A kill of before that, of an app whose size is looked at for the first time, is history.
 _KILLS_COUNT = timedelta(minutes=10)
 # For at most 15 s, with the worker that is busy with this app.
-_LOOKS, _LOOK_SECONDS = 30, 0.5
-_BAD = (Outcome.TAKEN_BACK, Outcome.TOO_SMALL)
+_POLLS, _POLL_SECONDS = 30, 0.5
+_BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
 
 
 def template_of(record: AppRecord) -> Template:
@@ -178,19 +178,19 @@ def _restore(record: AppRecord, now: datetime) -> None:
     facts, spec = record.own_deployment, record.spec
     if facts is None or facts.size is None or spec is None:
         return
-    told = read_sizes(record.status.get("resources"))
-    change = told.change if told else None
+    stored = read_sizes(record.status.get("resources"))
+    change = stored.change if stored else None
     history = SizeHistory.blank(spec.scaling.vertical, ready=False)
-    if told:
-        history = replace(history, changed_at=told.changed_at, mistake=told.mistake)
-    answered = told.changed_at if told and told.changed_at else now - _KILLS_COUNT
+    if stored:
+        history = replace(history, changed_at=stored.changed_at, failed_resize=stored.failed_resize)
+    answered = stored.changed_at if stored and stored.changed_at else now - _KILLS_COUNT
     fresh = [pod for pod in record.pods.values() if pod.oom_killed_at and pod.oom_killed_at > answered]
     history = replace(history, oom_kills=record.oom_kills - len(fresh))
-    size = facts.size if change is None else change.good if change.phase is Phase.BACK else change.to
-    record.sizing = Sized(size, history, change, told.recommended if told else None)
+    size = facts.size if change is None else change.good if change.phase is Phase.ROLLBACK else change.to
+    record.sizing = Sized(size, history, change, stored.recommended if stored else None)
 
 
-def _having_erred(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:
+def _with_failed_resize(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:
     why = coming.change.why if coming.change else coming.message
-    times = counted(history.mistake, change.to, now)
-    return replace(history, mistake=Mistake(change.to, change.good, now, why, times), changed_at=now)
+    times = counted(history.failed_resize, change.to, now)
+    return replace(history, failed_resize=FailedResize(change.to, change.good, now, why, times), changed_at=now)

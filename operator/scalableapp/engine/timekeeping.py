@@ -51,12 +51,12 @@ class Timekeeper:
         return passed - timedelta(seconds=steady - self._last[1])
 
 
-def watch(record: AppRecord, now: datetime, longest: timedelta) -> None:
+def mark_evaluated(record: AppRecord, now: datetime, longest: timedelta) -> None:
     """The app is looked at. The time since the last look counts only where that one could see, and `longest` is kept.
 
     Else a single reading would be the whole window: after a pause of the process, or an outage of the metrics.
     """
-    before, record.looked_at = record.looked_at, now
+    before, record.evaluated_at = record.evaluated_at, now
     if before is None or record.history is None or now <= before:
         return
     saw = record.decision is not None and record.decision.recommendation is not None
@@ -69,6 +69,6 @@ def _move(record: AppRecord, by: timedelta) -> None:
     record.history = moved(record.history, by) if record.history else None
     sizing.history = moved_sizes(sizing.history, by) if sizing.history else None
     sizing.change = moved_change(sizing.change, by) if sizing.change else None
-    for name in ("guessed_at", "recall_until", "settled_at", "reported_at", "looked_at"):
+    for name in ("guessed_at", "replay_until", "decided_at", "reported_at", "evaluated_at"):
         at: datetime | None = getattr(record, name)
         setattr(record, name, at + by if at else None)

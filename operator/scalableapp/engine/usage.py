@@ -16,12 +16,12 @@ from scalableapp.core.quality import (
     serves,
 )
 from scalableapp.core.size import Resource, Size
-from scalableapp.core.vertical.limits import NamespaceRoom, Whole, within_quota
-from scalableapp.core.vertical.rollout import Change, Sight
-from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Footprint, Room, recalled
+from scalableapp.core.vertical.limits import NamespaceLimits, WholePod, within_quota
+from scalableapp.core.vertical.rollout import Change, RolloutObservation
+from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, ClusterLimits, Usage, with_past_usage
 from scalableapp.engine.record import AppRecord, DeploymentFacts
 from scalableapp.engine.registry import Registry
-from scalableapp.ports import PodAnswer, Snapshot, Usage
+from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 
 # Prometheus seldom keeps more.
 LONGEST_SECONDS = 7 * 86400.0
@@ -29,17 +29,17 @@ LONGEST_SECONDS = 7 * 86400.0
 STARTING_SECONDS = 120.0
 
 
-def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Footprint | None:
-    """The app's footprint at this moment; None without a Deployment of its own."""
+def usage_of(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Usage | None:
+    """The app's usage at this moment; None without a Deployment of its own."""
     facts, size = record.own_deployment, record.sizing.size
     if facts is None or size is None:
         return None
     pods = [pod for pod in record.pods.values() if not pod.deleting]
     answers = _Answers(record, registry.snapshot, now, stale_after)
     problem, message = answers.problem
-    return Footprint(
+    return Usage(
         size=size,
-        usage=answers.usage,
+        per_pod=answers.usage,
         serving=min(facts.replicas, sum(map(serves, pods))),  # without a rollout's surge, for which there is no load
         problem=problem,
         message=message,
@@ -47,28 +47,32 @@ def footprint_of(record: AppRecord, registry: Registry, now: datetime, stale_aft
         oom_kills=record.oom_kills,
         busy=_busy(record.sizing.change),
         unsettled=_unsettled(facts, pods, now),
-        rooms=_rooms(registry.rooms.get(record.key.namespace, NamespaceRoom()), size, facts.replicas, pods),
+        cluster_limits=_cluster_limits(
+            registry.namespace_limits.get(record.key.namespace, NamespaceLimits()), size, facts.replicas, pods
+        ),
     )
 
 
-def _rooms(room: NamespaceRoom, size: Size, replicas: int, pods: Sequence[PodState]) -> dict[Resource, Room]:
-    neighbours = next((pod.neighbours for pod in pods if pod.neighbours), Size())
+def _cluster_limits(
+    limits: NamespaceLimits, size: Size, replicas: int, pods: Sequence[PodState]
+) -> dict[Resource, ClusterLimits]:
+    other_containers = next((pod.other_containers for pod in pods if pod.other_containers), Size())
     priority_class = next((pod.priority_class for pod in pods), "")
     return {
         resource: within_quota(
-            room, resource, size.of(resource), replicas, Whole(neighbours.of(resource), priority_class)
+            limits, resource, size.of(resource), replicas, WholePod(other_containers.of(resource), priority_class)
         )
         for resource in Resource
     }
 
 
-def sight_of(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> Sight:
+def rollout_observation(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> RolloutObservation:
     """What a change of size under way goes by."""
     facts, pods = record.own_deployment or DeploymentFacts(0, 0), tuple(record.pods.values())
     histograms = snapshot.latencies.histograms if snapshot and snapshot.latencies else {}
     own = {pod.name: histograms.get((record.key.namespace, pod.name)) for pod in pods}
     found = {name: quantile(histogram, 0.5) for name, histogram in own.items() if histogram}
-    return Sight(
+    return RolloutObservation(
         now=now,
         replicas=facts.replicas,
         pods=pods,
@@ -118,7 +122,7 @@ class _Answers:
         if self._snapshot is None or self._stale:
             return {}
         cpu = self._values(self._snapshot.kinds.get(MetricType.CPU))
-        memory = self._values(self._snapshot.usage.get(Usage.MEMORY_PEAK))
+        memory = self._values(self._snapshot.usage.get(UsageMetric.MEMORY_PEAK))
         return {
             Resource.CPU: tuple(value for name, value in cpu.items() if self._is_settled(name)),
             Resource.MEMORY: tuple(memory.values()),
@@ -129,7 +133,7 @@ class _Answers:
         """The worst pod's share; 0 where the node tells none."""
         if self._snapshot is None or self._stale:
             return 0.0
-        answers = (self._snapshot.usage.get(kind) for kind in (Usage.THROTTLED, Usage.CPU_PRESSURE))
+        answers = (self._snapshot.usage.get(kind) for kind in (UsageMetric.THROTTLED, UsageMetric.CPU_PRESSURE))
         shares = (v for answer in answers for name, v in self._values(answer).items() if self._is_settled(name))
         return min(1.0, max(shares, default=0.0))
 
@@ -152,7 +156,7 @@ class _Answers:
             return DataProblem.STALE, f"the last look at Prometheus was {self._age.total_seconds():.0f} s ago"
         answers: dict[str, PodAnswer | None] = {
             "container_cpu_usage_seconds_total": self._snapshot.kinds.get(MetricType.CPU),
-            "container_memory_working_set_bytes": self._snapshot.usage.get(Usage.MEMORY_PEAK),
+            "container_memory_working_set_bytes": self._snapshot.usage.get(UsageMetric.MEMORY_PEAK),
         }
         return next(filter(None, (self._missed(name, answer) for name, answer in answers.items())), (None, ""))
 
@@ -195,7 +199,7 @@ def remembered_seconds(record: AppRecord, resource: Resource) -> float:
     return min(LONGEST_SECONDS, REMEMBERED_HALF_LIVES * half_life)
 
 
-def recall(record: AppRecord, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> None:
+def replay_usage(record: AppRecord, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> None:
     """Let an app know of its usage of before."""
     if record.sizing.history:
-        record.sizing.history = recalled(record.sizing.history, past)
+        record.sizing.history = with_past_usage(record.sizing.history, past)

@@ -1,6 +1,6 @@
 """Whose turn it is: keys of apps, each at most once, with back-off per key.
 
-The queue itself knows no clock and no waiting: `now` (any monotonic seconds) is an argument. `Turns`
+The queue itself knows no clock and no waiting: `now` (any monotonic seconds) is an argument. `AsyncWorkQueue`
 adds the waiting for asyncio.
 """
 
@@ -98,7 +98,7 @@ class WorkQueue:
             self.add(key, now, max(0.0, again - now))
 
 
-class Turns:
+class AsyncWorkQueue:
     """A WorkQueue that workers wait on."""
 
     def __init__(self, queue: WorkQueue, clock: Callable[[], float]) -> None:

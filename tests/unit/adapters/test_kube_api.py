@@ -121,19 +121,19 @@ async def test_a_passing_fault_is_not_noticed(server: ApiServer, api: KubeApi) -
 
 
 @pytest.mark.parametrize(
-    ("message", "mends"),
+    ("message", "fixes"),
     [
         pytest.param('User "system:serviceaccount:a:b" cannot list resource "pods"', True, id="RBAC"),
         pytest.param("exceeded quota: small", False, id="a quota"),
     ],
 )
 async def test_a_403_says_what_to_do_where_a_right_is_missing(
-    server: ApiServer, api: KubeApi, message: str, mends: bool
+    server: ApiServer, api: KubeApi, message: str, fixes: bool
 ) -> None:
     server.replies(Refusal(403, message))
     with pytest.raises(errors.Rejected) as caught:
         await api.ask(GET)
-    assert ("give the operator's role this right" in str(caught.value)) is mends
+    assert ("give the operator's role this right" in str(caught.value)) is fixes
 
 
 async def test_a_namespace_that_is_going_away_is_an_error_of_its_own(server: ApiServer, api: KubeApi) -> None:

@@ -245,7 +245,7 @@ BOTH = {Resource.CPU, Resource.MEMORY}
         ),
     ],
 )
-async def test_a_vertical_autoscaler_sizes_pods_and_is_no_rival_for_replicas(
+async def test_a_vertical_autoscaler_sizes_pods_and_is_no_conflict_for_replicas(
     server: ApiServer, cluster: KubeClient, changes: dict[str, Any], resources: set[Resource]
 ) -> None:
     vpa = {
@@ -257,8 +257,8 @@ async def test_a_vertical_autoscaler_sizes_pods_and_is_no_rival_for_replicas(
     )
     assert await cluster.list_autoscalers() == {}
     found = await cluster.list_resizers()
-    assert {resource for rival in found.values() for resource in rival.resources} == resources
-    assert all("VerticalPodAutoscaler shop/sizes sets" in rival.message for rival in found.values())
+    assert {resource for conflict in found.values() for resource in conflict.resources} == resources
+    assert all("VerticalPodAutoscaler shop/sizes sets" in conflict.message for conflict in found.values())
 
 
 async def test_in_one_namespace_only_its_autoscalers_are_asked_for(server: ApiServer, cluster: KubeClient) -> None:
@@ -293,9 +293,9 @@ async def test_what_bounds_sizes_is_read_as_far_as_the_operator_may(
         "/api/v1/namespaces/shop/resourcequotas": {"metadata": {}, "items": []},
     }
     server.respond = lambda asked: lists[asked.path]
-    room = (await cluster.list_rooms({"shop"}))["shop"]
-    assert room.rooms[Resource.MEMORY].most == memory
-    assert room.rooms[Resource.CPU].whose == "LimitRange small"
+    limits = (await cluster.list_limits({"shop"}))["shop"]
+    assert limits.containers[Resource.MEMORY].most == memory
+    assert limits.containers[Resource.CPU].whose == "LimitRange small"
 
 
 async def test_one_bad_object_or_namespace_hides_no_other(server: ApiServer, cluster: KubeClient) -> None:
@@ -311,8 +311,8 @@ async def test_one_bad_object_or_namespace_hides_no_other(server: ApiServer, clu
         return {"metadata": {}, "items": ranges}
 
     server.respond = respond
-    rooms = await cluster.list_rooms({"down", "shop"})
-    assert set(rooms) == {"shop"}
-    assert rooms["shop"].rooms[Resource.CPU].ratio == 1.5
-    assert rooms["shop"].rooms[Resource.CPU].most == 1.0
-    assert "LimitRange odd: min cpu" in rooms["shop"].unread[0]
+    limits = await cluster.list_limits({"down", "shop"})
+    assert set(limits) == {"shop"}
+    assert limits["shop"].containers[Resource.CPU].ratio == 1.5
+    assert limits["shop"].containers[Resource.CPU].most == 1.0
+    assert "LimitRange odd: min cpu" in limits["shop"].unread[0]

@@ -207,6 +207,6 @@ def test_the_other_containers_of_a_pod_are_summed() -> None:
         "initContainers": [container("set-up", "2"), container("logs", "50m", restartPolicy="Always")],
     }
     state = pod_state({"metadata": {"name": "web-1", "creationTimestamp": "2026-11-23T12:00:00Z"}, "spec": spec})
-    assert state.neighbours
-    assert state.neighbours.cpu.request == pytest.approx(0.15)
+    assert state.other_containers
+    assert state.other_containers.cpu.request == pytest.approx(0.15)
     assert state.priority_class == "high"

@@ -12,7 +12,7 @@ from scalableapp.adapters import prometheus
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import PodAnswer, QueryAnswer, Usage, Wanted
+from scalableapp.ports import MetricsRequest, PodAnswer, QueryAnswer, UsageMetric
 from tests.unit.adapters.canned import Canned, vector
 
 COPY = "namespace, pod, job, prometheus, prometheus_replica, replica, thanos_replica"
@@ -21,12 +21,12 @@ PODS = ({"namespace": "shop", "pod": "web-1"}, "3.5"), ({"namespace": "shop", "p
 
 
 async def per_pod(metrics: PrometheusMetrics, *namespaces: str) -> PodAnswer:
-    wanted = Wanted(frozenset({RPS}), frozenset(namespaces or ("shop",)))
+    wanted = MetricsRequest(frozenset({RPS}), frozenset(namespaces or ("shop",)))
     return (await metrics.collect(wanted)).kinds[RPS]
 
 
 async def one(metrics: PrometheusMetrics, query: str = "sum(q)") -> QueryAnswer:
-    return (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({query})))).queries[query]
+    return (await metrics.collect(MetricsRequest(frozenset(), frozenset(), frozenset({query})))).queries[query]
 
 
 def asked(canned: Canned) -> list[str]:
@@ -49,7 +49,7 @@ async def test_series_without_pod_are_nobody_s(canned: Canned, metrics: Promethe
 
 
 async def test_queries_name_the_namespaces_of_apps(canned: Canned, metrics: PrometheusMetrics) -> None:
-    await metrics.collect(Wanted(frozenset({RPS, CPU}), frozenset({"team-b", "a"})))
+    await metrics.collect(MetricsRequest(frozenset({RPS, CPU}), frozenset({"team-b", "a"})))
     assert asked(canned) == [
         f'max by (namespace, pod) (sum by ({COPY}) (rate(http_requests_total{{namespace=~"a|team-b"}}[30s])))',
         (
@@ -61,7 +61,7 @@ async def test_queries_name_the_namespaces_of_apps(canned: Canned, metrics: Prom
 
 async def test_each_short_window_is_asked_for_once(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(*PODS, at=time.time())
-    snapshot = await metrics.collect(Wanted(frozenset({RPS}), frozenset({"a"}), bursts=frozenset({10, 20})))
+    snapshot = await metrics.collect(MetricsRequest(frozenset({RPS}), frozenset({"a"}), bursts=frozenset({10, 20})))
     assert asked(canned) == [
         f'max by (namespace, pod) (sum by ({COPY}) (rate(http_requests_total{{namespace=~"a"}}[{window}s])))'
         for window in (10, 20, 30)
@@ -73,7 +73,7 @@ async def test_each_short_window_is_asked_for_once(canned: Canned, metrics: Prom
 async def test_latencies_and_failures_are_asked_for_where_an_objective_needs_them(
     canned: Canned, metrics: PrometheusMetrics
 ) -> None:
-    await metrics.collect(Wanted(frozenset(), frozenset({"a"}), latencies=True, failures=True))
+    await metrics.collect(MetricsRequest(frozenset(), frozenset({"a"}), latencies=True, failures=True))
     rates = " or ".join(
         f'rate(http_requests_total{{{label}=~"5..",namespace=~"a"}}[60s])'
         for label in ("code", "status", "status_code")
@@ -92,7 +92,7 @@ async def test_pods_with_a_value_and_no_newest_sample_are_overdue_even_if_all_po
 ) -> None:
     pods = [{"namespace": "shop", "pod": f"web-{number}"} for number in (1, 2)]
     canned.vector(*((pod, "3") for pod in pods), at=time.time())
-    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
+    wanted = MetricsRequest(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
     scrapes = (await metrics.collect(wanted)).kinds[MetricType.REQUESTS_PER_SECOND].scrapes
     assert [scrape.overdue for scrape in scrapes.values()] == [True, True]
 
@@ -100,7 +100,7 @@ async def test_pods_with_a_value_and_no_newest_sample_are_overdue_even_if_all_po
 async def test_a_histogram_is_read_by_its_bounds(canned: Canned, metrics: PrometheusMetrics) -> None:
     web = {"namespace": "shop", "pod": "web-1"}
     canned.vector((web | {"le": "0.25"}, "3"), (web | {"le": "+Inf"}, "4"), (web, "9"), at=time.time())
-    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), latencies=True))).latencies
+    answer = (await metrics.collect(MetricsRequest(frozenset(), frozenset({"shop"}), latencies=True))).latencies
     assert answer is not None
     assert answer.histograms == {("shop", "web-1"): {0.25: 3.0, math.inf: 4.0}}
 
@@ -273,7 +273,7 @@ def _broken_pipe_is_fine(fault: Callable[[BaseHTTPRequestHandler], None], handle
 
 async def test_one_bad_query_leaves_the_others_alone(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.answer = lambda query: vector(({}, "NaN" if "bad" in query else "1"), at=time.time())
-    wanted = Wanted(frozenset(), frozenset(), frozenset({"sum(bad)", "sum(good)"}))
+    wanted = MetricsRequest(frozenset(), frozenset(), frozenset({"sum(bad)", "sum(good)"}))
     answers = (await metrics.collect(wanted)).queries
     assert answers["sum(good)"] == QueryAnswer(1.0)
     assert answers["sum(bad)"].problem is DataProblem.NOT_A_NUMBER
@@ -286,7 +286,7 @@ async def test_slow_queries_of_users_do_not_hold_up_the_others(canned: Canned, m
 
     canned.answer = answer
     queries = frozenset(f"sum(slow{number})" for number in range(100))
-    snapshot = await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), queries))
+    snapshot = await metrics.collect(MetricsRequest(frozenset({RPS}), frozenset({"shop"}), queries))
     assert snapshot.kinds[RPS].problem is None
     late = [found for found in snapshot.queries.values() if found.problem is DataProblem.QUERY_FAILED]
     assert late
@@ -297,7 +297,7 @@ async def test_slow_queries_of_users_do_not_hold_up_the_others(canned: Canned, m
 async def test_queries_beyond_the_limit_are_told_so(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(({}, "1"), at=time.time())
     queries = frozenset(f"sum(q{number:04})" for number in range(prometheus.MOST_QUERIES + 1))
-    answers = (await metrics.collect(Wanted(frozenset(), frozenset(), queries))).queries
+    answers = (await metrics.collect(MetricsRequest(frozenset(), frozenset(), queries))).queries
     assert "at most 500" in answers[f"sum(q{prometheus.MOST_QUERIES:04})"].message
     assert len(canned.queries) <= prometheus.MOST_QUERIES
 
@@ -328,14 +328,14 @@ async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
     told: list[str] = []
     metrics = PrometheusMetrics(canned.url, observe=lambda kind, _seconds: told.append(kind))
     canned.vector(PODS[0], at=time.time())
-    await metrics.collect(Wanted(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
+    await metrics.collect(MetricsRequest(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
     metrics.close()
     assert sorted(told) == [MetricType.PROMETHEUS, RPS, RPS]
 
 
 async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(*PODS, at=time.time())
-    snapshot = await metrics.collect(Wanted(frozenset(), frozenset({"a"}), usage=True))
+    snapshot = await metrics.collect(MetricsRequest(frozenset(), frozenset({"a"}), usage=True))
     selector = '{container="app",namespace=~"a"}'
     throttled, periods = (f"rate(container_cpu_cfs_{what}periods_total{selector}[60s])" for what in ("throttled_", ""))
     assert asked(canned) == [
@@ -343,11 +343,11 @@ async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned
         f"max by (namespace, pod) ({throttled} / ({periods} > 0))",
         f"max by (namespace, pod) (rate(container_pressure_cpu_waiting_seconds_total{selector}[60s]))",
     ]
-    assert set(snapshot.usage) == set(Usage)
+    assert set(snapshot.usage) == set(UsageMetric)
     assert all(answer.values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0} for answer in snapshot.usage.values())
 
 
 async def test_throttling_that_no_node_tells_is_no_data(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(at=time.time())
-    snapshot = await metrics.collect(Wanted(frozenset(), frozenset({"a"}), usage=True))
+    snapshot = await metrics.collect(MetricsRequest(frozenset(), frozenset({"a"}), usage=True))
     assert {answer.problem for answer in snapshot.usage.values()} == {DataProblem.EMPTY}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.prometheus_http import Queries
-from scalableapp.adapters.prometheus_past import PrometheusPast
 from scalableapp.core.model import DataProblem
 from scalableapp.errors import WrongAddress
 from tests.unit.adapters.canned import Canned, vector
@@ -152,7 +152,7 @@ def test_no_message_tells_what_is_secret(canned: Canned, ask: Callable[..., Any]
     assert "S3cret" not in answer.message
 
 
-@pytest.mark.parametrize("made", [lambda url: Queries(url, 1.0, 1), PrometheusPast], ids=["now", "past"])
+@pytest.mark.parametrize("made", [lambda url: Queries(url, 1.0, 1), PrometheusHistory], ids=["now", "past"])
 def test_nothing_asks_an_address_with_a_password(made: Callable[[str], object]) -> None:
     with pytest.raises(WrongAddress) as error:
         made("http://admin:S3cret@127.0.0.1:9")

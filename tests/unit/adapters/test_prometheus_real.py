@@ -16,7 +16,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.promql import bind
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.ports import QueryAnswer, Wanted
+from scalableapp.ports import MetricsRequest, QueryAnswer
 from tests.prometheus_servers import VICTORIAMETRICS, Server
 
 pytestmark = pytest.mark.process
@@ -109,11 +109,11 @@ async def metrics(url: str) -> AsyncIterator[PrometheusMetrics]:
 
 async def ask(metrics: PrometheusMetrics, query: str) -> QueryAnswer:
     bound = bind(query, AppKey("shop", "web"), 0)
-    return (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({bound})))).queries[bound]
+    return (await metrics.collect(MetricsRequest(frozenset(), frozenset(), frozenset({bound})))).queries[bound]
 
 
 async def test_grouped_queries_bring_rates_per_pod_of_our_container_and_namespaces(metrics: PrometheusMetrics) -> None:
-    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND, MetricType.CPU}), frozenset({"shop"}))
+    wanted = MetricsRequest(frozenset({MetricType.REQUESTS_PER_SECOND, MetricType.CPU}), frozenset({"shop"}))
     kinds = (await metrics.collect(wanted)).kinds
     requests_, cores = kinds[MetricType.REQUESTS_PER_SECOND].values, kinds[MetricType.CPU].values
     assert requests_.keys() == {("shop", "web-1"), ("shop", "web-2"), ("shop", "web-3")}
@@ -124,7 +124,7 @@ async def test_grouped_queries_bring_rates_per_pod_of_our_container_and_namespac
 
 
 async def test_histograms_come_per_pod_with_their_bounds(metrics: PrometheusMetrics) -> None:
-    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), latencies=True))).latencies
+    answer = (await metrics.collect(MetricsRequest(frozenset(), frozenset({"shop"}), latencies=True))).latencies
     assert answer is not None
     (histogram,) = answer.histograms.values()
     assert answer.histograms.keys() == {("shop", "web-2")}
@@ -132,19 +132,19 @@ async def test_histograms_come_per_pod_with_their_bounds(metrics: PrometheusMetr
 
 
 async def test_failed_requests_are_found_by_whatever_name_their_status_has(metrics: PrometheusMetrics) -> None:
-    answer = (await metrics.collect(Wanted(frozenset(), frozenset({"shop"}), failures=True))).failures
+    answer = (await metrics.collect(MetricsRequest(frozenset(), frozenset({"shop"}), failures=True))).failures
     assert answer is not None
     assert answer.values.keys() == {("shop", "web-2"), ("shop", "web-3")}
     assert all(value > 0 for value in answer.values.values())
 
 
 async def test_memory_is_read_as_it_stands(metrics: PrometheusMetrics) -> None:
-    kinds = (await metrics.collect(Wanted(frozenset({MetricType.MEMORY}), frozenset({"shop"})))).kinds
+    kinds = (await metrics.collect(MetricsRequest(frozenset({MetricType.MEMORY}), frozenset({"shop"})))).kinds
     assert kinds[MetricType.MEMORY].values == {("shop", "web-1"): 2.0**20}
 
 
 async def test_without_pods_the_grouped_answer_is_empty(metrics: PrometheusMetrics) -> None:
-    wanted = Wanted(frozenset({MetricType.CPU}), frozenset({"nobody"}))
+    wanted = MetricsRequest(frozenset({MetricType.CPU}), frozenset({"nobody"}))
     assert (await metrics.collect(wanted)).kinds[MetricType.CPU].problem is DataProblem.EMPTY
 
 
@@ -204,7 +204,7 @@ async def test_queries_are_answered_as_of_now(metrics: PrometheusMetrics) -> Non
     queue = await ask(metrics, 'queue{namespace="$namespace"}')
     assert queue.age is not None
     assert queue.age < 5
-    wanted = Wanted(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
+    wanted = MetricsRequest(frozenset({MetricType.REQUESTS_PER_SECOND}), frozenset({"shop"}))
     scrapes = (await metrics.collect(wanted)).kinds[MetricType.REQUESTS_PER_SECOND].scrapes
     assert max(scrape.age or math.inf for scrape in scrapes.values()) < 5
 
@@ -230,7 +230,7 @@ async def look_until(metrics: PrometheusMetrics, done: Callable[[Scrape, float |
     rps, pod = MetricType.REQUESTS_PER_SECOND, ("leaving", "web-1")
     ends = time.monotonic() + 20
     while time.monotonic() < ends:
-        answer = (await metrics.collect(Wanted(frozenset({rps}), frozenset({"leaving"})))).kinds[rps]
+        answer = (await metrics.collect(MetricsRequest(frozenset({rps}), frozenset({"leaving"})))).kinds[rps]
         if done(answer.scrapes.get(pod, Scrape(gone=True)), answer.values.get(pod)):
             return answer.values.get(pod, 0.0)
         await asyncio.sleep(0.25)

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from scalableapp.adapters.prometheus import MOST_NAMESPACES, PrometheusMetrics
-from scalableapp.adapters.prometheus_past import PrometheusPast
+from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
-from scalableapp.ports import Snapshot, Usage, Wanted
+from scalableapp.ports import MetricsRequest, Snapshot, UsageMetric
 from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past
 
 pytestmark = pytest.mark.process
@@ -165,7 +165,9 @@ async def metrics(url: str) -> AsyncIterator[PrometheusMetrics]:
 async def snapshot(metrics: PrometheusMetrics) -> Snapshot:
     """A tick's answers to everything."""
     kinds, namespaces = frozenset({RPS, CPU, MEMORY}), frozenset({"slow", "shop", "holes"})
-    everything = Wanted(kinds, namespaces, bursts=frozenset({10, 40}), latencies=True, failures=True, usage=True)
+    everything = MetricsRequest(
+        kinds, namespaces, bursts=frozenset({10, 40}), latencies=True, failures=True, usage=True
+    )
     return await metrics.collect(everything)
 
 
@@ -205,19 +207,19 @@ async def test_a_short_window_counts_where_scrapes_are_frequent_enough_for_it(sn
 async def test_sizes_have_values_however_often_nodes_are_scraped(snapshot: Snapshot, every: int) -> None:
     pod = "slow", f"every-{every}"
     assert snapshot.kinds[CPU].values[pod] == pytest.approx(0.5, rel=0.01)
-    assert snapshot.kinds[MEMORY].values[pod] == snapshot.usage[Usage.MEMORY_PEAK].values[pod] == 2**20
+    assert snapshot.kinds[MEMORY].values[pod] == snapshot.usage[UsageMetric.MEMORY_PEAK].values[pod] == 2**20
 
 
 async def test_a_hint_of_any_version_holds_no_query(metrics: PrometheusMetrics) -> None:
     query = 'sum(rate(http_requests_in_progress{namespace="shop"}[1m]))'
-    answer = (await metrics.collect(Wanted(frozenset(), frozenset(), frozenset({query})))).queries[query]
+    answer = (await metrics.collect(MetricsRequest(frozenset(), frozenset(), frozenset({query})))).queries[query]
     assert answer.problem is None
     assert answer.value == pytest.approx(3, rel=0.01)
 
 
 async def test_with_very_many_namespaces_all_is_asked_for_without_naming_them(metrics: PrometheusMetrics) -> None:
     namespaces = frozenset(f"team-{number}" for number in range(MOST_NAMESPACES)) | {"shop"}
-    everything = Wanted(
+    everything = MetricsRequest(
         frozenset({RPS, CPU, MEMORY}), namespaces, bursts=frozenset({30}), latencies=True, failures=True, usage=True
     )
     found = await metrics.collect(everything)
@@ -281,7 +283,7 @@ async def test_what_cannot_be_told_apart_is_named_and_no_value(
 
 
 async def test_a_frozen_exporter_is_not_taken_for_an_idle_pod(snapshot: Snapshot) -> None:
-    asked = (*snapshot.kinds.values(), snapshot.usage[Usage.MEMORY_PEAK])
+    asked = (*snapshot.kinds.values(), snapshot.usage[UsageMetric.MEMORY_PEAK])
     assert [("shop", "frozen") in answer.values for answer in asked] == [False] * len(asked)
 
 
@@ -302,7 +304,7 @@ async def test_broken_histograms_are_named(snapshot: Snapshot, pod: str) -> None
 
 @pytest.mark.parametrize("every", [15, 30, 60])
 async def test_the_past_is_read_however_often_pods_are_scraped(url: str, every: int) -> None:
-    past, key = PrometheusPast(url), AppKey("past", f"web{every}")
+    past, key = PrometheusHistory(url), AppKey("past", f"web{every}")
     until: Any = datetime.now(UTC)
     loads = (await past.loads({key: None}, until)).moments.get(key, ())
     pods = (await past.pods([key], [RPS], 120.0, until)).pods.get(key, ())

@@ -19,7 +19,7 @@ from scalableapp.core.model import AppKey
 from scalableapp.core.size import Amount, Size
 from scalableapp.engine.informers import CHILD_KINDS
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import Turns, WorkQueue
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
@@ -113,7 +113,7 @@ async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
     await cluster.list_autoscalers()
     await cluster.list_resizers()
-    await cluster.list_rooms({"shop"})
+    await cluster.list_limits({"shop"})
     kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **CHILD_KINDS}
     for kind, api_version in kinds.items():
         _ = [metadata async for metadata in cluster.list_metadata(api_version, kind)]
@@ -136,7 +136,7 @@ async def use_routes(api: KubeApi) -> None:
 
 
 def watched_by_kopf() -> Iterator[Right]:
-    handlers = kopf_handlers(Registry(), Turns(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
+    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
     for selector in handlers._watching.get_all_selectors():
         for verb in ("list", "watch"):
             yield Right(str(selector.group), str(selector.plural or selector.any_name), verb)

@@ -135,7 +135,7 @@ def test_kills_for_memory_and_ends_are_read_from_the_container() -> None:
     container["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
     state = pod_state(pod)
     assert state.oom_killed_at == state.ended_at == datetime(2026, 11, 22, 12, 40, tzinfo=UTC)
-    assert state.trouble == "CrashLoopBackOff: back-off 10s"
+    assert state.problem == "CrashLoopBackOff: back-off 10s"
     container["state"] = {"terminated": {"reason": "Error", "finishedAt": "2026-11-22T12:41:00Z"}}
     assert (pod_state(pod).ended_at or state.started_at).minute == 41
     assert pod_state(pod).oom_killed_at == state.oom_killed_at
@@ -146,4 +146,4 @@ def test_a_pod_that_no_node_takes_says_why() -> None:
     pod["status"]["conditions"] = [
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
     ]
-    assert pod_state(pod).trouble == "Unschedulable: 0/1 nodes are available"
+    assert pod_state(pod).problem == "Unschedulable: 0/1 nodes are available"

@@ -76,7 +76,7 @@ def test_an_app_with_an_objective_is_simulated_with_its_limits(
     assert answer["pod_capacity"] == pytest.approx(capacity, rel=1e-3)
 
 
-def test_the_table_shows_all_rivals_and_what_was_assumed(
+def test_the_table_shows_all_baselines_and_what_was_assumed(
     app: Path, curve: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest(app, "--trace", curve) == 0

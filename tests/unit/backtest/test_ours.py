@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scalableapp.backtest.baselines import Hpa, request_rate
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.load import Noise, arrivals
 from scalableapp.backtest.ours import Ours, check_replayable
-from scalableapp.backtest.rivals import Hpa, request_rate
 from scalableapp.backtest.score import score
 from scalableapp.backtest.service import Floats
 from scalableapp.backtest.simulator import Bounds, Run, World, simulate
@@ -32,8 +32,8 @@ def world() -> World:
 
 
 def test_with_hpas_defaults_the_core_takes_hpas_steps() -> None:
-    rival = Hpa("hpa", request_rate(20, 30), interval_seconds=5, scrape_seconds=5)
-    core, hpa = (simulate(two_hours(), policy, world()) for policy in (Ours(spec(RPS)), rival))
+    baseline = Hpa("hpa", request_rate(20, 30), interval_seconds=5, scrape_seconds=5)
+    core, hpa = (simulate(two_hours(), policy, world()) for policy in (Ours(spec(RPS)), baseline))
     assert abs(core.replicas.sum() - hpa.replicas.sum()) < 0.01 * hpa.replicas.sum()
     assert np.mean(core.replicas == hpa.replicas) > 0.9
     assert core.replicas.max() > 3 * core.replicas.min()

@@ -12,7 +12,7 @@ from scalableapp.core.horizontal.decide import first_seen, record_scale, remembe
 from scalableapp.core.model import Decision, History, Observation, Reading
 from scalableapp.core.size import Resource, Size, size_from
 from scalableapp.core.vertical.combined import carried_out, decide_both
-from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
+from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
 from tests.unit.core.build import NOW, RPS, ago, pod
 
 MI = 2**20
@@ -40,15 +40,15 @@ def known(
     """A history in which usage (of all pods, and of the largest) was a function of its age; a sample a minute."""
     history = SizeHistory.blank(rules)
     learned = dict(history.learned)
-    for resource, usage in ((Resource.CPU, cpu), (Resource.MEMORY, memory)):
+    for resource, level in ((Resource.CPU, cpu), (Resource.MEMORY, memory)):
         for step in range(int(seconds // 60), -1, -1):
-            value = usage(step * 60.0) if callable(usage) else usage
+            value = level(step * 60.0) if callable(level) else level
             learned[resource] = sampled(learned[resource], resource, Sample(ago(step * 60), value))
     return replace(history, learned=learned)
 
 
-def footprint(now: Size | None = None, **changes: Any) -> Footprint:
-    return Footprint(now or size(), **changes)
+def usage_now(now: Size | None = None, **changes: Any) -> Usage:
+    return Usage(now or size(), **changes)
 
 
 def sized_app(mode: str = "Vertical", *, sizing: Mapping[str, Any] | None = None, **horizontal: Any) -> ScalableAppSpec:
@@ -84,7 +84,7 @@ class Loop:
         pods = tuple(replace(pod(i), started_at=NOW - timedelta(hours=1)) for i in range(self.replicas))
         rps = Reading(per_pod={one.name: each for one in pods})
         seen = Observation(now, self.replicas, pods, {"RequestsPerSecond": rps})
-        foot = Footprint(
+        usage = Usage(
             self.size,
             {Resource.CPU: (cores,) * len(pods), Resource.MEMORY: (used,) * len(pods)},
             throttled=max(0.0, 1 - cores / wanted),
@@ -92,7 +92,7 @@ class Loop:
         )
         self.history = self.history or first_seen(seen)
         self.memory = self.memory or SizeHistory.blank(self.spec.scaling.vertical)
-        decision, self.memory = decide_both(self.spec, seen, self.history, foot, self.memory)
+        decision, self.memory = decide_both(self.spec, seen, self.history, usage, self.memory)
         self._carry_out(decision)
         return decision
 

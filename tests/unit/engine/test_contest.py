@@ -62,7 +62,7 @@ async def test_our_own_scaling_is_no_contest(world: World) -> None:
         await world.tick(70)
     record = world.registry.get(key)
     assert record
-    assert record.settings == ()
+    assert record.replica_settings == ()
 
 
 async def test_the_echo_of_our_own_scaling_may_come_before_the_answer_to_it(world: World) -> None:
@@ -80,7 +80,7 @@ async def test_the_echo_of_our_own_scaling_may_come_before_the_answer_to_it(worl
         await world.run_pods(key, rps_each=load)
         await world.tick(70)
     assert "scale" in world.cluster.verbs()
-    assert record.settings == ()
+    assert record.replica_settings == ()
 
 
 async def test_who_leaves_no_trace_in_managed_fields_is_counted_too(world: World) -> None:

@@ -11,10 +11,10 @@ from scalableapp.adapters.podwatch import PodEvent
 from scalableapp.adapters.watch import Listed
 from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.size import Resource, SizeRival
-from scalableapp.engine import informers as informers_module
-from scalableapp.engine.informers import CHILD_KINDS, Upkeep
-from scalableapp.engine.workqueue import Turns
+from scalableapp.core.size import Resource, SizeConflict
+from scalableapp.engine import informers as module
+from scalableapp.engine.informers import CHILD_KINDS, Informers
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import Unavailable
 from tests.unit.engine.world import NAMESPACE, START, World
 
@@ -27,7 +27,7 @@ class Lister:
     def __init__(self, world: World) -> None:
         self.world = world
         self.autoscalers: dict[AppKey, str] = {}
-        self.resizers: dict[AppKey, SizeRival] = {}
+        self.resizers: dict[AppKey, SizeConflict] = {}
         self.failure: Exception | None = None
 
     async def list_metadata(self, api_version: str, kind: str, namespace: str, labels: str) -> AsyncIterator[Any]:
@@ -41,7 +41,7 @@ class Lister:
             assert (kind == "ScalableApp") is (labels == "")
             yield body["metadata"]
 
-    async def list_resizers(self, _namespace: str) -> dict[AppKey, SizeRival]:
+    async def list_resizers(self, _namespace: str) -> dict[AppKey, SizeConflict]:
         return self.resizers
 
     async def list_autoscalers(self, _namespace: str) -> dict[AppKey, str]:
@@ -56,20 +56,20 @@ def lister(world: World) -> Lister:
 
 
 @pytest.fixture
-def upkeep(world: World, lister: Lister) -> Upkeep:
-    turns = Turns(world.queue, world.clock)
-    return Upkeep(world.registry, turns, lister, CHILD_KINDS, ("",))  # type: ignore[arg-type] # lists as KubeClient does
+def informers(world: World, lister: Lister) -> Informers:
+    queue = AsyncWorkQueue(world.queue, world.clock)
+    return Informers(world.registry, queue, lister, CHILD_KINDS, ("",))  # type: ignore[arg-type] # lists as KubeClient does
 
 
-async def test_an_app_deleted_unseen_is_forgotten(world: World, upkeep: Upkeep) -> None:
+async def test_an_app_deleted_unseen_is_forgotten(world: World, informers: Informers) -> None:
     key = await world.running()
     world.cluster.apps.clear()
-    await upkeep.resync_once()
+    await informers.resync_once()
     assert world.registry.get(key) is None
     assert key not in world.queue
 
 
-async def test_an_app_that_appears_during_the_list_is_kept(world: World, upkeep: Upkeep, lister: Lister) -> None:
+async def test_an_app_that_appears_during_the_list_is_kept(world: World, informers: Informers, lister: Lister) -> None:
     await world.running()
     listed = lister.list_metadata
 
@@ -81,60 +81,64 @@ async def test_an_app_that_appears_during_the_list_is_kept(world: World, upkeep:
             world.deliver()
 
     lister.list_metadata = late  # type: ignore[method-assign, assignment]
-    await upkeep.resync_once()
+    await informers.resync_once()
     assert world.registry.get(AppKey(NAMESPACE, "late")) is not None
 
 
-async def test_a_child_deleted_unseen_is_made_again(world: World, upkeep: Upkeep) -> None:
+async def test_a_child_deleted_unseen_is_made_again(world: World, informers: Informers) -> None:
     key = await world.running()
     del world.cluster.objects["Service", key]
-    await upkeep.resync_once()
+    await informers.resync_once()
     await world.settle()
     assert world.cluster.writes == [("apply", "Service")]
 
 
-async def test_a_resync_looks_at_every_app_but_writes_nothing_when_all_is_well(world: World, upkeep: Upkeep) -> None:
+async def test_a_resync_looks_at_every_app_but_writes_nothing_when_all_is_well(
+    world: World, informers: Informers
+) -> None:
     key = await world.running()
-    await upkeep.resync_once()
+    await informers.resync_once()
     assert key in world.queue
-    world.clock.seconds += informers_module.RESYNC_SPREAD_SECONDS
+    world.clock.seconds += module.RESYNC_SPREAD_SECONDS
     await world.tick()
     assert key not in world.queue
     assert world.cluster.writes == []
 
 
 async def test_an_autoscaler_that_comes_or_goes_gives_the_app_a_turn(
-    world: World, upkeep: Upkeep, lister: Lister
+    world: World, informers: Informers, lister: Lister
 ) -> None:
     key = await world.running()
     lister.autoscalers = {key: "an HPA"}
-    await upkeep.look_for_autoscalers()
+    await informers.refresh_autoscalers()
     await world.settle()
     assert world.condition(key, "Conflicted") == ("True", "Conflicted")
     lister.autoscalers = {}
-    await upkeep.look_for_autoscalers()
+    await informers.refresh_autoscalers()
     await world.settle()
     assert world.condition(key, "Conflicted") == ("False", "NoConflict")
 
 
-async def test_who_else_sizes_pods_gives_the_app_a_turn(world: World, upkeep: Upkeep, lister: Lister) -> None:
+async def test_who_else_sizes_pods_gives_the_app_a_turn(world: World, informers: Informers, lister: Lister) -> None:
     key = await world.running()
-    rival = SizeRival(frozenset({Resource.CPU}), "a VPA")
-    lister.resizers = {key: rival}
-    await upkeep.look_for_autoscalers()
+    conflict = SizeConflict(frozenset({Resource.CPU}), "a VPA")
+    lister.resizers = {key: conflict}
+    await informers.refresh_autoscalers()
     assert key in world.queue
-    assert world.registry.resizers == {key: rival}
+    assert world.registry.resizers == {key: conflict}
 
 
-async def test_autoscalers_of_other_workloads_are_nobodys_turn(world: World, upkeep: Upkeep, lister: Lister) -> None:
+async def test_autoscalers_of_other_workloads_are_nobodys_turn(
+    world: World, informers: Informers, lister: Lister
+) -> None:
     lister.autoscalers = {AppKey("other", "thing"): "an HPA"}
-    await upkeep.look_for_autoscalers()
+    await informers.refresh_autoscalers()
     assert len(world.queue) == 0
 
 
 @pytest.mark.parametrize("task", ["follow_autoscalers", "resync"])
 async def test_a_list_that_fails_is_tried_again(
-    upkeep: Upkeep, lister: Lister, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str
+    informers: Informers, lister: Lister, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str
 ) -> None:
     lister.failure = Unavailable("the API server is away")
     sleeps = iter([None, None, asyncio.CancelledError()])
@@ -143,17 +147,17 @@ async def test_a_list_that_fails_is_tried_again(
         if error := next(sleeps):
             raise error
 
-    monkeypatch.setattr(informers_module, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
+    monkeypatch.setattr(module, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
     with pytest.raises(asyncio.CancelledError):
-        await getattr(upkeep, task)()
+        await getattr(informers, task)()
     assert caplog.text.count("the API server is away") >= 2
 
 
-async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: World, upkeep: Upkeep) -> None:
+async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: World, informers: Informers) -> None:
     await world.running()
     restarted = World(world.cluster)
-    upkeep._registry = restarted.registry
-    waiting = asyncio.create_task(upkeep.first_lists())
+    informers._registry = restarted.registry
+    waiting = asyncio.create_task(informers.first_lists())
     await asyncio.sleep(0)
     assert not waiting.done()
     world.cluster.news = [("ADDED", body) for body in (*world.cluster.objects.values(), *world.cluster.apps.values())]
@@ -162,21 +166,21 @@ async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: Worl
 
 
 async def test_the_loop_does_not_wait_for_ever(
-    world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, informers: Informers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.running()
     world.create("unheard")
-    monkeypatch.setattr(informers_module, "FIRST_LISTS_SECONDS", 0.01)
-    await upkeep.first_lists()
+    monkeypatch.setattr(module, "FIRST_LISTS_SECONDS", 0.01)
+    await informers.first_lists()
     assert "have not told of all that exists" in caplog.text
 
 
 async def test_it_waits_as_long_as_nothing_is_heard_at_all(
-    world: World, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, informers: Informers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.create()
-    monkeypatch.setattr(informers_module, "FIRST_LISTS_SECONDS", 0.01)
-    waiting = asyncio.create_task(upkeep.first_lists())
+    monkeypatch.setattr(module, "FIRST_LISTS_SECONDS", 0.01)
+    waiting = asyncio.create_task(informers.first_lists())
     await asyncio.sleep(0.1)
     assert not waiting.done()
     assert "No watch has told of any ScalableApp" in caplog.text
@@ -184,15 +188,15 @@ async def test_it_waits_as_long_as_nothing_is_heard_at_all(
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_a_copy_of_a_child_under_another_name_is_not_waited_for(world: World, upkeep: Upkeep) -> None:
+async def test_a_copy_of_a_child_under_another_name_is_not_waited_for(world: World, informers: Informers) -> None:
     key = await world.running()
     stray = copy.deepcopy(world.cluster.objects["Service", key])
     stray["metadata"]["name"] = "copy-of-web"
     world.cluster.put(stray)
-    await asyncio.wait_for(upkeep.first_lists(), 5)
+    await asyncio.wait_for(informers.first_lists(), 5)
 
 
-async def test_pods_are_followed(world: World, upkeep: Upkeep) -> None:
+async def test_pods_are_followed(world: World, informers: Informers) -> None:
     await world.running()
     pod = PodState("web-9", "Running", True, False, START)
 
@@ -203,7 +207,7 @@ async def test_pods_are_followed(world: World, upkeep: Upkeep) -> None:
             yield Listed()
 
     listed = asyncio.Event()
-    await upkeep.follow_pods(Watch(), listed.set)  # type: ignore[arg-type] # yields as PodWatch does
+    await informers.follow_pods(Watch(), listed.set)  # type: ignore[arg-type] # yields as PodWatch does
     record = world.registry.get(WEB)
     assert record
     assert set(record.pods) == {"web-1", "web-9"}

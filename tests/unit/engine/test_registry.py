@@ -61,7 +61,7 @@ def test_a_child_seen_before_its_app_is_kept_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "turn"),
+    ("parts", "due"),
     [
         ({"metadata": {"resourceVersion": "2", "managedFields": []}}, None),
         ({"status": {"observedGeneration": 2, "conditions": [{"type": "Available"}]}}, None),
@@ -74,11 +74,11 @@ def test_a_child_seen_before_its_app_is_kept_for_it() -> None:
     ],
     ids=["bookkeeping", "conditions", "ready count", "replicas", "spec", "labels", "revision", "owner"],
 )
-def test_only_what_matters_gives_the_app_a_turn(parts: dict[str, Any], turn: AppKey | None) -> None:
+def test_only_what_matters_makes_the_app_due(parts: dict[str, Any], due: AppKey | None) -> None:
     registry = Registry()
     registry.app_seen(APP)
     registry.child_seen(DEPLOYMENT)
-    assert registry.child_seen(changed(DEPLOYMENT, **parts)) == turn
+    assert registry.child_seen(changed(DEPLOYMENT, **parts)) == due
 
 
 def test_a_labelled_object_of_another_name_is_no_child() -> None:

@@ -12,13 +12,13 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.size import Resource
-from scalableapp.engine.replay import APPS_AT_A_TIME, LOOK_SECONDS, MOST_TRIES, Recall
-from scalableapp.ports import LatencyAnswer, Pasts, PodAnswer
+from scalableapp.engine.replay import APPS_AT_A_TIME, MOST_TRIES, PAUSE_SECONDS, Replayer
+from scalableapp.ports import LatencyAnswer, PastData, PodAnswer
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, World, with_scaling
 
 RATE = MetricType.REQUESTS_PER_SECOND
-DOWN = Pasts(problem=DataProblem.UNREACHABLE, message="Prometheus does not answer")
+DOWN = PastData(problem=DataProblem.UNREACHABLE, message="Prometheus does not answer")
 
 
 @dataclass
@@ -31,19 +31,19 @@ class FakePast:
     down: bool = False
     asked: list[tuple[str, Collection[AppKey], Any]] = field(default_factory=list)
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
         self.asked.append(("loads", list(apps), set(apps.values())))
-        return DOWN if self.down else Pasts({key: self.moments[key] for key in apps if key in self.moments})
+        return DOWN if self.down else PastData({key: self.moments[key] for key in apps if key in self.moments})
 
     async def pods(
         self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
-    ) -> Pasts:
+    ) -> PastData:
         self.asked.append(("pods", list(apps), seconds))
-        return DOWN if self.down else Pasts(pods={key: self.values[key] for key in apps if key in self.values})
+        return DOWN if self.down else PastData(pods={key: self.values[key] for key in apps if key in self.values})
 
-    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> PastData:
         self.asked.append(("usage", list(apps), {r: s for wanted in apps.values() for r, s in wanted.items()}))
-        return DOWN if self.down else Pasts(usage=dict.fromkeys(apps, self.used))
+        return DOWN if self.down else PastData(usage=dict.fromkeys(apps, self.used))
 
 
 def spec(**horizontal: Any) -> dict[str, object]:
@@ -62,8 +62,8 @@ def serve(world: World, key: AppKey, load: float) -> None:
     world.metrics.bursts[20] = PodAnswer(dict.fromkeys(pods, load / 2))
 
 
-def recalled(world: World, past: FakePast) -> Recall:
-    return Recall(world.registry, past, world.clock.now)
+def replayer(world: World, past: FakePast) -> Replayer:
+    return Replayer(world.registry, past, world.clock.now)
 
 
 def rising(world: World, minutes: int = 60) -> list[Moment]:
@@ -91,7 +91,7 @@ async def test_forecasts_go_on_where_they_were(world: World) -> None:
     anew = await restarted(world, key)
     await anew.tick(2)
     past = FakePast({key: rising(anew)})
-    assert await recalled(anew, past).look() == 0
+    assert await replayer(anew, past).replay_next() == 0
     record = anew.registry.get(key)
     assert record
     assert record.history
@@ -102,7 +102,7 @@ async def test_forecasts_go_on_where_they_were(world: World) -> None:
 async def test_an_objective_goes_by_what_was_learned(world: World) -> None:
     key = await world.running(spec=OBJECTIVE)
     past = FakePast({key: rising(world)})
-    await recalled(world, past).look()
+    await replayer(world, past).replay_next()
     assert past.asked == [("loads", [key], {0.3})]
     record = world.registry.get(key)
     assert record
@@ -123,7 +123,7 @@ async def test_after_a_restart_an_objective_waits_for_what_it_had_learned(world:
     assert record
     assert record.decision
     assert (record.decision.reason, record.decision.replicas_to) == ("Recalling", before)
-    await recalled(anew, FakePast({key: rising(anew)})).look()
+    await replayer(anew, FakePast({key: rising(anew)})).replay_next()
     await anew.tick()
     assert record.decision.reason != "Recalling"
 
@@ -148,28 +148,28 @@ async def test_a_new_app_waits_for_nothing(world: World) -> None:
     key = await world.running(spec=OBJECTIVE)
     record = world.registry.get(key)
     assert record
-    assert record.recall_until is None
+    assert record.replay_until is None
 
 
 async def test_the_past_is_asked_for_once(world: World) -> None:
     key = await world.running(spec=PREDICTS)
     past = FakePast({key: rising(world)})
-    recall = recalled(world, past)
-    await recall.look()
-    assert await recall.look() == LOOK_SECONDS
+    replay = replayer(world, past)
+    await replay.replay_next()
+    assert await replay.replay_next() == PAUSE_SECONDS
     assert [what for what, *_ in past.asked] == ["pods", "loads"]
 
 
 async def test_prediction_that_is_switched_on_later_gets_its_past_then(world: World) -> None:
     key = await world.running(spec=PREDICTS)
     past = FakePast({key: rising(world)})
-    recall = recalled(world, past)
+    replay = replayer(world, past)
     for wanted in (SPEC, PREDICTS):
-        await recall.look()
+        await replay.replay_next()
         world.change(key, wanted)
         await world.settle()
-    await recall.look()
-    await recall.look()
+    await replay.replay_next()
+    await replay.replay_next()
     assert [what for what, *_ in past.asked].count("loads") == 2
     record = world.registry.get(key)
     assert record
@@ -182,7 +182,7 @@ async def test_apps_that_need_no_past_ask_for_none(world: World) -> None:
     anew = await restarted(world, key)  # with a status that tells
     await anew.tick()
     past = FakePast()
-    assert await recalled(anew, past).look() == LOOK_SECONDS
+    assert await replayer(anew, past).replay_next() == PAUSE_SECONDS
     assert past.asked == []
 
 
@@ -204,7 +204,7 @@ async def test_a_lost_status_does_not_make_a_scale_down_wait_again(world: World)
     await anew.tick(5)
     assert anew.replicas(key) == 4  # for 5 minutes, as nobody knows better
     past = FakePast(values={key: per_pod(anew, [40.0] * 30, pods=4)})
-    await recalled(anew, past).look()
+    await replayer(anew, past).replay_next()
     await anew.tick()
     assert anew.replicas(key) == 2
 
@@ -213,7 +213,7 @@ async def test_a_lost_status_lets_no_replica_go_that_was_asked_for_a_minute_ago(
     key = await world.running(rps_each=10)
     anew = await without_status(world, key)
     past = FakePast(values={key: per_pod(anew, [*[40.0] * 25, 390.0, *[40.0] * 4], pods=4)})
-    await recalled(anew, past).look()
+    await replayer(anew, past).replay_next()
     record = anew.registry.get(key)
     assert record
     assert record.history
@@ -226,7 +226,7 @@ async def test_a_past_too_short_for_the_window_changes_nothing(world: World) -> 
     record = anew.registry.get(key)
     assert record
     before = record.history
-    await recalled(anew, FakePast(values={key: per_pod(anew, [40.0] * 5)})).look()
+    await replayer(anew, FakePast(values={key: per_pod(anew, [40.0] * 5)})).replay_next()
     assert record.history is before
     assert record.guessed_at is None
 
@@ -237,20 +237,20 @@ async def test_a_status_older_than_the_window_counts_as_lost(world: World) -> No
     anew = await restarted(world, key)
     await anew.tick()
     past = FakePast()
-    await recalled(anew, past).look()
+    await replayer(anew, past).replay_next()
     assert [what for what, *_ in past.asked] == ["pods"]
 
 
 async def test_without_prometheus_it_is_tried_again_and_in_the_end_done_without(world: World) -> None:
     key = await world.running(spec=PREDICTS)
     past = FakePast(down=True)
-    recall = recalled(world, past)
-    pauses = [await recall.look() for _ in range(MOST_TRIES)]
+    replay = replayer(world, past)
+    pauses = [await replay.replay_next() for _ in range(MOST_TRIES)]
     assert all(8 <= pause <= 720 for pause in pauses[:-1])
     assert pauses[-2] > 4 * pauses[0]
-    assert pauses[-1] == LOOK_SECONDS
+    assert pauses[-1] == PAUSE_SECONDS
     past.asked.clear()
-    await recall.look()
+    await replay.replay_next()
     assert past.asked == []
     assert world.replicas(key) == 2
 
@@ -260,8 +260,8 @@ async def test_many_apps_take_their_turns(world: World) -> None:
         world.create(f"app-{number}", PREDICTS)
         await world.settle()
     past = FakePast()
-    recall = recalled(world, past)
-    while await recall.look() == 0:
+    replay = replayer(world, past)
+    while await replay.replay_next() == 0:
         pass
     asked = [apps for what, apps, _ in past.asked if what == "loads"]
     assert sum(map(len, asked)) == APPS_AT_A_TIME + 5
@@ -271,7 +271,7 @@ async def test_many_apps_take_their_turns(world: World) -> None:
 async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     key = await world.running(spec=PREDICTS)
     past = FakePast({key: rising(world)})
-    recall = recalled(world, past)
+    replay = replayer(world, past)
     naps: list[float] = []
 
     def faulty(*_: object) -> None:
@@ -285,8 +285,8 @@ async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, m
     monkeypatch.setattr("scalableapp.engine.replay.replayed", faulty)
     monkeypatch.setattr("scalableapp.engine.replay.asyncio.sleep", nap)
     with pytest.raises(InterruptedError):
-        await recall.follow()
-    assert naps == [LOOK_SECONDS] * 3
+        await replay.follow()
+    assert naps == [PAUSE_SECONDS] * 3
     assert math.isclose(world.replicas(key), 2)
 
 
@@ -303,7 +303,7 @@ async def test_usage_of_before_is_read_before_sizes_are_decided_on() -> None:
     assert record.decision.reason == "AwaitingHistory" or not record.decision.resizes
     now = world.clock.now().timestamp()
     past.used = {Resource.CPU: [(now - 60 * i, 0.5) for i in range(100, 0, -1)]}
-    await Recall(world.registry, past, world.clock.now).look()
+    await Replayer(world.registry, past, world.clock.now).replay_next()
     assert past.asked == [("usage", [key], {Resource.CPU: 7200.0, Resource.MEMORY: 14400.0})]
     assert record.sizing.history
     assert record.sizing.history.ready

@@ -8,8 +8,8 @@ import pytest
 
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved
 from scalableapp.core.model import AppKey
-from scalableapp.engine.informers import CHILD_KINDS, Upkeep
-from scalableapp.engine.workqueue import Turns
+from scalableapp.engine.informers import CHILD_KINDS, Informers
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from tests.gateway_api import parent
 from tests.unit.engine.world import World, app_labels, foreign, with_spec
 
@@ -40,12 +40,12 @@ async def follow(world: World, *changes: Change) -> list[str]:
             for change in changes:
                 yield change
 
-    looked: list[str] = []
-    turns = Turns(world.queue, world.clock)
-    upkeep = Upkeep(world.registry, turns, None, CHILD_KINDS, ("",))  # type: ignore[arg-type] # asks nothing
-    await upkeep.follow_routes(Told(), lambda: looked.append("looked"))  # type: ignore[arg-type] # tells as Watch does
+    listed: list[str] = []
+    queue = AsyncWorkQueue(world.queue, world.clock)
+    informers = Informers(world.registry, queue, None, CHILD_KINDS, ("",))  # type: ignore[arg-type] # asks nothing
+    await informers.follow_routes(Told(), lambda: listed.append("looked"))  # type: ignore[arg-type] # tells as Watch does
     await world.settle()
-    return looked
+    return listed
 
 
 async def test_a_route_that_its_gateway_accepts_is_where_the_app_answers(served: World) -> None:

@@ -10,9 +10,9 @@ import pytest
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.size import Resize, Resource, Size, SizeRival, read_size, told_fields
+from scalableapp.core.size import Resize, Resource, Size, SizeConflict, read_size, size_fields
 from scalableapp.errors import Rejected
-from scalableapp.ports import PodAnswer, Usage
+from scalableapp.ports import PodAnswer, UsageMetric
 from tests.unit.engine.world import FEATURES, NAMESPACE, World
 
 MI = 2**20
@@ -113,7 +113,7 @@ class Town:
         cores, memory = getattr(self, "_usage", (0.05, 100 * MI))
         of = {(NAMESPACE, name): (cores, memory) for name in self.pods}
         self.world.metrics.pods[MetricType.CPU] = PodAnswer({pod: value[0] for pod, value in of.items()})
-        self.world.metrics.usage[Usage.MEMORY_PEAK] = PodAnswer({pod: value[1] for pod, value in of.items()})
+        self.world.metrics.usage[UsageMetric.MEMORY_PEAK] = PodAnswer({pod: value[1] for pod, value in of.items()})
 
     async def opened(self) -> "Town":
         """Ticks until a change of size begins."""
@@ -142,7 +142,7 @@ class Town:
 async def test_what_fits_is_not_touched() -> None:
     town = await Town().start(cores=0.085, memory=110 * MI)
     assert town.size == START_SIZE
-    assert town.world.status(town.key)["resources"]["current"] == told_fields(START_SIZE)
+    assert town.world.status(town.key)["resources"]["current"] == size_fields(START_SIZE)
     assert town.world.condition(town.key, "Sized") == ("True", "InLine")
     assert town.world.condition(town.key, "ScalingActive")[0] == "True"
 
@@ -164,15 +164,15 @@ async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_t
     await town.roll_out()
     await town.world.tick(5)
     assert town.world.condition(town.key, "Sized") == ("True", "InLine")
-    assert town.world.status(town.key)["resources"]["current"] == told_fields(town.size)
+    assert town.world.status(town.key)["resources"]["current"] == size_fields(town.size)
     assert [len(town.events(reason)) for reason in ("Resizing", "FirstPodPassed", "Resized")] == [1, 1, 1]
 
 
 AILMENTS: list[tuple[str, dict[str, Any], int, str]] = [
-    ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "trouble": "CrashLoopBackOff"}, 1, "started again"),
+    ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "problem": "CrashLoopBackOff"}, 1, "started again"),
     (
         "fits no node",
-        {"ready": False, "phase": "Pending", "trouble": "Unschedulable: 0/1 nodes"},
+        {"ready": False, "phase": "Pending", "problem": "Unschedulable: 0/1 nodes"},
         14,
         "could not start for",
     ),
@@ -196,7 +196,7 @@ async def test_a_first_pod_that_suffers_takes_everything_back(changes: dict[str,
     assert told in message
     await town.roll_out()
     await town.world.tick(30)
-    assert town.size == START_SIZE, "the same mistake again"
+    assert town.size == START_SIZE, "the same failed resize again"
     assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
     assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
     await town.opened()
@@ -274,7 +274,7 @@ async def test_who_else_sets_the_same_resource_freezes_sizes_and_not_replicas(
     spec = copy.deepcopy(SPEC)
     spec["scaling"]["vertical"] = {"resources": ["cpu"]}
     town = await Town().start(spec, cores=0.085, memory=110 * MI)
-    town.world.registry.resizers = {town.key: SizeRival(frozenset({resource}), "a VPA sets it too")}
+    town.world.registry.resizers = {town.key: SizeConflict(frozenset({resource}), "a VPA sets it too")}
     town.use(0.5, 110 * MI)
     await town.world.tick(40)
     record = town.world.registry.get(town.key)

@@ -150,7 +150,7 @@ def test_what_is_remembered_keeps_its_age() -> None:
     record = registry.get(AppKey("a", "b"))
     assert record
     record.history = History((Recommendation(at, 8),), (ScaleEvent(at, -1),))
-    record.settled_at = record.reported_at = record.looked_at = at
+    record.decided_at = record.reported_at = record.evaluated_at = at
     registry.snapshot = Snapshot(at)
     seconds, wall = [100.0], [at]
     time = Timekeeper(registry, lambda: wall[0], lambda: seconds[0])
@@ -160,4 +160,4 @@ def test_what_is_remembered_keeps_its_age() -> None:
     then = wall[0] - timedelta(seconds=5)
     assert record.history.recommendations == (Recommendation(then, 8),)
     assert record.history.scale_events == (ScaleEvent(then, -1),)
-    assert (record.settled_at, record.reported_at, record.looked_at, registry.snapshot.at) == (then,) * 4
+    assert (record.decided_at, record.reported_at, record.evaluated_at, registry.snapshot.at) == (then,) * 4

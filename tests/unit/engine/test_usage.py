@@ -11,7 +11,7 @@ from scalableapp.core.model import AppKey, DataProblem, PodState
 from scalableapp.core.size import Resource
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.usage import _Answers
-from scalableapp.ports import PodAnswer, Snapshot, Usage
+from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(hours=1)
@@ -26,7 +26,7 @@ def answers(cores: int, memory: int, **more: Any) -> _Answers:
     pods = [("shop", name) for name in names]
     cpu = PodAnswer(dict.fromkeys(pods[:cores], 0.2), **more)
     peaks = PodAnswer(dict.fromkeys(pods[:memory], 2.0**20))
-    snapshot = Snapshot(NOW, {MetricType.CPU: cpu}, usage={Usage.MEMORY_PEAK: peaks})
+    snapshot = Snapshot(NOW, {MetricType.CPU: cpu}, usage={UsageMetric.MEMORY_PEAK: peaks})
     return _Answers(record, snapshot, NOW, timedelta(seconds=25))
 
 

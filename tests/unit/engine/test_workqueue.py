@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scalableapp.core.model import AppKey
 from scalableapp.core.tokens import TokenBucket
-from scalableapp.engine.workqueue import FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, Turns, WorkQueue
+from scalableapp.engine.workqueue import FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS, AsyncWorkQueue, WorkQueue
 
 WEB, API = AppKey("shop", "web"), AppKey("shop", "api")
 
@@ -153,22 +153,22 @@ def test_no_added_key_is_ever_lost(delays: list[int]) -> None:
 
 
 async def test_a_worker_that_waits_gets_a_key_as_soon_as_it_is_added() -> None:
-    turns = Turns(a_queue(), asyncio.get_running_loop().time)
-    waiting = asyncio.create_task(turns.next())
+    queue = AsyncWorkQueue(a_queue(), asyncio.get_running_loop().time)
+    waiting = asyncio.create_task(queue.next())
     await asyncio.sleep(0)
-    turns.add(WEB)
+    queue.add(WEB)
     assert await asyncio.wait_for(waiting, 5) == WEB
 
 
 async def test_two_workers_never_work_on_the_same_key() -> None:
-    turns = Turns(a_queue(), asyncio.get_running_loop().time)
-    turns.add(WEB)
-    first = await turns.next()
-    turns.add(WEB)
-    second = asyncio.create_task(turns.next())
+    queue = AsyncWorkQueue(a_queue(), asyncio.get_running_loop().time)
+    queue.add(WEB)
+    first = await queue.next()
+    queue.add(WEB)
+    second = asyncio.create_task(queue.next())
     await asyncio.sleep(0)
     assert not second.done()
-    turns.done(first)
+    queue.done(first)
     assert await asyncio.wait_for(second, 5) == WEB
 
 

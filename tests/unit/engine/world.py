@@ -18,10 +18,19 @@ from scalableapp.core.size import Resource, Size
 from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.usage import recall
-from scalableapp.engine.workqueue import Turns, WorkQueue
+from scalableapp.engine.usage import replay_usage
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.errors import ClusterError, NotFound
-from scalableapp.ports import Event, LatencyAnswer, Manifest, PodAnswer, QueryAnswer, Snapshot, Usage, Wanted
+from scalableapp.ports import (
+    Event,
+    LatencyAnswer,
+    Manifest,
+    MetricsRequest,
+    PodAnswer,
+    QueryAnswer,
+    Snapshot,
+    UsageMetric,
+)
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMESPACE = "shop"
@@ -132,21 +141,21 @@ class FakeMetrics:
     pods: dict[MetricType, PodAnswer] = field(default_factory=dict)
     queries: dict[str, QueryAnswer] = field(default_factory=dict)
     bursts: dict[int, PodAnswer] = field(default_factory=dict)
-    usage: dict[Usage, PodAnswer] = field(default_factory=dict)
+    usage: dict[UsageMetric, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
-    asked: list[Wanted] = field(default_factory=list)
+    asked: list[MetricsRequest] = field(default_factory=list)
 
-    async def collect(self, wanted: Wanted) -> Snapshot:
-        self.asked.append(wanted)
+    async def collect(self, request: MetricsRequest) -> Snapshot:
+        self.asked.append(request)
         return Snapshot(
             self.clock.now(),
-            {kind: self.pods.get(kind, PodAnswer()) for kind in wanted.kinds},
-            {query: self.queries[query] for query in wanted.queries if query in self.queries},
-            {window: self.bursts.get(window, PodAnswer()) for window in wanted.bursts},
-            self.latencies if wanted.latencies else None,
-            self.failures if wanted.failures else None,
-            self.usage if wanted.usage else {},
+            {kind: self.pods.get(kind, PodAnswer()) for kind in request.kinds},
+            {query: self.queries[query] for query in request.queries if query in self.queries},
+            {window: self.bursts.get(window, PodAnswer()) for window in request.bursts},
+            self.latencies if request.latencies else None,
+            self.failures if request.failures else None,
+            self.usage if request.usage else {},
         )
 
 
@@ -176,7 +185,7 @@ class World:
         self.queue = WorkQueue(jitter=lambda: 1.0)
         self.loop = Loop(
             registry=self.registry,
-            turns=Turns(self.queue, self.clock),
+            queue=AsyncWorkQueue(self.queue, self.clock),
             metrics=self.metrics,
             reconciler=Reconciler(self.registry, self.cluster, self.features, self.clock.now, stale_after_seconds=20),
             telemetry=self.telemetry,  # type: ignore[arg-type] # answers to every name
@@ -224,13 +233,13 @@ class World:
                 self.registry.app_gone(key)
                 self.queue.forget(key)
                 return
-            turn = self.registry.app_seen(body)
+            due = self.registry.app_seen(body)
         elif body["metadata"].get("labels", {}).get(LABEL_MANAGED_BY) != MANAGED_BY:
             return
         else:
-            turn = self.registry.child_gone(body) if kind == "DELETED" else self.registry.child_seen(body)
-        if turn:
-            self.queue.add(turn, self.clock())
+            due = self.registry.child_gone(body) if kind == "DELETED" else self.registry.child_seen(body)
+        if due:
+            self.queue.add(due, self.clock())
 
     async def settle(self) -> None:
         """News and turns until nothing is left to do now."""
@@ -252,7 +261,7 @@ class World:
             await self.loop.tick()
             for record in self.registry.apps():
                 if record.sizing.history and not record.sizing.history.ready:
-                    recall(record, self.past_usage)
+                    replay_usage(record, self.past_usage)
             await self.settle()
 
     async def run_pods(self, key: AppKey, rps_each: float | None = None, ready_for: float = 600) -> None:

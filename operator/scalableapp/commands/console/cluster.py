@@ -23,15 +23,15 @@ class Connection(NamedTuple):
 @asynccontextmanager
 async def connected(options: argparse.Namespace, timeout_seconds: float = TIMEOUT_SECONDS) -> AsyncIterator[Connection]:
     """The cluster that --kubeconfig and --context name. Raises Rejected when they name none."""
-    way = await access(options.kubeconfig, options.context)
-    api = KubeApi(way.configuration, timeout_seconds=timeout_seconds)
+    found = await access(options.kubeconfig, options.context)
+    api = KubeApi(found.configuration, timeout_seconds=timeout_seconds)
     try:
-        yield Connection(api, options.namespace or way.namespace)
+        yield Connection(api, options.namespace or found.namespace)
     finally:
         await api.close()
 
 
-def mended(error: ClusterError, verb: str, what: str, where: str, role: str) -> ClusterError:
+def with_fix(error: ClusterError, verb: str, what: str, where: str, role: str) -> ClusterError:
     """The error in the words of who sits at the terminal, with what to do about it."""
     if isinstance(error, Denied):
         return Rejected(

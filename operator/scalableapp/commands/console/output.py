@@ -31,14 +31,14 @@ def add_output(parser: argparse.ArgumentParser, wide: str) -> None:
     )
 
 
-def for_programs(told: Any, form: str) -> str | None:
-    """`told` as JSON or YAML; None where the form is for people."""
+def for_programs(content: Any, form: str) -> str | None:
+    """`content` as JSON or YAML; None where the form is for people."""
     if form == JSON:
-        return json.dumps(told, indent=2, ensure_ascii=False)
+        return json.dumps(content, indent=2, ensure_ascii=False)
     if form == YAML:
         import yaml  # noqa: PLC0415 - a tenth of a second that only this form takes
 
-        return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=10_000)).rstrip()
+        return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)).rstrip()
     return None
 
 

@@ -95,7 +95,7 @@ async def _operators_own(api: KubeApi) -> Service | str:
 
 async def _reach(api: KubeApi, service: Service) -> None:
     """Raises MetricsUnavailable when the Service does not answer as Prometheus does."""
-    mend = (
+    fix = (
         f"forward a port, kubectl port-forward -n {service.namespace} service/{service.name} 9090:{service.port}, "
         "and give --prometheus http://localhost:9090"
     )
@@ -103,15 +103,13 @@ async def _reach(api: KubeApi, service: Service) -> None:
         form = service.query({"query": "vector(1)"})
         answer = await api.ask(Request("GET", f"{service.path}/api/v1/query", form), tries=TRIES)
     except Denied as error:
-        raise MetricsUnavailable(
-            f"{error.answer}; it takes the right to get services/proxy there, or {mend}"
-        ) from error
+        raise MetricsUnavailable(f"{error.answer}; it takes the right to get services/proxy there, or {fix}") from error
     except NotFound as error:
         raise MetricsUnavailable(
             f"There is no Service {service.name} in namespace {service.namespace}; give --prometheus its URL"
         ) from error
     except ClusterError as error:
-        raise MetricsUnavailable(f"{error}; look whether Prometheus runs, or {mend}") from error
+        raise MetricsUnavailable(f"{error}; look whether Prometheus runs, or {fix}") from error
     if answer.get("status") != "success":
         raise MetricsUnavailable(
             f"Service {service.namespace}/{service.name} is no Prometheus; give --prometheus its URL"
@@ -131,8 +129,8 @@ async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
         try:
             answer = await api.ask(Request("GET", f"{service.path}/api/v1/{endpoint}", query), tries=TRIES)
         except ClusterError as error:
-            told = {"status": "error", "errorType": "kubernetes", "error": str(error)}
-            return web.json_response(told, status=502)
+            content = {"status": "error", "errorType": "kubernetes", "error": str(error)}
+            return web.json_response(content, status=502)
         return web.json_response(answer)
 
     secret = secrets.token_urlsafe(24)

@@ -32,18 +32,18 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from scalableapp.commands.decide.sizes import Pods, Sized, footprint_of, read_usage, usage_of
+from scalableapp.commands.decide.sizes import Pods, Sized, read_usage, usage_by_resource, usage_of
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.horizontal.decide import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import due
-from scalableapp.core.horizontal.objective_plan import REQUESTS, relearned
+from scalableapp.core.horizontal.objective_plan import REQUESTS, replay_objective
 from scalableapp.core.horizontal.prediction import replayed
 from scalableapp.core.horizontal.startup import learn
 from scalableapp.core.learning.forecast import LoadHistory
 from scalableapp.core.learning.objective import Learned, Sample
 from scalableapp.core.model import (
-    NOT_LOOKED_AT,
+    NO_SERVICE_LEVEL,
     DataProblem,
     Decision,
     History,
@@ -58,9 +58,9 @@ from scalableapp.core.model import (
 )
 from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.size import Size, told_fields
+from scalableapp.core.size import Size, size_fields
 from scalableapp.core.vertical.combined import carried_out, decide_both
-from scalableapp.core.vertical.usage import Footprint, SizeHistory
+from scalableapp.core.vertical.usage import SizeHistory, Usage
 from scalableapp.errors import ScalableAppError, SpecError
 
 # A sample this old says more about the scraping than about the load.
@@ -72,7 +72,9 @@ CLOCK_SKEW_SECONDS = 30.0
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2001, 9, 9, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
 Load = Annotated[float, Field(ge=0, le=LARGEST_VALUE, allow_inf_nan=False)]
-Usage = Annotated[str | float, AfterValidator(lambda value: parse_quantity(value) if isinstance(value, str) else value)]
+UsageValue = Annotated[
+    str | float, AfterValidator(lambda value: parse_quantity(value) if isinstance(value, str) else value)
+]
 
 
 Value = TypeVar("Value")
@@ -95,7 +97,7 @@ class _Pod(_Part):
     deleting: bool = False
     started_seconds_ago: Seconds
     ready_seconds_ago: Seconds | None = None
-    usage: dict[str, Usage] = Field(default_factory=dict)
+    usage: dict[str, UsageValue] = Field(default_factory=dict)
 
 
 class _Observed(Sized):
@@ -161,16 +163,16 @@ class Answers:
             return _not_due(spec, observation)
         history = self._history or _given(line, spec, observation) or self._blank(observation)
         sizes = self._sizes or SizeHistory.blank(spec.scaling.vertical)
-        footprint = None
+        usage = None
         if spec.scaling.mode.sizes:
-            footprint = _footprint(line.observed, spec, observation, self._size)
+            usage = _usage(line.observed, spec, observation, self._size)
             sizes = read_usage(sizes, line.observed, observation.now, observation.replicas)
-        decision, sizes = decide_both(spec, observation, history, footprint, sizes)
+        decision, sizes = decide_both(spec, observation, history, usage, sizes)
         if self._follow:
             self._history = _carried_out(history, decision, spec)
             self._decided_at = observation.now
             self._sizes, self._size = _resized(sizes, decision)
-        return _told(decision)
+        return _fields(decision)
 
     def _blank(self, observation: Observation) -> History:
         return first_seen(observation) if self._follow else History()
@@ -213,9 +215,9 @@ def _read(text: str) -> _Line:
 
 def _problem(entry: Any) -> str:
     location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"]).lstrip(".")
-    mends = {"missing": "add it", "extra_forbidden": "remove it or correct its name"}
+    fixes = {"missing": "add it", "extra_forbidden": "remove it or correct its name"}
     return (
-        f"{location or 'line'}: {entry['msg']}; {mends.get(entry['type'], 'scalableapp decide --help shows the form')}"
+        f"{location or 'line'}: {entry['msg']}; {fixes.get(entry['type'], 'scalableapp decide --help shows the form')}"
     )
 
 
@@ -226,7 +228,7 @@ def _observation(line: _Line, spec: ScalableAppSpec) -> Observation:
         replicas=seen.replicas,
         pods=tuple(_pod(pod, now) for pod in seen.pods),
         readings={metric.label: _reading(metric, seen) for metric in spec.metrics},
-        service_level=_service_level(seen) if spec.scaling.horizontal.objective else NOT_LOOKED_AT,
+        service_level=_service_level(seen) if spec.scaling.horizontal.objective else NO_SERVICE_LEVEL,
         rollout=seen.rollout,
     )
 
@@ -273,11 +275,13 @@ def _given(line: _Line, spec: ScalableAppSpec, observation: Observation) -> Hist
     if line.history is None:
         return None
     now = line.now.astimezone(UTC)
-    wishes = (Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations)
+    recommendations = (
+        Recommendation(_before(now, entry.seconds_ago), entry.replicas) for entry in line.history.recommendations
+    )
     events = (ScaleEvent(_before(now, entry.seconds_ago), entry.change) for entry in line.history.scale_events)
     outage, startups = line.history.outage, learn(Startups(), observation.pods)
     return History(
-        tuple(sorted(wishes, key=lambda entry: entry.at)),
+        tuple(sorted(recommendations, key=lambda entry: entry.at)),
         tuple(sorted(events, key=lambda entry: entry.at)),
         Outage(_before(now, outage.seconds_ago), outage.replicas) if outage else None,
         startups,
@@ -288,7 +292,7 @@ def _given(line: _Line, spec: ScalableAppSpec, observation: Observation) -> Hist
 
 def _learned(history: _History, now: datetime, spec: ScalableAppSpec, startups: Startups) -> Learned:
     loads = ((_before(now, age), load) for age, load in sorted(history.load, reverse=True))
-    return relearned(spec, (Sample(at.timestamp(), load, 0, None) for at, load in loads), startups)
+    return replay_objective(spec, (Sample(at.timestamp(), load, 0, None) for at, load in loads), startups)
 
 
 def _loads(history: _History, now: datetime, startups: Startups) -> LoadHistory:
@@ -302,12 +306,12 @@ def _carried_out(history: History, decision: Decision, spec: ScalableAppSpec) ->
     return record_scale(remembered, decision.at, decision.replicas_to - decision.replicas_from, spec)
 
 
-def _footprint(seen: _Observed, spec: ScalableAppSpec, observation: Observation, size: Size | None) -> Footprint:
+def _usage(seen: _Observed, spec: ScalableAppSpec, observation: Observation, size: Size | None) -> Usage:
     serving = {pod.name for pod in observation.pods if serves(pod)}
     names = ("CPU", "Memory")
     values = {n: [float(p.usage[n]) for p in seen.pods if p.name in serving and n in p.usage] for n in names}
     busy = "a rollout is under way" if observation.rollout else ""
-    return footprint_of(seen, spec, Pods(len(serving), usage_of(values)), size, busy)
+    return usage_of(seen, spec, Pods(len(serving), usage_by_resource(values)), size, busy)
 
 
 def _resized(sizes: SizeHistory, decision: Decision) -> tuple[SizeHistory, Size | None]:
@@ -324,9 +328,9 @@ def _not_due(spec: ScalableAppSpec, observation: Observation) -> dict[str, Any]:
     return {"replicas": observation.replicas, "reason": "NotDue", "message": message, "steps": [step]}
 
 
-def _told(decision: Decision) -> dict[str, Any]:
+def _fields(decision: Decision) -> dict[str, Any]:
     steps = [{"rule": step.rule, "value": step.value, "message": step.message} for step in decision.steps]
-    sized = {"resources": told_fields(decision.sizing.size_to)} if decision.sizing else {}
+    sized = {"resources": size_fields(decision.sizing.size_to)} if decision.sizing else {}
     return {
         "replicas": decision.replicas_to,
         **sized,

@@ -15,7 +15,7 @@ from scalableapp.core.model import DataProblem
 from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.size import Resource, Size, parse_amount, read_size, size_from
-from scalableapp.core.vertical.usage import Footprint, Sample, SizeHistory, sampled
+from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
 
 # A usage whose newest sample is older than this, and than three of its steps, is of the past.
 STALE_AFTER_SECONDS = 60.0
@@ -38,7 +38,7 @@ def _amount(value: str | float) -> str:
     return str(value)
 
 
-Usage = Annotated[str | float, AfterValidator(_measured)]
+UsageValue = Annotated[str | float, AfterValidator(_measured)]
 Amounts = Annotated[str | float, AfterValidator(_amount)]
 
 
@@ -57,7 +57,7 @@ class Sized(Part):
     """What `observed` says of the size: current resources, usage of a pod, kills so far, share of throttled periods."""
 
     resources: dict[Resource, _Amount] | None = None
-    usage_history: dict[Resource, tuple[tuple[Seconds, Usage], ...]] = Field(default_factory=dict)
+    usage_history: dict[Resource, tuple[tuple[Seconds, UsageValue], ...]] = Field(default_factory=dict)
     oom_kills: int = Field(0, ge=0)
     throttled_ratio: Share = 0.0
 
@@ -69,14 +69,14 @@ class Pods(NamedTuple):
     usage: Mapping[Resource, tuple[float, ...]]
 
 
-def footprint_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, busy: str) -> Footprint:
-    """The footprint that a line tells of; `size` is what the line before left, where this one states none."""
+def usage_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, busy: str) -> Usage:
+    """The usage that a line tells of; `size` is what the line before left, where this one states none."""
     history = {resource: samples for resource, samples in seen.usage_history.items() if samples}
     problem, message = _problem(spec, history, pods)
     stated = {name.value: amount.model_dump(exclude_none=True) for name, amount in (seen.resources or {}).items()}
-    return Footprint(
+    return Usage(
         size=size_from(stated) if seen.resources is not None else size or start_size(spec),
-        usage=pods.usage,
+        per_pod=pods.usage,
         serving=pods.serving,
         problem=problem,
         message=message,
@@ -123,7 +123,7 @@ def read_usage(sizes: SizeHistory, seen: Sized, now: datetime, replicas: int) ->
     return replace(sizes, learned=learned)
 
 
-def usage_of(values: Mapping[str, Sequence[float]]) -> dict[Resource, tuple[float, ...]]:
+def usage_by_resource(values: Mapping[str, Sequence[float]]) -> dict[Resource, tuple[float, ...]]:
     """The pods' usage by resource, from that by the names of the metrics CPU and Memory."""
     names = {Resource.CPU: "CPU", Resource.MEMORY: "Memory"}
     return {r: tuple(parse_amount(r, v) for v in values[name]) for r, name in names.items() if values.get(name)}

@@ -14,7 +14,7 @@ from scalableapp.commands.console import arguments
 from scalableapp.commands.console.output import TABLE, WIDE, for_programs, paint_for
 
 if TYPE_CHECKING:
-    from scalableapp.commands.explain.account import Account
+    from scalableapp.commands.explain.explanation import Explanation
 
 _EXAMPLES = """\
 examples:
@@ -53,31 +53,31 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _explain(options: argparse.Namespace, out: TextIO) -> None:
-    before: Account = {}
-    async for told in _accounts(options):
-        if told != before:
-            text = _formatted(told, options.output, out)
+    before: Explanation = {}
+    async for found in _explanations(options):
+        if found != before:
+            text = _formatted(found, options.output, out)
             print(f"\n{text}" if before else text, file=out, flush=True)
-            before = told
+            before = found
 
 
-async def _accounts(options: argparse.Namespace) -> "AsyncIterator[Account]":
-    """The account once, or again and again with --watch; there a cluster that is away for a moment is waited for."""
+async def _explanations(options: argparse.Namespace) -> "AsyncIterator[Explanation]":
+    """The explanation once, or again and again with --watch; a cluster that is away for a moment is waited for then."""
     from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - see the module's docstring
-    from scalableapp.commands.explain.account import account  # noqa: PLC0415 - as above
+    from scalableapp.commands.explain.explanation import explanation  # noqa: PLC0415 - as above
     from scalableapp.commands.explain.reader import read  # noqa: PLC0415 - as above
     from scalableapp.errors import Unavailable  # noqa: PLC0415 - as above
 
     most_events = _MANY_EVENTS if options.output == WIDE else _FEW_EVENTS
-    told = False
+    answered = False
     async with connected(options) as connection:
         key = arguments.app_key(options.app, options.namespace, connection.namespace)
         while True:
             try:
-                yield account(await read(connection.api, key, most_events))
-                told = True
+                yield explanation(await read(connection.api, key, most_events))
+                answered = True
             except Unavailable as error:
-                if not told:
+                if not answered:
                     raise
                 arguments.complain("explain", error)
             if not options.watch:
@@ -85,9 +85,9 @@ async def _accounts(options: argparse.Namespace) -> "AsyncIterator[Account]":
             await asyncio.sleep(_WATCH_SECONDS)
 
 
-def _formatted(told: "Account", form: str, out: TextIO) -> str:
-    if text := for_programs(told, form):
+def _formatted(found: "Explanation", form: str, out: TextIO) -> str:
+    if text := for_programs(found, form):
         return text
     from scalableapp.commands.explain.text import as_text  # noqa: PLC0415 - see the module's docstring
 
-    return as_text(told, datetime.now(UTC), paint_for(out))
+    return as_text(found, datetime.now(UTC), paint_for(out))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
-from scalableapp.commands.console.cluster import TRIES, mended
+from scalableapp.commands.console.cluster import TRIES, with_fix
 from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.explain import duration
 from scalableapp.core.model import AppKey
@@ -46,7 +46,7 @@ async def read_app(api: KubeApi, key: AppKey) -> Manifest:
     except NotFound as error:
         raise await missing(api, f"no ScalableApp {key}") from error
     except ClusterError as error:
-        raise mended(error, "get", "scalableapps", f"-n {key.namespace}", "scalableapp-view (or view)") from error
+        raise with_fix(error, "get", "scalableapps", f"-n {key.namespace}", "scalableapp-view (or view)") from error
 
 
 async def silence(api: KubeApi, now: datetime) -> tuple[str, ...]:

@@ -5,23 +5,23 @@ from datetime import datetime
 
 from scalableapp.commands.console.output import PLAIN, Paint
 from scalableapp.commands.console.output import table as _table
-from scalableapp.commands.explain.account import Account
+from scalableapp.commands.explain.explanation import Explanation
 from scalableapp.core.explain import clock, count, duration
 
 # The status of a condition in which nobody has to do anything.
 _FINE = dict.fromkeys(("Ready", "Available", "Exposed", "MetricsAvailable", "ScalingActive", "Sized"), "True")
 
 
-def as_text(told: Account, now: datetime, paint: Paint = PLAIN) -> str:
+def as_text(found: Explanation, now: datetime, paint: Paint = PLAIN) -> str:
     """The account at the time `now`, in parts with a title."""
     parts = (
-        _head(told, paint),
-        ("Notes", told.get("notes") or ()),
-        _decision(told, now),
-        _steps(told),
-        _metrics(told, now),
-        _conditions(told, paint),
-        _events(told, now, paint),
+        _head(found, paint),
+        ("Notes", found.get("notes") or ()),
+        _decision(found, now),
+        _steps(found),
+        _metrics(found, now),
+        _conditions(found, paint),
+        _events(found, now, paint),
     )
     lines = [line for part in parts for line in _part(part, paint)]
     return "\n".join(lines).strip("\n")
@@ -39,18 +39,18 @@ def _part(part: Part, paint: Paint) -> Iterator[str]:
     yield ""
 
 
-def _head(told: Account, paint: Paint) -> Part:
-    bounds = [told.get(name) for name in ("minReplicas", "maxReplicas")]
+def _head(found: Explanation, paint: Paint) -> Part:
+    bounds = [found.get(name) for name in ("minReplicas", "maxReplicas")]
     within = f", {bounds[0]} to {bounds[1]} replicas" if None not in bounds else ""
-    counts = f"{count(told.get('replicas', 0), 'replica')}, {told.get('readyReplicas', 0)} ready"
-    if "desiredReplicas" in told:
-        counts += f", {told['desiredReplicas']} desired"
-    url = f"{paint['dim']}{told['url']}{paint['end']}" if "url" in told else ""
-    return f"{told['app']} ({told.get('mode', 'Horizontal')}{within})", [counts, *filter(None, [url])]
+    counts = f"{count(found.get('replicas', 0), 'replica')}, {found.get('readyReplicas', 0)} ready"
+    if "desiredReplicas" in found:
+        counts += f", {found['desiredReplicas']} desired"
+    url = f"{paint['dim']}{found['url']}{paint['end']}" if "url" in found else ""
+    return f"{found['app']} ({found.get('mode', 'Horizontal')}{within})", [counts, *filter(None, [url])]
 
 
-def _decision(told: Account, now: datetime) -> Part:
-    decision = told.get("decision") or {}
+def _decision(found: Explanation, now: datetime) -> Part:
+    decision = found.get("decision") or {}
     if not decision:
         return "Decision", ()
     before, after = decision.get("from"), decision.get("to")
@@ -59,14 +59,14 @@ def _decision(told: Account, now: datetime) -> Part:
     return f"Decision: {number} ({decision.get('reason')}){since}", [str(decision.get("message", ""))]
 
 
-def _steps(told: Account) -> Part:
-    steps = (told.get("decision") or {}).get("steps") or ()
+def _steps(found: Explanation) -> Part:
+    steps = (found.get("decision") or {}).get("steps") or ()
     rows = [(step["rule"], str(step["value"]), step["message"]) for step in steps]
     return "Step by step", _table([("RULE", "REPLICAS", ""), *rows] if rows else ())
 
 
-def _metrics(told: Account, now: datetime) -> Part:
-    entries = told.get("metrics") or ()
+def _metrics(found: Explanation, now: datetime) -> Part:
+    entries = found.get("metrics") or ()
     rows: list[tuple[str, ...]] = [
         (entry["name"], entry["current"], entry["target"], str(entry.get("proposedReplicas", "<none>")))
         for entry in entries
@@ -79,8 +79,8 @@ def _metrics(told: Account, now: datetime) -> Part:
     return "Measured", _table([head, *rows] if rows else ())
 
 
-def _conditions(told: Account, paint: Paint) -> Part:
-    entries = told.get("conditions") or ()
+def _conditions(found: Explanation, paint: Paint) -> Part:
+    entries = found.get("conditions") or ()
     rows = _table([(entry["type"], entry["status"], entry["reason"], entry["message"]) for entry in entries])
     return "Conditions", [
         f"{paint[_colour(entry['type'], entry['status'])]}{row}{paint['end']}"
@@ -94,8 +94,8 @@ def _colour(type_: str, status: str) -> str:
     return "good" if status == _FINE.get(type_, "False") else "bad"
 
 
-def _events(told: Account, now: datetime, paint: Paint) -> Part:
-    entries = told.get("events") or ()
+def _events(found: Explanation, now: datetime, paint: Paint) -> Part:
+    entries = found.get("events") or ()
     rows = _table(
         [
             (_moment(event["time"], now), str(event["reason"]), f"x{event['count']}", str(event["message"]))

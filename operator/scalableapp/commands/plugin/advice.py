@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from scalableapp.commands.plugin.deployment import Found, taken_over
-from scalableapp.commands.plugin.rehearsal import Rehearsal, rehearse
-from scalableapp.commands.plugin.usage import Usage, Used
+from scalableapp.commands.plugin.simulation import Simulation, simulate
+from scalableapp.commands.plugin.usage import UsageHistory, UsageSample
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.api.vertical_fields import Prices, Vertical
@@ -17,7 +17,7 @@ from scalableapp.core.explain import duration
 from scalableapp.core.quantity import format_cpu, format_number, parse_quantity
 from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.core.vertical.recommendation import recommend
-from scalableapp.core.vertical.usage import Footprint, SizeHistory, recalled
+from scalableapp.core.vertical.usage import SizeHistory, Usage, with_past_usage
 from scalableapp.errors import MetricsUnavailable
 
 # As the operator derives a target where none is stated: spec.metrics.
@@ -46,11 +46,11 @@ class Plan(NamedTuple):
     replicas: Sequence[int]
     size: Size
 
-    def told(self, prices: Prices | None) -> dict[str, Any]:
+    def figures(self, prices: Prices | None) -> dict[str, Any]:
         """Figures for programs: replicas, what is requested of them on average, and what 30 days of that cost."""
         average = fmean(self.replicas)
         cores, gibibytes = average * (self.size.cpu.request or 0), average * (self.size.memory.request or 0) / 2**30
-        told = {
+        figures = {
             "replicas": {"min": min(self.replicas), "average": round(average, 2), "max": max(self.replicas)},
             "resources": write_size(self.size),
             "requestedCores": round(cores, 3),
@@ -58,8 +58,8 @@ class Plan(NamedTuple):
         }
         if prices:
             a_core, a_gibibyte = parse_quantity(prices.cpu_core_hour), parse_quantity(prices.memory_gibibyte_hour)
-            told["costOf30Days"] = round(720 * (cores * a_core + gibibytes * a_gibibyte), 2)
-        return told
+            figures["costOf30Days"] = round(720 * (cores * a_core + gibibytes * a_gibibyte), 2)
+        return figures
 
 
 class Advice(NamedTuple):
@@ -70,11 +70,11 @@ class Advice(NamedTuple):
     today: Plan
     scaled: Plan
     sized: Plan
-    rehearsal: Rehearsal
+    simulation: Simulation
     notes: tuple[str, ...]
 
 
-def advise(found: Found, usage: Usage, hpa: Bounds | None, prices: Prices | None) -> Advice:
+def advise(found: Found, usage: UsageHistory, hpa: Bounds | None, prices: Prices | None) -> Advice:
     """Raises MetricsUnavailable where too little is known, SpecError where the Deployment makes no ScalableApp."""
     _check(found, usage)
     today = Plan([len(used.values) for used in usage.of(MetricType.CPU)], found.size)
@@ -82,31 +82,31 @@ def advise(found: Found, usage: Usage, hpa: Bounds | None, prices: Prices | None
     # Pods keep the CPU that their target goes by; how many share the load moves memory far less.
     kept = size.having(Resource.CPU, found.size.cpu if found.size.cpu.request else size.cpu)
     target = _CPU_SHARE * (kept.cpu.request or 0.1)
-    per_second, told = _requests_target(usage, target)
+    per_second, request_notes = _requests_target(usage, target)
     metrics = [{"type": "CPU", "target": format_cpu(target)}, *per_second]
     spec = {**taken_over(found), "resources": _resources(found, kept)}
     spec["scaling"] = {"horizontal": {**_bounds(found, hpa), "metrics": metrics}}
     start = max(1, today.replicas[0])
     if not hpa:
-        peak = max(rehearse(parse_spec(spec), usage, start).replicas)
+        peak = max(simulate(parse_spec(spec), usage, start).replicas)
         most = min(_MOST_REPLICAS, max(math.ceil(_ROOM * peak), found.replicas, 2))
         spec["scaling"]["horizontal"]["maxReplicas"] = most
     if prices:
         spec["scaling"]["prices"] = prices.model_dump(by_alias=True)
-    rehearsal = rehearse(parse_spec(spec), usage, start)
+    simulation = simulate(parse_spec(spec), usage, start)
     metadata = {"name": f"{found.name[:_LONGEST_NAME]}-scaled", "namespace": found.namespace}
     return Advice(
         found.name,
         {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec},
         today,
-        scaled=Plan(rehearsal.replicas, kept),
+        scaled=Plan(simulation.replicas, kept),
         sized=Plan(today.replicas, size),
-        rehearsal=rehearsal,
-        notes=(*told, *_lacking(usage), *_to_know(found, hpa, metadata["name"])),
+        simulation=simulation,
+        notes=(*request_notes, *_lacking(usage), *_to_know(found, hpa, metadata["name"])),
     )
 
 
-def _check(found: Found, usage: Usage) -> None:
+def _check(found: Found, usage: UsageHistory) -> None:
     known = len(usage.of(MetricType.CPU))
     if known < _FEWEST_MOMENTS:
         raise MetricsUnavailable(
@@ -134,18 +134,18 @@ def _resources(found: Found, size: Size) -> dict[str, dict[str, str]]:
     }
 
 
-def _size(found: Found, usage: Usage, replicas: int) -> Size:
+def _size(found: Found, usage: UsageHistory, replicas: int) -> Size:
     """The size that vertical scaling would give the pods for so many of them, all of the time counting alike."""
     lasted = usage.times[-1] - usage.times[0]
     life = int(min(604_800, max(60, lasted)))
     vertical = Vertical.model_validate({"cpu": {"halfLifeSeconds": life}, "memory": {"halfLifeSeconds": life}})
     past = {resource: [_level(resource, used) for used in usage.of(kind)] for resource, kind in _KINDS.items()}
-    history = recalled(SizeHistory.blank(vertical), past)
+    history = with_past_usage(SizeHistory.blank(vertical), past)
     now = datetime.fromtimestamp(usage.times[-1], UTC)
-    return recommend(vertical, Footprint(found.size), history, now, max(1, replicas)).recommended
+    return recommend(vertical, Usage(found.size), history, now, max(1, replicas)).recommended
 
 
-def _level(resource: Resource, used: Used) -> tuple[float, float]:
+def _level(resource: Resource, used: UsageSample) -> tuple[float, float]:
     """As vertical scaling sees it: the largest pod's memory; CPU of all, each as busy as the one at 90 %."""
     values = sorted(used.values)
     if resource is Resource.MEMORY:
@@ -153,7 +153,7 @@ def _level(resource: Resource, used: Used) -> tuple[float, float]:
     return used.at, values[max(0, -(-90 * len(values) // 100) - 1)] * len(values)
 
 
-def _requests_target(usage: Usage, cores: float) -> tuple[list[dict[str, str]], list[str]]:
+def _requests_target(usage: UsageHistory, cores: float) -> tuple[list[dict[str, str]], list[str]]:
     """Requests/s that take a pod to its CPU target, by what they cost while the load was above its average."""
     requests = {used.at: used.total for used in usage.of(MetricType.REQUESTS_PER_SECOND)}
     if not any(requests.values()):
@@ -171,20 +171,22 @@ def _requests_target(usage: Usage, cores: float) -> tuple[list[dict[str, str]], 
     return [{"type": "RequestsPerSecond", "target": target}], [note]
 
 
-def _lacking(usage: Usage) -> list[str]:
+def _lacking(usage: UsageHistory) -> list[str]:
     """What was not measured."""
-    told = {
+    notes = {
         MetricType.MEMORY: "container_memory_working_set_bytes is missing: memory stays as it is",
         MetricType.REQUESTS_PER_SECOND: "http_requests_total is missing: nothing was scaled on requests/s",
     }
-    absent = [words for kind, words in told.items() if not usage.of(kind)]
+    missing = [note for kind, note in notes.items() if not usage.of(kind)]
     cpu, lasted = usage.of(MetricType.CPU), usage.times[-1] - usage.times[0]
     if lasted < _DAY_SECONDS:
-        absent.append(f"{duration(lasted)} of history: what a night, a peak or a weekend takes is not in it")
+        missing.append(f"{duration(lasted)} of history: what a night, a peak or a weekend takes is not in it")
     expected = lasted / usage.step + 1
     if len(cpu) < 0.98 * expected:
-        absent.append(f"CPU usage is missing at {1 - len(cpu) / expected:.0%} of the moments: replicas were held there")
-    return absent
+        missing.append(
+            f"CPU usage is missing at {1 - len(cpu) / expected:.0%} of the moments: replicas were held there"
+        )
+    return missing
 
 
 def _to_know(found: Found, hpa: Bounds | None, name: str) -> list[str]:

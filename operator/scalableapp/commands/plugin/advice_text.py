@@ -6,7 +6,7 @@ from typing import Any
 
 from scalableapp.commands.console.output import table
 from scalableapp.commands.plugin.advice import Advice, Plan
-from scalableapp.commands.plugin.usage import Usage
+from scalableapp.commands.plugin.usage import UsageHistory
 from scalableapp.core.api.vertical_fields import Prices
 from scalableapp.core.explain import clock, count, duration
 from scalableapp.core.quantity import format_number
@@ -15,7 +15,7 @@ from scalableapp.core.size import write_size
 _FEW_CHANGES = 5
 
 
-def as_record(advice: Advice, usage: Usage, prices: Prices | None) -> dict[str, Any]:
+def as_record(advice: Advice, usage: UsageHistory, prices: Prices | None) -> dict[str, Any]:
     """The advice for programs."""
     times = usage.times
     return {
@@ -24,21 +24,21 @@ def as_record(advice: Advice, usage: Usage, prices: Prices | None) -> dict[str, 
         "to": _text(times[-1]),
         "stepSeconds": usage.step,
         "samples": {kind.value: len(usage.of(kind)) for kind in usage.moments},
-        "today": advice.today.told(prices),
+        "today": advice.today.figures(prices),
         "horizontal": {
-            **advice.scaled.told(prices),
+            **advice.scaled.figures(prices),
             "changes": [
                 {"time": _text(each.at.timestamp()), "from": each.before, "to": each.after, "reason": each.reason}
-                for each in advice.rehearsal.changes
+                for each in advice.simulation.changes
             ],
         },
-        "vertical": advice.sized.told(prices),
+        "vertical": advice.sized.figures(prices),
         "notes": list(advice.notes),
         "manifest": advice.manifest,
     }
 
 
-def as_text(advice: Advice, usage: Usage, prices: Prices | None, now: datetime, *, wide: bool) -> str:
+def as_text(advice: Advice, usage: UsageHistory, prices: Prices | None, now: datetime, *, wide: bool) -> str:
     """The advice for people; `wide` has every change of replicas, with its whole reason."""
     import yaml  # noqa: PLC0415 - a tenth of a second that only this takes
 
@@ -47,7 +47,7 @@ def as_text(advice: Advice, usage: Usage, prices: Prices | None, now: datetime, 
     return "\n".join((*comments, manifest.rstrip()))
 
 
-def _lines(advice: Advice, usage: Usage, prices: Prices | None, now: datetime, *, wide: bool) -> Iterator[str]:
+def _lines(advice: Advice, usage: UsageHistory, prices: Prices | None, now: datetime, *, wide: bool) -> Iterator[str]:
     first, last = (datetime.fromtimestamp(at, UTC) for at in (usage.times[0], usage.times[-1]))
     span = f"{duration((last - first).total_seconds())} from {clock(first, now)} on, every {usage.step:g} s"
     yield f"Deployment {advice.deployment}, by its usage of {span}."
@@ -72,16 +72,23 @@ def _head(prices: Prices | None) -> tuple[str, ...]:
 
 
 def _row(name: str, plan: Plan, prices: Prices | None) -> tuple[str, ...]:
-    told = plan.told(prices)
-    replicas = "/".join(format_number(told["replicas"][which]) for which in ("min", "average", "max"))
-    cost = (f"{told['costOf30Days']:.2f}",) if prices else ()
+    figures = plan.figures(prices)
+    replicas = "/".join(format_number(figures["replicas"][which]) for which in ("min", "average", "max"))
+    cost = (f"{figures['costOf30Days']:.2f}",) if prices else ()
     requests = write_size(plan.size).get("requests") or {}
     size = ", ".join(f"{resource} {amount}" for resource, amount in requests.items()) or "nothing"
-    return name, replicas, format_number(told["requestedCores"]), format_number(told["requestedGibibytes"]), *cost, size
+    return (
+        name,
+        replicas,
+        format_number(figures["requestedCores"]),
+        format_number(figures["requestedGibibytes"]),
+        *cost,
+        size,
+    )
 
 
 def _changes(advice: Advice, now: datetime, *, wide: bool) -> Iterator[str]:
-    changes: Sequence[Any] = advice.rehearsal.changes
+    changes: Sequence[Any] = advice.simulation.changes
     if not changes:
         yield "Replicas would not have changed."
         return

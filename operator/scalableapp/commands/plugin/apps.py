@@ -6,7 +6,7 @@ from typing import Any
 
 from scalableapp.core.explain import duration
 from scalableapp.core.quantity import parse_target
-from scalableapp.core.size import read_size, told_fields
+from scalableapp.core.size import read_size, size_fields
 from scalableapp.ports import Manifest
 
 App = dict[str, Any]
@@ -18,7 +18,7 @@ def app_record(manifest: Manifest) -> App:
     scaling, decision = spec.get("scaling") or {}, status.get("decision") or {}
     horizontal = scaling.get("horizontal") or {}
     ready: Manifest = next((entry for entry in status.get("conditions") or () if entry.get("type") == "Ready"), {})
-    told = {
+    record = {
         "namespace": metadata["namespace"],
         "name": metadata["name"],
         "mode": scaling.get("mode", "Horizontal"),
@@ -38,13 +38,13 @@ def app_record(manifest: Manifest) -> App:
         "url": status.get("url"),
         "createdAt": metadata.get("creationTimestamp"),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def _stated_size(spec: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The size of the pods by the spec, as status tells it where sizes are decided on; nothing if it cannot be read."""
     try:
-        return told_fields(read_size(spec.get("resources")))
+        return size_fields(read_size(spec.get("resources")))
     except ValueError:
         return {}
 
@@ -55,8 +55,8 @@ def leading_metric(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Any] | Non
     if not measured:
         return None
     ratio, entry = max(measured, key=lambda pair: -1.0 if pair[0] is None else pair[0])
-    told = {name: str(entry.get(name, "")) for name in ("name", "current", "target")}
-    return told if ratio is None else {**told, "ratio": round(ratio, 3)}
+    record = {name: str(entry.get(name, "")) for name in ("name", "current", "target")}
+    return record if ratio is None else {**record, "ratio": round(ratio, 3)}
 
 
 def _ratio(entry: Mapping[str, Any]) -> float | None:

@@ -74,5 +74,7 @@ async def _case(options: argparse.Namespace) -> "Case":
             try:
                 return await asyncio.to_thread(command.case_of, options, app)
             except TraceError as error:
-                told = str(error) if stated else str(error).replace(f"Prometheus at {url}", "The operator's Prometheus")
-                raise TraceError(told) from error
+                message = (
+                    str(error) if stated else str(error).replace(f"Prometheus at {url}", "The operator's Prometheus")
+                )
+                raise TraceError(message) from error

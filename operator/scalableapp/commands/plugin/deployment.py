@@ -70,12 +70,12 @@ def _left(pod: Mapping[str, Any], chosen: Mapping[str, Any]) -> Iterator[str]:
     others = [container["name"] for container in pod["containers"] if container is not chosen]
     if others:
         yield f"its containers {', '.join(others)} are not taken over: a ScalableApp's pods have one"
-    account = pod.get("serviceAccountName", "default")
-    if account != "default":
-        yield f"its ServiceAccount {account} is not taken over: pods have no token"
+    service_account = pod.get("serviceAccountName", "default")
+    if service_account != "default":
+        yield f"its ServiceAccount {service_account} is not taken over: pods have no token"
     yield from _probes_left(chosen)
-    for source, words in ((chosen, _LEFT_OF_CONTAINER), (pod, _LEFT_OF_POD)):
-        yield from (told for field, told in words.items() if source.get(field))
+    for source, notes in ((chosen, _LEFT_OF_CONTAINER), (pod, _LEFT_OF_POD)):
+        yield from (note for field, note in notes.items() if source.get(field))
 
 
 def _probes_left(container: Mapping[str, Any]) -> Iterator[str]:

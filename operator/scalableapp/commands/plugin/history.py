@@ -31,10 +31,10 @@ class Samples(NamedTuple):
 
 def rows_of(app: Manifest, events: Iterable[Manifest], samples: Samples, since: datetime) -> list[Row]:
     """Everything since then, oldest first: time, from, to, reason, message as far as known, and source."""
-    told = [*map(_of_event, events)]
-    changes = [row for row in _of_samples(samples) if not _is_told(row, told, samples.step)]
-    status = [row for row in _of_status(app) if not _is_told(row, told, 0.0)]
-    rows = sorted((*told, *changes, *status), key=_at)
+    known = [*map(_of_event, events)]
+    changes = [row for row in _of_samples(samples) if not _is_known(row, known, samples.step)]
+    status = [row for row in _of_status(app) if not _is_known(row, known, 0.0)]
+    rows = sorted((*known, *changes, *status), key=_at)
     return [row for row in rows if _at(row) >= since]
 
 
@@ -42,8 +42,8 @@ def _of_event(event: Manifest) -> Row:
     reason, message = str(event.get("reason", "")), str(event.get("message", ""))
     row: Row = {"time": last_seen(event), "reason": reason, "message": message, "source": "Event"}
     if match := _RESCALE.match(message):
-        before, after, why, words = match.groups()
-        row |= {"from": int(before), "to": int(after), "reason": why, "message": words}
+        before, after, why, message = match.groups()
+        row |= {"from": int(before), "to": int(after), "reason": why, "message": message}
     if (count := event.get("count") or 1) > 1:
         row["count"] = count
     return row
@@ -67,11 +67,11 @@ def _of_status(app: Manifest) -> Iterator[Row]:
         yield {**named, "source": "status"}
 
 
-def _is_told(row: Row, told: Iterable[Row], step: float) -> bool:
+def _is_known(row: Row, known: Iterable[Row], step: float) -> bool:
     """Whether an Event tells of the same change; of the two, the Event has more to say."""
     window = timedelta(seconds=step + _SLACK_SECONDS)
     return row["from"] != row["to"] and any(
-        other.get("to") == row["to"] and abs(_at(other) - _at(row)) <= window for other in told
+        other.get("to") == row["to"] and abs(_at(other) - _at(row)) <= window for other in known
     )
 
 
@@ -104,8 +104,8 @@ def as_text(rows: Sequence[Row], notes: Sequence[str], now: datetime, paint: Pai
     """The rows as a table, then the notes. Messages are cut to what tells most unless `wide`."""
     cells = [_cells(row, now, wide=wide) for row in rows]
     lines = table([("TIME", "CHANGE", "REASON", "FROM", "MESSAGE"), *cells]) if rows else ["Nothing is remembered."]
-    told = [f"{paint['title']}{lines[0]}{paint['end']}", *lines[1:], ""]
-    return "\n".join([*told, *(f"{paint['dim']}{note}{paint['end']}" for note in notes)])
+    shown = [f"{paint['title']}{lines[0]}{paint['end']}", *lines[1:], ""]
+    return "\n".join([*shown, *(f"{paint['dim']}{note}{paint['end']}" for note in notes)])
 
 
 _SHORT = 100

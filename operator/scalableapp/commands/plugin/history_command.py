@@ -60,20 +60,20 @@ async def _history(options: argparse.Namespace, out: TextIO) -> None:
         samples, problem = await _samples(connection.api, options, key, now)
     rows = rows_of(app, events, samples, since)
     notes = [*silent, *notes_of(rows, samples, problem, since, now)]
-    told = {"app": str(key), "since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "items": rows, "notes": notes}
-    text = for_programs(told, options.output)
+    content = {"app": str(key), "since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "items": rows, "notes": notes}
+    text = for_programs(content, options.output)
     print(text or as_text(rows, notes, now, paint_for(out), wide=options.output == WIDE), file=out)
 
 
 async def _events(api: "KubeApi", app: "Manifest") -> "tuple[tuple[Manifest, ...], list[str]]":
     """The app's Events, or a note on why there are none."""
-    from scalableapp.commands.console.cluster import mended  # noqa: PLC0415 - see above
+    from scalableapp.commands.console.cluster import with_fix  # noqa: PLC0415 - see above
     from scalableapp.commands.explain.reader import events_of  # noqa: PLC0415 - as above
 
     try:
         return await events_of(api, app), []
     except ClusterError as error:
-        why = mended(error, "list", "events", f"-n {app['metadata']['namespace']}", "view")
+        why = with_fix(error, "list", "events", f"-n {app['metadata']['namespace']}", "view")
         return (), [f"Events could not be read: {why}"]
 
 

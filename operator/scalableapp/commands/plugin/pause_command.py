@@ -50,7 +50,7 @@ async def _set_all(options: argparse.Namespace, out: TextIO) -> None:
 async def _set(api: "KubeApi", key: "AppKey", *, paused: bool) -> str:
     """Set the field where it is not so already; what happened, in words. Raises ClusterError with what to do."""
     from scalableapp.adapters.kube_api import MERGE_PATCH, Request  # noqa: PLC0415 - see above
-    from scalableapp.commands.console.cluster import TRIES, mended  # noqa: PLC0415 - as above
+    from scalableapp.commands.console.cluster import TRIES, with_fix  # noqa: PLC0415 - as above
     from scalableapp.commands.explain.reader import read_app  # noqa: PLC0415 - as above
     from scalableapp.core.children.resources import API_VERSION  # noqa: PLC0415 - as above
     from scalableapp.errors import ClusterError  # noqa: PLC0415 - as above
@@ -64,15 +64,15 @@ async def _set(api: "KubeApi", key: "AppKey", *, paused: bool) -> str:
     try:
         app = await api.ask(Request("PATCH", path, query, body, MERGE_PATCH), tries=TRIES)
     except ClusterError as error:
-        raise mended(error, "patch", "scalableapps", f"-n {key.namespace}", "scalableapp-edit (or edit)") from error
-    return _told(app, key, paused=paused)
+        raise with_fix(error, "patch", "scalableapps", f"-n {key.namespace}", "scalableapp-edit (or edit)") from error
+    return _message(app, key, paused=paused)
 
 
 def _paused(app: "Manifest") -> bool:
     return bool(((app.get("spec") or {}).get("scaling") or {}).get("paused"))
 
 
-def _told(app: "Manifest", key: "AppKey", *, paused: bool) -> str:
+def _message(app: "Manifest", key: "AppKey", *, paused: bool) -> str:
     replicas = (app.get("status") or {}).get("replicas")
     stays = f"stays at {replicas} replicas" if replicas is not None else "stays as it is"
     if paused:

@@ -1,7 +1,7 @@
 """ScalableApps read from the cluster."""
 
 from scalableapp.adapters.kube_api import KubeApi, Request
-from scalableapp.commands.console.cluster import mended
+from scalableapp.commands.console.cluster import with_fix
 from scalableapp.commands.explain.reader import missing
 from scalableapp.commands.plugin.apps import App, app_record
 from scalableapp.core.children.resources import API_VERSION
@@ -19,5 +19,5 @@ async def read_apps(api: KubeApi, namespace: str | None, selector: str | None = 
     except NotFound as error:
         raise await missing(api, "no list of ScalableApps") from error
     except ClusterError as error:
-        raise mended(error, "list", "scalableapps", where, "scalableapp-view (or view)") from error
+        raise with_fix(error, "list", "scalableapps", where, "scalableapp-view (or view)") from error
     return sorted(apps, key=lambda app: (app["namespace"], app["name"]))

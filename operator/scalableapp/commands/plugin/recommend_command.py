@@ -69,9 +69,9 @@ async def _recommend(options: argparse.Namespace, out: TextIO) -> None:
         async with prometheus_url(connection.api, options.prometheus) as url:
             usage = await read_usage(url, key, found.container["name"], options.since, now.timestamp())
     advice = advise(found, usage, hpa, prices)
-    told = as_record(advice, usage, prices)
+    content = as_record(advice, usage, prices)
     print(
-        for_programs(told, options.output) or as_text(advice, usage, prices, now, wide=options.output == WIDE),
+        for_programs(content, options.output) or as_text(advice, usage, prices, now, wide=options.output == WIDE),
         file=out,
     )
 
@@ -102,7 +102,7 @@ def _prices(options: argparse.Namespace) -> "Prices | None":
 async def _deployment(api: "KubeApi", key: "AppKey", container: str | None) -> "Found":
     """Raises ClusterError that says what is missing, and what to do."""
     from scalableapp.adapters.kube_api import Request  # noqa: PLC0415 - see above
-    from scalableapp.commands.console.cluster import TRIES, mended  # noqa: PLC0415 - as above
+    from scalableapp.commands.console.cluster import TRIES, with_fix  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.deployment import read_deployment  # noqa: PLC0415 - as above
     from scalableapp.errors import ClusterError, NotFound  # noqa: PLC0415 - as above
 
@@ -114,7 +114,7 @@ async def _deployment(api: "KubeApi", key: "AppKey", container: str | None) -> "
             f"There is no Deployment {key.name} in namespace {key.namespace}; kubectl get deployments -A lists all"
         ) from error
     except ClusterError as error:
-        raise mended(error, "get", "deployments", f"-n {key.namespace}", "view") from error
+        raise with_fix(error, "get", "deployments", f"-n {key.namespace}", "view") from error
     return read_deployment(manifest, container)
 
 

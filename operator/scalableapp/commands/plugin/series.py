@@ -25,7 +25,7 @@ async def ranged(url: str, query: str, since: float, until: float, step: float) 
             last = min(until, since + (_STEPS_A_QUERY - 1) * step)
             answer = await asyncio.to_thread(prometheus.ask_range, query, since, last, step)
             if answer.problem:
-                raise MetricsUnavailable(_mended(answer))
+                raise MetricsUnavailable(_with_fix(answer))
             found += answer.series
             since = last + step
     finally:
@@ -33,7 +33,7 @@ async def ranged(url: str, query: str, since: float, until: float, step: float) 
     return found
 
 
-def _mended(answer: RangeAnswer) -> str:
+def _with_fix(answer: RangeAnswer) -> str:
     """What went wrong, with what who sits at a terminal can do; the adapter speaks to who runs the operator."""
     if answer.problem not in (DataProblem.UNREACHABLE, DataProblem.REDIRECTED):
         return answer.message

@@ -16,7 +16,7 @@ from scalableapp.errors import ScalableAppError
 
 if TYPE_CHECKING:
     from scalableapp.commands.console.cluster import Connection
-    from scalableapp.commands.plugin.board import Board
+    from scalableapp.commands.plugin.top_view import TopView
 
 _EXAMPLES = """\
 examples:
@@ -61,73 +61,75 @@ def run(options: argparse.Namespace) -> int:
 
 async def _top(options: argparse.Namespace) -> None:
     from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - keeps the command line's start fast
-    from scalableapp.commands.plugin.board import as_text  # noqa: PLC0415 - as above
+    from scalableapp.commands.plugin.top_view import as_text  # noqa: PLC0415 - as above
 
     async with connected(options) as connection:
         if options.svg:
-            _picture(await _board(connection, options), options.svg)
+            _picture(await _view(connection, options), options.svg)
         elif options.once or not sys.stdout.isatty():
-            print(as_text(await _board(connection, options)))  # noqa: T201 - a command-line tool prints
+            print(as_text(await _view(connection, options)))  # noqa: T201 - a command-line tool prints
         else:
             await _live(connection, options)
 
 
-async def _board(connection: "Connection", options: argparse.Namespace) -> "Board":
+async def _view(connection: "Connection", options: argparse.Namespace) -> "TopView":
     """The apps as they are now. Raises ClusterError."""
     from scalableapp.commands.explain.reader import silence  # noqa: PLC0415 - see above
-    from scalableapp.commands.plugin.board import ORDERS, Board  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.reader import read_apps  # noqa: PLC0415 - as above
+    from scalableapp.commands.plugin.top_view import ORDERS, TopView  # noqa: PLC0415 - as above
 
     namespace = None if options.all_namespaces else connection.namespace
     apps = await read_apps(connection.api, namespace, options.selector)
     now = datetime.now(UTC)
     where = f"namespace {namespace}" if namespace else "all namespaces"
-    return Board(sorted(apps, key=ORDERS[options.sort_by]), now, where, await silence(connection.api, now))
+    return TopView(sorted(apps, key=ORDERS[options.sort_by]), now, where, await silence(connection.api, now))
 
 
 async def _live(connection: "Connection", options: argparse.Namespace) -> None:
     """Draw until somebody leaves. The first look has to succeed; later ones that fail are told below the title."""
     rich = _rich()
-    from scalableapp.commands.plugin.board import as_panel  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.terminal import until_left  # noqa: PLC0415 - termios is not everywhere
+    from scalableapp.commands.plugin.top_view import as_panel  # noqa: PLC0415 - as above
 
-    board = await _board(connection, options)
+    view = await _view(connection, options)
     console = rich(no_color=not coloured(sys.stdout))
     from rich.live import Live  # noqa: PLC0415 - as above
 
     with until_left() as leave, Live(console=console, screen=True, auto_refresh=False) as live:
         while not leave.is_set():
-            live.update(as_panel(board, console.height), refresh=True)
-            board = await _next(connection, options, board, leave)
+            live.update(as_panel(view, console.height), refresh=True)
+            view = await _next(connection, options, view, leave)
 
 
-async def _next(connection: "Connection", options: argparse.Namespace, board: "Board", leave: asyncio.Event) -> "Board":
-    """The next board, after the interval; the same one when somebody leaves meanwhile, or the cluster is away."""
+async def _next(
+    connection: "Connection", options: argparse.Namespace, view: "TopView", leave: asyncio.Event
+) -> "TopView":
+    """The next view, after the interval; the same one when somebody leaves meanwhile, or the cluster is away."""
     try:
         await asyncio.wait_for(leave.wait(), options.interval)
     except TimeoutError:
         pass
     else:
-        return board
-    look = asyncio.ensure_future(_board(connection, options))
+        return view
+    update = asyncio.ensure_future(_view(connection, options))
     left = asyncio.ensure_future(leave.wait())
-    await asyncio.wait((look, left), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((update, left), return_when=asyncio.FIRST_COMPLETED)
     left.cancel()
-    if not look.done():
-        look.cancel()
-        return board
+    if not update.done():
+        update.cancel()
+        return view
     try:
-        return look.result()
+        return update.result()
     except ScalableAppError as error:
-        return board._replace(error=f"{error}; shown as it was at {board.now:%H:%M:%S} UTC")
+        return view._replace(error=f"{error}; shown as it was at {view.now:%H:%M:%S} UTC")
 
 
-def _picture(board: "Board", file: Path) -> None:
-    from scalableapp.commands.plugin.board import as_panel  # noqa: PLC0415 - as above
+def _picture(view: "TopView", file: Path) -> None:
+    from scalableapp.commands.plugin.top_view import as_panel  # noqa: PLC0415 - as above
 
     with Path("/dev/null").open("w") as nowhere:
         console = _rich()(record=True, width=_PICTURE_COLUMNS, force_terminal=True, file=nowhere)
-        console.print(as_panel(board, _PICTURE_LINES))
+        console.print(as_panel(view, _PICTURE_LINES))
     # rich's fonts are fetched from elsewhere; any monospaced one serves.
     picture = _FONTS.sub("", console.export_svg(title="kubectl scalableapp top"))
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scalableapp.adapters.prometheus_past import pods_of
+from scalableapp.adapters.prometheus_history import pods_of
 from scalableapp.adapters.prometheus_queries import cores_query, memory_peak_query, requests_query
 from scalableapp.commands.plugin.series import ranged
 from scalableapp.core.api.metrics import MetricType
@@ -20,7 +20,7 @@ _LEAST_WINDOW_SECONDS = 180.0
 _LEAST_PEAK_SECONDS = 120.0
 
 
-class Used(NamedTuple):
+class UsageSample(NamedTuple):
     """Values of the pods at a moment: cores, bytes (the peak since the last one) or requests per second."""
 
     at: float
@@ -33,13 +33,13 @@ class Used(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Usage:
+class UsageHistory:
     """Moments by kind of metric, oldest first, `step` seconds apart; a kind that nobody measures has none."""
 
     step: float
-    moments: Mapping[MetricType, tuple[Used, ...]] = field(default_factory=dict)
+    moments: Mapping[MetricType, tuple[UsageSample, ...]] = field(default_factory=dict)
 
-    def of(self, kind: MetricType) -> tuple[Used, ...]:
+    def of(self, kind: MetricType) -> tuple[UsageSample, ...]:
         """The moments of a kind."""
         return self.moments.get(kind, ())
 
@@ -49,7 +49,7 @@ class Usage:
         return sorted({used.at for moments in self.moments.values() for used in moments})
 
 
-async def read_usage(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
+async def read_usage(url: str, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
     """Usage of the pods of a Deployment in the last `seconds`. Raises MetricsUnavailable when it cannot be asked.
 
     Where Prometheus' memory, or the Deployment, is younger than that, its time is looked at in shorter steps.
@@ -62,7 +62,7 @@ async def read_usage(url: str, key: AppKey, container: str, seconds: float, now:
     return usage
 
 
-async def _read(url: str, key: AppKey, container: str, seconds: float, now: float) -> Usage:
+async def _read(url: str, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
     step = float(max(_LEAST_STEP_SECONDS, -(-int(seconds) // _MOST_STEPS)))
     since, until = (now - seconds) // step * step, now // step * step
     moments = {}
@@ -73,8 +73,8 @@ async def _read(url: str, key: AppKey, container: str, seconds: float, now: floa
                 if 0 <= value < float("inf"):
                     found.setdefault(at, []).append(value)
         if found:
-            moments[kind] = tuple(Used(at, tuple(found[at])) for at in sorted(found))
-    return Usage(step, moments)
+            moments[kind] = tuple(UsageSample(at, tuple(found[at])) for at in sorted(found))
+    return UsageHistory(step, moments)
 
 
 def _query(kind: MetricType, pods: str, container: str, step: float) -> str:

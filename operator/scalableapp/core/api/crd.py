@@ -197,7 +197,7 @@ def _sizes(when: Schema) -> Schema:
         "doneAt": _string("When the first pod had its size in place.") | when,
         "why": _string("What it is for, or why it is taken back."),
     }
-    mistake = {
+    failed_resize = {
         "size": size("The size that had to be taken back."),
         "before": size("The size before."),
         "time": _string("When.") | when,
@@ -211,7 +211,7 @@ def _sizes(when: Schema) -> Schema:
             "recommended": size("What the usage asks for, within all bounds."),
             "changedAt": _string("When the size was last changed.") | when,
             "change": _object("A change under way.", change),
-            "mistake": _object("The last change that was taken back.", mistake),
+            "mistake": _object("The last change that was taken back.", failed_resize),
         },
     )
 

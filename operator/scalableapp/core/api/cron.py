@@ -32,7 +32,7 @@ class Cron:
         """The first firing after `now`, in UTC."""
         return self._firings(now)[1]
 
-    def told(self, at: datetime) -> str:
+    def text(self, at: datetime) -> str:
         """A moment in the expression's time zone, as people read it."""
         return f"{at.astimezone(self._zone):%Y-%m-%d %H:%M} {self._zone.key}"
 

@@ -146,5 +146,5 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _error(field: str, problem: str, mend: str) -> SpecError:
-    return SpecError((FieldProblem(field, problem, mend),))
+def _error(field: str, problem: str, fix: str) -> SpecError:
+    return SpecError((FieldProblem(field, problem, fix),))

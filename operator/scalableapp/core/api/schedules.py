@@ -1,4 +1,4 @@
-"""Parts of `spec.scaling.horizontal` that hold on occasion: schedules, bursts, forecasts, outages of the metrics."""
+"""Parts of `spec.scaling.horizontal` that hold at times: schedules, bursts, forecasts, outages of the metrics."""
 
 from enum import StrEnum
 from functools import cached_property

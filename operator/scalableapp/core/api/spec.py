@@ -191,7 +191,7 @@ class ScalableAppSpec(Model):
         return self
 
     @cached_property
-    def front(self) -> Ingress | Route | None:
+    def entry_point(self) -> Ingress | Route | None:
         """What leads to the app from outside: an Ingress, unless something else was asked for."""
         if self.route:
             return self.route
@@ -229,7 +229,7 @@ def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
         raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
 
 
-_MENDS = {
+_FIXES = {
     "missing": "add it",
     "extra_forbidden": "remove it or correct its name",
 }
@@ -238,12 +238,12 @@ _MENDS = {
 def _problem(entry: Any) -> FieldProblem:
     location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"])
     message = entry["msg"].removeprefix("Value error, ")
-    problem, _, mend = message.partition("; ")
+    problem, _, fix = message.partition("; ")
     given = "" if entry["type"] in ("missing", "value_error") else f" (it is {_short(entry['input'])})"
     return FieldProblem(
         f"spec{location}",
         f"{problem}{given}",
-        mend or _MENDS.get(entry["type"], "correct it: kubectl explain sapp.spec"),
+        fix or _FIXES.get(entry["type"], "correct it: kubectl explain sapp.spec"),
     )
 
 

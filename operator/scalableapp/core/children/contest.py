@@ -11,7 +11,7 @@ TIMES = 3
 WITHIN = timedelta(minutes=10)
 
 
-class Setting(NamedTuple):
+class ReplicaSetting(NamedTuple):
     """Replicas that somebody else set: when it was seen, to what, and by which manager."""
 
     at: datetime
@@ -33,17 +33,17 @@ def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
     return str(max(entries, key=lambda entry: str(entry.get("time", "")))["manager"]) if entries else ""
 
 
-def recent(settings: Iterable[Setting], now: datetime) -> tuple[Setting, ...]:
+def recent(replica_settings: Iterable[ReplicaSetting], now: datetime) -> tuple[ReplicaSetting, ...]:
     """Those that still count."""
-    return tuple(setting for setting in settings if abs(now - setting.at) < WITHIN)
+    return tuple(replica_setting for replica_setting in replica_settings if abs(now - replica_setting.at) < WITHIN)
 
 
-def contested(settings: tuple[Setting, ...], key: AppKey, now: datetime) -> str:
+def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: datetime) -> str:
     """Who sets the replicas again and again, in words; "" while nobody does."""
-    counted = recent(settings, now)
+    counted = recent(replica_settings, now)
     if len(counted) < TIMES:
         return ""
-    managers = sorted({setting.manager for setting in counted if setting.manager})
+    managers = sorted({replica_setting.manager for replica_setting in counted if replica_setting.manager})
     who = " and ".join(map(repr, managers)) or "somebody who goes through the scale subresource, as kubectl scale does,"
     return (
         f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "

@@ -8,19 +8,19 @@ from typing import Any
 ANNOTATION_SPEC_HASH = "scalableapp.io/spec-hash"
 
 
-def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def with_spec_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `manifest` that carries the hash of its own content as an annotation.
 
-    `in_line` cannot see that a key is no longer wanted, as the live object may hold keys of others; the hash can.
+    `in_sync` cannot see that a key is no longer wanted, as the live object may hold keys of others; the hash can.
     """
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    seal = hashlib.sha256(text.encode()).hexdigest()[:16]
+    spec_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
     metadata = manifest["metadata"]
-    annotations = {**metadata.get("annotations", {}), ANNOTATION_SPEC_HASH: seal}
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_SPEC_HASH: spec_hash}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def in_line(live: Any, desired: Any) -> bool:
+def in_sync(live: Any, desired: Any) -> bool:
     """Whether everything desired stands in the live object; defaults and additions of others don't matter.
 
     Lists of maps that each have a name of their own (containers, env, ports, volumes) are compared by name, all others
@@ -28,19 +28,19 @@ def in_line(live: Any, desired: Any) -> bool:
     """
     if isinstance(desired, Mapping):
         return isinstance(live, Mapping) and all(
-            key in live and in_line(live[key], value) for key, value in desired.items()
+            key in live and in_sync(live[key], value) for key, value in desired.items()
         )
     if isinstance(desired, list):
-        return isinstance(live, list) and _lists_in_line(live, desired)
+        return isinstance(live, list) and _lists_in_sync(live, desired)
     return type(live) is type(desired) and bool(live == desired)
 
 
-def _lists_in_line(live: list[Any], desired: list[Any]) -> bool:
+def _lists_in_sync(live: list[Any], desired: list[Any]) -> bool:
     named = all(isinstance(item, Mapping) and "name" in item for item in desired)
     if named and len({item["name"] for item in desired}) == len(desired) > 0:
         by_name = {item.get("name"): item for item in live if isinstance(item, Mapping)}
-        return all(in_line(by_name.get(item["name"]), item) for item in desired)
-    return len(live) == len(desired) and all(map(in_line, live, desired))
+        return all(in_sync(by_name.get(item["name"]), item) for item in desired)
+    return len(live) == len(desired) and all(map(in_sync, live, desired))
 
 
 def owned_by(live: Mapping[str, Any], uid: str) -> bool:

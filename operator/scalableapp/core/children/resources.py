@@ -12,7 +12,7 @@ from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.spec import CacheBackend, EnvVar, ScalableAppSpec, SecurityContext
 from scalableapp.core.children import redis
 from scalableapp.core.children.annotations import annotations
-from scalableapp.core.children.drift import in_line, owned_by, sealed
+from scalableapp.core.children.drift import in_sync, owned_by, with_spec_hash
 from scalableapp.core.children.routing import (
     API_VERSIONS,
     HTTP_ROUTE,
@@ -27,7 +27,7 @@ from scalableapp.core.quantity import canonical_quantity
 from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.errors import FieldProblem
 
-__all__ = ["ClusterFeatures", "child_names", "children", "in_line", "name_problem", "owned_by", "unwanted"]
+__all__ = ["ClusterFeatures", "child_names", "children", "in_sync", "name_problem", "owned_by", "unwanted"]
 
 Manifest = dict[str, Any]
 
@@ -106,19 +106,21 @@ def cache_name_problem(key: AppKey, spec: ScalableAppSpec) -> FieldProblem | Non
 def children(
     key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures, template: Template = AS_SPECIFIED
 ) -> tuple[Manifest, ...]:
-    """The manifests to apply, each sealed with the hash of its content."""
+    """The manifests to apply, each with the hash of its content."""
     manifests = [
         _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, template)}),
         _owned("v1", "Service", key, uid, {"spec": _service(key)}),
     ]
-    if isinstance(spec.front, Ingress):
-        manifests.append(_front(INGRESS, key, uid, ingress_spec(key, spec.front), annotations(spec.front)))
-    if isinstance(spec.front, Route) and features.gateway_api:
-        manifests.append(_front(HTTP_ROUTE, key, uid, http_route_spec(key, spec.front), {}))
+    if isinstance(spec.entry_point, Ingress):
+        manifests.append(
+            _entry_point(INGRESS, key, uid, ingress_spec(key, spec.entry_point), annotations(spec.entry_point))
+        )
+    if isinstance(spec.entry_point, Route) and features.gateway_api:
+        manifests.append(_entry_point(HTTP_ROUTE, key, uid, http_route_spec(key, spec.entry_point), {}))
     manifests.append(_owned("policy/v1", "PodDisruptionBudget", key, uid, {"spec": _budget(key)}))
     if _has_redis(spec):
         manifests += _redis(key, uid, features)
-    return tuple(sealed(manifest) for manifest in manifests)
+    return tuple(with_spec_hash(manifest) for manifest in manifests)
 
 
 def child_names(key: AppKey) -> tuple[str, ...]:
@@ -128,11 +130,13 @@ def child_names(key: AppKey) -> tuple[str, ...]:
 
 def unwanted(key: AppKey, spec: ScalableAppSpec) -> tuple[Manifest, ...]:
     """Names of the objects that must not be there, to be deleted when they are ours."""
-    wanted = kind_of(spec.front)
-    fronts = tuple(_named(version, kind, key, key.name) for kind, version in API_VERSIONS.items() if kind != wanted)
+    wanted = kind_of(spec.entry_point)
+    entry_points = tuple(
+        _named(version, kind, key, key.name) for kind, version in API_VERSIONS.items() if kind != wanted
+    )
     name = redis.cache_name(key)
     cache = () if _has_redis(spec) else tuple(_named(version, kind, key, name) for version, kind in _REDIS_KINDS)
-    return fronts + cache
+    return entry_points + cache
 
 
 def selector(key: AppKey) -> dict[str, str]:
@@ -330,7 +334,7 @@ def _service(key: AppKey) -> Manifest:
     }
 
 
-def _front(kind: str, key: AppKey, uid: str, spec: Manifest, noted: dict[str, str]) -> Manifest:
+def _entry_point(kind: str, key: AppKey, uid: str, spec: Manifest, noted: dict[str, str]) -> Manifest:
     manifest = _owned(API_VERSIONS[kind], kind, key, uid, {"spec": spec})
     manifest["metadata"]["annotations"] = noted
     return manifest

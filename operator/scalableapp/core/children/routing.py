@@ -26,11 +26,11 @@ class Exposure(NamedTuple):
     message: str
 
 
-def kind_of(front: Ingress | Route | None) -> str | None:
-    """The kind of object that a way in is made of; None without a way in."""
-    if front is None:
+def kind_of(entry_point: Ingress | Route | None) -> str | None:
+    """The kind of object that an entry point is made of; None without one."""
+    if entry_point is None:
         return None
-    return HTTP_ROUTE if isinstance(front, Route) else INGRESS
+    return HTTP_ROUTE if isinstance(entry_point, Route) else INGRESS
 
 
 def ingress_spec(key: AppKey, ingress: Ingress) -> Manifest:
@@ -77,15 +77,15 @@ def slim_status(kind: str, body: Mapping[str, Any]) -> Manifest:
     return {"parents": status.get("parents") or []}
 
 
-def url_of(key: AppKey, front: Ingress | Route | None, status: Mapping[str, Any]) -> str:
+def url_of(key: AppKey, entry_point: Ingress | Route | None, status: Mapping[str, Any]) -> str:
     """Where the app answers, by the slim status of its Ingress or HTTPRoute; "" while that is nowhere."""
-    if isinstance(front, Route):
-        return _route_url(key, front, status.get("parents") or ())
-    if front is None:
+    if isinstance(entry_point, Route):
+        return _route_url(key, entry_point, status.get("parents") or ())
+    if entry_point is None:
         return ""
-    host = front.host or _load_balancer(status)
-    scheme = "https" if front.tls_secret_name else "http"
-    return f"{scheme}://{host}{front.path}" if host else ""
+    host = entry_point.host or _load_balancer(status)
+    scheme = "https" if entry_point.tls_secret_name else "http"
+    return f"{scheme}://{host}{entry_point.path}" if host else ""
 
 
 def _load_balancer(status: Mapping[str, Any]) -> str:
@@ -109,32 +109,34 @@ def _route_url(key: AppKey, route: Route, parents: Sequence[Mapping[str, Any]]) 
     return f"{'https' if https else 'http'}://{place}{route.path}"
 
 
-def exposure_of(key: AppKey, front: Ingress | Route | None, status: Mapping[str, Any], missing: str) -> Exposure | None:
+def exposure_of(
+    key: AppKey, entry_point: Ingress | Route | None, status: Mapping[str, Any], missing: str
+) -> Exposure | None:
     """What the Gateways say to the app's HTTPRoute; None for an app without one.
 
     `missing` says in words why the Gateway API cannot be used in this cluster, "" where it can.
     """
-    if not isinstance(front, Route):
+    if not isinstance(entry_point, Route):
         return None
     if missing:
         return Exposure(accepted=False, reason="GatewayAPIMissing", message=f"spec.route is not carried out: {missing}")
-    verdicts = [_verdict(key, parent, status.get("parents") or ()) for parent in front.parent_refs]
+    verdicts = [_verdict(key, parent, status.get("parents") or ()) for parent in entry_point.parent_refs]
     return next((verdict for verdict in verdicts if not verdict.accepted), verdicts[0])
 
 
 def _verdict(key: AppKey, parent: ParentRef, parents: Sequence[Mapping[str, Any]]) -> Exposure:
     """What one Gateway says. It may lack a condition that it has not come to yet."""
     gateway, namespace = f"Gateway {_place(key, _reference(parent))}", parent.namespace or key.namespace
-    look = f"kubectl get gateway -n {namespace} {parent.name} -o yaml"
+    command = f"kubectl get gateway -n {namespace} {parent.name} -o yaml"
     said = {entry.get("type"): entry for entry in _conditions(key, parent, parents)}
     for kind, reason, refusal in _REFUSALS:
         found = said.get(kind) or {}
         if found.get("status") == "False":
             why = f"{found.get('reason')}: {found.get('message') or 'no message'}"
-            return Exposure(False, reason, f"{gateway} {refusal} HTTPRoute {key} ({why}); {look}")
+            return Exposure(False, reason, f"{gateway} {refusal} HTTPRoute {key} ({why}); {command}")
     if (said.get("Accepted") or {}).get("status") == "True":
         return Exposure(True, "Accepted", f"{gateway} leads to the app")
-    message = f"{gateway} has not answered to HTTPRoute {key}; does it exist, and does its controller run? {look}"
+    message = f"{gateway} has not answered to HTTPRoute {key}; does it exist, and does its controller run? {command}"
     return Exposure(False, "RoutePending", message)
 
 

@@ -2,28 +2,34 @@
 
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.explain import Reason, in_unit_of
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.model import Reading
 
 
-def activation(case: Case, number: int) -> Ruling | None:
+def activation(case: Case, number: int) -> RuleResult | None:
     """Asleep while every metric is at or below its activationTarget (0 where none is stated), else at least 1.
 
     CPU has no say in it: an idle process uses some. An app that is awake falls asleep only when all metrics can
     be used; one that sleeps has no pods, so metrics of pods are not missed.
     """
-    if case.bounds.least.value > 0 or case.blind:
+    if case.bounds.least.value > 0 or case.no_usable_metric:
         return None
-    waking = next((text for text in map(_above, case.spec.metrics, _usable(case)) if text), "")
-    if waking:
-        return None if number else Ruling("Activation", 1, Reason.ACTIVATED, f"{waking}: awake with 1 replica", asked=1)
+    active = next((text for text in map(_above, case.spec.metrics, _usable(case)) if text), "")
+    if active:
+        return (
+            None
+            if number
+            else RuleResult("Activation", 1, Reason.ACTIVATED, f"{active}: awake with 1 replica", asked=1)
+        )
     if number == 0 or (case.failed and case.current):
         return None
-    wakers = " or ".join(
-        f"{metric.label} is above {metric.activation_value:g}" for metric in case.spec.metrics if _wakes(metric)
+    conditions = " or ".join(
+        f"{metric.label} is above {metric.activation_value:g}"
+        for metric in case.spec.metrics
+        if _measured_without_pods(metric)
     )
-    message = f"no metric is above its activationTarget: asleep with 0 replicas until {wakers}"
-    return Ruling("Activation", 0, Reason.ASLEEP, message, asked=0)
+    message = f"no metric is above its activationTarget: asleep with 0 replicas until {conditions}"
+    return RuleResult("Activation", 0, Reason.INACTIVE, message, asked=0)
 
 
 def _usable(case: Case) -> list[Reading | None]:
@@ -34,7 +40,7 @@ def _usable(case: Case) -> list[Reading | None]:
     ]
 
 
-def _wakes(metric: Metric) -> bool:
+def _measured_without_pods(metric: Metric) -> bool:
     """Whether the metric can be measured without pods."""
     return metric.type is MetricType.PROMETHEUS
 

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.api.scaling import Policy, PolicyType, ScaleDown, ScaleUp, SelectPolicy
 from scalableapp.core.explain import Reason, clock, count, duration, when
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.model import Recommendation, ScaleEvent
 
 
-def stabilization(case: Case, number: int) -> Ruling | None:
+def stabilization(case: Case, number: int) -> RuleResult | None:
     """Moves from the current replicas only as far as every recommendation in the windows allows.
 
     Up: not above the lowest recommendation in scaleUp's window. Down: not below the highest one in
@@ -46,7 +46,7 @@ def _not_from_the_future(case: Case, entries: list[Recommendation]) -> list[Reco
 
 def _stabilized(
     case: Case, number: int, value: int, binding: Recommendation, window: Iterable[Recommendation]
-) -> Ruling:
+) -> RuleResult:
     up, now, behavior = value < number, case.observation.now, case.horizontal.behavior
     seconds = behavior.scale_up.stabilization_window_seconds if up else case.down_window_seconds
     ends = binding.at + timedelta(seconds=seconds)
@@ -60,10 +60,10 @@ def _stabilized(
         f"{'if as much is still' if up else 'unless more is'} asked for"
     )
     reason = Reason.SCALE_UP_STABILIZED if up else Reason.SCALE_DOWN_STABILIZED
-    return Ruling("Stabilization", value, reason, message, limits=True)
+    return RuleResult("Stabilization", value, reason, message, limits=True)
 
 
-def rate(case: Case, number: int) -> Ruling | None:
+def rate(case: Case, number: int) -> RuleResult | None:
     """Cuts the change to what the policies leave of their periods. From 0, one pod is always let through."""
     if number > case.current:
         return _limit_up(case, number, case.horizontal.behavior.scale_up)
@@ -72,7 +72,7 @@ def rate(case: Case, number: int) -> Ruling | None:
     return None
 
 
-def _limit_up(case: Case, number: int, rules: ScaleUp) -> Ruling | None:
+def _limit_up(case: Case, number: int, rules: ScaleUp) -> RuleResult | None:
     if rules.select_policy is SelectPolicy.DISABLED:
         return _disabled(case, number, "Up", Reason.SCALE_UP_LIMIT)
     select = min if rules.select_policy is SelectPolicy.MIN else max
@@ -81,7 +81,7 @@ def _limit_up(case: Case, number: int, rules: ScaleUp) -> Ruling | None:
     return _limited(case, number, limit, policy) if number > limit else None
 
 
-def _limit_down(case: Case, number: int, rules: ScaleDown) -> Ruling | None:
+def _limit_down(case: Case, number: int, rules: ScaleDown) -> RuleResult | None:
     if rules.select_policy is SelectPolicy.DISABLED:
         return _disabled(case, number, "Down", Reason.SCALE_DOWN_LIMIT)
     select = max if rules.select_policy is SelectPolicy.MIN else min
@@ -120,7 +120,7 @@ def _in_period(policy: Policy, case: Case) -> Iterable[ScaleEvent]:
     return (event for event in case.history.scale_events if cutoff < event.at and (event.at <= now or event.change < 0))
 
 
-def _limited(case: Case, number: int, limit: int, policy: Policy) -> Ruling:
+def _limited(case: Case, number: int, limit: int, policy: Policy) -> RuleResult:
     up = number > case.current
     amount = f"{policy.value} %" if policy.type is PolicyType.PERCENT else count(policy.value, "pod")
     message = (
@@ -128,7 +128,7 @@ def _limited(case: Case, number: int, limit: int, policy: Policy) -> Ruling:
         f"{duration(policy.period_seconds)}; more {when(_next_step(case, limit, policy, up), case.observation.now)}"
     )
     reason = Reason.SCALE_UP_LIMIT if up else Reason.SCALE_DOWN_LIMIT
-    return Ruling("Rate", limit, reason, message, limits=True)
+    return RuleResult("Rate", limit, reason, message, limits=True)
 
 
 def _next_step(case: Case, limit: int, policy: Policy, up: bool) -> datetime:
@@ -139,8 +139,8 @@ def _next_step(case: Case, limit: int, policy: Policy, up: bool) -> datetime:
     return oldest + timedelta(seconds=policy.period_seconds)
 
 
-def _disabled(case: Case, number: int, direction: str, reason: Reason) -> Ruling:
+def _disabled(case: Case, number: int, direction: str, reason: Reason) -> RuleResult:
     message = (
         f"scale-{direction.lower()} to {number} is switched off by behavior.scale{direction}.selectPolicy Disabled"
     )
-    return Ruling("Rate", case.current, reason, message, limits=True)
+    return RuleResult("Rate", case.current, reason, message, limits=True)

@@ -56,15 +56,15 @@ def is_active(schedule: Schedule, now: datetime) -> bool:
     return schedule.started.last(now) > schedule.ended.last(now)
 
 
-def outlook(schedules: tuple[Schedule, ...], now: datetime) -> str:
+def next_change(schedules: tuple[Schedule, ...], now: datetime) -> str:
     """What the active schedules set and until when; if none is active, which comes next."""
     active = [schedule for schedule in schedules if is_active(schedule, now)]
     if active:
         return "; ".join(
-            f"schedule {s.name} sets {_bounds_of(s)} until {s.ended.told(s.ended.next(now))}" for s in active
+            f"schedule {s.name} sets {_bounds_of(s)} until {s.ended.text(s.ended.next(now))}" for s in active
         )
     following = min(schedules, key=lambda schedule: schedule.started.next(now))
-    starts_at = following.started.told(following.started.next(now))
+    starts_at = following.started.text(following.started.next(now))
     return f"no schedule is active; {following.name} starts at {starts_at} with {_bounds_of(following)}"
 
 

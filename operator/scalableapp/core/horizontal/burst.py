@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from scalableapp.core.api.schedules import Burst
 from scalableapp.core.explain import Reason, count, duration
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.horizontal.startup import startup_seconds
 from scalableapp.core.model import PodState
 from scalableapp.core.quality import LARGEST_VALUE, seconds_between, serves
@@ -28,7 +28,7 @@ class _Need(NamedTuple):
         return math.ceil(round(self.replicas, 9))
 
 
-def burst(case: Case, number: int) -> Ruling | None:
+def burst(case: Case, number: int) -> RuleResult | None:
     """Sudden load at once, without the window of scaleUp; and no scale-down below what the short window needs.
 
     Pods that are starting count as carrying their part: they were asked for already, and more of them would
@@ -40,7 +40,7 @@ def burst(case: Case, number: int) -> Ruling | None:
         return None
     if need is None or need.whole <= number:
         note = _note(case)
-        return Ruling("Burst", number, "", f"burst has no say: {note}") if note else None
+        return RuleResult("Burst", number, "", f"burst has no say: {note}") if note else None
     coming = _starting(case)
     carrying = sum(map(serves, case.observation.pods)) + coming
     if need.replicas >= rules.threshold_ratio * max(carrying, 1):
@@ -76,22 +76,22 @@ def _age(case: Case, pod: PodState) -> float:
     return seconds_between(pod.created_at or pod.started_at, case.observation.now)
 
 
-def _raised(need: _Need, rules: Burst, carrying: int, coming: int) -> Ruling:
+def _raised(need: _Need, rules: Burst, carrying: int, coming: int) -> RuleResult:
     share = format_number(round(need.replicas / max(carrying, 1) * 100))
     starting = f", {coming} of them starting," if coming else ""
     message = (
-        f"burst: {_told(need, rules)} are {share} % of what {count(carrying, 'replica')}{starting} "
+        f"burst: {_requests_text(need, rules)} are {share} % of what {count(carrying, 'replica')}{starting} "
         f"{'carries' if carrying == 1 else 'carry'} at the target: asks for {count(need.whole, 'replica')}"
     )
-    return Ruling("Burst", need.whole, Reason.BURST, message, asked_too=need.whole)
+    return RuleResult("Burst", need.whole, Reason.BURST, message, asked_too=need.whole)
 
 
-def _kept(need: _Need, rules: Burst, current: int, number: int) -> Ruling:
+def _kept(need: _Need, rules: Burst, current: int, number: int) -> RuleResult:
     kept = min(current, need.whole)
-    needed = f"{_told(need, rules)} need {count(need.whole, 'replica')}"
+    needed = f"{_requests_text(need, rules)} need {count(need.whole, 'replica')}"
     message = f"scale-down to {number} {f'ends at {kept}' if kept < current else 'refused'}: {needed}"
-    return Ruling("Burst", kept, Reason.BURST, message, limits=True, asked_too=kept)
+    return RuleResult("Burst", kept, Reason.BURST, message, limits=True, asked_too=kept)
 
 
-def _told(need: _Need, rules: Burst) -> str:
+def _requests_text(need: _Need, rules: Burst) -> str:
     return f"{format_number(round(need.requests, 3))} requests/s in the last {duration(rules.window_seconds)}"

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from scalableapp.core.api.scaling import Combine
 from scalableapp.core.explain import Reason, count
 from scalableapp.core.horizontal.proposals import Proposal
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.model import Step
 from scalableapp.core.quantity import format_number
 
 
-def combined(case: Case, number: int) -> Ruling | None:
+def combined(case: Case, number: int) -> RuleResult | None:
     """The largest, the smallest or the average proposal, as spec.scaling.horizontal.combine says.
 
     Nothing where an objective decides and no metric is stated beside it.
@@ -21,46 +21,46 @@ def combined(case: Case, number: int) -> Ruling | None:
     usable = [proposal for proposal in case.proposals if proposal.replicas is not None]
     if not usable:
         return _held(case, number)
-    ruling = _COMBINED[case.horizontal.combine](case, usable)
+    result = _COMBINED[case.horizontal.combine](case, usable)
     failed = case.failed
-    return _refused(case, ruling.value, number, failed) if failed and ruling.value < number else ruling
+    return _refused(case, result.value, number, failed) if failed and result.value < number else result
 
 
-def _largest(case: Case, usable: list[Proposal]) -> Ruling:
-    return _of_one(case, max(usable, key=_wish))
+def _largest(case: Case, usable: list[Proposal]) -> RuleResult:
+    return _of_one(case, max(usable, key=_replicas))
 
 
-def _smallest(case: Case, usable: list[Proposal]) -> Ruling:
-    return _of_one(case, min(usable, key=_wish))
+def _smallest(case: Case, usable: list[Proposal]) -> RuleResult:
+    return _of_one(case, min(usable, key=_replicas))
 
 
-def _of_one(case: Case, chosen: Proposal) -> Ruling:
-    return Ruling(
+def _of_one(case: Case, chosen: Proposal) -> RuleResult:
+    return RuleResult(
         chosen.report.name,
-        _wish(chosen),
+        _replicas(chosen),
         Reason.DESIRED_WITHIN_RANGE,
         chosen.message,
-        asked=_wish(chosen),
+        asked=_replicas(chosen),
         before=_steps_before(case, chosen),
     )
 
 
-def _average(case: Case, usable: list[Proposal]) -> Ruling:
+def _average(case: Case, usable: list[Proposal]) -> RuleResult:
     """ceil(sum of weight x proposal / sum of weights): in doubt one pod more."""
     weights = [metric.weight_value for metric, p in zip(case.spec.metrics, case.proposals, strict=True) if p in usable]
-    total = sum(weight * _wish(proposal) for weight, proposal in zip(weights, usable, strict=True))
+    total = sum(weight * _replicas(proposal) for weight, proposal in zip(weights, usable, strict=True))
     value = math.ceil(round(total / sum(weights), 9))
     parts = ", ".join(
-        f"{proposal.report.name} {_wish(proposal)} x {format_number(weight)}"
+        f"{proposal.report.name} {_replicas(proposal)} x {format_number(weight)}"
         for weight, proposal in zip(weights, usable, strict=True)
     )
     message = f"{'; '.join(p.message for p in usable)}; the average by weight ({parts}) is {count(value, 'replica')}"
-    return Ruling(
+    return RuleResult(
         "Weighted", value, Reason.DESIRED_WITHIN_RANGE, message, asked=value, before=_steps_before(case, None)
     )
 
 
-_COMBINED: dict[Combine, Callable[[Case, list[Proposal]], Ruling]] = {
+_COMBINED: dict[Combine, Callable[[Case, list[Proposal]], RuleResult]] = {
     Combine.MAX: _largest,
     Combine.MIN: _smallest,
     Combine.WEIGHTED: _average,
@@ -73,18 +73,18 @@ _SO_FAR: dict[Combine, Callable[[int, int], int]] = {
 }
 
 
-def _held(case: Case, number: int) -> Ruling:
-    failed = _most_telling(case.failed)
+def _held(case: Case, number: int) -> RuleResult:
+    failed = _most_relevant(case.failed)
     message = f"held at {count(number, 'replica')}: {failed.message}"
     before = _steps_before(case, failed)
-    return Ruling(failed.report.name, number, _reason(failed), message, active=case.planned, before=before)
+    return RuleResult(failed.report.name, number, _reason(failed), message, active=case.planned, before=before)
 
 
-def _refused(case: Case, wanted: int, number: int, failures: list[Proposal]) -> Ruling:
-    failed = _most_telling(failures)
+def _refused(case: Case, wanted: int, number: int, failures: list[Proposal]) -> RuleResult:
+    failed = _most_relevant(failures)
     message = f"scale-down to {wanted} refused: {failed.message}"
     before = _steps_before(case, failed)
-    return Ruling(failed.report.name, number, _reason(failed), message, limits=True, before=before)
+    return RuleResult(failed.report.name, number, _reason(failed), message, limits=True, before=before)
 
 
 def _steps_before(case: Case, last: Proposal | None) -> tuple[Step, ...]:
@@ -95,13 +95,13 @@ def _steps_before(case: Case, last: Proposal | None) -> tuple[Step, ...]:
         if proposal is last:
             continue
         if proposal.replicas is not None:
-            wish = proposal.replicas
-            so_far = wish if so_far is None else _SO_FAR[case.horizontal.combine](so_far, wish)
+            replicas = proposal.replicas
+            so_far = replicas if so_far is None else _SO_FAR[case.horizontal.combine](so_far, replicas)
         steps.append(Step(proposal.report.name, case.current if so_far is None else so_far, proposal.message))
     return tuple(steps)
 
 
-def _most_telling(failed: list[Proposal]) -> Proposal:
+def _most_relevant(failed: list[Proposal]) -> Proposal:
     """Data that is lost before data that only has to be waited for."""
     return min(failed, key=lambda proposal: proposal.failure is None or proposal.failure.problem is None)
 
@@ -110,5 +110,5 @@ def _reason(failed: Proposal) -> str:
     return failed.failure.reason if failed.failure else ""
 
 
-def _wish(proposal: Proposal) -> int:
+def _replicas(proposal: Proposal) -> int:
     return proposal.replicas or 0

@@ -16,19 +16,19 @@ from scalableapp.core.horizontal.guards import (
     out_of_bounds,
     paused,
     pinned,
-    recalling,
+    replaying,
     rollout,
     scheduled,
     sized_only,
 )
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
-from scalableapp.core.horizontal.interval import outlook
-from scalableapp.core.horizontal.objective_plan import pursue
+from scalableapp.core.horizontal.interval import next_decision
+from scalableapp.core.horizontal.objective_plan import plan_objective
 from scalableapp.core.horizontal.objective_rules import idle_time, objective
 from scalableapp.core.horizontal.outage import fallback, outage_after
 from scalableapp.core.horizontal.prediction import learned, prediction
 from scalableapp.core.horizontal.proposals import Tolerance, propose
-from scalableapp.core.horizontal.rules import Case, Rule, Ruling
+from scalableapp.core.horizontal.rules import Case, Rule, RuleResult
 from scalableapp.core.horizontal.settling import settling
 from scalableapp.core.horizontal.startup import learn
 from scalableapp.core.learning.objective import Surplus
@@ -50,11 +50,11 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
     horizontal, now = spec.scaling.horizontal, observation.now
     tolerance = Tolerance.of(horizontal.behavior)
     startups = learn(history.startups, observation.pods)
-    pursuit = pursue(spec, observation, history, startups)
+    objective_plan = plan_objective(spec, observation, history, startups)
     # Without a metric that the user states beside the objective, one is only made up where there is no plan.
-    metrics = horizontal.metrics if pursuit and pursuit.plan else spec.metrics
+    metrics = horizontal.metrics if objective_plan and objective_plan.plan else spec.metrics
     proposals = tuple(propose(metric, observation, tolerance) for metric in metrics)
-    judged = (pursuit.proposal, *proposals) if pursuit else proposals
+    judged = (objective_plan.proposal, *proposals) if objective_plan else proposals
     return Case(
         spec,
         horizontal,
@@ -66,11 +66,11 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
         outage_after(history.outage, judged, now, observation.replicas),
         startups,
         learned(spec, observation, history.loads, startups),
-        pursuit,
+        objective_plan,
     )
 
 
-def _bounds(case: Case, number: int) -> Ruling | None:
+def _bounds(case: Case, number: int) -> RuleResult | None:
     """What was asked for, cut to the bounds in force."""
     least, most = case.bounds
     if number > most.value:
@@ -80,9 +80,9 @@ def _bounds(case: Case, number: int) -> Ruling | None:
     return None
 
 
-def _limited(number: int, bound: Bound, reason: Reason) -> Ruling:
+def _limited(number: int, bound: Bound, reason: Reason) -> RuleResult:
     message = f"{number} limited to {bound.value} by {bound.stated_by}"
-    return Ruling("Bounds", bound.value, reason, message, limits=True)
+    return RuleResult("Bounds", bound.value, reason, message, limits=True)
 
 
 RULES: tuple[Rule, ...] = (
@@ -92,7 +92,7 @@ RULES: tuple[Rule, ...] = (
     scheduled,
     out_of_bounds,
     sized_only,
-    recalling,
+    replaying,
     combined,
     objective,
     fallback,
@@ -105,86 +105,86 @@ RULES: tuple[Rule, ...] = (
     settling,
     _bounds,
     rate,
-    outlook,
+    next_decision,
 )
 
 
-def _fold(case: Case) -> list[Ruling]:
-    rulings: list[Ruling] = []
+def _fold(case: Case) -> list[RuleResult]:
+    results: list[RuleResult] = []
     number = case.current
     for rule in RULES:
-        ruling = rule(case, number)
-        if ruling is None:
+        result = rule(case, number)
+        if result is None:
             continue
-        rulings.append(ruling)
-        number = ruling.value
-        if ruling.ends:
+        results.append(result)
+        number = result.value
+        if result.ends:
             break
-    return rulings
+    return results
 
 
-def _dry_run(case: Case, rulings: list[Ruling]) -> list[Ruling]:
+def _dry_run(case: Case, results: list[RuleResult]) -> list[RuleResult]:
     """With spec.scaling.dryRun a change is told, not done."""
-    wanted = rulings[-1].value
+    wanted = results[-1].value
     if not case.spec.scaling.dry_run or wanted == case.current:
-        return rulings
+        return results
     message = f"would scale {case.current} -> {wanted}, but spec.scaling.dryRun is set"
-    return [*rulings, Ruling("DryRun", case.current, Reason.DRY_RUN, message)]
+    return [*results, RuleResult("DryRun", case.current, Reason.DRY_RUN, message)]
 
 
-def _decision(case: Case, rulings: list[Ruling]) -> Decision:
+def _decision(case: Case, results: list[RuleResult]) -> Decision:
     now = case.observation.now
-    judged = (case.pursuit.proposal, *case.proposals) if case.pursuit else case.proposals
+    judged = (case.objective_plan.proposal, *case.proposals) if case.objective_plan else case.proposals
     bad = [proposal.failure for proposal in judged if proposal.failure and proposal.failure.problem]
     data = bad[0] if bad else None
-    asked = _asked(rulings)
+    asked = _asked(results)
     return Decision(
         at=now,
         replicas_from=case.current,
-        replicas_to=rulings[-1].value,
-        reason=next(str(ruling.reason) for ruling in reversed(rulings) if ruling.reason),
-        message=_told(case, rulings),
-        steps=_steps(rulings),
+        replicas_to=results[-1].value,
+        reason=next(str(result.reason) for result in reversed(results) if result.reason),
+        message=_message(case, results),
+        steps=_steps(results),
         metrics=tuple([proposal.report for proposal in judged]),
         recommendation=None if asked is None else Recommendation(now, asked),
-        active=False not in [ruling.active for ruling in rulings],
-        limited=True in [ruling.limits for ruling in rulings],
+        active=False not in [result.active for result in results],
+        limited=True in [result.limits for result in results],
         data_problem=data.problem if data else None,
         data_message=data.message if data else "",
         outage=case.outage,
         startups=case.startups,
         loads=case.loads,
-        learned=case.pursuit.learned if case.pursuit else NOTHING_LEARNED,
-        surplus=_surplus(rulings),
+        learned=case.objective_plan.learned if case.objective_plan else NOTHING_LEARNED,
+        surplus=_surplus(results),
     )
 
 
-def _surplus(rulings: list[Ruling]) -> Surplus:
-    if any(ruling.forgets for ruling in rulings):
+def _surplus(results: list[RuleResult]) -> Surplus:
+    if any(result.forgets for result in results):
         return NO_SURPLUS
-    return next((ruling.surplus for ruling in rulings if ruling.surplus), NO_SURPLUS)
+    return next((result.surplus for result in results if result.surplus), NO_SURPLUS)
 
 
-def _asked(rulings: list[Ruling]) -> int | None:
+def _asked(results: list[RuleResult]) -> int | None:
     """What is remembered for the stabilisation windows."""
-    if any(ruling.forgets for ruling in rulings):
+    if any(result.forgets for result in results):
         return None
-    asked = [ruling.asked for ruling in rulings if ruling.asked is not None][-1:]
-    asked += [ruling.asked_too for ruling in rulings if ruling.asked_too is not None]
+    asked = [result.asked for result in results if result.asked is not None][-1:]
+    asked += [result.asked_too for result in results if result.asked_too is not None]
     return max(asked) if asked else None
 
 
-def _told(case: Case, rulings: list[Ruling]) -> str:
+def _message(case: Case, results: list[RuleResult]) -> str:
     """What was measured, then what each rule made of it; a dry run says its upshot first."""
-    if rulings[-1].reason != Reason.DRY_RUN:
-        return "; ".join([ruling.message for ruling in rulings])
-    chain = "; ".join([ruling.message for ruling in rulings[:-1]])
-    return f"would scale {case.current} -> {rulings[-2].value}: {chain}"
+    if results[-1].reason != Reason.DRY_RUN:
+        return "; ".join([result.message for result in results])
+    chain = "; ".join([result.message for result in results[:-1]])
+    return f"would scale {case.current} -> {results[-2].value}: {chain}"
 
 
-def _steps(rulings: list[Ruling]) -> tuple[Step, ...]:
+def _steps(results: list[RuleResult]) -> tuple[Step, ...]:
     steps: list[Step] = []
-    for ruling in rulings:
-        steps += ruling.before
-        steps.append(Step(ruling.rule, ruling.value, ruling.message))
+    for result in results:
+        steps += result.before
+        steps.append(Step(result.rule, result.value, result.message))
     return tuple(steps)

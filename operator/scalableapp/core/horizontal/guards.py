@@ -3,44 +3,44 @@
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.explain import Reason, clock, count
 from scalableapp.core.horizontal.behavior import rate
-from scalableapp.core.horizontal.bounds import outlook
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.bounds import next_change
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.model import SCHEDULE, Step
 
 
-def paused(case: Case, number: int) -> Ruling | None:
+def paused(case: Case, number: int) -> RuleResult | None:
     """spec.scaling.paused: replicas stay as they are, even outside the bounds."""
     if not case.spec.scaling.paused:
         return None
     return _hold("Paused", Reason.PAUSED, number, "spec.scaling.paused is set; set it to false to scale again")
 
 
-def conflicted(case: Case, number: int) -> Ruling | None:
+def conflicted(case: Case, number: int) -> RuleResult | None:
     """Somebody else scales this workload: two of them would fight, so hands off."""
     other = case.observation.conflict
     return _hold("Conflict", Reason.CONFLICTED, number, other) if other else None
 
 
-def pinned(case: Case, number: int) -> Ruling | None:
+def pinned(case: Case, number: int) -> RuleResult | None:
     """spec.replicas, as `kubectl scale sapp` sets it: exactly this number, at once, even 0 or beyond the bounds."""
     pin = case.spec.replicas
     if pin is None:
         return None
     change = "" if pin == number else f", {number} now"
-    mend = "" if case.spec.scaling.mode is Mode.VERTICAL else "; remove spec.replicas to scale by metrics again"
-    message = f"spec.replicas pins {count(pin, 'replica')}{change}{mend}"
-    return Ruling("Pin", pin, Reason.PINNED, message, ends=True, active=False)
+    fix = "" if case.spec.scaling.mode is Mode.VERTICAL else "; remove spec.replicas to scale by metrics again"
+    message = f"spec.replicas pins {count(pin, 'replica')}{change}{fix}"
+    return RuleResult("Pin", pin, Reason.PINNED, message, ends=True, active=False)
 
 
-def scheduled(case: Case, number: int) -> Ruling | None:
+def scheduled(case: Case, number: int) -> RuleResult | None:
     """Says what the schedules do to the bounds; what follows from that is said by the rules of the bounds."""
     schedules = case.horizontal.schedules
     if not schedules:
         return None
-    return Ruling(SCHEDULE, number, "", outlook(schedules, case.observation.now))
+    return RuleResult(SCHEDULE, number, "", next_change(schedules, case.observation.now))
 
 
-def out_of_bounds(case: Case, number: int) -> Ruling | None:
+def out_of_bounds(case: Case, number: int) -> RuleResult | None:
     """Replicas outside min..max are corrected at once, as HPA does: that needs no metrics.
 
     With behavior.appliesToBounds they are led there at the pace of the policies.
@@ -56,30 +56,30 @@ def out_of_bounds(case: Case, number: int) -> Ruling | None:
     pace = "at the pace of behavior" if slowly else "at once"
     if number > most.value:
         message = f"{count(number, 'replica')} exceed {most}: cut to it {pace}"
-        ruling = Ruling("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
+        result = RuleResult("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
     else:
         message = f"{count(number, 'replica')} fall short of {least}: raised to it {pace}"
-        ruling = Ruling("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
-    return _paced(case, ruling) if slowly else ruling
+        result = RuleResult("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
+    return _paced(case, result) if slowly else result
 
 
-def _paced(case: Case, ruling: Ruling) -> Ruling:
-    pace = rate(case, ruling.value)
+def _paced(case: Case, result: RuleResult) -> RuleResult:
+    pace = rate(case, result.value)
     if pace is None:
-        return ruling
-    message = f"{ruling.message}; {pace.message}"
-    return pace._replace(message=message, ends=True, before=(Step(ruling.rule, ruling.value, ruling.message),))
+        return result
+    message = f"{result.message}; {pace.message}"
+    return pace._replace(message=message, ends=True, before=(Step(result.rule, result.value, result.message),))
 
 
-def sized_only(case: Case, number: int) -> Ruling | None:
+def sized_only(case: Case, number: int) -> RuleResult | None:
     """Mode Vertical: replicas stay as they are, within the bounds."""
     if case.spec.scaling.mode is not Mode.VERTICAL:
         return None
     message = f"keeps {count(number, 'replica')}: spec.scaling.mode is Vertical"
-    return Ruling("Mode", number, Reason.MODE_VERTICAL, message, ends=True, active=False)
+    return RuleResult("Mode", number, Reason.MODE_VERTICAL, message, ends=True, active=False)
 
 
-def rollout(case: Case, number: int) -> Ruling | None:
+def rollout(case: Case, number: int) -> RuleResult | None:
     """A rollout holds every way down. Load that is counted over the whole app may ask for more pods meanwhile."""
     if not case.observation.distorted or number > case.current:
         return None
@@ -91,17 +91,17 @@ def rollout(case: Case, number: int) -> Ruling | None:
     return hold._replace(forgets=True)
 
 
-def recalling(case: Case, number: int) -> Ruling | None:
+def replaying(case: Case, number: int) -> RuleResult | None:
     """After a restart an objective knows nothing of its app until Prometheus' history has been replayed."""
-    until, now = case.observation.recall_until, case.observation.now
+    until, now = case.observation.replay_until, case.observation.now
     if until is None or now >= until:
         return None
     message = (
         "the operator has just started and reads from Prometheus' history what the app has taught; decisions go on "
         f"when it has, {clock(until, now)} at the latest"
     )
-    return _hold("Recall", Reason.RECALLING, number, message)
+    return _hold("Recall", Reason.REPLAYING_HISTORY, number, message)
 
 
-def _hold(rule: str, reason: Reason, number: int, why: str) -> Ruling:
-    return Ruling(rule, number, reason, f"held at {count(number, 'replica')}: {why}", ends=True, active=False)
+def _hold(rule: str, reason: Reason, number: int, why: str) -> RuleResult:
+    return RuleResult(rule, number, reason, f"held at {count(number, 'replica')}: {why}", ends=True, active=False)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.api.scaling import Scaling
 from scalableapp.core.explain import when
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 
 # Ticks come on a grid, some a moment early: 29.9 s after the last one is 30 s, or it would become 35 s.
 TICK_JITTER_SECONDS = 0.5
@@ -20,11 +20,11 @@ def due(scaling: Scaling, last: datetime | None, now: datetime) -> bool:
     return not timedelta(0) <= now - last < timedelta(seconds=scaling.interval_seconds - TICK_JITTER_SECONDS)
 
 
-def outlook(case: Case, number: int) -> Ruling | None:
+def next_decision(case: Case, number: int) -> RuleResult | None:
     """Says when an app with an interval of its own is decided on again."""
     seconds = case.spec.scaling.interval_seconds
     if seconds is None:
         return None
     now = case.observation.now
     following = when(now + timedelta(seconds=seconds), now)
-    return Ruling("Interval", number, "", f"decided on again {following}, by intervalSeconds")
+    return RuleResult("Interval", number, "", f"decided on again {following}, by intervalSeconds")

@@ -46,7 +46,7 @@ _MOST_UTILISATION = 1.1
 REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 
 
-class Pursuit(NamedTuple):
+class ObjectivePlan(NamedTuple):
     """The objective's part in a decision; `plan` is None where the metrics decide instead."""
 
     learned: Learned
@@ -54,14 +54,16 @@ class Pursuit(NamedTuple):
     proposal: Proposal
 
 
-def pursue(spec: ScalableAppSpec, observation: Observation, history: History, startups: Startups) -> Pursuit | None:
+def plan_objective(
+    spec: ScalableAppSpec, observation: Observation, history: History, startups: Startups
+) -> ObjectivePlan | None:
     """The app's objective at this moment; None for an app without one. Bad data teaches nothing."""
     objective = spec.objective
     if objective is None:
         return None
     failure = _bad_load(observation)
     if failure:
-        return Pursuit(history.learned, None, _failed(objective, failure))
+        return ObjectivePlan(history.learned, None, _failed(objective, failure))
     sample = _sample(spec, observation)
     learned = history.learned
     if not observation.rollout:  # pods of two kinds teach nothing of either
@@ -69,11 +71,11 @@ def pursue(spec: ScalableAppSpec, observation: Observation, history: History, st
     found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
     failure = _unfounded(observation, learned, sample, found)
     if failure or found is None:
-        return Pursuit(learned, None, _failed(objective, failure or _NOT_YET))
-    return Pursuit(learned, found, _proposal(objective, found, sample, startups, observation))
+        return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET))
+    return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation))
 
 
-def relearned(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
+def replay_objective(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
     """What an app with an objective has taught in the past, oldest sample first."""
     objective = spec.objective
     if objective is None:
@@ -190,7 +192,7 @@ def _proposal(
 ) -> Proposal:
     at = observation.service_level.load.newest_at
     report = MetricReport(LABEL, _current(sample), _target(objective), found.replicas, at)
-    return Proposal(report, _told(objective, found, sample, startups, observation), found.replicas)
+    return Proposal(report, _message(objective, found, sample, startups, observation), found.replicas)
 
 
 def _current(sample: Sample) -> str:
@@ -200,7 +202,7 @@ def _current(sample: Sample) -> str:
     return format_number(round(sample.slow_share, 4))
 
 
-def _told(
+def _message(
     objective: LatencyObjective, found: Plan, sample: Sample, startups: Startups, observation: Observation
 ) -> str:
     load = observation.service_level.load

@@ -4,30 +4,30 @@ from datetime import timedelta
 
 from scalableapp.core.explain import Reason, clock, count, duration
 from scalableapp.core.horizontal.objective_plan import LABEL, usual_startup_seconds
-from scalableapp.core.horizontal.rules import Case, Ruling
-from scalableapp.core.learning.objective import elapsed_seconds, idle_pod_seconds, without_haste
+from scalableapp.core.horizontal.rules import Case, RuleResult
+from scalableapp.core.learning.objective import delayed_scale_down, elapsed_seconds, idle_pod_seconds
 
 
-def objective(case: Case, number: int) -> Ruling | None:
+def objective(case: Case, number: int) -> RuleResult | None:
     """The plan, or more where metrics that are stated beside it ask for more.
 
     Where there is no plan it says why. Requests that cannot be read forbid less, as a failing metric does.
     """
-    pursuit = case.pursuit
-    if pursuit is None:
+    objective_plan = case.objective_plan
+    if objective_plan is None:
         return None
-    failure, wanted = pursuit.proposal.failure, pursuit.proposal.replicas
+    failure, wanted = objective_plan.proposal.failure, objective_plan.proposal.replicas
     if wanted is not None:
         value = max(number, wanted) if case.proposals else wanted
-        return Ruling(LABEL, value, Reason.DESIRED_WITHIN_RANGE, pursuit.proposal.message, asked=value)
-    why = pursuit.proposal.message
+        return RuleResult(LABEL, value, Reason.DESIRED_WITHIN_RANGE, objective_plan.proposal.message, asked=value)
+    why = objective_plan.proposal.message
     if failure and failure.problem and number < case.current:
         message = f"scale-down to {number} refused: {why}"
-        return Ruling(LABEL, case.current, failure.reason, message, limits=True)
-    return Ruling(LABEL, number, "", f"the objective has no say, the metrics decide: {why}")
+        return RuleResult(LABEL, case.current, failure.reason, message, limits=True)
+    return RuleResult(LABEL, number, "", f"the objective has no say, the metrics decide: {why}")
 
 
-def idle_time(case: Case, number: int) -> Ruling | None:
+def idle_time(case: Case, number: int) -> RuleResult | None:
     """Pods go when those too many have idled long enough together, unless a stabilisation window is stated."""
     if not case.waits_by_idle_time:
         return None
@@ -35,7 +35,7 @@ def idle_time(case: Case, number: int) -> Ruling | None:
     now = case.observation.now
     elapsed = elapsed_seconds(case.history.learned, now.timestamp())
     idle_seconds = idle_pod_seconds(usual_startup_seconds(case.startups))
-    value, surplus = without_haste(case.history.surplus, wanted, case.current, elapsed, idle_seconds)
+    value, surplus = delayed_scale_down(case.history.surplus, wanted, case.current, elapsed, idle_seconds)
     if value == wanted:
         return None
     if surplus.pod_seconds:
@@ -47,4 +47,4 @@ def idle_time(case: Case, number: int) -> Ruling | None:
         )
     else:
         message = f"scale-down to {wanted} held at {value}: so many were wanted since pods became too many"
-    return Ruling("IdleTime", value, Reason.SCALE_DOWN_STABILIZED, message, limits=True, surplus=surplus)
+    return RuleResult("IdleTime", value, Reason.SCALE_DOWN_STABILIZED, message, limits=True, surplus=surplus)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from scalableapp.core.api.schedules import FallbackBehavior
 from scalableapp.core.explain import Reason, clock, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.model import Outage
 from scalableapp.core.quality import seconds_between
 
@@ -24,7 +24,7 @@ def outage_after(before: Outage | None, proposals: Iterable[Proposal], now: date
     return before
 
 
-def fallback(case: Case, number: int) -> Ruling | None:
+def fallback(case: Case, number: int) -> RuleResult | None:
     """During an outage never fewer replicas than when it began, unless Static says so."""
     outage = case.outage
     if outage is None:
@@ -41,12 +41,12 @@ def fallback(case: Case, number: int) -> Ruling | None:
         starts = clock(outage.since + timedelta(seconds=rules.after_seconds), now)
         return _restored(since, least, number, f"; {what} at {starts} unless one can be used by then")
     message = f"{since} ({duration(lasted)}): {what} until one can be used again"
-    return Ruling("Fallback", value, Reason.FALLBACK, message, active=False)
+    return RuleResult("Fallback", value, Reason.FALLBACK, message, active=False)
 
 
-def _restored(since: str, least: int, number: int, outlook: str = "") -> Ruling:
+def _restored(since: str, least: int, number: int, next_change: str = "") -> RuleResult:
     """The last good number, told even where it is there already: what comes next is asked for in an outage."""
     if least > number:
-        message = f"{since}: raised to the {count(least, 'replica')} of then{outlook}"
-        return Ruling("Fallback", least, Reason.FALLBACK, message, active=False)
-    return Ruling("Fallback", number, "", f"{since}: not below {count(least, 'replica')} meanwhile{outlook}")
+        message = f"{since}: raised to the {count(least, 'replica')} of then{next_change}"
+        return RuleResult("Fallback", least, Reason.FALLBACK, message, active=False)
+    return RuleResult("Fallback", number, "", f"{since}: not below {count(least, 'replica')} meanwhile{next_change}")

@@ -9,7 +9,7 @@ from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.objective_plan import usual_startup_seconds
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.forecast import LoadHistory, Sample, learn, replay
 from scalableapp.core.model import Observation, Startups
 from scalableapp.core.quality import LARGEST_VALUE
@@ -55,23 +55,23 @@ def horizon_seconds(startups: Startups) -> float:
     return _REACTION_SECONDS + usual_startup_seconds(startups)
 
 
-def prediction(case: Case, number: int) -> Ruling | None:
+def prediction(case: Case, number: int) -> RuleResult | None:
     """Replicas that the expected load needs, if that is more; otherwise says what the forecasts are worth."""
-    if not case.horizontal.prediction.enabled or case.blind:
+    if not case.horizontal.prediction.enabled or case.no_usable_metric:
         return None
     per_pod = _per_pod(case)
     if per_pod is None:
         return None
     forecast, verdict = case.loads.forecast, case.loads.verdict
     if forecast is None:
-        return Ruling("Prediction", number, "", f"prediction is off: {verdict.message}")
+        return RuleResult("Prediction", number, "", f"prediction is off: {verdict.message}")
     need = min(math.ceil(round(forecast / per_pod, 9)), _most(case))
     ahead = duration(horizon_seconds(case.startups))
-    told = f"{format_number(round(forecast, 3))} requests/s are expected in {ahead} by the {verdict.message}"
+    expected = f"{format_number(round(forecast, 3))} requests/s are expected in {ahead} by the {verdict.message}"
     if need <= number:
-        return Ruling("Prediction", number, "", told)
-    message = f"{told}: asks for {count(need, 'replica')}"
-    return Ruling("Prediction", need, Reason.PREDICTED, message, asked_too=need)
+        return RuleResult("Prediction", number, "", expected)
+    message = f"{expected}: asks for {count(need, 'replica')}"
+    return RuleResult("Prediction", need, Reason.PREDICTED, message, asked_too=need)
 
 
 def _most(case: Case) -> int:
@@ -81,8 +81,8 @@ def _most(case: Case) -> int:
 
 def _per_pod(case: Case) -> float | None:
     """Requests per second that one pod shall carry: as the target says, or as the objective has learned."""
-    if case.pursuit and case.pursuit.plan:
-        return case.pursuit.plan.capacity
+    if case.objective_plan and case.objective_plan.plan:
+        return case.objective_plan.plan.capacity
     metric = _requests(case.spec)
     return metric.target_value if metric else None
 

@@ -43,7 +43,7 @@ class PodsMoment(NamedTuple):
     values: Mapping[MetricType, Mapping[str, float]]
 
 
-def relived(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -> History:
+def replay_history(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -> History:
     """What an app with an objective has taught by the moments of which the pods are known, oldest first.
 
     The replicas of then are taken to have been the pods that served.
@@ -51,17 +51,17 @@ def relived(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -
     history = History(startups=startups)
     for moment in past:
         if moment.ready:
-            history = remember(history, decide(spec, _lived(moment, moment.ready), history), spec)
+            history = remember(history, decide(spec, _past_observation(moment, moment.ready), history), spec)
     return history
 
 
-def _lived(moment: Moment, ready: int) -> Observation:
-    pods = tuple(_settled(f"pod-{number}", moment.at) for number in range(ready))
+def _past_observation(moment: Moment, ready: int) -> Observation:
+    pods = tuple(_settled_pod(f"pod-{number}", moment.at) for number in range(ready))
     slow = Reading(moment.slow_share) if moment.slow_share is not None else _NOT_KNOWN
     return Observation(moment.at, ready, pods, service_level=ServiceLevel(Reading(moment.load), slow, _NOT_KNOWN))
 
 
-def _settled(name: str, at: datetime) -> PodState:
+def _settled_pod(name: str, at: datetime) -> PodState:
     """A pod of the past; when it became ready is not known any more, so its start teaches nothing."""
     return PodState(name, "Running", True, False, at - _SETTLED)
 
@@ -75,13 +75,15 @@ def kinds_of(spec: ScalableAppSpec) -> frozenset[MetricType] | None:
     return kinds if kinds <= _PER_POD and spec.scaling.horizontal.objective is None else None
 
 
-def recommended(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> tuple[Recommendation, ...]:
+def past_recommendations(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> tuple[Recommendation, ...]:
     """What the metrics asked for at the moments of the past, oldest first; nothing for those without usable data."""
     decisions = (decide(spec, _observation(spec, moment), History()) for moment in past)
     return tuple(decision.recommendation for decision in decisions if decision.recommendation)
 
 
-def with_past(history: History, seen_since: datetime, past: Sequence[Recommendation], window_seconds: float) -> History:
+def with_past_recommendations(
+    history: History, seen_since: datetime, past: Sequence[Recommendation], window_seconds: float
+) -> History:
     """`history` with the recommendations of the past in place of the guess with which it began at `seen_since`.
 
     The same where the past does not cover the longest stabilisation window without a hole: then the guess, that what
@@ -104,7 +106,7 @@ def _observation(spec: ScalableAppSpec, moment: PodsMoment) -> Observation:
     return Observation(
         now=moment.at,
         replicas=len(names),
-        pods=tuple(_settled(name, moment.at) for name in names),
+        pods=tuple(_settled_pod(name, moment.at) for name in names),
         readings={
             metric.label: Reading(sum(values.values()), values)
             for metric in spec.metrics

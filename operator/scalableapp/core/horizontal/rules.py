@@ -10,7 +10,7 @@ from typing import NamedTuple
 from scalableapp.core.api.scaling import Horizontal
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.horizontal.bounds import Bounds
-from scalableapp.core.horizontal.objective_plan import Pursuit
+from scalableapp.core.horizontal.objective_plan import ObjectivePlan
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.learning.forecast import LoadHistory
 from scalableapp.core.learning.objective import Surplus
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     outage: Outage | None
     startups: Startups
     loads: LoadHistory
-    pursuit: Pursuit | None = None
+    objective_plan: ObjectivePlan | None = None
 
     @property
     def failed(self) -> list[Proposal]:
@@ -44,10 +44,10 @@ class Case(NamedTuple):
     @property
     def planned(self) -> bool:
         """Whether the objective has a plan to go by."""
-        return self.pursuit is not None and self.pursuit.plan is not None
+        return self.objective_plan is not None and self.objective_plan.plan is not None
 
     @property
-    def blind(self) -> bool:
+    def no_usable_metric(self) -> bool:
         """Whether nothing measured can be used."""
         return not self.planned and all(proposal.failure for proposal in self.proposals)
 
@@ -62,7 +62,7 @@ class Case(NamedTuple):
         return 0 if self.waits_by_idle_time else self.horizontal.behavior.scale_down.window_seconds
 
 
-class Ruling(NamedTuple):
+class RuleResult(NamedTuple):
     """What a rule says: the number from here on, and why.
 
     `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
@@ -86,4 +86,4 @@ class Ruling(NamedTuple):
     surplus: Surplus | None = None
 
 
-Rule = Callable[[Case, int], Ruling | None]
+Rule = Callable[[Case, int], RuleResult | None]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.explain import Reason, clock, duration
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
-from scalableapp.core.horizontal.rules import Case, Ruling
+from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 
@@ -19,7 +19,7 @@ _LEAST_WINDOWS = {
 }
 
 
-def settling(case: Case, number: int) -> Ruling | None:
+def settling(case: Case, number: int) -> RuleResult | None:
     """No scale-down within one rate window of the last pod that left, by whomever it was removed."""
     if number >= case.current:
         return None
@@ -32,7 +32,7 @@ def settling(case: Case, number: int) -> Ruling | None:
         f"scale-down to {number} held at {case.current} for {duration((ends - now).total_seconds())} longer: pods left "
         f"at {clock(left, now)}, and until {clock(ends, now)} the metrics do not show what the others took over"
     )
-    return Ruling("Settling", case.current, Reason.LOAD_SETTLING, message, limits=True)
+    return RuleResult("Settling", case.current, Reason.LOAD_SETTLING, message, limits=True)
 
 
 def _last_left(case: Case, window: timedelta) -> datetime | None:

@@ -163,7 +163,7 @@ def idle_pod_seconds(startup_seconds: float) -> float:
     return max(LEAST_IDLE_POD_SECONDS, _IDLE_STARTS * startup_seconds)
 
 
-def without_haste(
+def delayed_scale_down(
     surplus: Surplus, wanted: int, current: int, elapsed_seconds: float, idle_seconds: float = LEAST_IDLE_POD_SECONDS
 ) -> tuple[int, Surplus]:
     """`wanted`, unless it is a scale-down whose time has not come; and what to remember.

@@ -13,7 +13,7 @@ from scalableapp.core.vertical.rollout import Phase
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class AppProblem:
     """Why an app is not as it should be: a CamelCase reason, and words for the person on call.
 
     `holds` says whether its replicas are left alone for that.
@@ -28,23 +28,23 @@ class Trouble:
 class AppState:
     """What there is to report of one app.
 
-    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `trouble` keeps the app from being as
+    `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names whoever else holds its objects, `contested` whoever sets its replicas again and again.
-    `pod_words` are those of a pod that does not come up, "" where none says anything. `pause` says in words why
+    `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says in words why
     horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
     """
 
     generation: int
     replicas: int = 0
     ready_replicas: int = 0
-    wanted_replicas: int | None = None
+    desired_replicas: int | None = None
     selector: str = ""
     url: str = ""
-    pause: Trouble | None = None
-    trouble: Trouble | None = None
+    pause: AppProblem | None = None
+    problem: AppProblem | None = None
     conflict: str = ""
     contested: str = ""
-    pod_words: str = ""
+    pod_message: str = ""
     decision: Decision | None = None
     history: History | None = None
     sizes: SizeState | None = None
@@ -98,12 +98,12 @@ def conditions(state: AppState) -> list[Condition]:
 
 
 def _held(state: AppState) -> bool:
-    return state.trouble is not None and state.trouble.holds
+    return state.problem is not None and state.problem.holds
 
 
 def _ready(state: AppState) -> Condition:
-    if state.trouble:
-        return Condition("Ready", "False", state.trouble.reason, state.trouble.message)
+    if state.problem:
+        return Condition("Ready", "False", state.problem.reason, state.problem.message)
     available = _available(state)
     if available.status != "True":
         return Condition("Ready", "False", available.reason, available.message)
@@ -113,16 +113,16 @@ def _ready(state: AppState) -> Condition:
 
 
 def _available(state: AppState) -> Condition:
-    if state.wanted_replicas is None:
+    if state.desired_replicas is None:
         return Condition("Available", "False", "Deploying", "there is no Deployment yet")
-    counts = f"{state.ready_replicas} of {state.wanted_replicas} pods are ready"
-    if state.wanted_replicas == 0:
+    counts = f"{state.ready_replicas} of {state.desired_replicas} pods are ready"
+    if state.desired_replicas == 0:
         return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
-    if state.ready_replicas < state.wanted_replicas:
+    if state.ready_replicas < state.desired_replicas:
         why = "kubectl describe pods tells why, kubectl get nodes whether a node is lost"
-        counts += f"; {state.pod_words or why}"
+        counts += f"; {state.pod_message or why}"
     if state.ready_replicas == 0:
-        return Condition("Available", "False", "PodsFailing" if state.pod_words else "PodsNotReady", counts)
+        return Condition("Available", "False", "PodsFailing" if state.pod_message else "PodsNotReady", counts)
     return Condition("Available", "True", "PodsReady", counts)
 
 
@@ -142,9 +142,9 @@ def _metrics_available(state: AppState) -> Condition:
 
 def _scaling_active(state: AppState) -> Condition:
     decision = state.decision
-    if state.trouble and _held(state):
-        message = f"replicas are left alone: {state.trouble.message}"
-        return Condition("ScalingActive", "False", state.trouble.reason, message)
+    if state.problem and _held(state):
+        message = f"replicas are left alone: {state.problem.message}"
+        return Condition("ScalingActive", "False", state.problem.reason, message)
     if decision is None:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "nothing has been decided yet")
     if not decision.active:
@@ -180,11 +180,11 @@ def _sized(state: AppState) -> Condition | None:
     if sizes is None:
         return None
     if sizes.change:
-        reason = "TakingBack" if sizes.change.phase is Phase.BACK else "Resizing"
-        way = "back to" if sizes.change.phase is Phase.BACK else "to"
-        to = sizes.change.good if sizes.change.phase is Phase.BACK else sizes.change.to
+        reason = "TakingBack" if sizes.change.phase is Phase.ROLLBACK else "Resizing"
+        way = "back to" if sizes.change.phase is Phase.ROLLBACK else "to"
+        to = sizes.change.good if sizes.change.phase is Phase.ROLLBACK else sizes.change.to
         return Condition("Sized", "False", reason, f"pods are brought {way} {to}: {sizes.change.why}")
-    if sizes.mistake and state.decision and (erred := backing_off(sizes.mistake, state.decision.at)):
+    if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
         return Condition("Sized", "False", "ResizeTakenBack", f"pods have {sizes.current}; {erred}")
     return Condition("Sized", "True", "InLine", f"pods have {sizes.current}")
 

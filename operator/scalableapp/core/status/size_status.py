@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scalableapp.core.size import Size, size_from, told_fields
+from scalableapp.core.size import Size, size_fields, size_from
 from scalableapp.core.vertical.rollout import Change, Phase, Way
-from scalableapp.core.vertical.usage import Mistake
+from scalableapp.core.vertical.usage import FailedResize
 
 Fields = dict[str, Any]
 
@@ -20,17 +20,17 @@ class SizeState:
     recommended: Size | None = None
     changed_at: datetime | None = None
     change: Change | None = None
-    mistake: Mistake | None = None
+    failed_resize: FailedResize | None = None
 
 
 def write_sizes(state: SizeState) -> Fields:
     """The fields of status.resources."""
     fields: Fields = {
-        "current": told_fields(state.current),
-        "recommended": told_fields(state.recommended) if state.recommended else None,
+        "current": size_fields(state.current),
+        "recommended": size_fields(state.recommended) if state.recommended else None,
         "changedAt": _text(state.changed_at),
         "change": _change(state.change) if state.change else None,
-        "mistake": _mistake(state.mistake) if state.mistake else None,
+        "mistake": _failed_resize(state.failed_resize) if state.failed_resize else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -43,7 +43,7 @@ def read_sizes(fields: Any) -> SizeState | None:
             size_from(fields["recommended"]) if fields.get("recommended") else None,
             _time(fields.get("changedAt")),
             _read_change(fields["change"]) if fields.get("change") else None,
-            _read_mistake(fields["mistake"]) if fields.get("mistake") else None,
+            _read_failed_resize(fields["mistake"]) if fields.get("mistake") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -51,8 +51,8 @@ def read_sizes(fields: Any) -> SizeState | None:
 
 def _change(change: Change) -> Fields:
     fields = {
-        "to": told_fields(change.to),
-        "good": told_fields(change.good),
+        "to": size_fields(change.to),
+        "good": size_fields(change.good),
         "way": change.way.value,
         "phase": change.phase.value,
         "openedAt": _text(change.opened_at),
@@ -77,18 +77,18 @@ def _read_change(fields: Mapping[str, Any]) -> Change:
     )
 
 
-def _mistake(mistake: Mistake) -> Fields:
+def _failed_resize(failed_resize: FailedResize) -> Fields:
     return {
-        "size": told_fields(mistake.size),
-        "before": told_fields(mistake.before),
-        "time": _text(mistake.at),
-        "why": mistake.why,
-        "times": mistake.times,
+        "size": size_fields(failed_resize.size),
+        "before": size_fields(failed_resize.before),
+        "time": _text(failed_resize.at),
+        "why": failed_resize.why,
+        "times": failed_resize.times,
     }
 
 
-def _read_mistake(fields: Mapping[str, Any]) -> Mistake:
-    return Mistake(
+def _read_failed_resize(fields: Mapping[str, Any]) -> FailedResize:
+    return FailedResize(
         size_from(fields["size"]),
         size_from(fields["before"]),
         datetime.fromisoformat(fields["time"]),

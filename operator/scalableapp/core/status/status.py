@@ -46,7 +46,7 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
         "observedGeneration": state.generation,
         "replicas": state.replicas,
         "readyReplicas": state.ready_replicas,
-        "desiredReplicas": decision.replicas_to if decision else state.wanted_replicas,
+        "desiredReplicas": decision.replicas_to if decision else state.desired_replicas,
         "selector": state.selector,
         "url": state.url or None,
         **{field: previous.get(field) for field in ("metrics", "decision", *_HISTORY)},
@@ -167,13 +167,13 @@ def _is_news(before: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
 def _decided(decision: Decision, previous: Mapping[str, Any] | None) -> Status:
     made = {"from": decision.replicas_from, "to": decision.replicas_to, "reason": decision.reason}
     same = previous is not None and all(previous.get(field) == value for field, value in made.items())
-    told = {
+    fields = {
         "time": previous["time"] if previous and same and "time" in previous else _text(decision.at),
         **made,
         "message": decision.message,
         "steps": [{"rule": step.rule, "value": step.value, "message": step.message} for step in decision.steps],
     }
-    return {"metrics": [_metric(report) for report in decision.metrics] or None, "decision": told}
+    return {"metrics": [_metric(report) for report in decision.metrics] or None, "decision": fields}
 
 
 def _metric(report: MetricReport) -> Status:

@@ -39,7 +39,9 @@ def moved_sizes(history: SizeHistory, by: timedelta) -> SizeHistory:
         learned={resource: _moved_usage(usage, by) for resource, usage in history.learned.items()},
         changed_at=history.changed_at + by if history.changed_at else None,
         scaled=replace(history.scaled, at=history.scaled.at + by) if history.scaled else None,
-        mistake=history.mistake._replace(at=history.mistake.at + by) if history.mistake else None,
+        failed_resize=history.failed_resize._replace(at=history.failed_resize.at + by)
+        if history.failed_resize
+        else None,
     )
 
 

@@ -18,7 +18,7 @@ from scalableapp.core.model import Decision, History, Observation, ScaleEvent, S
 from scalableapp.core.quantity import format_number, parse_quantity
 from scalableapp.core.size import Resource, Size, Sizing, format_amount
 from scalableapp.core.vertical.recommendation import URGENT, held, recommend, repeats
-from scalableapp.core.vertical.usage import Footprint, SizeHistory, learn
+from scalableapp.core.vertical.usage import SizeHistory, Usage, learn
 
 # After a change in one direction, the time in which the other waits: replicas start, load spreads, rates of a minute
 # pass over it.
@@ -31,27 +31,27 @@ def decide_both(
     spec: ScalableAppSpec,
     observation: Observation,
     history: History,
-    footprint: Footprint | None,
+    usage: Usage | None,
     sizes: SizeHistory,
 ) -> tuple[Decision, SizeHistory]:
     """Replicas and size, with the chain of both in one decision; and what vertical decisions remember.
 
-    Without a footprint, or in mode Horizontal, replicas only. Pure, as `decide` is.
+    Without usage, or in mode Horizontal, replicas only. Pure, as `decide` is.
     """
     decision = decide(spec, observation, history)
-    if spec.scaling.mode is Mode.HORIZONTAL or footprint is None:
+    if spec.scaling.mode is Mode.HORIZONTAL or usage is None:
         return decision, sizes
     now = observation.now
-    sizes = learn(sizes, footprint, spec.scaling.vertical, now)
-    sizing = _guarded(spec, observation, decision, footprint, sizes)
+    sizes = learn(sizes, usage, spec.scaling.vertical, now)
+    sizing = _guarded(spec, observation, decision, usage, sizes)
     if spec.scaling.mode is Mode.COMBINED:
-        decision = _after_change_of_size(decision, footprint, sizes, now)
-        sizing = _after_replicas(observation.now, sizes, decision, footprint, sizing)
-    sizing = _mistakes(footprint, sizing, sizes, now)
+        decision = _after_change_of_size(decision, usage, sizes, now)
+        sizing = _after_replicas(observation.now, sizes, decision, usage, sizing)
+    sizing = _after_failed_resize(usage, sizing, sizes, now)
     if spec.scaling.dry_run and sizing.changes:
-        told = f"would change pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
-        sizing = held(footprint, sizing, "DryRun", "DryRun", told)
-    return _told(spec, footprint, decision, sizing), sizes
+        message = f"would change pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
+        sizing = held(usage, sizing, "DryRun", "DryRun", message)
+    return _with_sizing(spec, usage, decision, sizing), sizes
 
 
 def carried_out(sizes: SizeHistory, decision: Decision) -> SizeHistory:
@@ -72,32 +72,32 @@ def replicas_changed(sizes: SizeHistory, decision: Decision) -> SizeHistory:
 
 
 def _guarded(
-    spec: ScalableAppSpec, observation: Observation, decision: Decision, footprint: Footprint, sizes: SizeHistory
+    spec: ScalableAppSpec, observation: Observation, decision: Decision, usage: Usage, sizes: SizeHistory
 ) -> Sizing:
     """The recommendation for the planned replicas, held where nobody may decide now."""
-    sizing = recommend(spec.scaling.vertical, footprint, sizes, observation.now, decision.replicas_to)
+    sizing = recommend(spec.scaling.vertical, usage, sizes, observation.now, decision.replicas_to)
     if spec.scaling.paused:
-        return held(footprint, sizing, "Paused", "Paused", "spec.scaling.paused is set")
+        return held(usage, sizing, "Paused", "Paused", "spec.scaling.paused is set")
     if conflict := observation.conflict or observation.size_conflict:
-        return held(footprint, sizing, "Conflict", "Conflicted", conflict)
-    if footprint.busy:
-        return held(footprint, sizing, "Busy", "ResizeInProgress", footprint.busy)
+        return held(usage, sizing, "Conflict", "Conflicted", conflict)
+    if usage.busy:
+        return held(usage, sizing, "Busy", "ResizeInProgress", usage.busy)
     return sizing
 
 
-def _mistakes(footprint: Footprint, sizing: Sizing, sizes: SizeHistory, now: datetime) -> Sizing:
-    why = repeats(sizes.mistake, sizing.size_to, now) if sizing.changes else ""
-    return held(footprint, sizing, "BackOff", "BackOff", why) if why else sizing
+def _after_failed_resize(usage: Usage, sizing: Sizing, sizes: SizeHistory, now: datetime) -> Sizing:
+    why = repeats(sizes.failed_resize, sizing.size_to, now) if sizing.changes else ""
+    return held(usage, sizing, "BackOff", "BackOff", why) if why else sizing
 
 
-def _after_change_of_size(decision: Decision, footprint: Footprint, sizes: SizeHistory, now: datetime) -> Decision:
+def _after_change_of_size(decision: Decision, usage: Usage, sizes: SizeHistory, now: datetime) -> Decision:
     """Replicas are not cut during and right after a change of size. More of them are never held up: requests fail."""
     if decision.replicas_to >= decision.replicas_from or decision.reason in _AT_ONCE:
         return decision
     left = COOL_DOWN_SECONDS - (now - sizes.changed_at).total_seconds() if sizes.changed_at else 0.0
-    if not footprint.busy and not 0 < left <= COOL_DOWN_SECONDS:
+    if not usage.busy and not 0 < left <= COOL_DOWN_SECONDS:
         return decision
-    why = footprint.busy or f"{duration(left)} longer, as the pods' size was changed a short while ago"
+    why = usage.busy or f"{duration(left)} longer, as the pods' size was changed a short while ago"
     message = f"held at {decision.replicas_from}: {why}"
     step = Step("SizeCoolDown", decision.replicas_from, message)
     return replace(
@@ -113,22 +113,20 @@ def _after_change_of_size(decision: Decision, footprint: Footprint, sizes: SizeH
 _AT_ONCE = frozenset({"Pinned", "TooManyReplicas"})
 
 
-def _after_replicas(
-    now: datetime, sizes: SizeHistory, decision: Decision, footprint: Footprint, sizing: Sizing
-) -> Sizing:
+def _after_replicas(now: datetime, sizes: SizeHistory, decision: Decision, usage: Usage, sizing: Sizing) -> Sizing:
     """What of the sizing may be done beside what happens to the replicas."""
     if not sizing.changes:
         return sizing
-    kept = footprint.size
+    kept = usage.size
     for resource in Resource:
-        amount, before = sizing.size_to.of(resource), footprint.size.of(resource)
+        amount, before = sizing.size_to.of(resource), usage.size.of(resource)
         if amount != before and not _waits(now, sizes, decision, sizing, resource):
             kept = kept.having(resource, amount)
     if kept == sizing.size_to:
         return sizing
     why = _waits_for(decision)
-    if kept == footprint.size:
-        return held(footprint, sizing, "ReplicasFirst", "ReplicasFirst", why)
+    if kept == usage.size:
+        return held(usage, sizing, "ReplicasFirst", "ReplicasFirst", why)
     return replace(sizing, size_to=kept, message=f"{sizing.message}; the rest waits: {why}")
 
 
@@ -178,7 +176,7 @@ def _waits_for(decision: Decision) -> str:
     return f"replicas were changed less than {COOL_DOWN_SECONDS:.0f} s ago"
 
 
-def _told(spec: ScalableAppSpec, footprint: Footprint, decision: Decision, sizing: Sizing) -> Decision:
+def _with_sizing(spec: ScalableAppSpec, usage: Usage, decision: Decision, sizing: Sizing) -> Decision:
     """The decision with the size, its steps, and what both cost."""
     number = decision.replicas_to
     steps = [Step(step.rule, number, step.message) for step in sizing.steps]
@@ -193,19 +191,19 @@ def _told(spec: ScalableAppSpec, footprint: Footprint, decision: Decision, sizin
         steps=(*decision.steps, *steps),
         sizing=sizing,
         limited=decision.limited or sizing.limited,
-        **_measured(spec, decision, footprint, sizing),
+        **_measured(spec, decision, usage, sizing),
     )
 
 
-def _measured(spec: ScalableAppSpec, decision: Decision, footprint: Footprint, sizing: Sizing) -> dict[str, Any]:
+def _measured(spec: ScalableAppSpec, decision: Decision, usage: Usage, sizing: Sizing) -> dict[str, Any]:
     """Whether the usage can be read: in mode Vertical that alone counts."""
     if spec.scaling.mode is not Mode.VERTICAL:
         return {}
     known = not decision.active and decision.reason in ("Paused", "Conflicted")
     return {
         "active": sizing.active and not known,
-        "data_problem": footprint.problem,
-        "data_message": footprint.message if footprint.problem else "",
+        "data_problem": usage.problem,
+        "data_message": usage.message if usage.problem else "",
     }
 
 

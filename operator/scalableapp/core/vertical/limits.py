@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from scalableapp.core.size import Amount, Resource
 from scalableapp.core.vertical.quotas import Quota, amount_of, quota_of
-from scalableapp.core.vertical.usage import Room
+from scalableapp.core.vertical.usage import ClusterLimits
 
 # A node's own pods (network, metrics, logs) take some of what it can allocate.
 NODE_SHARE = 0.9
@@ -20,23 +20,23 @@ Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class NamespaceRoom:
-    """The bounds on one container, those on its whole pod, and what quotas leave for all; and what cannot be read."""
+class NamespaceLimits:
+    """The limits of one container, those of its whole pod, and what quotas leave for all; and what cannot be read."""
 
-    rooms: Mapping[Resource, Room] = field(default_factory=dict)
-    pods: Mapping[Resource, Room] = field(default_factory=dict)
+    containers: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
+    pods: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     unread: tuple[str, ...] = ()
 
 
-class Whole(NamedTuple):
+class WholePod(NamedTuple):
     """The pod around the app's container: what its other containers have of a resource, and its priority class."""
 
-    neighbours: Amount = Amount()
+    other_containers: Amount = Amount()
     priority_class: str = ""
 
 
-_ALONE = Whole()
+_ALONE = WholePod()
 
 
 def largest_node(nodes: Iterable[Manifest]) -> dict[Resource, float]:
@@ -53,26 +53,28 @@ def largest_node(nodes: Iterable[Manifest]) -> dict[Resource, float]:
     return found
 
 
-def namespace_room(
+def namespace_limits(
     nodes: Mapping[Resource, float], limit_ranges: Iterable[Manifest], quotas: Iterable[Manifest]
-) -> NamespaceRoom:
+) -> NamespaceLimits:
     """The bounds in one namespace."""
-    rooms = {
-        resource: Room(most=nodes[resource], whose="the largest node") if resource in nodes else Room()
+    containers = {
+        resource: ClusterLimits(most=nodes[resource], whose="the largest node")
+        if resource in nodes
+        else ClusterLimits()
         for resource in Resource
     }
-    pods = {resource: Room() for resource in Resource}
+    pods = {resource: ClusterLimits() for resource in Resource}
     unread: list[str] = []
     for limit_range in limit_ranges:
         name = f"LimitRange {(limit_range.get('metadata') or {}).get('name')}"
         for item in (limit_range.get("spec") or {}).get("limits") or ():
             ranged = {resource: _Range.of(resource, item, name, unread) for resource in Resource}
             if item.get("type") in (_CONTAINER, _POD):
-                rooms = {resource: ranged[resource].within(room) for resource, room in rooms.items()}
+                containers = {resource: ranged[resource].within(limits) for resource, limits in containers.items()}
             if item.get("type") == _POD:
-                pods = {resource: ranged[resource].within(room) for resource, room in pods.items()}
+                pods = {resource: ranged[resource].within(limits) for resource, limits in pods.items()}
     counted = tuple(found for quota in quotas if (found := quota_of(quota, unread)))
-    return NamespaceRoom(rooms, pods, counted, tuple(unread))
+    return NamespaceLimits(containers, pods, counted, tuple(unread))
 
 
 class _Range(NamedTuple):
@@ -95,30 +97,36 @@ class _Range(NamedTuple):
         ratio = amount_of(Resource.CPU, ratios, resource.value, unread, f"{whose}: maxLimitRequestRatio")
         return cls(whose, least, most, default if item.get("type") == _CONTAINER else None, ratio)
 
-    def within(self, room: Room) -> Room:
-        """The room with these bounds; of several the tightest counts."""
-        if self.least is not None and self.least > (room.least or 0.0):
-            room = room._replace(least=self.least, whose=self.whose)
+    def within(self, limits: ClusterLimits) -> ClusterLimits:
+        """The limits with these bounds; of several the tightest counts."""
+        if self.least is not None and self.least > (limits.least or 0.0):
+            limits = limits._replace(least=self.least, whose=self.whose)
         if self.most is not None:
-            room = room._replace(most_limit=min(self.most, room.most_limit or self.most))
-            if room.most is None or self.most < room.most:
-                room = room._replace(most=self.most, whose=self.whose)
+            limits = limits._replace(most_limit=min(self.most, limits.most_limit or self.most))
+            if limits.most is None or self.most < limits.most:
+                limits = limits._replace(most=self.most, whose=self.whose)
         if self.default is not None:
-            room = room._replace(default_limit=min(self.default, room.default_limit or self.default))
-        return room if self.ratio is None else room._replace(ratio=min(self.ratio, room.ratio or self.ratio))
+            limits = limits._replace(default_limit=min(self.default, limits.default_limit or self.default))
+        return limits if self.ratio is None else limits._replace(ratio=min(self.ratio, limits.ratio or self.ratio))
 
 
-def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replicas: int, whole: Whole = _ALONE) -> Room:
-    """The room of a pod of an app of so many replicas: in the end all of them have to fit, and one more meanwhile."""
-    found = _within_pod(room.rooms.get(resource, Room()), room.pods.get(resource, Room()), whole.neighbours)
-    for quota in room.quotas:
+def within_quota(
+    limits: NamespaceLimits, resource: Resource, amount: Amount, replicas: int, whole: WholePod = _ALONE
+) -> ClusterLimits:
+    """The limits of a pod of an app of so many replicas: in the end all of them have to fit, and one more meanwhile."""
+    found = _within_pod(
+        limits.containers.get(resource, ClusterLimits()),
+        limits.pods.get(resource, ClusterLimits()),
+        whole.other_containers,
+    )
+    for quota in limits.quotas:
         if not quota.counts(whole.priority_class):
             continue
         request, limit = quota.left[resource]
-        most = _shared(amount.request, request, replicas, whole.neighbours.request)
+        most = _shared(amount.request, request, replicas, whole.other_containers.request)
         if most is not None and (found.most is None or most < found.most):
             found = found._replace(most=most, whose=quota.whose)
-        most_limit = _shared(amount.limit, limit, replicas, whole.neighbours.limit)
+        most_limit = _shared(amount.limit, limit, replicas, whole.other_containers.limit)
         if most_limit is not None and (found.most_limit is None or most_limit < found.most_limit):
             found = found._replace(most_limit=most_limit)
         if limit is not None:
@@ -126,18 +134,20 @@ def within_quota(room: NamespaceRoom, resource: Resource, amount: Amount, replic
     return found
 
 
-def _within_pod(room: Room, pod: Room, neighbours: Amount) -> Room:
+def _within_pod(limits: ClusterLimits, pod: ClusterLimits, other_containers: Amount) -> ClusterLimits:
     """What bounds of the whole pod leave to the app's container."""
-    if pod.most is not None and neighbours.request:
-        left = pod.most - neighbours.request
-        if room.most is None or left < room.most:
-            room = room._replace(most=left, whose=pod.whose)
-    if pod.most_limit is not None and neighbours.limit:
-        room = room._replace(most_limit=min(pod.most_limit - neighbours.limit, room.most_limit or pod.most_limit))
-    return room
+    if pod.most is not None and other_containers.request:
+        left = pod.most - other_containers.request
+        if limits.most is None or left < limits.most:
+            limits = limits._replace(most=left, whose=pod.whose)
+    if pod.most_limit is not None and other_containers.limit:
+        limits = limits._replace(
+            most_limit=min(pod.most_limit - other_containers.limit, limits.most_limit or pod.most_limit)
+        )
+    return limits
 
 
-def _shared(value: float | None, left: float | None, replicas: int, neighbours: float | None) -> float | None:
+def _shared(value: float | None, left: float | None, replicas: int, other_containers: float | None) -> float | None:
     if value is None or left is None:
         return None
-    return max(value, min(value + left / max(1, replicas), left - (neighbours or 0.0)))
+    return max(value, min(value + left / max(1, replicas), left - (other_containers or 0.0)))

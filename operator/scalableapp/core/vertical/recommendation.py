@@ -18,12 +18,20 @@ from scalableapp.core.size import (
     Size,
     SizeStep,
     Sizing,
+    amount_text,
     format_amount,
     rounded_down,
     rounded_up,
-    told,
 )
-from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, Floor, Footprint, Learned, Mistake, Room, SizeHistory
+from scalableapp.core.vertical.usage import (
+    REMEMBERED_HALF_LIVES,
+    ClusterLimits,
+    FailedResize,
+    Floor,
+    Learned,
+    SizeHistory,
+    Usage,
+)
 
 # One change may raise a request to so many times what it was, or cut it to its inverse share: what bad data can do.
 LARGEST_RAISE = 4.0
@@ -33,10 +41,10 @@ LEAST_HISTORY_SECONDS = 60.0
 # VPA's widening of the bounds (its confidence multipliers), in half-lives of history instead of days.
 _UPPER_WIDENING = 0.5
 _LOWER_WIDENING = 0.01
-# A mistake is not tried again for so long, twice as long after each further one.
+# A failed resize is not tried again for so long, twice as long after each further one.
 FIRST_BACK_OFF_SECONDS = 300.0
 LONGEST_BACK_OFF_SECONDS = 86400.0
-# As bad as the mistake is what comes within so much of it.
+# As bad as the failed resize is what comes within so much of it.
 _SAME = 0.05
 
 
@@ -66,22 +74,22 @@ class Verdict(NamedTuple):
     active: bool = True
 
 
-def recommend(vertical: Vertical, footprint: Footprint, history: SizeHistory, now: datetime, planned: int) -> Sizing:
+def recommend(vertical: Vertical, usage: Usage, history: SizeHistory, now: datetime, planned: int) -> Sizing:
     """The size for `planned` pods. `history` has learnt what is seen now. Pure, and never raises on measured data."""
     verdicts = {
-        resource: _verdict(resource, _Case(vertical, footprint, history, now, max(1, planned)))
+        resource: _verdict(resource, _Case(vertical, usage, history, now, max(1, planned)))
         for resource in vertical.resources
     }
-    size = wished = footprint.size
+    size = recommended = usage.size
     for resource, verdict in verdicts.items():
         size = size.having(resource, verdict.amount)
-        wished = wished.having(resource, verdict.recommended)
-    telling = _most_telling(footprint.size, verdicts)
+        recommended = recommended.having(resource, verdict.recommended)
+    leading = _most_relevant(usage.size, verdicts)
     return Sizing(
-        footprint.size,
+        usage.size,
         size,
-        wished,
-        telling.reason,
+        recommended,
+        leading.reason,
         "; ".join(verdict.steps[-1].message for verdict in verdicts.values()),
         tuple(step for verdict in verdicts.values() for step in verdict.steps),
         active=any(verdict.active for verdict in verdicts.values()),
@@ -89,15 +97,15 @@ def recommend(vertical: Vertical, footprint: Footprint, history: SizeHistory, no
     )
 
 
-def held(footprint: Footprint, sizing: Sizing, rule: str, reason: str, why: str) -> Sizing:
+def held(usage: Usage, sizing: Sizing, rule: str, reason: str, why: str) -> Sizing:
     """The sizing with the present size kept, and one more step that says why."""
-    message = f"pods keep {footprint.size}: {why}"
+    message = f"pods keep {usage.size}: {why}"
     return replace(
-        sizing, size_to=footprint.size, reason=reason, message=message, steps=(*sizing.steps, SizeStep(rule, message))
+        sizing, size_to=usage.size, reason=reason, message=message, steps=(*sizing.steps, SizeStep(rule, message))
     )
 
 
-def _most_telling(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
+def _most_relevant(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
     """A change before none, want before the rest, a raise before a cut."""
 
     def rank(entry: tuple[Resource, Verdict]) -> tuple[bool, bool, bool]:
@@ -111,7 +119,7 @@ def _most_telling(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
 
 class _Case(NamedTuple):
     vertical: Vertical
-    footprint: Footprint
+    usage: Usage
     history: SizeHistory
     now: datetime
     planned: int
@@ -123,29 +131,29 @@ class _Case(NamedTuple):
 
 def _verdict(resource: Resource, case: _Case) -> Verdict:
     """One resource's chain."""
-    current, learned = case.footprint.size.of(resource), case.history.learned[resource]
+    current, learned = case.usage.size.of(resource), case.history.learned[resource]
     need = _need(resource, learned, case)
-    unusable = _unusable(case.footprint, case.history)
+    unusable = _unusable(case.usage, case.history)
     if need is None or (not need.urgent and unusable):
         reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
-        message = f"{told(resource, current)} held: {why}"
+        message = f"{amount_text(resource, current)} held: {why}"
         return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
     bounded, bound, cut = _bounded(resource, need.value, case)
-    wished = _limits(resource, bounded, current, case)
+    recommended = _limits(resource, bounded, current, case)
     steps = [SizeStep(_rule(resource), need.message)]
     if bound:
         steps.append(SizeStep("Bounds", f"{resource} {bound}"))
-    amount, reason, message = _paced(resource, need, wished, current, case)
+    amount, reason, message = _paced(resource, need, recommended, current, case)
     steps.append(SizeStep("Pace", message))
-    return Verdict(amount, wished, reason, tuple(steps), cut)
+    return Verdict(amount, recommended, reason, tuple(steps), cut)
 
 
-def _unusable(footprint: Footprint, history: SizeHistory) -> tuple[str, str] | None:
+def _unusable(usage: Usage, history: SizeHistory) -> tuple[str, str] | None:
     """Reason and words for why usage must not change a size now."""
-    if footprint.problem:
-        return footprint.problem.value, footprint.message
-    if footprint.unsettled:
-        return "PodsUnsettled", footprint.unsettled
+    if usage.problem:
+        return usage.problem.value, usage.message
+    if usage.unsettled:
+        return "PodsUnsettled", usage.unsettled
     return None if history.ready else ("AwaitingHistory", "usage of before has not been read yet")
 
 
@@ -214,16 +222,16 @@ def _stated(resource: Resource, case: _Case) -> Iterator[_Bound]:
 
 
 def _of_cluster(resource: Resource, case: _Case) -> Iterator[_Bound]:
-    room = case.footprint.rooms.get(resource, Room())
-    if room.most is not None:
-        yield room.most, room.whose, True
-    limit, what = _fixed_limit(resource, room, case)
+    allowed = case.usage.cluster_limits.get(resource, ClusterLimits())
+    if allowed.most is not None:
+        yield allowed.most, allowed.whose, True
+    limit, what = _fixed_limit(resource, allowed, case)
     if limit is not None:
         yield limit, what, True
-    if room.least is not None:
-        yield room.least, room.whose, False
-    if limit is not None and room.ratio:
-        yield rounded_up(resource, limit / room.ratio), f"maxLimitRequestRatio {room.ratio:g} and {what}", False
+    if allowed.least is not None:
+        yield allowed.least, allowed.whose, False
+    if limit is not None and allowed.ratio:
+        yield rounded_up(resource, limit / allowed.ratio), f"maxLimitRequestRatio {allowed.ratio:g} and {what}", False
 
 
 def _allowed(resource: Resource, value: float, case: _Case) -> float:
@@ -233,14 +241,14 @@ def _allowed(resource: Resource, value: float, case: _Case) -> float:
     return value
 
 
-def _fixed_limit(resource: Resource, room: Room, case: _Case) -> tuple[float | None, str]:
+def _fixed_limit(resource: Resource, allowed: ClusterLimits, case: _Case) -> tuple[float | None, str]:
     """The limit that pods will have whatever is requested; None where it follows the request, or there is none."""
-    policy, limit = case.vertical.limits, case.footprint.size.of(resource).limit
+    policy, limit = case.vertical.limits, case.usage.size.of(resource).limit
     if policy is LimitsPolicy.NONE or limit is None:
-        return room.default_limit, f"the namespace's default limit of {resource}"
+        return allowed.default_limit, f"the namespace's default limit of {resource}"
     if policy is LimitsPolicy.REQUESTS_ONLY:
         why = f"its limit, which limits: RequestsOnly leaves as it is; raise spec.resources.limits.{resource}"
-        return _at_most(limit, room.most_limit), why
+        return _at_most(limit, allowed.most_limit), why
     return None, ""
 
 
@@ -251,63 +259,77 @@ def _at_most(value: float, most: float | None) -> float:
 def _limits(resource: Resource, request: float, current: Amount, case: _Case) -> Amount:
     """The limit that goes with a request, by the policy."""
     policy, limit = case.vertical.limits, current.limit
-    room = case.footprint.rooms.get(resource, Room())
-    if limit is None or (policy is LimitsPolicy.NONE and (room.default_limit is not None or not room.needs_limit)):
+    allowed = case.usage.cluster_limits.get(resource, ClusterLimits())
+    if limit is None or (
+        policy is LimitsPolicy.NONE and (allowed.default_limit is not None or not allowed.needs_limit)
+    ):
         return Amount(request, None)
     if policy is LimitsPolicy.REQUESTS_ONLY:
-        limit = _at_most(limit, room.most_limit)
+        limit = _at_most(limit, allowed.most_limit)
         return Amount(min(request, limit), limit)
     scaled = rounded_up(resource, request * (limit / current.request if current.request else 1.0))
-    if room.ratio and scaled > round(request * room.ratio, 9):
-        scaled = max(request, rounded_down(resource, request * room.ratio))
-    if room.most_limit is not None and scaled > room.most_limit:
-        rounded = rounded_down(resource, room.most_limit)
-        scaled = rounded if rounded >= request else room.most_limit
+    if allowed.ratio and scaled > round(request * allowed.ratio, 9):
+        scaled = max(request, rounded_down(resource, request * allowed.ratio))
+    if allowed.most_limit is not None and scaled > allowed.most_limit:
+        rounded = rounded_down(resource, allowed.most_limit)
+        scaled = rounded if rounded >= request else allowed.most_limit
     return Amount(min(request, scaled), scaled)
 
 
-def _paced(resource: Resource, need: Need, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
+def _paced(
+    resource: Resource, need: Need, recommended: Amount, current: Amount, case: _Case
+) -> tuple[Amount, str, str]:
     """The amount to have now, its reason, and why in words."""
-    old, new = current.request, wished.request or 0.0
+    old, new = current.request, recommended.request or 0.0
     if old is None:
-        return wished, "RequestSet", f"{told(resource, wished)} where no request was"
+        return recommended, "RequestSet", f"{amount_text(resource, recommended)} where no request was"
     if new > old:
-        return _raised(resource, need, wished, current, case)
+        return _raised(resource, need, recommended, current, case)
     if new < old:
-        return _cut(resource, wished, current, case)
-    if wished != current:
-        return wished, "LimitSet", f"{told(resource, wished)}: the limit follows limits: {case.vertical.limits}"
-    return current, KEPT, f"{told(resource, current)} fits"
+        return _cut(resource, recommended, current, case)
+    if recommended != current:
+        return (
+            recommended,
+            "LimitSet",
+            f"{amount_text(resource, recommended)}: the limit follows limits: {case.vertical.limits}",
+        )
+    return current, KEPT, f"{amount_text(resource, current)} fits"
 
 
-def _raised(resource: Resource, need: Need, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
-    old, new = current.request or 0.0, wished.request or 0.0
+def _raised(
+    resource: Resource, need: Need, recommended: Amount, current: Amount, case: _Case
+) -> tuple[Amount, str, str]:
+    old, new = current.request or 0.0, recommended.request or 0.0
     confidence = _confidence(resource, case)
     lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + case.vertical.behavior.up_ratio)
-    wish = f"{told(resource, current)} shall become {told(resource, wished)}"
+    change = f"{amount_text(resource, current)} shall become {amount_text(resource, recommended)}"
     if not need.urgent and old >= lower:
-        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
+        return current, KEPT, f"{amount_text(resource, current)} is near enough to {amount_text(resource, recommended)}"
     if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
-        return current, KEPT, f"{wish}: {why}"
+        return current, KEPT, f"{change}: {why}"
     stepped = min(new, _allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case))
-    amount = wished if stepped == new else _limits(resource, stepped, current, case)
+    amount = recommended if stepped == new else _limits(resource, stepped, current, case)
     reason = URGENT[resource] if need.urgent else "RequestsRaised"
-    pace = "" if stepped == new else f", {LARGEST_RAISE:g} times as much at most in one step: {told(resource, amount)}"
-    return amount, reason, f"{wish}{pace}"
+    pace = (
+        ""
+        if stepped == new
+        else f", {LARGEST_RAISE:g} times as much at most in one step: {amount_text(resource, amount)}"
+    )
+    return amount, reason, f"{change}{pace}"
 
 
-def _cut(resource: Resource, wished: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
-    old, new = current.request or 0.0, wished.request or 0.0
+def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
+    old, new = current.request or 0.0, recommended.request or 0.0
     upper = new * (1 + _UPPER_WIDENING / _confidence(resource, case)) * (1 + case.vertical.behavior.down_ratio)
-    wish = f"{told(resource, current)} shall become {told(resource, wished)}"
+    change = f"{amount_text(resource, current)} shall become {amount_text(resource, recommended)}"
     if old <= upper:
-        return current, KEPT, f"{told(resource, current)} is near enough to {told(resource, wished)}"
+        return current, KEPT, f"{amount_text(resource, current)} is near enough to {amount_text(resource, recommended)}"
     if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
-        return current, KEPT, f"{wish}: {why}"
+        return current, KEPT, f"{change}: {why}"
     stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
-    amount = wished if stepped == new else _limits(resource, stepped, current, case)
-    pace = "" if stepped == new else f", half as much at least in one step: {told(resource, amount)}"
-    return amount, "RequestsCut", f"{wish}{pace}"
+    amount = recommended if stepped == new else _limits(resource, stepped, current, case)
+    pace = "" if stepped == new else f", half as much at least in one step: {amount_text(resource, amount)}"
+    return amount, "RequestsCut", f"{change}{pace}"
 
 
 def _confidence(resource: Resource, case: _Case) -> float:
@@ -329,37 +351,37 @@ def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
     return f"waits {duration(interval - since)} longer, the last change was {duration(since)} ago"
 
 
-def repeats(mistake: Mistake | None, wish: Size, now: datetime) -> str:
-    """Why the wish would repeat a mistake that is not over yet; "" when it would not."""
-    if mistake is None or not any(_as_bad(mistake, wish, resource) for resource in Resource):
+def repeats(failure: FailedResize | None, size: Size, now: datetime) -> str:
+    """Why the size would repeat a failed resize too soon; "" when it would not."""
+    if failure is None or not any(_as_bad(failure, size, resource) for resource in Resource):
         return ""
-    return backing_off(mistake, now)
+    return backing_off(failure, now)
 
 
-def backing_off(mistake: Mistake, now: datetime) -> str:
+def backing_off(failure: FailedResize, now: datetime) -> str:
     """What went wrong a while ago and is not to be tried again yet; "" when it may be."""
-    left = _back_off(mistake) - (now - mistake.at).total_seconds()
+    left = _back_off(failure) - (now - failure.at).total_seconds()
     if left <= 0:
         return ""
     return (
-        f"{mistake.size} had to be taken back at {mistake.at:%H:%M:%S}, {mistake.why}; tried again in {duration(left)}"
+        f"{failure.size} had to be taken back at {failure.at:%H:%M:%S}, {failure.why}; tried again in {duration(left)}"
     )
 
 
-def counted(mistake: Mistake | None, size: Size, now: datetime) -> int:
+def counted(failure: FailedResize | None, size: Size, now: datetime) -> int:
     """How many times in a row a size had to be taken back, this time included."""
-    if mistake is None or not any(_as_bad(mistake, size, resource) for resource in Resource):
+    if failure is None or not any(_as_bad(failure, size, resource) for resource in Resource):
         return 1
-    return mistake.times + 1 if (now - mistake.at).total_seconds() < 2 * _back_off(mistake) else 1
+    return failure.times + 1 if (now - failure.at).total_seconds() < 2 * _back_off(failure) else 1
 
 
-def _back_off(mistake: Mistake) -> float:
-    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(20, mistake.times - 1))
+def _back_off(failure: FailedResize) -> float:
+    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(20, failure.times - 1))
 
 
-def _as_bad(mistake: Mistake, wish: Size, resource: Resource) -> bool:
-    was, failed = mistake.before.of(resource).request or 0.0, mistake.size.of(resource).request or 0.0
-    wished = wish.of(resource).request or 0.0
+def _as_bad(failure: FailedResize, size: Size, resource: Resource) -> bool:
+    was, failed = failure.before.of(resource).request or 0.0, failure.size.of(resource).request or 0.0
+    request = size.of(resource).request or 0.0
     if failed > was:
-        return wished >= failed * (1 - _SAME)
-    return failed < was and wished <= failed * (1 + _SAME)
+        return request >= failed * (1 - _SAME)
+    return failed < was and request <= failed * (1 + _SAME)

@@ -27,7 +27,7 @@ IN_PROGRESS_SECONDS = 60.0
 # The rest has followed when all pods have been there for this long.
 SETTLED_SECONDS = 15.0
 # After this long a way back is no longer watched.
-BACK_SECONDS = 600.0
+ROLLBACK_SECONDS = 600.0
 # Pods are dated by the API server's clock, changes by the operator's.
 _CLOCKS = timedelta(seconds=5)
 # A first pod that answers so much slower than the others, and by so many seconds, suffers. Not right after its start,
@@ -43,7 +43,7 @@ class Phase(StrEnum):
     FIRST = "First"
     REST = "Rest"
     TEMPLATE = "Template"
-    BACK = "Back"
+    ROLLBACK = "Back"
 
 
 class Way(StrEnum):
@@ -74,11 +74,11 @@ class Change:
     def template(self) -> Size:
         """The size that the Deployment's template has meanwhile."""
         forth = self.way is Way.ROLLOUT or self.phase is Phase.TEMPLATE
-        return self.to if forth and self.phase is not Phase.BACK else self.good
+        return self.to if forth and self.phase is not Phase.ROLLBACK else self.good
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class RolloutObservation:
     """What a change goes by. `rollout`: pods of an older template still give way to those of the present one.
 
     `template` is the size of the live template. `latencies` are mean seconds of a request by pod.
@@ -94,7 +94,7 @@ class Sight:
     latencies: tuple[tuple[str, float], ...] = ()
 
 
-class Outcome(StrEnum):
+class Result(StrEnum):
     """What became of a change."""
 
     NONE = ""
@@ -102,15 +102,15 @@ class Outcome(StrEnum):
     BY_ROLLOUT = "ResizeByRollout"
     DONE = "Resized"
     TOO_SMALL = "StillTooSmall"
-    TAKEN_BACK = "ResizeTakenBack"
-    BACK_AGAIN = "SizeRestored"
+    ROLLED_BACK = "ResizeTakenBack"
+    RESTORED = "SizeRestored"
 
 
 class Step(NamedTuple):
     """What comes next: the change as it stands then (None: it is over), its news, and a pod to resize in place."""
 
     change: Change | None
-    outcome: Outcome = Outcome.NONE
+    result: Result = Result.NONE
     message: str = ""
     resize: tuple[str, Size] | None = None
 
@@ -132,179 +132,179 @@ def resizable(old: Size, new: Size) -> bool:
     return not lower and not removed and old.guaranteed == new.guaranteed
 
 
-def step(change: Change, sight: Sight) -> Step:
+def step(change: Change, observation: RolloutObservation) -> Step:
     """What comes next. The same change and nothing to do where only waiting helps."""
-    return _STEPS[change.phase](change, sight)
+    return _STEPS[change.phase](change, observation)
 
 
-def _first(change: Change, sight: Sight) -> Step:
-    if sight.replicas == 0:
-        return _next(change, sight, Phase.REST, Outcome.NONE, "")
-    resized = _resized(change, sight)
-    if trouble := _trouble(change, sight, resized):
-        return _trouble_step(change, sight, resized, trouble)
+def _first(change: Change, observation: RolloutObservation) -> Step:
+    if observation.replicas == 0:
+        return _next(change, observation, Phase.REST, Result.NONE, "")
+    resized = _resized(change, observation)
+    if problem := _problem(change, observation, resized):
+        return _problem_step(change, observation, resized, problem)
     if change.way is Way.IN_PLACE:
-        return _first_in_place(change, sight, resized)
-    if any(_watched_long_enough(pod, sight.now) for pod in resized):
-        return _passed(change, sight)
-    waited = seconds_between(change.since, sight.now)
-    longest = _longest_start(sight) + WATCH_SECONDS
+        return _first_in_place(change, observation, resized)
+    if any(_watched_long_enough(pod, observation.now) for pod in resized):
+        return _passed(change, observation)
+    waited = seconds_between(change.since, observation.now)
+    longest = _longest_start(observation) + WATCH_SECONDS
     if waited > longest:
-        return _back(change, sight, f"no pod of it was ready within {duration(longest)}{_why_not(resized)}")
+        return _roll_back(change, observation, f"no pod of it was ready within {duration(longest)}{_why_not(resized)}")
     return Step(change)
 
 
-def _first_in_place(change: Change, sight: Sight, resized: list[PodState]) -> Step:
+def _first_in_place(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step:
     if not resized:
-        pod = min((p for p in sight.pods if serves(p)), key=lambda p: p.name, default=None)
+        pod = min((p for p in observation.pods if serves(p)), key=lambda p: p.name, default=None)
         if pod is None:
-            return _by_rollout(change, sight, "no pod serves that could be resized in place")
-        return Step(replace(change, since=sight.now), resize=(pod.name, change.to))
-    if waiting := _waiting(change, sight, resized):
+            return _by_rollout(change, observation, "no pod serves that could be resized in place")
+        return Step(replace(change, since=observation.now), resize=(pod.name, change.to))
+    if waiting := _waiting(change, observation, resized):
         return waiting
     if change.done_at is None:
-        return Step(replace(change, done_at=sight.now))
-    if seconds_between(change.done_at, sight.now) < WATCH_SECONDS:
+        return Step(replace(change, done_at=observation.now))
+    if seconds_between(change.done_at, observation.now) < WATCH_SECONDS:
         return Step(change)
-    return _passed(change, sight)
+    return _passed(change, observation)
 
 
-def _passed(change: Change, sight: Sight) -> Step:
+def _passed(change: Change, observation: RolloutObservation) -> Step:
     message = f"the first pod of {change.to} has been well for {WATCH_SECONDS} s; the others follow"
-    return _next(change, sight, Phase.REST, Outcome.FIRST_PASSED, message)
+    return _next(change, observation, Phase.REST, Result.FIRST_PASSED, message)
 
 
-def _rest(change: Change, sight: Sight) -> Step:
-    resized, live = _resized(change, sight), _live(sight)
-    if trouble := _trouble(change, sight, resized):
-        return _trouble_step(change, sight, resized, trouble)
-    if sight.stuck and change.way is Way.ROLLOUT:
-        return _back(change, sight, "the rollout came to a stop (ProgressDeadlineExceeded)")
+def _rest(change: Change, observation: RolloutObservation) -> Step:
+    resized, live = _resized(change, observation), _live(observation)
+    if problem := _problem(change, observation, resized):
+        return _problem_step(change, observation, resized, problem)
+    if observation.stuck and change.way is Way.ROLLOUT:
+        return _roll_back(change, observation, "the rollout came to a stop (ProgressDeadlineExceeded)")
     if change.way is Way.IN_PLACE:
-        return _rest_in_place(change, sight, resized)
-    there = len(resized) == len(live) >= sight.replicas and all(map(serves, live)) and not sight.rollout
-    if there and seconds_between(change.since, sight.now) >= SETTLED_SECONDS:
-        return Step(None, Outcome.DONE, f"all pods have {change.to}")
+        return _rest_in_place(change, observation, resized)
+    there = len(resized) == len(live) >= observation.replicas and all(map(serves, live)) and not observation.rollout
+    if there and seconds_between(change.since, observation.now) >= SETTLED_SECONDS:
+        return Step(None, Result.DONE, f"all pods have {change.to}")
     return Step(change)
 
 
-def _rest_in_place(change: Change, sight: Sight, resized: list[PodState]) -> Step:
-    if waiting := _waiting(change, sight, resized):
+def _rest_in_place(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step:
+    if waiting := _waiting(change, observation, resized):
         return waiting
-    left = [pod for pod in _live(sight) if pod.size != change.to]
+    left = [pod for pod in _live(observation) if pod.size != change.to]
     if left:
         pod = min(left, key=lambda p: p.name)
-        return Step(replace(change, since=sight.now), resize=(pod.name, change.to))
-    return _next(change, sight, Phase.TEMPLATE, Outcome.NONE, "")
+        return Step(replace(change, since=observation.now), resize=(pod.name, change.to))
+    return _next(change, observation, Phase.TEMPLATE, Result.NONE, "")
 
 
-def _template(change: Change, sight: Sight) -> Step:
+def _template(change: Change, observation: RolloutObservation) -> Step:
     """All pods have the size; pods of a later scale-out shall have it, too, and no rollout shall come of that."""
-    left = [pod for pod in _live(sight) if pod.size != change.to]
-    if sight.template == change.to and not left and not sight.rollout:
-        return Step(None, Outcome.DONE, f"all pods have {change.to}, resized in place")
-    if seconds_between(change.since, sight.now) > IN_PROGRESS_SECONDS:
-        return _by_rollout(change, sight, "the Deployment's template could not be changed without one")
+    left = [pod for pod in _live(observation) if pod.size != change.to]
+    if observation.template == change.to and not left and not observation.rollout:
+        return Step(None, Result.DONE, f"all pods have {change.to}, resized in place")
+    if seconds_between(change.since, observation.now) > IN_PROGRESS_SECONDS:
+        return _by_rollout(change, observation, "the Deployment's template could not be changed without one")
     return Step(change, resize=(left[0].name, change.to) if left else None)
 
 
-def _back_again(change: Change, sight: Sight) -> Step:
-    left = [pod for pod in _live(sight) if pod.size == change.to]
-    waited = seconds_between(change.since, sight.now)
-    if not left and not sight.rollout:
-        return Step(None, Outcome.BACK_AGAIN, f"all pods have {change.good} again: {change.why}")
-    if waited > BACK_SECONDS:
-        return Step(None, Outcome.BACK_AGAIN, f"{len(left)} pods still have {change.to} after {duration(waited)}")
+def _rolling_back(change: Change, observation: RolloutObservation) -> Step:
+    left = [pod for pod in _live(observation) if pod.size == change.to]
+    waited = seconds_between(change.since, observation.now)
+    if not left and not observation.rollout:
+        return Step(None, Result.RESTORED, f"all pods have {change.good} again: {change.why}")
+    if waited > ROLLBACK_SECONDS:
+        return Step(None, Result.RESTORED, f"{len(left)} pods still have {change.to} after {duration(waited)}")
     if left and change.way is Way.IN_PLACE:
         return Step(change, resize=(left[0].name, change.good))
     return Step(change)
 
 
-_STEPS = {Phase.FIRST: _first, Phase.REST: _rest, Phase.TEMPLATE: _template, Phase.BACK: _back_again}
+_STEPS = {Phase.FIRST: _first, Phase.REST: _rest, Phase.TEMPLATE: _template, Phase.ROLLBACK: _rolling_back}
 
 
-def _next(change: Change, sight: Sight, phase: Phase, outcome: Outcome, message: str) -> Step:
-    return Step(replace(change, phase=phase, since=sight.now), outcome, message)
+def _next(change: Change, observation: RolloutObservation, phase: Phase, result: Result, message: str) -> Step:
+    return Step(replace(change, phase=phase, since=observation.now), result, message)
 
 
-def _back(change: Change, sight: Sight, why: str) -> Step:
+def _roll_back(change: Change, observation: RolloutObservation, why: str) -> Step:
     """Everything goes back to the last good size, by the way it came."""
     message = f"{change.to} is taken back to {change.good}: {why}"
-    return Step(replace(change, phase=Phase.BACK, since=sight.now, why=why), Outcome.TAKEN_BACK, message)
+    return Step(replace(change, phase=Phase.ROLLBACK, since=observation.now, why=why), Result.ROLLED_BACK, message)
 
 
-def _by_rollout(change: Change, sight: Sight, why: str) -> Step:
-    return refused(change, sight.now, why)
+def _by_rollout(change: Change, observation: RolloutObservation, why: str) -> Step:
+    return refused(change, observation.now, why)
 
 
 def refused(change: Change, now: datetime, why: str) -> Step:
     """A change that cannot be made in place, for the words `why`: the pods are replaced."""
     changed = replace(change, way=Way.ROLLOUT, phase=Phase.FIRST, opened_at=now, since=now, done_at=None)
-    return Step(changed, Outcome.BY_ROLLOUT, f"{change.to} comes by a rollout instead of in place: {why}")
+    return Step(changed, Result.BY_ROLLOUT, f"{change.to} comes by a rollout instead of in place: {why}")
 
 
-def _trouble_step(change: Change, sight: Sight, resized: list[PodState], trouble: str) -> Step:
+def _problem_step(change: Change, observation: RolloutObservation, resized: list[PodState], problem: str) -> Step:
     """Back; but what is still too small for its memory after a raise has to grow on, not to go back."""
     raised = (change.to.memory.request or 0) > (change.good.memory.request or 0)
     if raised and any(_killed(change, pod) for pod in resized):
-        return Step(None, Outcome.TOO_SMALL, f"{change.to} is still too small: {trouble}")
-    return _back(change, sight, trouble)
+        return Step(None, Result.TOO_SMALL, f"{change.to} is still too small: {problem}")
+    return _roll_back(change, observation, problem)
 
 
-def _waiting(change: Change, sight: Sight, resized: list[PodState]) -> Step | None:
+def _waiting(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step | None:
     """What is to be done about pods that have been asked to take the size in place and don't have it yet."""
     pending = [pod for pod in resized if pod.resize is not Resize.DONE]
     if not pending:
         return None
-    pod, waited = pending[0], seconds_between(change.since, sight.now)
-    told = f"pod {pod.name}: {pod.resize}{f', {pod.resize_message}' if pod.resize_message else ''}"
+    pod, waited = pending[0], seconds_between(change.since, observation.now)
+    waiting_for = f"pod {pod.name}: {pod.resize}{f', {pod.resize_message}' if pod.resize_message else ''}"
     if pod.resize in (Resize.INFEASIBLE, Resize.FAILED):
-        return _by_rollout(change, sight, told)
+        return _by_rollout(change, observation, waiting_for)
     if waited > (DEFERRED_SECONDS if pod.resize is Resize.DEFERRED else IN_PROGRESS_SECONDS):
-        return _by_rollout(change, sight, f"{told} for {duration(waited)}")
+        return _by_rollout(change, observation, f"{waiting_for} for {duration(waited)}")
     return Step(change)
 
 
-def _live(sight: Sight) -> list[PodState]:
-    return [pod for pod in sight.pods if not pod.deleting and pod.phase not in ("Failed", "Succeeded")]
+def _live(observation: RolloutObservation) -> list[PodState]:
+    return [pod for pod in observation.pods if not pod.deleting and pod.phase not in ("Failed", "Succeeded")]
 
 
-def _resized(change: Change, sight: Sight) -> list[PodState]:
+def _resized(change: Change, observation: RolloutObservation) -> list[PodState]:
     """The pods that show how the new size does: after a rollout only those that it made."""
-    pods = [pod for pod in sight.pods if pod.size == change.to and not pod.deleting]
+    pods = [pod for pod in observation.pods if pod.size == change.to and not pod.deleting]
     if change.way is Way.IN_PLACE:
         return pods
     return [pod for pod in pods if _begun(pod) >= change.opened_at - _CLOCKS]
 
 
-def _trouble(change: Change, sight: Sight, resized: list[PodState]) -> str:
-    """What ails the pods of the new size; "" when nothing does."""
+def _problem(change: Change, observation: RolloutObservation, resized: list[PodState]) -> str:
+    """What is wrong with the pods of the new size; "" when nothing is."""
     for pod in resized:
-        if ailment := _ailment(change, pod, sight.now):
-            return f"pod {pod.name} {ailment}"
-    return _slow(sight, resized) if change.phase is Phase.FIRST else ""
+        if problem := _pod_problem(change, pod, observation.now):
+            return f"pod {pod.name} {problem}"
+    return _slow(observation, resized) if change.phase is Phase.FIRST else ""
 
 
-def _ailment(change: Change, pod: PodState, now: datetime) -> str:
+def _pod_problem(change: Change, pod: PodState, now: datetime) -> str:
     if _killed(change, pod):
         return "was killed for its memory"
     if pod.phase == "Failed":
         return "failed"
     if pod.ended_at and pod.ended_at >= change.opened_at:
-        return f"ended and was started again{f' ({pod.trouble})' if pod.trouble else ''}"
+        return f"ended and was started again{f' ({pod.problem})' if pod.problem else ''}"
     waited = seconds_between(_begun(pod), now)
-    if pod.phase == "Pending" and pod.trouble and waited > UNSCHEDULABLE_SECONDS:
-        return f"could not start for {duration(waited)}: {pod.trouble}"
+    if pod.phase == "Pending" and pod.problem and waited > UNSCHEDULABLE_SECONDS:
+        return f"could not start for {duration(waited)}: {pod.problem}"
     return ""
 
 
-def _slow(sight: Sight, resized: list[PodState]) -> str:
+def _slow(observation: RolloutObservation, resized: list[PodState]) -> str:
     """Whether the first pod answers much slower than the middle one of the others."""
     names = {pod.name for pod in resized}
-    if not any(_ready_seconds(pod, sight.now) >= WARM_SECONDS for pod in resized):
+    if not any(_ready_seconds(pod, observation.now) >= WARM_SECONDS for pod in resized):
         return ""
-    own = [seconds for name, seconds in sight.latencies if name in names]
-    others = [seconds for name, seconds in sight.latencies if name not in names]
+    own = [seconds for name, seconds in observation.latencies if name in names]
+    others = [seconds for name, seconds in observation.latencies if name not in names]
     if not own or not others:
         return ""
     slowest, usual = max(own), median(others)
@@ -329,11 +329,11 @@ def _ready_seconds(pod: PodState, now: datetime) -> float:
     return seconds_between(pod.readiness_changed_at or _begun(pod), now) if serves(pod) else 0.0
 
 
-def _longest_start(sight: Sight) -> float:
-    return max(LEAST_START_SECONDS, STARTS * (sight.startup_seconds or 0.0))
+def _longest_start(observation: RolloutObservation) -> float:
+    return max(LEAST_START_SECONDS, STARTS * (observation.startup_seconds or 0.0))
 
 
 def _why_not(resized: list[PodState]) -> str:
     if not resized:
         return "; none was made, kubectl describe replicasets tells why"
-    return next((f"; {pod.trouble}" for pod in resized if pod.trouble), "; kubectl describe pods tells why")
+    return next((f"; {pod.problem}" for pod in resized if pod.problem), "; kubectl describe pods tells why")

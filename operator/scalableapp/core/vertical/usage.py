@@ -42,7 +42,7 @@ class Floor(NamedTuple):
     why: str
 
 
-class Room(NamedTuple):
+class ClusterLimits(NamedTuple):
     """Bounds of the cluster on one resource of a pod; None where there is none, `whose` says who sets them.
 
     `default_limit` is what a container without a limit gets; `limit_needed`: a quota refuses one without.
@@ -63,10 +63,10 @@ class Room(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class Usage:
     """The pods' size and usage at one moment.
 
-    `size` is what the Deployment's template states. `usage` has the usage of each of the `serving` pods that it is
+    `size` is what the Deployment's template states. `per_pod` has the usage of each of the `serving` pods that it is
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
     in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
     present containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU
@@ -74,7 +74,7 @@ class Footprint:
     """
 
     size: Size
-    usage: Mapping[Resource, tuple[float, ...]] = field(default_factory=dict)
+    per_pod: Mapping[Resource, tuple[float, ...]] = field(default_factory=dict)
     serving: int = 0
     problem: DataProblem | None = None
     message: str = ""
@@ -82,10 +82,10 @@ class Footprint:
     oom_kills: int = 0
     busy: str = ""
     unsettled: str = ""
-    rooms: Mapping[Resource, Room] = field(default_factory=dict)
+    cluster_limits: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
 
 
-class Mistake(NamedTuple):
+class FailedResize(NamedTuple):
     """A change that had to be taken back: what it led to, when, why, and how many times in a row."""
 
     size: Size
@@ -116,7 +116,7 @@ class SizeHistory:
     changed_at: datetime | None = None
     scaled: ScaleEvent | None = None
     oom_kills: int = 0
-    mistake: Mistake | None = None
+    failed_resize: FailedResize | None = None
     ready: bool = True
 
     @classmethod
@@ -136,17 +136,17 @@ def with_half_lives(history: SizeHistory, vertical: Vertical) -> SizeHistory:
     return replace(history, learned=SizeHistory.blank(vertical).learned, ready=False)
 
 
-def learn(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: datetime) -> SizeHistory:
+def learn(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
     """`history` with what is seen now. Samples of bad data are left out."""
     learned = dict(history.learned)
     for resource in vertical.resources:
-        if value := _level(resource, footprint, vertical):
+        if value := _level(resource, usage, vertical):
             learned[resource] = sampled(learned[resource], resource, Sample(now, value))
     history = replace(history, learned=learned)
-    return _throttling(_kills(history, footprint, vertical, now), footprint, vertical, now)
+    return _throttling(_kills(history, usage, vertical, now), usage, vertical, now)
 
 
-def recalled(history: SizeHistory, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> SizeHistory:
+def with_past_usage(history: SizeHistory, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> SizeHistory:
     """`history` with usage of before: (seconds since 1970, value), the oldest first."""
     learned = dict(history.learned)
     for resource, points in past.items():
@@ -174,22 +174,22 @@ def sampled(learned: Learned, resource: Resource, sample: Sample) -> Learned:
     return Learned(histogram, (*recent, sample), learned.floor)
 
 
-def _level(resource: Resource, footprint: Footprint, vertical: Vertical) -> float | None:
+def _level(resource: Resource, usage: Usage, vertical: Vertical) -> float | None:
     """Memory of the largest pod. Of CPU, what all pods would use if each were as busy as the one at the percentile."""
-    values = () if footprint.problem else sorted(footprint.usage.get(resource, ()))
+    values = () if usage.problem else sorted(usage.per_pod.get(resource, ()))
     if not values:
         return None
     if resource is Resource.MEMORY:
         return values[-1]
     rank = -(-vertical.cpu.percentile * len(values) // 100)
-    return values[max(0, rank - 1)] * max(len(values), footprint.serving)
+    return values[max(0, rank - 1)] * max(len(values), usage.serving)
 
 
-def _kills(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: datetime) -> SizeHistory:
+def _kills(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
     """New kills for memory, and the request that would bring the limit to what VPA adds after one."""
-    before, kills = history.oom_kills, footprint.oom_kills
+    before, kills = history.oom_kills, usage.oom_kills
     history = replace(history, oom_kills=kills)
-    amount = footprint.size.memory
+    amount = usage.size.memory
     had = amount.limit or amount.request
     if kills <= before or had is None or Resource.MEMORY not in vertical.resources:
         return history
@@ -199,16 +199,16 @@ def _kills(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: 
     return _with_floor(history, Resource.MEMORY, floor)
 
 
-def _throttling(history: SizeHistory, footprint: Footprint, vertical: Vertical, now: datetime) -> SizeHistory:
+def _throttling(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
     """More CPU while pods are throttled: the usage alone can't tell how much they would like."""
-    request, limit = footprint.size.cpu
+    request, limit = usage.size.cpu
     if limit is not None and vertical.limits is LimitsPolicy.REQUESTS_ONLY:
         return history  # no request helps against a limit that stays
     settled = history.changed_at is None or (now - history.changed_at).total_seconds() > RECENT_SECONDS
-    if footprint.throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
+    if usage.throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
         return history
-    why = f"CPU is short in {footprint.throttled * 100:.0f} % of the time"
-    floor = _floor(Resource.CPU, request * (1 + min(1.0, footprint.throttled)), vertical, now, why)
+    why = f"CPU is short in {usage.throttled * 100:.0f} % of the time"
+    floor = _floor(Resource.CPU, request * (1 + min(1.0, usage.throttled)), vertical, now, why)
     return _with_floor(history, Resource.CPU, floor)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.commands.console.output import COLOURS
-from scalableapp.commands.explain.account import account
+from scalableapp.commands.explain.explanation import explanation
 from scalableapp.commands.explain.reader import Found
 from scalableapp.commands.explain.text import as_text
 from scalableapp.core.horizontal.decide import decide
@@ -25,7 +25,7 @@ def decision() -> Decision:
 
 def found(made: Decision | None = None, **changes: Any) -> Found:
     made = made or decision()
-    state = AppState(generation=3, replicas=9, ready_replicas=8, wanted_replicas=9, decision=made)
+    state = AppState(generation=3, replicas=9, ready_replicas=8, desired_replicas=9, decision=made)
     event = {
         "type": "Normal",
         "reason": "SuccessfulRescale",
@@ -40,7 +40,7 @@ def found(made: Decision | None = None, **changes: Any) -> Found:
 
 def test_it_prints_the_words_of_status_and_events_unchanged() -> None:
     seen = found()
-    text = as_text(account(seen), NOW)
+    text = as_text(explanation(seen), NOW)
     status = seen.app["status"]
     words = [
         status["decision"]["message"],
@@ -53,7 +53,7 @@ def test_it_prints_the_words_of_status_and_events_unchanged() -> None:
 
 
 def test_the_parts_are_laid_out_for_reading() -> None:
-    text = as_text(account(found()), NOW + timedelta(seconds=20))
+    text = as_text(explanation(found()), NOW + timedelta(seconds=20))
     assert text.splitlines()[:8] == [
         "shop/web (Horizontal, 2 to 20 replicas)",
         "  9 replicas, 8 ready, 9 desired",
@@ -72,11 +72,11 @@ def test_the_parts_are_laid_out_for_reading() -> None:
 
 def test_a_change_is_told_as_one() -> None:
     up = decide(app(), observe(current=3, RequestsPerSecond=100), past())
-    assert "Decision: 3 -> 6 replicas (DesiredWithinRange), since" in as_text(account(found(up)), NOW)
+    assert "Decision: 3 -> 6 replicas (DesiredWithinRange), since" in as_text(explanation(found(up)), NOW)
 
 
 def test_colours_only_frame_the_words() -> None:
-    told = account(found())
+    told = explanation(found())
     coloured = as_text(told, NOW, COLOURS)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == as_text(told, NOW)
     limited = next(line for line in coloured.splitlines() if "ScalingLimited" in line)
@@ -85,7 +85,7 @@ def test_colours_only_frame_the_words() -> None:
 
 def test_an_account_keeps_the_forms_of_status() -> None:
     seen = found()
-    told = account(seen)
+    told = explanation(seen)
     for name in ("decision", "metrics", "conditions", "replicas", "readyReplicas", "desiredReplicas"):
         assert told[name] == seen.app["status"][name]
     assert told["events"] == [
@@ -101,24 +101,24 @@ def test_an_account_keeps_the_forms_of_status() -> None:
 
 
 def test_an_app_that_nobody_has_looked_at_says_so() -> None:
-    told = account(Found({"metadata": METADATA, "spec": SPEC}))
+    told = explanation(Found({"metadata": METADATA, "spec": SPEC}))
     assert "the operator has not reported on it yet" in as_text(told, NOW)
 
 
 def test_a_spec_that_has_not_been_acted_on_says_so() -> None:
-    assert "this is of generation 2" in as_text(account(found(observedGeneration=2)), NOW)
+    assert "this is of generation 2" in as_text(explanation(found(observedGeneration=2)), NOW)
 
 
 def test_without_a_decision_the_reason_is_that_of_ready() -> None:
     conditions = [{"type": "Ready", "status": "False", "reason": "InvalidSpec", "message": "spec.port: too large"}]
     seen = Found({"metadata": METADATA, "spec": SPEC, "status": {"conditions": conditions, "observedGeneration": 3}})
-    assert "nothing has been decided yet: spec.port: too large" in as_text(account(seen), NOW)
+    assert "nothing has been decided yet: spec.port: too large" in as_text(explanation(seen), NOW)
 
 
 def test_measured_values_are_dated_where_prometheus_tells() -> None:
     entries = [{"name": "CPU", "current": "200m", "target": "300m", "measuredAt": "2026-11-23T12:06:00Z"}]
     undated = {"name": "queue", "current": "4", "target": "10", "proposedReplicas": 1}
-    text = as_text(account(found(metrics=[*entries, undated])), NOW)
+    text = as_text(explanation(found(metrics=[*entries, undated])), NOW)
     assert "  METRIC  CURRENT  TARGET  ASKS FOR  MEASURED" in text
     assert "  CPU     200m     300m    <none>    12:06:00 UTC (35 s ago)" in text
     assert "  queue   4        10      1" in text

@@ -12,7 +12,7 @@ import yaml
 
 from scalableapp.commands.plugin.advice import Advice, Bounds, advise
 from scalableapp.commands.plugin.deployment import read_deployment, taken_over
-from scalableapp.commands.plugin.usage import Usage, Used
+from scalableapp.commands.plugin.usage import UsageHistory, UsageSample
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.api.vertical_fields import Prices
@@ -47,18 +47,18 @@ def wave(at: float) -> float:
 
 def usage(
     pods: int = 5, cores: Callable[[float], float] = wave, kinds: tuple[MetricType, ...] = tuple(MetricType)
-) -> Usage:
+) -> UsageHistory:
     """A day and a half of pods that share the load, 10 ms a request, 200 MiB each."""
     times = [START + STEP * index for index in range(int(1.5 * DAY / STEP))]
     made = {
-        MetricType.CPU: [Used(at, (cores(at) / pods,) * pods) for at in times],
-        MetricType.MEMORY: [Used(at, (200.0 * 2**20,) * pods) for at in times],
-        MetricType.REQUESTS_PER_SECOND: [Used(at, (cores(at) / pods / 0.01,) * pods) for at in times],
+        MetricType.CPU: [UsageSample(at, (cores(at) / pods,) * pods) for at in times],
+        MetricType.MEMORY: [UsageSample(at, (200.0 * 2**20,) * pods) for at in times],
+        MetricType.REQUESTS_PER_SECOND: [UsageSample(at, (cores(at) / pods / 0.01,) * pods) for at in times],
     }
-    return Usage(STEP, {kind: tuple(moments) for kind, moments in made.items() if kind in kinds})
+    return UsageHistory(STEP, {kind: tuple(moments) for kind, moments in made.items() if kind in kinds})
 
 
-def advice(hpa: Bounds | None = None, used: Usage | None = None, **container: Any) -> Advice:
+def advice(hpa: Bounds | None = None, used: UsageHistory | None = None, **container: Any) -> Advice:
     return advise(read_deployment(deployment(**container), None), used or usage(), hpa, PRICES)
 
 
@@ -110,7 +110,7 @@ def test_replicas_follow_the_load_of_then_and_save_what_idled() -> None:
     }
     assert (min(made.scaled.replicas), max(made.scaled.replicas)) == (2, 5)
     assert made.today.replicas[0] == 5
-    today, scaled = made.today.told(PRICES), made.scaled.told(PRICES)
+    today, scaled = made.today.figures(PRICES), made.scaled.figures(PRICES)
     assert scaled["replicas"]["average"] < 4
     assert scaled["costOf30Days"] < today["costOf30Days"]
     assert today["costOf30Days"] == round(5 * (0.5 * 0.03 + 1 * 0.004) * 720, 2)
@@ -124,10 +124,10 @@ def test_a_week_comes_to_what_the_page_shows() -> None:
         for name, cost in re.findall(r"^# (today|Horizontal|Vertical) .*?(\d+\.\d\d)  +cpu", page, re.MULTILINE)
     }
     times = [START + 303 * index for index in range(7 * DAY // 303)]
-    memory = [Used(at, ((180 + 40 * wave(at)) * 2**20,) * 5) for at in times]
-    cpu = [Used(at, (wave(at) / 5,) * 5) for at in times]
-    made = advice(used=Usage(303.0, {MetricType.CPU: tuple(cpu), MetricType.MEMORY: tuple(memory)}))
-    costs = [plan.told(PRICES)["costOf30Days"] for plan in (made.today, made.scaled, made.sized)]
+    memory = [UsageSample(at, ((180 + 40 * wave(at)) * 2**20,) * 5) for at in times]
+    cpu = [UsageSample(at, (wave(at) / 5,) * 5) for at in times]
+    made = advice(used=UsageHistory(303.0, {MetricType.CPU: tuple(cpu), MetricType.MEMORY: tuple(memory)}))
+    costs = [plan.figures(PRICES)["costOf30Days"] for plan in (made.today, made.scaled, made.sized)]
     assert costs == [pytest.approx(shown[name], rel=0.03) for name in ("today", "Horizontal", "Vertical")]
 
 

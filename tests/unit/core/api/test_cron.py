@@ -88,7 +88,7 @@ def test_firings_around_a_moment(expression: str, zone: str, now: str, last: str
 
 def test_a_firing_is_told_in_its_own_time_zone() -> None:
     times = cron("0 8 * * *", PARIS)
-    assert times.told(times.next(utc("2026-07-23T12:00:00"))) == "2026-07-24 08:00 Europe/Paris"
+    assert times.text(times.next(utc("2026-07-23T12:00:00"))) == "2026-07-24 08:00 Europe/Paris"
 
 
 @given(

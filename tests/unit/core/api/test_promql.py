@@ -133,7 +133,7 @@ def test_a_query_that_cannot_be_used_is_refused_with_its_field_and_a_mend(query:
         bind(query, SHOP, 3)
     problem = caught.value.problems[0]
     assert problem.field == "spec.scaling.horizontal.metrics[3].query"
-    assert problem.mend
+    assert problem.fix
 
 
 def test_a_name_that_is_no_dns_label_is_never_filled_in() -> None:

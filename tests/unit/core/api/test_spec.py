@@ -24,7 +24,7 @@ def schedule(**changes: Any) -> dict[str, Any]:
 def test_an_image_alone_is_a_whole_app() -> None:
     spec = parse_spec({"image": "shop:1"})
 
-    assert (spec.port, spec.health.readiness_path, spec.front) == (8000, "/readyz", Ingress())
+    assert (spec.port, spec.health.readiness_path, spec.entry_point) == (8000, "/readyz", Ingress())
     assert (spec.scaling.horizontal.min_replicas, spec.scaling.horizontal.max_replicas) == (1, 10)
 
 
@@ -187,14 +187,14 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "field", "mend"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-def test_a_wrong_field_is_named_with_its_mend(raw: dict[str, Any], field: str, mend: str) -> None:
+@pytest.mark.parametrize(("raw", "field", "fix"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_wrong_field_is_named_with_its_fix(raw: dict[str, Any], field: str, fix: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec(raw)
 
     (problem,) = caught.value.problems
     assert field in problem.field
-    assert mend in str(problem)
+    assert fix in str(problem)
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_line, owned_by, sealed
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_sync, owned_by, with_spec_hash
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -15,15 +15,15 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_everything_is_in_line_with_itself(value: Any) -> None:
-    named_twice = not in_line(value, value)
+    named_twice = not in_sync(value, value)
     # Only a list that holds two maps of the same name may be out of line with itself; Kubernetes allows none.
     assert not named_twice or "'name'" in str(value)
 
 
 @given(st.dictionaries(st.text(max_size=5), json_values, max_size=4), st.text(max_size=5), json_values)
 def test_a_field_of_somebody_else_does_not_matter(desired: dict[str, Any], key: str, value: Any) -> None:
-    if in_line(desired, desired) and key not in desired:
-        assert in_line(desired | {key: value}, desired)
+    if in_sync(desired, desired) and key not in desired:
+        assert in_sync(desired | {key: value}, desired)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_field_of_somebody_else_does_not_matter(desired: dict[str, Any], key: 
     ],
 )
 def test_drift_is_seen(live: Any, desired: Any) -> None:
-    assert not in_line(live, desired)
+    assert not in_sync(live, desired)
 
 
 @pytest.mark.parametrize(
@@ -55,24 +55,24 @@ def test_drift_is_seen(live: Any, desired: Any) -> None:
     ],
 )
 def test_what_others_added_is_no_drift(live: Any, desired: Any) -> None:
-    assert in_line(live, desired)
+    assert in_sync(live, desired)
 
 
 def test_a_key_that_is_no_longer_wanted_is_drift_through_the_seal() -> None:
-    before = sealed({"metadata": {"name": "x"}, "spec": {"a": 1, "b": 2}})
-    after = sealed({"metadata": {"name": "x"}, "spec": {"a": 1}})
-    assert not in_line(before, after)
+    before = with_spec_hash({"metadata": {"name": "x"}, "spec": {"a": 1, "b": 2}})
+    after = with_spec_hash({"metadata": {"name": "x"}, "spec": {"a": 1}})
+    assert not in_sync(before, after)
 
 
 def test_the_seal_does_not_depend_on_the_order_of_keys() -> None:
-    assert sealed({"metadata": {"name": "x"}, "spec": {"a": 1, "b": 2}}) == sealed(
+    assert with_spec_hash({"metadata": {"name": "x"}, "spec": {"a": 1, "b": 2}}) == with_spec_hash(
         {"spec": {"b": 2, "a": 1}, "metadata": {"name": "x"}}
     )
 
 
 def test_sealing_leaves_the_original_alone_and_keeps_its_annotations() -> None:
     manifest = {"metadata": {"annotations": {"mine": "1"}}}
-    assert sealed(manifest)["metadata"]["annotations"].keys() == {"mine", ANNOTATION_SPEC_HASH}
+    assert with_spec_hash(manifest)["metadata"]["annotations"].keys() == {"mine", ANNOTATION_SPEC_HASH}
     assert manifest == {"metadata": {"annotations": {"mine": "1"}}}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.children.drift import in_line, owned_by
+from scalableapp.core.children.drift import in_sync, owned_by
 from scalableapp.core.children.resources import ClusterFeatures, children, name_problem, unwanted
 from scalableapp.core.children.routing import url_of
 from scalableapp.core.model import AppKey
@@ -189,7 +189,7 @@ def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
 )
 def test_the_url_is_where_the_app_answers(ingress: dict[str, Any], live: list[Any] | None, url: str) -> None:
     status = {} if live is None else {"loadBalancer": {"ingress": live}}
-    assert url_of(KEY, parse_spec({"image": "a", "ingress": ingress}).front, status) == url
+    assert url_of(KEY, parse_spec({"image": "a", "ingress": ingress}).entry_point, status) == url
 
 
 @pytest.mark.parametrize("name", ["a", "cart", "cart-2", "a" * 63], ids=["one letter", "word", "digit", "63 letters"])
@@ -202,12 +202,12 @@ def test_a_name_that_no_service_can_bear_is_a_problem_with_a_mend(name: str) -> 
     problem = name_problem(AppKey("shop", name))
     assert problem is not None
     assert problem.field == "metadata.name"
-    assert "63" in problem.mend
+    assert "63" in problem.fix
 
 
 def test_a_changed_spec_changes_the_seal_and_so_is_drift() -> None:
     with_variable = made(env=[{"name": "A", "value": "1"}])["Deployment"]
-    assert not in_line(with_variable, made()["Deployment"])
+    assert not in_sync(with_variable, made()["Deployment"])
 
 
 def test_the_same_spec_makes_the_same_manifests() -> None:

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.children.drift import in_line
+from scalableapp.core.children.drift import in_sync
 from scalableapp.core.children.resources import ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import Exposure, exposure_of, slim_status, url_of
 from scalableapp.core.model import AppKey
@@ -27,7 +27,7 @@ def unwanted_kinds(**spec: Any) -> list[str]:
 
 
 def route_with(**fields: Any) -> Any:
-    return parse_spec({"image": "a", "route": ROUTE | fields}).front
+    return parse_spec({"image": "a", "route": ROUTE | fields}).entry_point
 
 
 def exposure(*parents: dict[str, Any], missing: str = "", **fields: Any) -> Exposure:
@@ -109,7 +109,7 @@ def closed(node: Any) -> Any:
 def test_what_the_api_server_adds_to_a_route_is_no_drift() -> None:
     two = made(route=ROUTE | {"parentRefs": [{"name": "a", "port": 80}, {"name": "a", "port": 443}]})["HTTPRoute"]
     live = two | {"spec": {**two["spec"], "rules": [two["spec"]["rules"][0] | {"filters": []}]}}
-    assert in_line(live, two), "two listeners of one Gateway have the same name"
+    assert in_sync(live, two), "two listeners of one Gateway have the same name"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_the_api_server_adds_to_a_route_is_no_drift() -> None:
 )
 def test_an_edited_route_is_drift(change: dict[str, Any]) -> None:
     live, wanted = made(route=ROUTE | change)["HTTPRoute"], made(route=ROUTE)["HTTPRoute"]
-    assert not in_line(live["spec"], wanted["spec"])
+    assert not in_sync(live["spec"], wanted["spec"])
 
 
 ACCEPTED = parent(Accepted="True", ResolvedRefs="True")
@@ -166,7 +166,7 @@ def test_without_the_gateway_api_that_is_what_is_told() -> None:
 
 
 def test_an_app_with_an_ingress_asks_no_gateway() -> None:
-    assert exposure_of(KEY, parse_spec({"image": "a"}).front, {}, "not served") is None
+    assert exposure_of(KEY, parse_spec({"image": "a"}).entry_point, {}, "not served") is None
 
 
 @pytest.mark.parametrize(

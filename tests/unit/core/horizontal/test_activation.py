@@ -83,7 +83,7 @@ def test_a_query_that_is_lost_while_the_app_sleeps_is_told() -> None:
 
 def test_waking_and_falling_asleep_are_told() -> None:
     asleep = sleeper(1, queue=4)
-    assert asleep.reason == Reason.ASLEEP
+    assert asleep.reason == Reason.INACTIVE
     assert asleep.message.endswith(
         "no metric is above its activationTarget: asleep with 0 replicas until queue is above 5"
     )

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.explain import Reason
 from scalableapp.core.horizontal.decide import decide, record_scale, remember
-from scalableapp.core.horizontal.objective_plan import _sample, _slow_share, _whole_load, pursue, relearned
+from scalableapp.core.horizontal.objective_plan import (
+    _sample,
+    _slow_share,
+    _whole_load,
+    plan_objective,
+    replay_objective,
+)
 from scalableapp.core.learning.objective import Sample, Surplus
 from scalableapp.core.model import DataProblem, Decision, History, Observation, Reading, ServiceLevel, Startups
 from tests.unit.core.build import CPU, NOW, RPS, ago, observe, per_pod, pod, pods
@@ -46,7 +52,7 @@ def taught(
     """An app that has carried so much per pod, steadily, until a moment ago."""
     now = NOW.timestamp()
     steps = (Sample(now - age, per_pod * replicas, replicas, slow) for age in range(seconds, 0, -5))
-    return History(learned=relearned(spec or app(objective=OBJECTIVE), steps, Startups()))
+    return History(learned=replay_objective(spec or app(objective=OBJECTIVE), steps, Startups()))
 
 
 def ask(spec: ScalableAppSpec, observation: Observation, history: History | None = None) -> Decision:
@@ -165,7 +171,7 @@ def test_no_ready_pod_is_no_reason_to_go_down() -> None:
 def test_pods_that_missed_a_scrape_carry_what_the_others_do() -> None:
     whole, half = per_pod(20.0, 20.0, 20.0, 20.0), per_pod(20.0, 20.0, None, None)
     spec = app(objective=OBJECTIVE)
-    plans = [pursue(spec, seen(load=load, current=4), taught(), Startups()) for load in (whole, half)]
+    plans = [plan_objective(spec, seen(load=load, current=4), taught(), Startups()) for load in (whole, half)]
     assert plans[0] is not None
     assert plans[1] is not None
     assert plans[0].plan == plans[1].plan
@@ -218,7 +224,7 @@ def test_cpu_of_a_pod_that_has_only_just_started_is_its_start_and_no_load() -> N
     young = [pod(0, readiness_changed_at=ago(59)), pod(1, readiness_changed_at=ago(20))]
     grown = [pod(0, readiness_changed_at=ago(60)), pod(1, readiness_changed_at=ago(20))]
     idle, full = (
-        pursue(spec, seen(load=2.0, slow=0.0, cpu=1.0, current=2, pods=ready), History(), Startups())
+        plan_objective(spec, seen(load=2.0, slow=0.0, cpu=1.0, current=2, pods=ready), History(), Startups())
         for ready in (young, grown)
     )
     assert idle is not None
@@ -232,11 +238,11 @@ def test_cpu_of_a_pod_that_has_only_just_started_is_its_start_and_no_load() -> N
 def capacity(spec: ScalableAppSpec, share: float) -> float:
     now = NOW.timestamp()
     steps = (Sample(now - age, 80.0, 4, GOOD, share) for age in range(600, 0, -5))
-    history = History(learned=relearned(spec, steps, Startups()))
-    pursuit = pursue(spec, seen(current=4, cpu=share), history, Startups())
-    assert pursuit is not None
-    assert pursuit.plan is not None
-    return pursuit.plan.capacity
+    history = History(learned=replay_objective(spec, steps, Startups()))
+    objective_plan = plan_objective(spec, seen(current=4, cpu=share), history, Startups())
+    assert objective_plan is not None
+    assert objective_plan.plan is not None
+    return objective_plan.plan.capacity
 
 
 @pytest.mark.parametrize("cores", [pytest.param(4.0, id="beyond its limit"), pytest.param(None, id="not measured")])
@@ -264,9 +270,9 @@ def test_a_plan_keeps_the_bounds_and_carries_the_load_it_knows(
     moment = seen(load=load, slow=NO_LATENCY if slow is None else slow, current=current)
     decision = decide(spec, moment, taught(seconds=60 * minutes + 5))
     assert 1 <= decision.replicas_to <= 50
-    pursuit = pursue(spec, moment, taught(seconds=60 * minutes + 5), Startups())
-    assert pursuit
-    if pursuit.plan and pursuit.plan.needed > current:
+    objective_plan = plan_objective(spec, moment, taught(seconds=60 * minutes + 5), Startups())
+    assert objective_plan
+    if objective_plan.plan and objective_plan.plan.needed > current:
         assert decision.replicas_to > min(current, 49)
 
 

@@ -14,7 +14,14 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.decide import decide, first_seen, remember
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.prediction import rejoined
-from scalableapp.core.horizontal.replay import Moment, PodsMoment, kinds_of, recommended, relived, with_past
+from scalableapp.core.horizontal.replay import (
+    Moment,
+    PodsMoment,
+    kinds_of,
+    past_recommendations,
+    replay_history,
+    with_past_recommendations,
+)
 from scalableapp.core.learning.buckets import Buckets
 from scalableapp.core.learning.forecast import LoadHistory, Sample, learn, replay
 from scalableapp.core.model import History, Reading, Recommendation, ServiceLevel, Startups
@@ -90,7 +97,7 @@ def test_recommendations_of_the_past_are_those_that_were_made_live() -> None:
         decision = decide(spec, seen, history)
         history = remember(history, decision, spec)
         made.append(decision.recommendation)
-    assert list(recommended(spec, ticks(LOADS, 9))) == made
+    assert list(past_recommendations(spec, ticks(LOADS, 9))) == made
     assert {entry.replicas for entry in made if entry} == {8, 6, 9, 4}
 
 
@@ -98,13 +105,13 @@ def test_a_restart_without_status_changes_no_decision_once_the_past_is_replayed(
     """Nine replicas, 4 wanted since two minutes, 9 three minutes ago: held then and now until the same moment."""
     spec, moments = app(), ticks(LOADS, 9)
     live = History()
-    for entry in recommended(spec, moments):
+    for entry in past_recommendations(spec, moments):
         live = replace(live, recommendations=(*live.recommendations, entry))
     now = observe(current=9, RequestsPerSecond=200 / 9)
     started = ago(4)
     anew = first_seen(replace(now, now=started))
     window = longest_window_seconds(spec.scaling.horizontal.behavior)
-    replayed = with_past(anew, started, recommended(spec, moments), window)
+    replayed = with_past_recommendations(anew, started, past_recommendations(spec, moments), window)
     assert decide(spec, now, replayed) == decide(spec, now, live)
     assert decide(spec, now, anew).message != decide(spec, now, live).message  # without the past it would wait longer
 
@@ -120,13 +127,13 @@ def test_a_restart_without_status_changes_no_decision_once_the_past_is_replayed(
 )
 def test_a_past_that_does_not_cover_the_window_leaves_the_guess(past: list[PodsMoment]) -> None:
     history = History((Recommendation(ago(10), 9),))
-    assert with_past(history, ago(10), recommended(app(), past), 300) is history
+    assert with_past_recommendations(history, ago(10), past_recommendations(app(), past), 300) is history
 
 
 def test_what_was_recommended_since_the_start_is_kept() -> None:
     guess, later = Recommendation(ago(20), 9), Recommendation(ago(0), 12)
-    past = recommended(app(), ticks([200.0] * 25, 9)[:-1])
-    found = with_past(History((guess, later)), ago(20), past, 300)
+    past = past_recommendations(app(), ticks([200.0] * 25, 9)[:-1])
+    found = with_past_recommendations(History((guess, later)), ago(20), past, 300)
     assert found.recommendations == (*past, later)
 
 
@@ -159,7 +166,7 @@ def test_what_an_objective_has_taught_is_taught_again() -> None:
         level = ServiceLevel(Reading(moment.load), Reading(moment.slow_share))
         seen = replace(observe(current=5), now=moment.at, service_level=level)
         history = remember(history, decide(spec, seen, history), spec)
-    lived = relived(spec, moments, history.startups)
+    lived = replay_history(spec, moments, history.startups)
     assert lived.learned == history.learned
     assert lived.learned.capacity
     assert lived.surplus == history.surplus
@@ -167,13 +174,13 @@ def test_what_an_objective_has_taught_is_taught_again() -> None:
 
 
 def test_moments_of_which_the_pods_are_not_known_teach_no_objective() -> None:
-    assert relived(app(objective=OBJECTIVE), [Moment(ago(60), 100.0)], Startups((9.0,))) == History(
+    assert replay_history(app(objective=OBJECTIVE), [Moment(ago(60), 100.0)], Startups((9.0,))) == History(
         startups=Startups((9.0,))
     )
 
 
 def test_moments_without_usable_data_recommend_nothing() -> None:
-    assert recommended(app(), [PodsMoment(_at(), {}), PodsMoment(_at(), {RATE: {"pod-0": math.nan}})]) == ()
+    assert past_recommendations(app(), [PodsMoment(_at(), {}), PodsMoment(_at(), {RATE: {"pod-0": math.nan}})]) == ()
 
 
 def _at() -> datetime:

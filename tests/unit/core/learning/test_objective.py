@@ -13,10 +13,10 @@ from scalableapp.core.learning.objective import (
     Objective,
     Sample,
     Surplus,
+    delayed_scale_down,
     idle_pod_seconds,
     learn,
     plan,
-    without_haste,
 )
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 
@@ -264,7 +264,7 @@ def test_two_pods_too_many_go_after_five_minutes() -> None:
     surplus, waited = Surplus(), 0
     number = 6
     while number == 6:
-        number, surplus = without_haste(surplus, 4, 6, 5.0)
+        number, surplus = delayed_scale_down(surplus, 4, 6, 5.0)
         waited += 5
     assert (number, waited) == (4, LEAST_IDLE_POD_SECONDS / 2)
 
@@ -277,16 +277,16 @@ def test_pods_that_start_slowly_are_kept_longer(startup: float, idle: float) -> 
 def test_only_what_was_not_wanted_meanwhile_is_removed() -> None:
     surplus, numbers = Surplus(), []
     for wanted in (2, 5, 2, 2):
-        number, surplus = without_haste(surplus, wanted, 6, 50.0)
+        number, surplus = delayed_scale_down(surplus, wanted, 6, 50.0)
         numbers.append(number)
     assert numbers == [6, 6, 6, 5]
 
 
 def test_pods_that_are_wanted_again_start_the_wait_anew() -> None:
-    _, surplus = without_haste(Surplus(), 3, 6, 100.0)
-    number, surplus = without_haste(surplus, 6, 6, 5.0)
+    _, surplus = delayed_scale_down(Surplus(), 3, 6, 100.0)
+    number, surplus = delayed_scale_down(surplus, 6, 6, 5.0)
     assert (number, surplus) == (6, Surplus())
 
 
 def test_scaling_up_never_waits() -> None:
-    assert without_haste(Surplus(500.0, 5), 9, 6, 5.0) == (9, Surplus())
+    assert delayed_scale_down(Surplus(500.0, 5), 9, 6, 5.0) == (9, Surplus())

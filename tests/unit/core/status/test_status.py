@@ -18,7 +18,7 @@ from scalableapp.core.model import (
     ScaleEvent,
     Step,
 )
-from scalableapp.core.status.conditions import AppState, Trouble
+from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import read_sizes
 from scalableapp.core.status.status import (
     LONGEST_LIST,
@@ -44,7 +44,7 @@ DECISION = Decision(
     metrics=(MetricReport("RequestsPerSecond", "48", "50", 3),),
 )
 STATE = AppState(
-    generation=2, replicas=3, ready_replicas=3, wanted_replicas=3, selector="a=b", url="http://x/", decision=DECISION
+    generation=2, replicas=3, ready_replicas=3, desired_replicas=3, selector="a=b", url="http://x/", decision=DECISION
 )
 
 
@@ -90,12 +90,12 @@ HELD = replace(DECISION, active=False, reason="StaleData", data_problem=DataProb
         (AppState(1), "Ready", ("False", "Deploying")),
         (replace(STATE, ready_replicas=0), "Ready", ("False", "PodsNotReady")),
         (replace(STATE, ready_replicas=1), "Ready", ("True", "InLine")),
-        (replace(STATE, ready_replicas=0, wanted_replicas=0), "Available", ("True", "ScaledToZero")),
-        (replace(STATE, trouble=Trouble("InvalidSpec", "x")), "Ready", ("False", "InvalidSpec")),
-        (replace(STATE, trouble=Trouble("InvalidSpec", "x")), "ScalingActive", ("False", "InvalidSpec")),
-        (replace(STATE, trouble=Trouble("InvalidSpec", "x")), "MetricsAvailable", ("Unknown", "NotMeasured")),
+        (replace(STATE, ready_replicas=0, desired_replicas=0), "Available", ("True", "ScaledToZero")),
+        (replace(STATE, problem=AppProblem("InvalidSpec", "x")), "Ready", ("False", "InvalidSpec")),
+        (replace(STATE, problem=AppProblem("InvalidSpec", "x")), "ScalingActive", ("False", "InvalidSpec")),
+        (replace(STATE, problem=AppProblem("InvalidSpec", "x")), "MetricsAvailable", ("Unknown", "NotMeasured")),
         (
-            replace(STATE, trouble=Trouble("ApplyFailed", "x", holds=False)),
+            replace(STATE, problem=AppProblem("ApplyFailed", "x", holds=False)),
             "ScalingActive",
             ("True", "ValidMetricFound"),
         ),
@@ -112,7 +112,7 @@ HELD = replace(DECISION, active=False, reason="StaleData", data_problem=DataProb
             "ScalingLimited",
             ("True", "ScaleDownStabilized"),
         ),
-        (replace(STATE, pause=Trouble("Pinned", "x")), "Paused", ("True", "Pinned")),
+        (replace(STATE, pause=AppProblem("Pinned", "x")), "Paused", ("True", "Pinned")),
         (replace(STATE, conflict="an HPA"), "Conflicted", ("True", "Conflicted")),
     ],
     ids=[
@@ -154,7 +154,7 @@ def test_the_time_of_a_decision_moves_only_with_the_decision() -> None:
 
 def test_a_transition_time_moves_only_with_the_conditions_status() -> None:
     first = build_status(replace(STATE, ready_replicas=0), {}, NOW)
-    same = build_status(replace(STATE, trouble=Trouble("ApplyFailed", "x")), first, LATER)
+    same = build_status(replace(STATE, problem=AppProblem("ApplyFailed", "x")), first, LATER)
     other = build_status(STATE, first, LATER)
     assert same["conditions"][0]["lastTransitionTime"] == "2026-01-05T12:00:00Z"
     assert other["conditions"][0]["lastTransitionTime"] == "2026-01-05T12:01:00Z"
@@ -268,7 +268,7 @@ def test_lists_in_status_are_bounded() -> None:
 
 def test_what_is_not_known_now_is_kept_from_before() -> None:
     first = build_status(replace(STATE, history=History((Recommendation(NOW, 3),), (ScaleEvent(NOW, 1),))), {}, NOW)
-    unknown = replace(STATE, decision=None, history=None, trouble=Trouble("InvalidSpec", "x"))
+    unknown = replace(STATE, decision=None, history=None, problem=AppProblem("InvalidSpec", "x"))
     second = build_status(unknown, first, LATER)
     kept = ("decision", "metrics", "recommendations", "scaleEvents", "lastScaleTime")
     assert {name: second[name] for name in kept} == {name: first[name] for name in kept}
@@ -277,18 +277,18 @@ def test_what_is_not_known_now_is_kept_from_before() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "news"),
     [
-        (STATE, replace(STATE, trouble=Trouble("InvalidSpec", "x")), ["InvalidSpec"]),
+        (STATE, replace(STATE, problem=AppProblem("InvalidSpec", "x")), ["InvalidSpec"]),
         (STATE, replace(STATE, decision=HELD), ["StaleData"]),
         (STATE, replace(STATE, conflict="an HPA"), ["Conflicted"]),
         (STATE, replace(STATE, ready_replicas=0), []),
         (replace(STATE, decision=None), replace(STATE, decision=HELD), []),
-        (replace(STATE, trouble=Trouble("InvalidSpec", "x")), STATE, []),
+        (replace(STATE, problem=AppProblem("InvalidSpec", "x")), STATE, []),
         (
-            replace(STATE, trouble=Trouble("ApplyFailed", "x")),
-            replace(STATE, trouble=Trouble("InvalidSpec", "y")),
+            replace(STATE, problem=AppProblem("ApplyFailed", "x")),
+            replace(STATE, problem=AppProblem("InvalidSpec", "y")),
             ["InvalidSpec"],
         ),
-        (replace(STATE, trouble=Trouble("A", "x")), replace(STATE, trouble=Trouble("A", "y")), []),
+        (replace(STATE, problem=AppProblem("A", "x")), replace(STATE, problem=AppProblem("A", "y")), []),
     ],
     ids=[
         "wrong spec",

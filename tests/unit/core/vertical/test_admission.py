@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from scalableapp.core.quantity import _parse
 from scalableapp.core.size import Amount, Resource, write_size
-from scalableapp.core.vertical.limits import Whole, namespace_room, within_quota
+from scalableapp.core.vertical.limits import WholePod, namespace_limits, within_quota
 from scalableapp.core.vertical.recommendation import recommend
-from scalableapp.core.vertical.usage import Room
+from scalableapp.core.vertical.usage import ClusterLimits
 from tests.unit.core.build import NOW
-from tests.unit.core.sizes import footprint, known, size, vertical
+from tests.unit.core.sizes import known, size, usage_now, vertical
 
 CPU = Resource.CPU
 POLICIES = ["Proportional", "RequestsOnly", "None"]
@@ -68,9 +68,9 @@ def test_what_a_limit_range_refuses_is_never_asked_for(
     before = size(f"{start}m/{2 * start}m" if limited else f"{start}m")
     if refused(*_stated(before), item, "cpu"):
         return  # such a pod does not run there
-    room = within_quota(namespace_room({}, [found], []), CPU, before.cpu, 1)
+    limits = within_quota(namespace_limits({}, [found], []), CPU, before.cpu, 1)
     rules = vertical(limits=policy, minAllowed={"cpu": f"{data.draw(milli)}m"})
-    sizing = recommend(rules, footprint(before, rooms={CPU: room}), known(rules, usage / 1000, 2e8), NOW, 1)
+    sizing = recommend(rules, usage_now(before, cluster_limits={CPU: limits}), known(rules, usage / 1000, 2e8), NOW, 1)
     for asked in (sizing.size_to, sizing.recommended):
         assert refused(*_stated(asked), item, "cpu") == [], f"{before} -> {asked} under {item}"
 
@@ -82,16 +82,16 @@ def _stated(amounts: Any) -> tuple[dict[str, str], dict[str, str]]:
 
 def test_the_bound_of_a_pod_is_shared_with_its_other_containers() -> None:
     item = {"type": "Pod", "max": {"cpu": "1"}}
-    room = namespace_room({}, [{"metadata": {"name": "pods"}, "spec": {"limits": [item]}}], [])
-    alone = within_quota(room, CPU, Amount(0.2, 0.4), 1)
-    shared = within_quota(room, CPU, Amount(0.2, 0.4), 1, Whole(Amount(0.1, 0.3)))
+    limits = namespace_limits({}, [{"metadata": {"name": "pods"}, "spec": {"limits": [item]}}], [])
+    alone = within_quota(limits, CPU, Amount(0.2, 0.4), 1)
+    shared = within_quota(limits, CPU, Amount(0.2, 0.4), 1, WholePod(Amount(0.1, 0.3)))
     assert (alone.most, alone.most_limit) == (1.0, 1.0)
     assert (shared.most, shared.most_limit) == (0.9, 0.7)
 
 
 def test_the_users_least_does_not_go_beyond_what_the_cluster_allows() -> None:
     rules = vertical(minAllowed={"cpu": "500m"})
-    tight = footprint(rooms={CPU: Room(most=0.3, most_limit=0.6, whose="LimitRange small")})
+    tight = usage_now(cluster_limits={CPU: ClusterLimits(most=0.3, most_limit=0.6, whose="LimitRange small")})
     sizing = recommend(rules, tight, known(rules, 0.4, 2e8), NOW, 1)
     assert sizing.size_to.cpu == Amount(0.3, 0.6)
     assert "limited to 300m by LimitRange small" in " ".join(step.message for step in sizing.steps)
@@ -99,9 +99,11 @@ def test_the_users_least_does_not_go_beyond_what_the_cluster_allows() -> None:
 
 def test_a_step_is_as_large_as_the_cluster_asks() -> None:
     rules = vertical()
-    grown = footprint(size("10m/20m"), rooms={CPU: Room(least=0.5, whose="LimitRange small")})
+    grown = usage_now(size("10m/20m"), cluster_limits={CPU: ClusterLimits(least=0.5, whose="LimitRange small")})
     assert recommend(rules, grown, known(rules, 0.4, 2e8), NOW, 1).size_to.cpu.request == 0.5
-    shrunk = footprint(size("2/4"), rooms={CPU: Room(most=0.4, most_limit=0.8, whose="LimitRange small")})
+    shrunk = usage_now(
+        size("2/4"), cluster_limits={CPU: ClusterLimits(most=0.4, most_limit=0.8, whose="LimitRange small")}
+    )
     cut = recommend(rules, shrunk, known(rules, 0.1, 2e8), NOW, 1).size_to.cpu.request
     assert cut is not None
     assert cut <= 0.4

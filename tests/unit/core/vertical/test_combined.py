@@ -8,9 +8,9 @@ import pytest
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.model import Decision, History, Recommendation, ScaleEvent
 from scalableapp.core.vertical.combined import decide_both
-from scalableapp.core.vertical.usage import Footprint, SizeHistory
+from scalableapp.core.vertical.usage import SizeHistory, Usage
 from tests.unit.core.build import NOW, ago, free, observe
-from tests.unit.core.sizes import MI, Loop, footprint, known, size, sized_app
+from tests.unit.core.sizes import MI, Loop, known, size, sized_app, usage_now
 
 CALM = History(recommendations=(Recommendation(ago(0), 1),))
 
@@ -21,14 +21,14 @@ def decided(
     current: int = 4,
     rps: float = 200,
     cpu: float = 0.72,
-    seen: Footprint | None = None,
+    seen: Usage | None = None,
     sizes: SizeHistory | None = None,
     **observed: Any,
 ) -> Decision:
     """A decision for 4 pods on target, each of which fits its size, but for what a test states."""
     memory = sizes or known(spec.scaling.vertical, cpu, 220 * MI)
     observation = replace(observe(current=current, RequestsPerSecond=rps / current), **observed)
-    return decide_both(spec, observation, CALM, seen or footprint(), memory)[0]
+    return decide_both(spec, observation, CALM, seen or usage_now(), memory)[0]
 
 
 def app(**fields: Any) -> ScalableAppSpec:
@@ -70,13 +70,13 @@ def test_replicas_that_wait_to_be_cut_keep_the_size() -> None:
     spec = sized_app("Combined")
     history = History(recommendations=(Recommendation(ago(100), 4),))
     observation = observe(current=4, RequestsPerSecond=1)
-    decision, _ = decide_both(spec, observation, history, footprint(), known(spec.scaling.vertical, 0.1, 220 * MI))
+    decision, _ = decide_both(spec, observation, history, usage_now(), known(spec.scaling.vertical, 0.1, 220 * MI))
     assert decision.reason == "ScaleDownStabilized"
     assert not sizing_changes(decision)
 
 
 def test_both_may_raise_at_once() -> None:
-    decision = decided(app(), rps=300, seen=footprint(oom_kills=1))
+    decision = decided(app(), rps=300, seen=usage_now(oom_kills=1))
     assert decision.replicas_to == 6
     assert decision.sizing
     assert decision.sizing.raises
@@ -115,7 +115,7 @@ def test_a_pause_and_a_dry_run_change_no_size(fields: dict[str, bool], reason: s
 def test_another_autoscaler_keeps_hands_off() -> None:
     spec = sized_app("Vertical")
     observation = replace(observe(current=4, RequestsPerSecond=1), conflict="VerticalPodAutoscaler v scales it, too")
-    decision, _ = decide_both(spec, observation, CALM, footprint(), known(spec.scaling.vertical, 8.0, 220 * MI))
+    decision, _ = decide_both(spec, observation, CALM, usage_now(), known(spec.scaling.vertical, 8.0, 220 * MI))
     assert not sizing_changes(decision)
     assert decision.reason == "Conflicted"
 
@@ -124,7 +124,7 @@ def test_another_autoscaler_keeps_hands_off() -> None:
 def test_in_mode_vertical_replicas_stay_within_the_bounds(current: int, pin: int | None, expected: int) -> None:
     spec = sized_app("Vertical").model_copy(update={"replicas": pin})
     observation = observe(current=current, RequestsPerSecond=900)
-    decision, _ = decide_both(spec, observation, CALM, footprint(), SizeHistory.blank(spec.scaling.vertical))
+    decision, _ = decide_both(spec, observation, CALM, usage_now(), SizeHistory.blank(spec.scaling.vertical))
     assert decision.replicas_to == expected
 
 
@@ -152,7 +152,7 @@ def test_a_load_beyond_the_most_replicas_is_answered_by_both_and_given_back() ->
 
 @pytest.mark.parametrize(("rps", "replicas"), [(60, 4), (300, 6)], ids=["fewer wait", "more do not"])
 def test_while_pods_get_another_size_only_a_cut_of_replicas_waits(rps: float, replicas: int) -> None:
-    seen = replace(footprint(), busy="a change is under way")
+    seen = replace(usage_now(), busy="a change is under way")
     decision = decided(app(), rps=rps, seen=seen, rollout=True, resizing=True)
     assert decision.replicas_to == replicas
     assert not sizing_changes(decision)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from scalableapp.core.size import Amount, Resource
-from scalableapp.core.vertical.limits import Whole, largest_node, namespace_room, within_quota
-from scalableapp.core.vertical.usage import Room
+from scalableapp.core.vertical.limits import WholePod, largest_node, namespace_limits, within_quota
+from scalableapp.core.vertical.usage import ClusterLimits
 
 CPU = Resource.CPU
 GI = 2**30
@@ -27,25 +27,25 @@ def quota(hard: dict[str, str], used: dict[str, str]) -> dict[str, Any]:
 def test_no_pod_gets_more_than_most_of_the_largest_node_that_takes_pods() -> None:
     nodes = [node("2", "8Gi"), node("4", "4Gi"), node("64", "512Gi", unschedulable=True)]
     assert largest_node(nodes) == {CPU: pytest.approx(3.6), Resource.MEMORY: pytest.approx(7.2 * GI)}
-    room = namespace_room(largest_node(nodes), [], []).rooms[CPU]
-    assert room.most == pytest.approx(3.6)
-    assert room.whose == "the largest node"
+    limits = namespace_limits(largest_node(nodes), [], []).containers[CPU]
+    assert limits.most == pytest.approx(3.6)
+    assert limits.whose == "the largest node"
 
 
 def test_without_nodes_to_be_seen_there_is_no_bound() -> None:
-    assert namespace_room(largest_node([]), [], []).rooms[CPU] == Room()
+    assert namespace_limits(largest_node([]), [], []).containers[CPU] == ClusterLimits()
 
 
 def test_a_limit_range_bounds_from_both_sides() -> None:
     ranges = [limit_range(min={"cpu": "50m"}, max={"cpu": "1"}, maxLimitRequestRatio={"cpu": "2"})]
-    room = namespace_room({CPU: 3.6}, ranges, []).rooms[CPU]
-    assert room == Room(least=0.05, most=1.0, most_limit=1.0, ratio=2.0, whose="LimitRange small")
+    limits = namespace_limits({CPU: 3.6}, ranges, []).containers[CPU]
+    assert limits == ClusterLimits(least=0.05, most=1.0, most_limit=1.0, ratio=2.0, whose="LimitRange small")
 
 
 def test_a_limit_range_of_volumes_says_nothing_of_pods() -> None:
     claim = limit_range(max={"cpu": "1"})
     claim["spec"]["limits"][0]["type"] = "PersistentVolumeClaim"
-    assert namespace_room({}, [claim], []).rooms[CPU] == Room()
+    assert namespace_limits({}, [claim], []).containers[CPU] == ClusterLimits()
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_limit_range_of_volumes_says_nothing_of_pods() -> None:
     ids=["shared by all", "no surge fits: no raise", "a surge fits", "nothing left"],
 )
 def test_a_quota_leaves_room_for_all_pods_and_one_more(left: str, replicas: int, most: float) -> None:
-    room = namespace_room({}, [], [quota({"requests.cpu": "10"}, {"requests.cpu": f"{10 - parse(left)}"})])
-    found = within_quota(room, CPU, Amount(0.2, None), replicas)
+    limits = namespace_limits({}, [], [quota({"requests.cpu": "10"}, {"requests.cpu": f"{10 - parse(left)}"})])
+    found = within_quota(limits, CPU, Amount(0.2, None), replicas)
     assert found.most == pytest.approx(most)
     assert found.whose == "ResourceQuota team"
 
@@ -66,25 +66,25 @@ def parse(text: str) -> float:
 
 @pytest.mark.parametrize(("text", "ratio"), [("1500m", 1.5), ("2", 2.0), ("1.5", 1.5), ("25e-1", 2.5)])
 def test_a_ratio_is_a_quantity(text: str, ratio: float) -> None:
-    room = namespace_room({}, [limit_range(maxLimitRequestRatio={"cpu": text})], [])
-    assert room.rooms[CPU].ratio == ratio
-    assert room.unread == ()
+    limits = namespace_limits({}, [limit_range(maxLimitRequestRatio={"cpu": text})], [])
+    assert limits.containers[CPU].ratio == ratio
+    assert limits.unread == ()
 
 
 def test_what_cannot_be_read_hides_nothing_else() -> None:
     bad = limit_range(min={"cpu": "a bit"}, max={"cpu": "1"}, maxLimitRequestRatio={"cpu": "twice"})
     worse = quota({"requests.cpu": "much", "limits.cpu": "4"}, {"limits.cpu": "2"})
-    room = namespace_room(largest_node([node("?", "8Gi"), node("4", "8Gi")]), [bad], [worse])
-    assert room.rooms[CPU] == Room(most=1.0, most_limit=1.0, whose="LimitRange small")
-    assert within_quota(room, CPU, Amount(0.5, 0.5), 1).most_limit == 1.0
-    assert within_quota(room, CPU, Amount(0.2, 0.2), 4).most_limit == pytest.approx(0.7)
-    whose = [words.split(":")[0] for words in room.unread]
+    limits = namespace_limits(largest_node([node("?", "8Gi"), node("4", "8Gi")]), [bad], [worse])
+    assert limits.containers[CPU] == ClusterLimits(most=1.0, most_limit=1.0, whose="LimitRange small")
+    assert within_quota(limits, CPU, Amount(0.5, 0.5), 1).most_limit == 1.0
+    assert within_quota(limits, CPU, Amount(0.2, 0.2), 4).most_limit == pytest.approx(0.7)
+    whose = [words.split(":")[0] for words in limits.unread]
     assert whose == ["LimitRange small", "LimitRange small", "ResourceQuota team"]
 
 
 def test_a_default_limit_bounds_what_is_requested_without_one() -> None:
-    room = namespace_room({}, [limit_range(default={"cpu": "300m"}, defaultRequest={"cpu": "100m"})], [])
-    assert room.rooms[CPU] == Room(default_limit=0.3)
+    limits = namespace_limits({}, [limit_range(default={"cpu": "300m"}, defaultRequest={"cpu": "100m"})], [])
+    assert limits.containers[CPU] == ClusterLimits(default_limit=0.3)
 
 
 @pytest.mark.parametrize(
@@ -107,16 +107,16 @@ def test_a_quota_counts_the_pods_of_its_scopes(scope: Any, priority_class: str, 
         rule = {"scopeName": "PriorityClass", "operator": scope[0], "values": scope[1]}
         scope = {"scopeSelector": {"matchExpressions": [rule]}}
     tight = quota({"requests.cpu": "1"}, {"requests.cpu": "1"}) | {"spec": scope}
-    room = namespace_room({}, [], [tight])
-    found = within_quota(room, CPU, Amount(0.2, None), 1, Whole(priority_class=priority_class))
+    limits = namespace_limits({}, [], [tight])
+    found = within_quota(limits, CPU, Amount(0.2, None), 1, WholePod(priority_class=priority_class))
     assert found.most == (0.2 if counts else None)
 
 
 def test_a_quota_whose_names_both_bound_requests() -> None:
     both = quota({"requests.cpu": "10", "cpu": "2"}, {"requests.cpu": "1", "cpu": "1"})
-    assert within_quota(namespace_room({}, [], [both]), CPU, Amount(0.2, None), 2).most == pytest.approx(0.7)
+    assert within_quota(namespace_limits({}, [], [both]), CPU, Amount(0.2, None), 2).most == pytest.approx(0.7)
 
 
 def test_a_quota_of_limits_needs_one() -> None:
-    room = namespace_room({}, [], [quota({"limits.cpu": "2"}, {"limits.cpu": "1"})])
-    assert within_quota(room, CPU, Amount(0.2, 0.4), 1).needs_limit
+    limits = namespace_limits({}, [], [quota({"limits.cpu": "2"}, {"limits.cpu": "1"})])
+    assert within_quota(limits, CPU, Amount(0.2, 0.4), 1).needs_limit

@@ -10,17 +10,17 @@ from scalableapp.core.api.vertical_fields import Vertical
 from scalableapp.core.model import DataProblem
 from scalableapp.core.size import Resource, Size, Sizing
 from scalableapp.core.vertical.recommendation import recommend, repeats
-from scalableapp.core.vertical.usage import Footprint, Mistake, Room, SizeHistory, learn
+from scalableapp.core.vertical.usage import ClusterLimits, FailedResize, SizeHistory, Usage, learn
 from tests.unit.core.build import NOW, ago
-from tests.unit.core.sizes import MI, footprint, known, size, vertical
+from tests.unit.core.sizes import MI, known, size, usage_now, vertical
 
 IDLE = {"cpu": 0.18, "memory": 220 * MI}  # what fits the usual size
 
 
 def sized(
-    rules: Vertical | None = None, seen: Footprint | None = None, history: SizeHistory | None = None, planned: int = 1
+    rules: Vertical | None = None, seen: Usage | None = None, history: SizeHistory | None = None, planned: int = 1
 ) -> Sizing:
-    rules, seen = rules or vertical(), seen or footprint()
+    rules, seen = rules or vertical(), seen or usage_now()
     history = learn(history or known(rules, **IDLE), seen, rules, NOW)
     return recommend(rules, seen, history, NOW, planned)
 
@@ -85,7 +85,7 @@ LIMITS = [
 @pytest.mark.parametrize(("policy", "now", "cpu", "expected"), [row[1:] for row in LIMITS], ids=[r[0] for r in LIMITS])
 def test_limits_follow_their_policy(policy: str, now: Size, cpu: float, expected: tuple[float, float | None]) -> None:
     rules = vertical(limits=policy)
-    sizing = sized(rules, footprint(now), known(rules, cpu, 220 * MI))
+    sizing = sized(rules, usage_now(now), known(rules, cpu, 220 * MI))
     request, limit = expected
     assert sizing.size_to.cpu.request == pytest.approx(request, abs=0.021)
     assert sizing.size_to.cpu.limit == (None if limit is None else pytest.approx(limit, abs=0.041))
@@ -94,54 +94,54 @@ def test_limits_follow_their_policy(policy: str, now: Size, cpu: float, expected
 def test_a_kill_for_memory_raises_it_at_once_whatever_the_pace() -> None:
     rules = vertical()
     history = replace(known(rules, **IDLE), changed_at=ago(5))
-    sizing = sized(rules, footprint(oom_kills=1), history)
+    sizing = sized(rules, usage_now(oom_kills=1), history)
     assert sizing.reason == "OOMKilled"
     assert sizing.size_to.memory == (308 * MI, 616 * MI)  # the limit grows by a fifth, and by 100 MiB at least
 
 
 def test_a_kill_is_answered_without_any_usage_and_while_pods_restart() -> None:
     rules = vertical()
-    seen = footprint(oom_kills=1, unsettled="pods restart", problem=DataProblem.EMPTY, message="no usage")
+    seen = usage_now(oom_kills=1, unsettled="pods restart", problem=DataProblem.EMPTY, message="no usage")
     assert sized(rules, seen, SizeHistory.blank(rules)).size_to.memory.limit == 616 * MI
 
 
 def test_the_same_kills_are_answered_once() -> None:
     rules = vertical()
-    history = learn(known(rules, **IDLE), footprint(oom_kills=1), rules, NOW)
+    history = learn(known(rules, **IDLE), usage_now(oom_kills=1), rules, NOW)
     larger = size(memory="308Mi/616Mi")
-    again = sized(rules, footprint(larger, oom_kills=1), history)
+    again = sized(rules, usage_now(larger, oom_kills=1), history)
     assert not again.changes
 
 
 def test_kills_at_the_bound_do_not_run_away() -> None:
     rules = vertical(maxAllowed={"memory": "300Mi"})
-    sizing = sized(rules, footprint(size(memory="300Mi/600Mi"), oom_kills=7))
+    sizing = sized(rules, usage_now(size(memory="300Mi/600Mi"), oom_kills=7))
     assert not sizing.changes
     assert sizing.limited
     assert "memory limited to 300Mi by maxAllowed.memory" in [step.message for step in sizing.steps]
 
 
 def test_throttled_pods_get_more_cpu_though_their_usage_is_low() -> None:
-    sizing = sized(seen=footprint(throttled=0.6))
+    sizing = sized(seen=usage_now(throttled=0.6))
     assert sizing.reason == "CPUShort"
     assert sizing.size_to.cpu == (0.32, 0.64)
 
 
 def test_throttling_is_remembered_so_that_the_size_is_not_cut_again_at_once() -> None:
     rules = vertical()
-    history = learn(known(rules, **IDLE), footprint(throttled=0.6), rules, NOW)
-    assert not sized(rules, footprint(size(cpu="320m/640m")), history).changes
+    history = learn(known(rules, **IDLE), usage_now(throttled=0.6), rules, NOW)
+    assert not sized(rules, usage_now(size(cpu="320m/640m")), history).changes
 
 
 @pytest.mark.parametrize(
     ("why", "seen", "reason"),
     [
-        ("bad data", footprint(problem=DataProblem.STALE, message="old"), "StaleData"),
-        ("restarts", footprint(unsettled="2 of 3 pods are not ready"), "PodsUnsettled"),
+        ("bad data", usage_now(problem=DataProblem.STALE, message="old"), "StaleData"),
+        ("restarts", usage_now(unsettled="2 of 3 pods are not ready"), "PodsUnsettled"),
     ],
     ids=["bad data", "restarts"],
 )
-def test_usage_changes_nothing_while_it_cannot_be_trusted(why: str, seen: Footprint, reason: str) -> None:
+def test_usage_changes_nothing_while_it_cannot_be_trusted(why: str, seen: Usage, reason: str) -> None:
     rules = vertical()
     sizing = sized(rules, seen, known(rules, 5.0, 10 * MI))
     assert not sizing.changes
@@ -169,24 +169,24 @@ def test_raises_come_sooner_after_a_change_than_cuts(since: float, raises: bool,
 
 
 ROOMS = [
-    ("node", Room(most=0.25, whose="the largest node"), (0.25, 0.5), "limited to 250m by the largest node"),
-    ("range", Room(least=0.8, whose="LimitRange l"), (0.8, 1.6), "raised to 800m by LimitRange l"),
-    ("limit", Room(most_limit=0.5, whose="LimitRange l"), (0.5, 0.5), ""),
-    ("ratio", Room(ratio=1.5, whose="LimitRange l"), (0.59, 0.88), ""),
+    ("node", ClusterLimits(most=0.25, whose="the largest node"), (0.25, 0.5), "limited to 250m by the largest node"),
+    ("range", ClusterLimits(least=0.8, whose="LimitRange l"), (0.8, 1.6), "raised to 800m by LimitRange l"),
+    ("limit", ClusterLimits(most_limit=0.5, whose="LimitRange l"), (0.5, 0.5), ""),
+    ("ratio", ClusterLimits(ratio=1.5, whose="LimitRange l"), (0.59, 0.88), ""),
 ]
 
 
-@pytest.mark.parametrize(("room", "expected", "told"), [row[1:] for row in ROOMS], ids=[row[0] for row in ROOMS])
-def test_the_cluster_bounds_sizes(room: Room, expected: tuple[float, float], told: str) -> None:
+@pytest.mark.parametrize(("limits", "expected", "told"), [row[1:] for row in ROOMS], ids=[row[0] for row in ROOMS])
+def test_the_cluster_bounds_sizes(limits: ClusterLimits, expected: tuple[float, float], told: str) -> None:
     rules = vertical()
-    sizing = sized(rules, footprint(rooms={Resource.CPU: room}), known(rules, 0.5, 220 * MI))
+    sizing = sized(rules, usage_now(cluster_limits={Resource.CPU: limits}), known(rules, 0.5, 220 * MI))
     assert sizing.size_to.cpu == pytest.approx(expected, abs=0.025)
     assert told in " ".join(step.message for step in sizing.steps)
 
 
 def test_only_the_named_resources_are_sized() -> None:
     rules = vertical(resources=["memory"])
-    sizing = sized(rules, footprint(throttled=1), known(rules, 5.0, 400 * MI))
+    sizing = sized(rules, usage_now(throttled=1), known(rules, 5.0, 400 * MI))
     assert sizing.size_to.cpu == size().cpu
     assert sizing.size_to.memory != size().memory
 
@@ -198,11 +198,11 @@ def test_sizes_are_what_people_read() -> None:
     assert (wished.memory.request or 0) % MI == 0
 
 
-MISTAKE = Mistake(size(memory="64Mi/128Mi"), size(), ago(60), "its pod was killed", times=1)
+FAILED = FailedResize(size(memory="64Mi/128Mi"), size(), ago(60), "its pod was killed", times=1)
 
 
 @pytest.mark.parametrize(
-    ("wish", "times", "age", "repeated"),
+    ("tried", "times", "age", "repeated"),
     [
         (size(memory="64Mi/128Mi"), 1, 60, True),
         (size(memory="50Mi/100Mi"), 1, 60, True),
@@ -214,13 +214,15 @@ MISTAKE = Mistake(size(memory="64Mi/128Mi"), size(), ago(60), "its pod was kille
     ],
     ids=["the same", "worse", "less", "later", "twice", "for a day", "for a day at most"],
 )
-def test_a_mistake_is_not_repeated_for_a_growing_time(wish: Size, times: int, age: float, repeated: bool) -> None:
-    mistake = MISTAKE._replace(times=times, at=NOW - timedelta(seconds=age))
-    assert bool(repeats(mistake, wish, NOW)) is repeated
+def test_a_failed_resize_is_not_repeated_for_a_growing_time(
+    tried: Size, times: int, age: float, repeated: bool
+) -> None:
+    failed_resize = FAILED._replace(times=times, at=NOW - timedelta(seconds=age))
+    assert bool(repeats(failed_resize, tried, NOW)) is repeated
 
 
 def test_pods_that_have_just_become_ready_are_taken_for_as_busy_as_the_others() -> None:
     rules = vertical()
     blank = SizeHistory.blank(rules)
-    seen = footprint(usage={Resource.CPU: (0.5,)}, serving=2)
+    seen = usage_now(per_pod={Resource.CPU: (0.5,)}, serving=2)
     assert learn(blank, seen, rules, NOW).learned[Resource.CPU].recent[-1].value == 1.0

@@ -1,4 +1,4 @@
-"""A change of size on its way: what each sight of the pods leads to."""
+"""A change of size on its way: what each observation of the pods leads to."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp.core.model import PodState
 from scalableapp.core.size import Resize, Size
-from scalableapp.core.vertical.rollout import Change, Outcome, Phase, Sight, Way, opened, resizable, step
+from scalableapp.core.vertical.rollout import Change, Phase, Result, RolloutObservation, Way, opened, resizable, step
 from tests.unit.core.build import NOW
 from tests.unit.core.sizes import size
 
@@ -27,9 +27,9 @@ def pod(name: str, size_: Size = GOOD, ready_at: float = -600, **changes: Any) -
     return replace(made, **changes)
 
 
-def sight(seconds: float, *pods: PodState, **changes: Any) -> Sight:
+def observation(seconds: float, *pods: PodState, **changes: Any) -> RolloutObservation:
     facts: dict[str, Any] = {"replicas": 2, "template": TO, "rollout": True, **changes}
-    return Sight(at(seconds), pods=pods, **facts)
+    return RolloutObservation(at(seconds), pods=pods, **facts)
 
 
 OLD = (pod("a"), pod("b"))
@@ -40,27 +40,27 @@ def third(ready_at: float = 5, **changes: Any) -> tuple[PodState, ...]:
     return (*OLD, pod("c", TO, ready_at, **changes))
 
 
-PENDING: dict[str, Any] = {"phase": "Pending", "ready": False, "trouble": "Unschedulable"}
+PENDING: dict[str, Any] = {"phase": "Pending", "ready": False, "problem": "Unschedulable"}
 SLOW = {"latencies": (("a", 0.1), ("b", 0.2), ("c", 0.9))}
 FAST = {"latencies": (("a", 0.1), ("b", 0.2), ("c", 0.25))}
-WAIT, BACK = (Outcome.NONE, Phase.FIRST), (Outcome.TAKEN_BACK, Phase.BACK)
+WAIT, ROLLBACK = (Result.NONE, Phase.FIRST), (Result.ROLLED_BACK, Phase.ROLLBACK)
 
-FIRST: dict[str, tuple[float, tuple[PodState, ...], dict[str, Any], tuple[Outcome, Phase | None]]] = {
+FIRST: dict[str, tuple[float, tuple[PodState, ...], dict[str, Any], tuple[Result, Phase | None]]] = {
     "no pod yet": (10, OLD, {}, WAIT),
     "starting": (20, third(ready=False), {}, WAIT),
     "ready for a moment": (30, third(), {}, WAIT),
-    "well for long enough": (36, third(), {}, (Outcome.FIRST_PASSED, Phase.REST)),
-    "no pod in time": (151, OLD, {}, BACK),
+    "well for long enough": (36, third(), {}, (Result.FIRST_PASSED, Phase.REST)),
+    "no pod in time": (151, OLD, {}, ROLLBACK),
     "slow to start, as usual": (151, third(ready=False), {"startup_seconds": 60.0}, WAIT),
-    "never ready": (151, third(ready=False), {}, BACK),
-    "restarted": (20, third(ended_at=at(15)), {}, BACK),
+    "never ready": (151, third(ready=False), {}, ROLLBACK),
+    "restarted": (20, third(ended_at=at(15)), {}, ROLLBACK),
     "an old pod restarted": (20, (pod("a", ended_at=at(15)), pod("c", TO, 5)), {}, WAIT),
-    "failed": (20, third(phase="Failed", ready=False), {}, BACK),
-    "killed after a raise": (20, third(oom_killed_at=at(15)), {}, (Outcome.TOO_SMALL, None)),
+    "failed": (20, third(phase="Failed", ready=False), {}, ROLLBACK),
+    "killed after a raise": (20, third(oom_killed_at=at(15)), {}, (Result.TOO_SMALL, None)),
     "waits for a node": (40, third(**PENDING), {}, WAIT),
-    "fits no node": (70, third(**PENDING), {}, BACK),
-    "nobody there": (1, (), {"replicas": 0}, (Outcome.NONE, Phase.REST)),
-    "slower than the others": (30, third(), SLOW, BACK),
+    "fits no node": (70, third(**PENDING), {}, ROLLBACK),
+    "nobody there": (1, (), {"replicas": 0}, (Result.NONE, Phase.REST)),
+    "slower than the others": (30, third(), SLOW, ROLLBACK),
     "cold": (20, third(), SLOW, WAIT),
     "as fast": (30, third(), FAST, WAIT),
 }
@@ -68,17 +68,17 @@ FIRST: dict[str, tuple[float, tuple[PodState, ...], dict[str, Any], tuple[Outcom
 
 @pytest.mark.parametrize(("seconds", "pods", "facts", "expected"), FIRST.values(), ids=FIRST.keys())
 def test_the_first_pod_is_watched(
-    seconds: float, pods: tuple[PodState, ...], facts: dict[str, Any], expected: tuple[Outcome, Phase | None]
+    seconds: float, pods: tuple[PodState, ...], facts: dict[str, Any], expected: tuple[Result, Phase | None]
 ) -> None:
-    coming = step(ROLLOUT, sight(seconds, *pods, **facts))
-    assert (coming.outcome, coming.change.phase if coming.change else None) == expected
+    coming = step(ROLLOUT, observation(seconds, *pods, **facts))
+    assert (coming.result, coming.change.phase if coming.change else None) == expected
 
 
 def test_a_cut_of_memory_that_kills_is_taken_back() -> None:
     cut = opened(GOOD, TO, NOW, in_place=True, why="less")
     assert cut.way is Way.ROLLOUT
-    coming = step(cut, sight(20, pod("c", GOOD, 5, oom_killed_at=at(15))))
-    assert coming.outcome is Outcome.TAKEN_BACK
+    coming = step(cut, observation(20, pod("c", GOOD, 5, oom_killed_at=at(15))))
+    assert coming.result is Result.ROLLED_BACK
 
 
 REST: Change = replace(ROLLOUT, phase=Phase.REST, since=at(40))
@@ -86,60 +86,60 @@ NEW = (pod("c", TO, 5), pod("d", TO, 45))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "pods", "facts", "outcome"),
+    ("seconds", "pods", "facts", "result"),
     [
-        (50, (*OLD, *NEW), {}, Outcome.NONE),
-        (50, NEW, {"rollout": False}, Outcome.NONE),
-        (56, NEW, {"rollout": False}, Outcome.DONE),
-        (56, (NEW[0], pod("d", TO, 45, ready=False)), {"rollout": False}, Outcome.NONE),
-        (56, (NEW[0], pod("d", TO, 45, ended_at=at(50))), {}, Outcome.TAKEN_BACK),
-        (700, (*OLD, NEW[0]), {"stuck": True}, Outcome.TAKEN_BACK),
+        (50, (*OLD, *NEW), {}, Result.NONE),
+        (50, NEW, {"rollout": False}, Result.NONE),
+        (56, NEW, {"rollout": False}, Result.DONE),
+        (56, (NEW[0], pod("d", TO, 45, ready=False)), {"rollout": False}, Result.NONE),
+        (56, (NEW[0], pod("d", TO, 45, ended_at=at(50))), {}, Result.ROLLED_BACK),
+        (700, (*OLD, NEW[0]), {"stuck": True}, Result.ROLLED_BACK),
     ],
     ids=["rolling", "just there", "settled", "not all ready", "one crashes", "stuck"],
 )
 def test_the_rest_is_watched_too(
-    seconds: float, pods: tuple[PodState, ...], facts: dict[str, Any], outcome: Outcome
+    seconds: float, pods: tuple[PodState, ...], facts: dict[str, Any], result: Result
 ) -> None:
-    assert step(REST, sight(seconds, *pods, **facts)).outcome is outcome
+    assert step(REST, observation(seconds, *pods, **facts)).result is result
 
 
 def test_the_way_back_ends_when_no_pod_has_the_size_any_more() -> None:
-    back = replace(ROLLOUT, phase=Phase.BACK, since=at(60), why="it crashed")
+    back = replace(ROLLOUT, phase=Phase.ROLLBACK, since=at(60), why="it crashed")
     assert back.template == GOOD
-    assert step(back, sight(61, *OLD, pod("c", TO, 5))).change == back
-    ended = step(back, sight(70, *OLD, rollout=False))
-    assert (ended.change, ended.outcome) == (None, Outcome.BACK_AGAIN)
-    assert step(back, sight(661, *OLD, pod("c", TO, 5))).change is None
+    assert step(back, observation(61, *OLD, pod("c", TO, 5))).change == back
+    ended = step(back, observation(70, *OLD, rollout=False))
+    assert (ended.change, ended.result) == (None, Result.RESTORED)
+    assert step(back, observation(661, *OLD, pod("c", TO, 5))).change is None
 
 
 def test_in_place_one_pod_after_the_other_is_asked() -> None:
-    first = step(IN_PLACE, sight(0, *OLD))
+    first = step(IN_PLACE, observation(0, *OLD))
     assert first.resize == ("a", TO)
     assert first.change
     asked = pod("a", TO, resize=Resize.IN_PROGRESS)
-    assert step(first.change, sight(5, asked, OLD[1])).change == first.change
-    done = step(first.change, sight(10, pod("a", TO), OLD[1])).change
+    assert step(first.change, observation(5, asked, OLD[1])).change == first.change
+    done = step(first.change, observation(10, pod("a", TO), OLD[1])).change
     assert done
     assert done.done_at == at(10)
-    passed = step(done, sight(40, pod("a", TO), OLD[1]))
-    assert passed.outcome is Outcome.FIRST_PASSED
+    passed = step(done, observation(40, pod("a", TO), OLD[1]))
+    assert passed.result is Result.FIRST_PASSED
     assert passed.change
     assert passed.change.template == GOOD
-    assert step(passed.change, sight(45, pod("a", TO), OLD[1])).resize == ("b", TO)
-    later = step(passed.change, sight(50, pod("a", TO), pod("b", TO))).change
+    assert step(passed.change, observation(45, pod("a", TO), OLD[1])).resize == ("b", TO)
+    later = step(passed.change, observation(50, pod("a", TO), pod("b", TO))).change
     assert later
     assert later.phase is Phase.TEMPLATE
     assert later.template == TO
-    over = step(later, sight(55, pod("a", TO), pod("b", TO), rollout=False))
-    assert (over.change, over.outcome) == (None, Outcome.DONE)
+    over = step(later, observation(55, pod("a", TO), pod("b", TO), rollout=False))
+    assert (over.change, over.result) == (None, Result.DONE)
 
 
 def test_a_pod_that_crashes_after_a_resize_in_place_brings_all_back_in_place() -> None:
     rest = replace(IN_PLACE, phase=Phase.REST, since=at(40))
-    coming = step(rest, sight(45, pod("a", TO, ended_at=at(44)), OLD[1]))
-    assert coming.outcome is Outcome.TAKEN_BACK
+    coming = step(rest, observation(45, pod("a", TO, ended_at=at(44)), OLD[1]))
+    assert coming.result is Result.ROLLED_BACK
     assert coming.change
-    assert step(coming.change, sight(46, pod("a", TO), OLD[1])).resize == ("a", GOOD)
+    assert step(coming.change, observation(46, pod("a", TO), OLD[1])).resize == ("a", GOOD)
 
 
 @pytest.mark.parametrize(

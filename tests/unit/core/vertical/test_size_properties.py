@@ -11,10 +11,10 @@ from scalableapp.core.model import DataProblem, History
 from scalableapp.core.size import Resource
 from scalableapp.core.vertical.combined import COOL_DOWN_SECONDS, decide_both
 from scalableapp.core.vertical.recommendation import recommend
-from scalableapp.core.vertical.usage import Room
+from scalableapp.core.vertical.usage import ClusterLimits
 from tests.unit.core.build import NOW, observe
 from tests.unit.core.horizontal.test_properties import histories
-from tests.unit.core.sizes import MI, Loop, footprint, known, size, sized_app, turns, vertical
+from tests.unit.core.sizes import MI, Loop, known, size, sized_app, turns, usage_now, vertical
 
 loads = st.floats(0, 400, allow_nan=False)
 cores = st.floats(0, 20)
@@ -42,7 +42,7 @@ def test_a_constant_load_ends_in_calm(mode: str, load: float, start: Any) -> Non
 def test_more_usage_never_means_a_smaller_size(  # noqa: PLR0917 - drawn by hypothesis
     one: float, other: float, small: float, large: float, now: Any, planned: int
 ) -> None:
-    rules, here = vertical(), footprint(now)
+    rules, here = vertical(), usage_now(now)
     (low, high), (little, much) = sorted((one, other)), sorted((small, large))
     less = recommend(rules, here, known(rules, low, little), NOW, planned)
     more = recommend(rules, here, known(rules, high, much), NOW, planned)
@@ -57,8 +57,8 @@ def test_what_is_recommended_lies_within_the_bounds(  # noqa: PLR0917 - drawn by
 ) -> None:
     bounds = {"minAllowed": {"cpu": f"{least}m"}, "maxAllowed": {"cpu": f"{least + more}m", "memory": "4Gi"}}
     rules = vertical(**bounds)
-    rooms = {Resource.MEMORY: Room(most=512 * MI, whose="the largest node")} if crowded else {}
-    seen = footprint(now, rooms=rooms, oom_kills=3, throttled=0.9)
+    cluster_limits = {Resource.MEMORY: ClusterLimits(most=512 * MI, whose="the largest node")} if crowded else {}
+    seen = usage_now(now, cluster_limits=cluster_limits, oom_kills=3, throttled=0.9)
     wished = recommend(rules, seen, known(rules, cpu, memory), NOW, 1).recommended
     assert least / 1000 <= (wished.cpu.request or 0) <= (least + more) / 1000
     assert 32 * MI <= (wished.memory.request or 0) <= (512 * MI if crowded else 4096 * MI)
@@ -73,7 +73,7 @@ def test_another_size_never_moves_the_replicas(one: Any, other: Any, current: in
     spec, seen = sized_app("Combined"), observe(current=current, RequestsPerSecond=load)
     rules = spec.scaling.vertical
     counts = {
-        decide_both(spec, seen, history, footprint(now), known(rules, 1.0, 100 * MI))[0].replicas_to
+        decide_both(spec, seen, history, usage_now(now), known(rules, 1.0, 100 * MI))[0].replicas_to
         for now in (one, other)
     }
     assert len(counts) == 1
@@ -84,7 +84,7 @@ def test_both_change_at_once_only_where_both_raise(  # noqa: PLR0917 - drawn by 
     now: Any, current: int, load: float, history: Any, cpu: float, memory: float
 ) -> None:
     spec, seen = sized_app("Combined"), observe(current=current, RequestsPerSecond=load)
-    decision, _ = decide_both(spec, seen, history, footprint(now), known(spec.scaling.vertical, cpu, memory))
+    decision, _ = decide_both(spec, seen, history, usage_now(now), known(spec.scaling.vertical, cpu, memory))
     assert decision.sizing
     if decision.changes and decision.sizing.changes:
         assert decision.replicas_to > current
@@ -109,7 +109,7 @@ def test_within_a_cool_down_replicas_and_size_are_never_both_cut_or_crossed(step
 @given(st.sampled_from(DataProblem), cores, bytes_, sizes)
 def test_bad_data_changes_no_size(problem: DataProblem, cpu: float, memory: float, now: Any) -> None:
     spec, seen = sized_app(), observe(current=2, RequestsPerSecond=1)
-    bad = replace(footprint(now), problem=problem, message="scraping broke")
+    bad = replace(usage_now(now), problem=problem, message="scraping broke")
     decision, _ = decide_both(spec, seen, History(), bad, known(spec.scaling.vertical, cpu, memory))
     assert decision.sizing
     assert not decision.sizing.changes

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.adapters.podwords import pod_words
+from scalableapp.adapters.pod_messages import pod_message
 
 
 def waiting(reason: str, message: str = "", **changes: Any) -> dict[str, Any]:
@@ -60,10 +60,10 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     ],
 )
 def test_the_words_are_those_of_the_scheduler_and_the_kubelet(status: dict[str, Any], words: str) -> None:
-    assert pod_words(status) == words
+    assert pod_message(status) == words
 
 
 def test_of_a_long_log_the_end_is_reported() -> None:
-    words = pod_words(waiting("CrashLoopBackOff", "x" * 5000 + " the end"))
+    words = pod_message(waiting("CrashLoopBackOff", "x" * 5000 + " the end"))
     assert len(words) < 400
     assert words.endswith("the end")

@@ -24,7 +24,7 @@ ORDERS: dict[str, Callable[[App], tuple[object, ...]]] = {
 }
 
 
-class Board(NamedTuple):
+class TopView(NamedTuple):
     """The apps at a moment, in order, and what there is to say of all: where they are, notes, the last error."""
 
     apps: Sequence[App]
@@ -65,13 +65,13 @@ def cells(app: App, now: datetime) -> tuple[str, ...]:
     )
 
 
-def as_text(board: Board) -> str:
-    """The board for what is no terminal."""
-    return "\n".join((board.title, *board.notes, "", *table([HEAD, *(cells(app, board.now) for app in board.apps)])))
+def as_text(view: TopView) -> str:
+    """The view for what is no terminal."""
+    return "\n".join((view.title, *view.notes, "", *table([HEAD, *(cells(app, view.now) for app in view.apps)])))
 
 
-def as_panel(board: Board, height: int) -> "RenderableType":
-    """The board for a terminal of so many lines; apps beyond them are counted."""
+def as_panel(view: TopView, height: int) -> "RenderableType":
+    """The view for a terminal of so many lines; apps beyond them are counted."""
     from rich import box  # noqa: PLC0415 - rich is an extra, which plain output does without
     from rich.console import Group  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
@@ -81,7 +81,7 @@ def as_panel(board: Board, height: int) -> "RenderableType":
     for name in HEAD:
         numeric = name in ("READY", "MIN", "MAX")
         grid.add_column(name, justify="right" if numeric else "left", no_wrap=name not in ("REASON", "METRIC"))
-    fitting = board.apps[: max(1, height - _LINES_AROUND - len(board.notes))]
+    fitting = view.apps[: max(1, height - _LINES_AROUND - len(view.notes))]
     for app in fitting:
         scaling = app.get("replicas") != app.get("desiredReplicas")
         styles = {
@@ -89,14 +89,14 @@ def as_panel(board: Board, height: int) -> "RenderableType":
             "OF TARGET": _colour(ratio(app)),
             "REASON": "bold red" if app.get("ready") == "False" else "",
         }
-        row = zip(HEAD, cells(app, board.now), strict=True)
+        row = zip(HEAD, cells(app, view.now), strict=True)
         grid.add_row(*(Text(cell, styles.get(name, "")) for name, cell in row))
-    left_out = len(board.apps) - len(fitting)
+    left_out = len(view.apps) - len(fitting)
     below = f"{left_out} more do not fit; -n and -l choose fewer. " if left_out else ""
     return Group(
-        Text(board.title, "bold"),
-        *(Text(note, "yellow") for note in board.notes),
-        *([Text(board.error, "bold red")] if board.error else []),
+        Text(view.title, "bold"),
+        *(Text(note, "yellow") for note in view.notes),
+        *([Text(view.error, "bold red")] if view.error else []),
         grid,
         Text(f"{below}q or Ctrl-C: leave", "grey62"),
     )

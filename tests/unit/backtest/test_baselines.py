@@ -1,8 +1,8 @@
-"""The rivals' rules, against what their sources say."""
+"""The baselines' rules, against what their sources say."""
 
 import pytest
 
-from scalableapp.backtest.rivals import Hpa, Kpa, Largest, UpLimit, cpu, request_rate
+from scalableapp.backtest.baselines import Hpa, Kpa, Largest, UpLimit, cpu, request_rate
 from tests.unit.backtest.build import signals
 
 

@@ -32,7 +32,7 @@ from scalableapp.core.learning.latency import slow_share
 from scalableapp.core.learning.scrapes import MINUTE_SECONDS, window_for
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.size import Resource
-from scalableapp.ports import Pasts, Usage
+from scalableapp.ports import PastData, UsageMetric
 
 DAYS = 8
 # The forecasts' verdict goes by an hour, and needs the trend before it.
@@ -62,7 +62,7 @@ class _NoAnswer(Exception):
         self.problem = problem
 
 
-class PrometheusPast:
+class PrometheusHistory:
     """Implements ports.PastMetrics. `observe` is told what was asked and for how many seconds, from another thread."""
 
     def __init__(self, url: str, *, observe: Callable[[str, float], None] = lambda _what, _seconds: None) -> None:
@@ -75,7 +75,7 @@ class PrometheusPast:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._prometheus.close()
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> Pasts:
+    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
         """Loads of the last days in steps of 5 minutes, each told of its middle, and of the last 75 minutes of 15 s.
 
         `apps` maps to the seconds from which on requests are slow, None where that is not wanted; those of the last
@@ -97,7 +97,7 @@ class PrometheusPast:
                 by_pods = _grouped(judged, "count", window)
                 pods += await self._ask(by_pods, day_start, border, BUCKET_SECONDS)
         except _NoAnswer as error:
-            return Pasts(problem=error.problem, message=str(error))
+            return PastData(problem=error.problem, message=str(error))
         found: dict[AppKey, list[Moment]] = {key: [] for key in apps}
         middle = timedelta(seconds=BUCKET_SECONDS / 2)
         counts = {(key, at): int(value) for key, _, at, value in _points(pods, apps)}
@@ -105,7 +105,7 @@ class PrometheusPast:
             found[key].append(Moment(at - middle, load, counts.get((key, at)), slow.get((key, at))))
         for key, _, at, load in _points(fine, apps):
             found[key].append(Moment(at, load, counts.get((key, at)), slow.get((key, at))))
-        return Pasts({key: moments for key, moments in found.items() if moments})
+        return PastData({key: moments for key, moments in found.items() if moments})
 
     async def _slow_shares(
         self, apps: Mapping[AppKey, float | None], window: float, start: float, end: float, step: float
@@ -130,7 +130,7 @@ class PrometheusPast:
 
     async def pods(
         self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
-    ) -> Pasts:
+    ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
         end = until.timestamp()
         found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
@@ -140,12 +140,12 @@ class PrometheusPast:
                 query = _by_app("sum", KINDS[kind].query(pods_of(apps), window), "pod")
                 answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
             except _NoAnswer as error:
-                return Pasts(problem=error.problem, message=str(error))
+                return PastData(problem=error.problem, message=str(error))
             for key, labels, at, value in _points(answer, apps):
                 found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels["pod"]] = value
-        return Pasts(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
+        return PastData(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
 
-    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> Pasts:
+    async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> PastData:
         """Usage of so many seconds by resource, in steps of a minute, of long times in longer ones."""
         end = until.timestamp()
         found: dict[AppKey, dict[Resource, list[tuple[float, float]]]] = {}
@@ -157,10 +157,10 @@ class PrometheusPast:
                 query = _usage_query(resource, pods_of(apps), window, step)
                 answer = await self._ask(query, end - seconds, end, step)
             except _NoAnswer as error:
-                return Pasts(problem=error.problem, message=str(error))
+                return PastData(problem=error.problem, message=str(error))
             for key, _, at, value in _points(answer, apps):
                 found.setdefault(key, {}).setdefault(resource, []).append((at.timestamp(), value))
-        return Pasts(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
+        return PastData(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
 
     async def _window(self, grouped: Grouped, apps: Collection[AppKey]) -> float:
         """Seconds over which rates are taken: those that fit the pod that is scraped least often. Raises _NoAnswer."""
@@ -219,7 +219,7 @@ def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
 def _usage_query(resource: Resource, matcher: str, window: float, step: float) -> str:
     """Bytes of each app's largest pod, or cores of all its pods if each were as busy as the one at 90 %."""
     if resource is Resource.MEMORY:
-        return _by_app("max", USAGE[Usage.MEMORY_PEAK].query(matcher, max(window, step)))
+        return _by_app("max", USAGE[UsageMetric.MEMORY_PEAK].query(matcher, max(window, step)))
     cores = KINDS[MetricType.CPU].query(matcher, window)
     labels = f"(namespace, {_LABEL})"
     named = f'label_replace({cores}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'

@@ -21,13 +21,13 @@ _EXACT = 1.5
 _MUCH_SHORTER = 0.7
 
 
-class Rhythm:
+class ScrapeTimes:
     """The scrapes of one metric. Used from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._looked_at: float | None = None
+        self._observed_at: float | None = None
         self._newest: Mapping[Copy, float] = {}
         self._gaps: dict[Copy, tuple[float, ...]] = {}
         self._exact: set[Copy] = set()
@@ -37,31 +37,31 @@ class Rhythm:
         self.slowest: Mapping[str, float] = {}
 
     @property
-    def looked(self) -> bool:
+    def observed(self) -> bool:
         """Whether the newest samples have been asked for, be it that there were none."""
-        return self._looked_at is not None
+        return self._observed_at is not None
 
     def seen(self, newest: Mapping[Copy, float]) -> None:
         """Take in when the newest sample of each copy was taken, Unix time."""
         with self._lock:
             now = self._clock()
-            elapsed = float("inf") if self._looked_at is None else now - self._looked_at
+            elapsed = float("inf") if self._observed_at is None else now - self._observed_at
             for copy, at in newest.items():
                 gap = at - self._newest.get(copy, at)
                 if gap > 0:
                     self._moved(copy, gap, gap > _EXACT * elapsed)
-            self._looked_at, self._newest = now, dict(newest)
+            self._observed_at, self._newest = now, dict(newest)
             self._gaps = {copy: gaps for copy, gaps in self._gaps.items() if copy in newest}
             self._exact &= newest.keys()
             self.newest = _by_pod(newest)
-            self._tell()
+            self._update()
 
     def counted(self, intervals: Mapping[Copy, float], ended: Collection[Copy] = ()) -> None:
         """Take in the mean intervals of the last minutes; of copies that have ended in them, the last one stays."""
         with self._lock:
             kept = {copy: self._counted[copy] for copy in ended if copy in self._counted}
             self._counted = kept | dict(intervals)
-            self._tell()
+            self._update()
 
     def interval_of(self, pod: Pod) -> float | None:
         """The pod's interval; of one that is too new for that, the longest of its namespace."""
@@ -75,7 +75,7 @@ class Rhythm:
         known = gap if exact else min(gap, LONGEST_INTERVAL_SECONDS)
         self._gaps[copy] = (*self._gaps.get(copy, ())[1 - _GAPS :], known)
 
-    def _tell(self) -> None:
+    def _update(self) -> None:
         found: dict[Pod, list[float]] = {}
         for copy in self._gaps.keys() | self._counted.keys():
             found.setdefault((copy[0], copy[1]), []).append(self._interval(copy))

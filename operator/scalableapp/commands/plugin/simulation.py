@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from scalableapp.commands.plugin.usage import Usage
+from scalableapp.commands.plugin.usage import UsageHistory
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
@@ -28,14 +28,14 @@ class Change(NamedTuple):
     message: str
 
 
-class Rehearsal(NamedTuple):
+class Simulation(NamedTuple):
     """The replicas that there would have been at each moment, and the changes."""
 
     replicas: tuple[int, ...]
     changes: tuple[Change, ...]
 
 
-def rehearse(spec: ScalableAppSpec, usage: Usage, replicas: int) -> Rehearsal:
+def simulate(spec: ScalableAppSpec, usage: UsageHistory, replicas: int) -> Simulation:
     """What the spec would have made of the usage, from so many replicas on."""
     totals = {kind: {used.at: used.total for used in usage.of(kind)} for kind in {m.type for m in spec.metrics}}
     history: History | None = None
@@ -51,7 +51,7 @@ def rehearse(spec: ScalableAppSpec, usage: Usage, replicas: int) -> Rehearsal:
             changes.append(Change(decision.at, replicas, decision.replicas_to, decision.reason, decision.message))
             replicas = decision.replicas_to
         numbers.append(replicas)
-    return Rehearsal(tuple(numbers), tuple(changes))
+    return Simulation(tuple(numbers), tuple(changes))
 
 
 def _observation(

@@ -11,7 +11,7 @@ _OFTEN = 2
 _LONGEST = 300
 
 
-def pod_words(status: Mapping[str, Any]) -> str:
+def pod_message(status: Mapping[str, Any]) -> str:
     """Reason and message of what keeps the pod from running; "" while it is only starting."""
     if status.get("phase") == "Failed" and status.get("reason"):
         return _reason_of(status)

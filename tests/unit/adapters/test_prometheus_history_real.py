@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import pytest_asyncio
 
-from scalableapp.adapters.prometheus_past import STEPS_A_QUERY, PrometheusPast
+from scalableapp.adapters.prometheus_history import STEPS_A_QUERY, PrometheusHistory
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.prediction import replayed
 from scalableapp.core.horizontal.replay import Moment
@@ -88,20 +88,20 @@ def url(promql_server: Server, end: int, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest_asyncio.fixture
-async def past(url: str) -> AsyncIterator[PrometheusPast]:
-    adapter = PrometheusPast(url)
+async def past(url: str) -> AsyncIterator[PrometheusHistory]:
+    adapter = PrometheusHistory(url)
     yield adapter
     adapter.close()
 
 
-async def moments(past: PrometheusPast, end: int, key: AppKey, slow_seconds: float | None = None) -> list[Moment]:
+async def moments(past: PrometheusHistory, end: int, key: AppKey, slow_seconds: float | None = None) -> list[Moment]:
     pasts = await past.loads({key: slow_seconds}, datetime.fromtimestamp(end, UTC))
     assert pasts.problem is None, pasts.message
     return list(pasts.moments[key])
 
 
 async def test_loads_of_days_are_those_of_an_apps_pods_old_and_new(
-    promql_server: Server, past: PrometheusPast, end: int
+    promql_server: Server, past: PrometheusHistory, end: int
 ) -> None:
     found = await moments(past, end, WEB)
     coarse, fine = found[:-280], found[-280:]
@@ -120,13 +120,13 @@ async def test_loads_of_days_are_those_of_an_apps_pods_old_and_new(
 
 
 async def test_an_app_is_not_given_the_pods_of_another_whose_name_begins_like_its_own(
-    past: PrometheusPast, end: int
+    past: PrometheusHistory, end: int
 ) -> None:
     found = await moments(past, end, SHOP)
     assert all(abs(moment.load - 7) < 0.5 for moment in found[1:])
 
 
-async def test_several_apps_are_told_apart_in_one_answer(past: PrometheusPast, end: int) -> None:
+async def test_several_apps_are_told_apart_in_one_answer(past: PrometheusHistory, end: int) -> None:
     nobody = AppKey("other", "shop")
     asked = dict.fromkeys([WEB, SHOP, nobody])
     pasts = await past.loads(asked, datetime.fromtimestamp(end, UTC))
@@ -134,14 +134,14 @@ async def test_several_apps_are_told_apart_in_one_answer(past: PrometheusPast, e
     assert pasts.moments[SHOP][-1].load == pytest.approx(7, abs=0.5)
 
 
-async def test_the_share_of_slow_requests_comes_from_the_histogram(past: PrometheusPast, end: int) -> None:
+async def test_the_share_of_slow_requests_comes_from_the_histogram(past: PrometheusHistory, end: int) -> None:
     found = await moments(past, end, WEB, 0.3)
     shares = [moment.slow_share for moment in found[-200:]]
     assert all(share == pytest.approx(1 - 0.7) for share in shares)  # half way from 0.1 s to 0.5 s: 70 % are faster
     assert found[0].slow_share is None
 
 
-async def test_what_an_objective_learns_from_is_told_of_a_whole_day(past: PrometheusPast, end: int) -> None:
+async def test_what_an_objective_learns_from_is_told_of_a_whole_day(past: PrometheusHistory, end: int) -> None:
     found = await moments(past, end, WEB, 0.3)
     with_pods = [moment for moment in found if moment.ready]
     judged = [moment for moment in with_pods if moment.slow_share is not None]
@@ -150,14 +150,14 @@ async def test_what_an_objective_learns_from_is_told_of_a_whole_day(past: Promet
     assert all(moment.slow_share == pytest.approx(0.3) for moment in judged)
 
 
-async def test_forecasts_learn_the_day_from_it(past: PrometheusPast, end: int) -> None:
+async def test_forecasts_learn_the_day_from_it(past: PrometheusHistory, end: int) -> None:
     loads = replayed(((moment.at, moment.load) for moment in await moments(past, end, WEB)), Startups((30.0,)))
     assert len(loads.errors) == 240
     daily = loads.pending[-1].expected[3]
     assert daily == pytest.approx(load_at(end + 45), rel=0.05)
 
 
-async def test_values_per_pod_of_the_last_minutes(past: PrometheusPast, end: int) -> None:
+async def test_values_per_pod_of_the_last_minutes(past: PrometheusHistory, end: int) -> None:
     pasts = await past.pods([WEB], {MetricType.REQUESTS_PER_SECOND}, 300, datetime.fromtimestamp(end, UTC))
     found = pasts.pods[WEB]
     assert [len(found), found[-1].at.timestamp()] == [22, end]
@@ -166,13 +166,13 @@ async def test_values_per_pod_of_the_last_minutes(past: PrometheusPast, end: int
 
 
 async def test_a_prometheus_that_is_away_is_a_problem_not_an_error() -> None:
-    adapter = PrometheusPast("http://127.0.0.1:1")
+    adapter = PrometheusHistory("http://127.0.0.1:1")
     pasts = await adapter.loads({WEB: None}, datetime.now(UTC))
     adapter.close()
     assert pasts.problem is DataProblem.UNREACHABLE
 
 
-async def test_usage_of_before_is_told_by_app(past: PrometheusPast, end: int) -> None:
+async def test_usage_of_before_is_told_by_app(past: PrometheusHistory, end: int) -> None:
     wanted = {WEB: {Resource.CPU: 3600.0, Resource.MEMORY: 5400.0}}
     answer = await past.usage(wanted, datetime.fromtimestamp(end, UTC))
     assert answer.problem is None

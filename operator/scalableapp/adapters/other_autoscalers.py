@@ -7,7 +7,7 @@ from typing import Any
 from scalableapp.adapters.kube_api import KubeApi, Request
 from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND
 from scalableapp.core.model import AppKey
-from scalableapp.core.size import Resource, SizeRival
+from scalableapp.core.size import Resource, SizeConflict
 from scalableapp.errors import NotFound
 
 Manifest = Mapping[str, Any]
@@ -42,14 +42,14 @@ async def list_autoscalers(api: KubeApi, namespace: str) -> dict[AppKey, str]:
     return found
 
 
-async def list_resizers(api: KubeApi, namespace: str) -> dict[AppKey, SizeRival]:
-    """Others that set the size of the app's own container; for its replicas they are no rivals."""
-    found: dict[AppKey, SizeRival] = {}
+async def list_resizers(api: KubeApi, namespace: str) -> dict[AppKey, SizeConflict]:
+    """Others that set the size of the app's own container; for its replicas they are no conflict."""
+    found: dict[AppKey, SizeConflict] = {}
     async for key, item in _targeted(api, _SIZES, namespace):
         if resources := _controlled(item.get("spec") or {}):
             names = " and ".join(sorted(resources))
             message = f"{_name(_SIZES, item)} sets {names} of its pods too; delete one of the two, or set it to Off"
-            found[key] = SizeRival(frozenset(resources), message)
+            found[key] = SizeConflict(frozenset(resources), message)
     return found
 
 

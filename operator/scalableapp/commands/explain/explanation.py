@@ -6,15 +6,15 @@ from typing import Any
 from scalableapp.commands.explain.reader import Found, last_seen
 from scalableapp.ports import Manifest
 
-Account = dict[str, Any]
+Explanation = dict[str, Any]
 
 
-def account(found: Found) -> Account:
+def explanation(found: Found) -> Explanation:
     """What there is to tell, as JSON and YAML show it: the parts of status under their own names."""
     metadata, status = found.app["metadata"], found.app.get("status") or {}
     scaling = (found.app.get("spec") or {}).get("scaling") or {}
     horizontal = scaling.get("horizontal") or {}
-    told = {
+    fields = {
         "app": f"{metadata['namespace']}/{metadata['name']}",
         "mode": scaling.get("mode"),
         "minReplicas": horizontal.get("minReplicas"),
@@ -23,7 +23,7 @@ def account(found: Found) -> Account:
         "events": [_event(event) for event in found.events],
         "notes": [*found.notes, *_notes(metadata, status)],
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 _OF_STATUS = (
@@ -38,7 +38,7 @@ _OF_STATUS = (
 )
 
 
-def _event(event: Manifest) -> Account:
+def _event(event: Manifest) -> Explanation:
     named = {name: event.get(name) for name in ("type", "reason", "message")}
     return {"time": last_seen(event), **named, "count": event.get("count") or 1}
 
@@ -53,5 +53,5 @@ def _notes(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[s
             f"of the spec, generation {metadata.get('generation')}, yet"
         )
     if status and "decision" not in status:
-        words = {entry["type"]: entry["message"] for entry in status.get("conditions") or ()}
-        yield f"nothing has been decided yet: {words.get('Ready', 'the operator has not looked at it')}"
+        messages = {entry["type"]: entry["message"] for entry in status.get("conditions") or ()}
+        yield f"nothing has been decided yet: {messages.get('Ready', 'the operator has not looked at it')}"

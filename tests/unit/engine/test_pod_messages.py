@@ -13,22 +13,22 @@ async def deployed(world: World) -> AppKey:
     return key
 
 
-async def tell(world: World, key: AppKey, name: str, words: str = "", *, ready: bool = False) -> None:
+async def see_pod(world: World, key: AppKey, name: str, message: str = "", *, ready: bool = False) -> None:
     """The watch on pods brings one, as follow_pods does."""
-    pod = PodState(name, "Running" if ready else "Pending", ready, False, START, words=words)
-    if turn := world.registry.pod_seen(key, pod):
-        world.queue.add(turn, world.clock())
+    pod = PodState(name, "Running" if ready else "Pending", ready, False, START, message=message)
+    if due := world.registry.pod_seen(key, pod):
+        world.queue.add(due, world.clock())
     await world.settle()
 
 
 async def test_what_keeps_pods_from_starting_is_reported_at_once_and_once(world: World) -> None:
     key = await deployed(world)
-    await tell(world, key, "web-1")
+    await see_pod(world, key, "web-1")
     assert world.condition(key, "Ready") == ("False", "PodsNotReady")
-    await tell(world, key, "web-1", CONFIG_ERROR)
+    await see_pod(world, key, "web-1", CONFIG_ERROR)
     assert world.condition(key, "Ready") == ("False", "PodsFailing")
     assert f"pod web-1: {CONFIG_ERROR}" in world.message(key, "Ready")
-    await tell(world, key, "web-1", CONFIG_ERROR)
+    await see_pod(world, key, "web-1", CONFIG_ERROR)
     warnings = [event for event in world.cluster.events if event.type == "Warning"]
     assert [event.reason for event in warnings] == ["PodsFailing"]
     assert CONFIG_ERROR in warnings[0].message
@@ -36,13 +36,13 @@ async def test_what_keeps_pods_from_starting_is_reported_at_once_and_once(world:
 
 async def test_of_many_the_words_of_most_are_reported(world: World) -> None:
     key = await deployed(world)
-    for number, words in enumerate(["Unschedulable: full", CONFIG_ERROR, CONFIG_ERROR]):
-        await tell(world, key, f"web-{number}", words)
+    for number, message in enumerate(["Unschedulable: full", CONFIG_ERROR, CONFIG_ERROR]):
+        await see_pod(world, key, f"web-{number}", message)
     await world.settle()
     assert f"pod web-1: {CONFIG_ERROR}" in world.message(key, "Available")
 
 
 async def test_an_app_that_serves_is_ready_whatever_one_pod_says(world: World) -> None:
     key = await world.running()
-    await tell(world, key, "web-9", CONFIG_ERROR)
+    await see_pod(world, key, "web-9", CONFIG_ERROR)
     assert world.condition(key, "Ready")[0] == "True"
