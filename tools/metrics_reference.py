@@ -57,7 +57,7 @@ USES: "Mapping[str, str]" = {
     "metric_target": "As above.",
     "objective_budget_ratio": "What the share of bad minutes is compared with (ScalableAppObjectiveMissed).",
     "pod_cpu_request_cores": "`recommended` away from `current` for long: bounds, or a change that waits "
-    "(ScalableAppResizeTakenBack).",
+    "(ScalableAppResizeRolledBack).",
     "pod_memory_request_bytes": "As above.",
     "last_decision_timestamp_seconds": "One app's age alone grows: it cannot be decided on (ScalableAppNotEvaluated).",
     "condition": 'Alert on it: `scalableapp_condition{type="MetricsAvailable",status="False"}`.',

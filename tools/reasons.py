@@ -16,7 +16,7 @@ class Reason(NamedTuple):
 
 CONDITIONS: dict[str, tuple[Reason, ...]] = {
     "Ready": (
-        Reason("InLine", "everything is deployed as specified, and pods are ready"),
+        Reason("InSync", "everything is deployed as specified, and pods are ready"),
         Reason(
             "InvalidSpec",
             "a field is wrong, or two contradict each other; the running app stays as it was",
@@ -124,7 +124,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "queries that are counted over the whole app",
             "wait for its end",
         ),
-        Reason("Recalling", "after a restart an objective's history is being read", "wait a minute at most"),
+        Reason("ReplayingHistory", "after a restart an objective's history is being read", "wait a minute at most"),
         Reason("Fallback", "no metric can be used, and `fallback` decides", "mend the metrics: see MetricsAvailable"),
         Reason("NoReadyPods", "nothing serves, so nothing can be measured", "`kubectl describe pods` tells why"),
         Reason("AwaitingSamples", "pods became ready a moment ago", "wait a minute"),
@@ -184,23 +184,23 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("RouteNotResolved", "a Gateway takes the route, but cannot lead on from it", "read the message"),
     ),
     "Sized": (
-        Reason("InLine", "pods have the size decided on"),
+        Reason("InSync", "pods have the size decided on"),
         Reason("Resizing", "pods get another size, the first one first", "wait"),
-        Reason("TakingBack", "the new size did not do: pods go back to the last good one", "wait"),
-        Reason("ResizeTakenBack", "a size was taken back; the next try waits", "read why; maybe set maxAllowed"),
+        Reason("RollingBack", "the new size did not do: pods go back to the last good one", "wait"),
+        Reason("ResizeRolledBack", "a size was taken back; the next try waits", "read why; maybe set maxAllowed"),
     ),
 }
 
 DECISIONS: tuple[Reason, ...] = (
     Reason("DesiredWithinRange", "the metrics' number stands"),
     Reason("Activated", "a metric rose above its activationTarget: awake with 1 replica"),
-    Reason("Asleep", "every metric is at or below its activationTarget: 0 replicas"),
+    Reason("Inactive", "every metric is at or below its activationTarget: 0 replicas"),
     Reason("Burst", "sudden load in the short window adds pods, or keeps them"),
     Reason("Predicted", "the load is expected to rise before new pods would serve"),
     Reason("DryRun", "`spec.scaling.dryRun` kept it from being done", "remove dryRun to let it act"),
     Reason("RequestsRaised", "usage needs a larger request"),
     Reason("RequestsCut", "usage needs a smaller request"),
-    Reason("CPUShort", "pods are throttled or wait for CPU: more at once"),
+    Reason("CPUPressure", "pods are throttled or wait for CPU: more at once"),
     Reason("OOMKilled", "a pod was killed for its memory: more at once"),
     Reason("RequestSet", "there was no request"),
     Reason("LimitSet", "the limit follows `vertical.limits`"),
@@ -219,7 +219,7 @@ EVENTS: tuple[Reason, ...] = (
     Reason("Resized", "Normal: all pods have the new size"),
     Reason("ResizeByRollout", "Normal: in place did not work; a rollout does it"),
     Reason("StillTooSmall", "Warning: killed for its memory after the raise; it is raised again"),
-    Reason("ResizeTakenBack", "Warning: the first pod did badly; all go back", "read why"),
+    Reason("ResizeRolledBack", "Warning: the first pod did badly; all go back", "read why"),
     Reason("SizeRestored", "Normal: all pods are back at the last good size"),
 )
 

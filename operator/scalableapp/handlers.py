@@ -117,7 +117,7 @@ def kopf_handlers(
         # Any other error would make Kopf try again for a minute, and the probe hang.
         if reason := stalled():
             raise kopf.PermanentError(reason)
-        return "turns"
+        return "running"
 
     return handlers
 

@@ -107,7 +107,7 @@ class Shop:
         return eventually(look, seconds)
 
     def wait_until_deployed(self, name: str = "web") -> None:
-        self.wait_for("Ready", "True", "InLine", name=name)
+        self.wait_for("Ready", "True", "InSync", name=name)
 
     def events(self, reason: str) -> list[dict[str, Any]]:
         selector = f"involvedObject.kind=ScalableApp,reason={reason}"

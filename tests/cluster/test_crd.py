@@ -141,7 +141,7 @@ STATUS: Manifest = {
     "metrics": [{"name": "CPU", "current": "120m", "target": "300m"}],
     "decision": {"message": "as much as is asked for"},
     "resources": {"current": {"cpu": {"request": "100m"}, "memory": {"request": "128Mi"}}},
-    "conditions": [{"type": "Ready", "status": "True", "reason": "InLine"}],
+    "conditions": [{"type": "Ready", "status": "True", "reason": "InSync"}],
 }
 
 
@@ -173,7 +173,7 @@ def test_the_columns_say_how_an_app_is(kind: Copy, web: Manifest) -> None:
     kind.patch({"status": STATUS}, "--subresource=status")
     header, row = kind.kubectl("get", kind.resource, "web").splitlines()
     assert " ".join(header.split()) == "NAME MODE REPLICAS DESIRED MIN MAX METRIC TARGET READY REASON AGE"
-    assert " ".join(row.split()[:-1]) == "web Horizontal 3 4 1 10 120m 300m True InLine"
+    assert " ".join(row.split()[:-1]) == "web Horizontal 3 4 1 10 120m 300m True InSync"
     header, row = kind.kubectl("get", kind.resource, "web", "-o", "wide").splitlines()
     assert " ".join(header.split()).endswith("CPU MEMORY URL DECISION AGE")
     assert "100m 128Mi http://web.test/ as much as is asked for" in " ".join(row.split())

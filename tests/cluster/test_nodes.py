@@ -102,7 +102,7 @@ def test_pods_are_spread_and_a_drain_costs_no_request_and_keeps_the_disruption_b
     assert visitors.failed == []
     assert visitors.answered > 20
     assert min(available) == REPLICAS - 1
-    assert shop.condition("Ready")[:2] == ("True", "InLine")
+    assert shop.condition("Ready")[:2] == ("True", "InSync")
 
 
 def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: Shop, losable: str) -> None:

@@ -81,7 +81,7 @@ def test_what_a_policy_in_the_apps_namespace_refuses_is_told_and_comes_right_by_
 
         assert "Service" in eventually(told)
         eventually(lambda: shop.get("deployment"))
-    shop.wait_for("Ready", "True", "InLine", BACK_OFF_SECONDS)
+    shop.wait_for("Ready", "True", "InSync", BACK_OFF_SECONDS)
 
 
 def test_an_app_runs_where_only_restricted_pods_are_let_in(shop: Shop) -> None:

@@ -77,7 +77,7 @@ def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(sh
         eventually(grown, 20 + 120)
 
         def all_new() -> None:
-            assert shop.condition("Sized")[:2] == ("True", "InLine")
+            assert shop.condition("Sized")[:2] == ("True", "InSync")
             sizes = [pod["spec"]["containers"][0]["resources"]["requests"]["memory"] for pod in pods(shop)]
             assert [mebibytes(size) > 115 for size in sizes] == [True] * replicas
 
@@ -99,7 +99,7 @@ def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
     wait_until_serving(shop, 2)
 
     def calm() -> None:
-        assert shop.condition("Sized")[:2] == ("True", "InLine")
+        assert shop.condition("Sized")[:2] == ("True", "InSync")
         assert all(is_ready(pod) and not pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(shop))
 
     eventually(calm, 240)
@@ -120,7 +120,7 @@ def test_a_size_that_no_new_pod_can_have_is_taken_back(shop: Shop) -> None:
     shop.kubectl("apply", "-f", "-", text=json.dumps(quota))
 
     def taken_back() -> str:
-        events = shop.events("ResizeTakenBack")
+        events = shop.events("ResizeRolledBack")
         assert events
         return str(events[0]["message"])
 
@@ -128,7 +128,7 @@ def test_a_size_that_no_new_pod_can_have_is_taken_back(shop: Shop) -> None:
     assert "is taken back to cpu" in message
     assert requests_of(shop)["memory"] == "64Mi"
     assert all(map(is_ready, pods(shop)))
-    assert shop.condition("Sized")[:2] == ("False", "ResizeTakenBack")
+    assert shop.condition("Sized")[:2] == ("False", "ResizeRolledBack")
 
 
 def serves_resize() -> bool:
@@ -144,7 +144,7 @@ def test_in_place_pods_grow_without_a_restart_and_later_ones_come_in_the_new_siz
     before = {pod["metadata"]["uid"] for pod in pods(shop)}
 
     def grown() -> None:
-        assert shop.condition("Sized")[:2] == ("True", "InLine")
+        assert shop.condition("Sized")[:2] == ("True", "InSync")
         assert mebibytes(requests_of(shop)["memory"]) > 115
 
     eventually(grown, 20 + 300)

@@ -98,7 +98,7 @@ async def test_the_probe_fails_at_once_when_the_loop_stalls() -> None:
 
 
 async def test_the_probe_passes_while_the_loop_turns() -> None:
-    assert await _probe("") == "turns"
+    assert await _probe("") == "running"
 
 
 def test_there_are_no_handlers_that_would_need_a_finalizer_or_an_annotation() -> None:

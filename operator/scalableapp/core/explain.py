@@ -28,12 +28,12 @@ class Reason(StrEnum):
     CONFLICTED = "Conflicted"  # somebody else scales this workload
     PINNED = "Pinned"  # spec.replicas
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # measurements of a surge mislead
-    REPLAYING_HISTORY = "Recalling"  # the operator has just started, and an objective's past is being read
+    REPLAYING_HISTORY = "ReplayingHistory"  # the operator has just started, and an objective's past is being read
     NO_READY_PODS = "NoReadyPods"  # nothing serves yet, so nothing can be measured
     AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a moment ago
     FALLBACK = "Fallback"  # no metric can be used: spec.scaling.horizontal.fallback
     ACTIVATED = "Activated"  # a metric rose above its activationTarget
-    INACTIVE = "Asleep"  # every metric is at or below its activationTarget
+    INACTIVE = "Inactive"  # every metric is at or below its activationTarget
     BURST = "Burst"  # sudden load in the short window
     PREDICTED = "Predicted"  # the load is expected to rise before new pods would serve
     DRY_RUN = "DryRun"  # spec.scaling.dryRun kept it from being done

@@ -122,10 +122,10 @@ async def test_after_a_restart_an_objective_waits_for_what_it_had_learned(world:
     record = anew.registry.get(key)
     assert record
     assert record.decision
-    assert (record.decision.reason, record.decision.replicas_to) == ("Recalling", before)
+    assert (record.decision.reason, record.decision.replicas_to) == ("ReplayingHistory", before)
     await replayer(anew, FakePast({key: rising(anew)})).replay_next()
     await anew.tick()
-    assert record.decision.reason != "Recalling"
+    assert record.decision.reason != "ReplayingHistory"
 
 
 async def test_it_does_not_wait_for_ever(world: World) -> None:
@@ -141,7 +141,7 @@ async def test_it_does_not_wait_for_ever(world: World) -> None:
     anew.clock.seconds += 61
     await anew.tick()
     assert record.decision
-    assert record.decision.reason != "Recalling"
+    assert record.decision.reason != "ReplayingHistory"
 
 
 async def test_a_new_app_waits_for_nothing(world: World) -> None:

@@ -55,7 +55,7 @@ async def test_a_route_that_its_gateway_accepts_is_where_the_app_answers(served:
     assert "url" not in served.status(key)
     await answer(served, key, parent(Accepted="True", ResolvedRefs="True"))
     assert served.condition(key, "Exposed") == ("True", "Accepted")
-    assert served.condition(key, "Ready") == ("True", "InLine")
+    assert served.condition(key, "Ready") == ("True", "InSync")
     assert served.status(key)["url"] == "http://a.io/"
 
 
@@ -74,7 +74,7 @@ async def test_a_route_that_is_not_accepted_is_told_and_the_app_scales_on(served
 async def test_without_a_route_there_is_no_word_of_gateways(served: World) -> None:
     key = await served.running()
     assert "Exposed" not in {entry["type"] for entry in served.status(key)["conditions"]}
-    assert served.condition(key, "Ready") == ("True", "InLine")
+    assert served.condition(key, "Ready") == ("True", "InSync")
 
 
 @pytest.mark.parametrize("change", ["deleted", "edited"])

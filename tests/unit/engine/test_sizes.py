@@ -143,7 +143,7 @@ async def test_what_fits_is_not_touched() -> None:
     town = await Town().start(cores=0.085, memory=110 * MI)
     assert town.size == START_SIZE
     assert town.world.status(town.key)["resources"]["current"] == size_fields(START_SIZE)
-    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
     assert town.world.condition(town.key, "ScalingActive")[0] == "True"
 
 
@@ -163,7 +163,7 @@ async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_t
     assert town.template["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
     await town.roll_out()
     await town.world.tick(5)
-    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
     assert town.world.status(town.key)["resources"]["current"] == size_fields(town.size)
     assert [len(town.events(reason)) for reason in ("Resizing", "FirstPodPassed", "Resized")] == [1, 1, 1]
 
@@ -192,13 +192,13 @@ async def test_a_first_pod_that_suffers_takes_everything_back(changes: dict[str,
     await town.surge(**changes)
     await town.world.tick(ticks)
     assert town.size == START_SIZE
-    (message,) = town.events("ResizeTakenBack")
+    (message,) = town.events("ResizeRolledBack")
     assert told in message
     await town.roll_out()
     await town.world.tick(30)
     assert town.size == START_SIZE, "the same failed resize again"
-    assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
-    assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
+    assert town.world.condition(town.key, "Sized") == ("False", "ResizeRolledBack")
+    assert town.world.status(town.key)["resources"]["failedResize"]["times"] == 1
     await town.opened()
     assert town.size == bigger, "after the back-off it is tried again"
 
@@ -219,7 +219,7 @@ async def test_a_kill_for_memory_is_answered_in_the_next_cycle_and_until_it_is_e
     await town.world.tick(8)
     await town.roll_out()
     await town.world.tick(5)
-    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
 
 
 async def test_a_restart_of_the_operator_loses_no_way() -> None:
@@ -235,8 +235,8 @@ async def test_a_restart_of_the_operator_loses_no_way() -> None:
     town.restart()
     await town.roll_out()
     await town.world.tick(3)
-    assert town.world.status(town.key)["resources"]["mistake"]["times"] == 1
-    assert town.world.condition(town.key, "Sized") == ("False", "ResizeTakenBack")
+    assert town.world.status(town.key)["resources"]["failedResize"]["times"] == 1
+    assert town.world.condition(town.key, "Sized") == ("False", "ResizeRolledBack")
 
 
 async def test_a_finished_change_leaves_the_status_and_is_not_told_again_after_a_restart() -> None:
@@ -252,7 +252,7 @@ async def test_a_finished_change_leaves_the_status_and_is_not_told_again_after_a
     town.restart()
     await town.world.tick(20)
     assert len(town.events("Resized")) == 1
-    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
 
 
 async def test_a_step_that_is_due_does_not_wait_for_the_turn_of_a_resync() -> None:
@@ -328,7 +328,7 @@ async def test_in_place_one_pod_first_then_each_other_and_at_last_the_template()
     assert town.size == wanted
     assert "paused" not in town.template
     assert not any(pod.deleting for pod in town.pods.values())
-    assert town.world.condition(town.key, "Sized") == ("True", "InLine")
+    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
 
 
 @pytest.mark.parametrize(

@@ -254,8 +254,8 @@ CASES = (
         of_app("last_decision_timestamp_seconds", "0x600")
         | of_app("last_decision_timestamp_seconds", "0+60x600", operator='job="operator",instance="b"'),
     ),
-    Case("ScalableAppResizeTakenBack", "taken back", True, 5, condition("Sized", "False", "ResizeTakenBack")),
-    Case("ScalableAppResizeTakenBack", "a change under way", False, 5, condition("Sized", "False", "Resizing")),
+    Case("ScalableAppResizeRolledBack", "taken back", True, 5, condition("Sized", "False", "ResizeRolledBack")),
+    Case("ScalableAppResizeRolledBack", "a change under way", False, 5, condition("Sized", "False", "Resizing")),
     Case(
         "ScalableAppObjectiveMissed",
         "a tenth of the minutes is bad",

@@ -191,7 +191,7 @@ def _sizes(when: Schema) -> Schema:
         "to": size("The size that the pods get."),
         "good": size("The size that it goes back to when they don't get on with it."),
         "way": _string("InPlace or Rollout."),
-        "phase": _string("First: one pod is watched. Rest: the others follow. Template: later pods, too. Back."),
+        "phase": _string("First: one pod is watched. Rest: the others follow. Template: later pods, too. Rollback."),
         "openedAt": _string("When it began.") | when,
         "since": _string("When its last step was taken.") | when,
         "doneAt": _string("When the first pod had its size in place.") | when,
@@ -211,7 +211,7 @@ def _sizes(when: Schema) -> Schema:
             "recommended": size("What the usage asks for, within all bounds."),
             "changedAt": _string("When the size was last changed.") | when,
             "change": _object("A change under way.", change),
-            "mistake": _object("The last change that was taken back.", failed_resize),
+            "failedResize": _object("The last change that was taken back.", failed_resize),
         },
     )
 

@@ -100,7 +100,7 @@ def replaying(case: Case, number: int) -> RuleResult | None:
         "the operator has just started and reads from Prometheus' history what the app has taught; decisions go on "
         f"when it has, {clock(until, now)} at the latest"
     )
-    return _hold("Recall", Reason.REPLAYING_HISTORY, number, message)
+    return _hold("Replay", Reason.REPLAYING_HISTORY, number, message)
 
 
 def _hold(rule: str, reason: Reason, number: int, why: str) -> RuleResult:

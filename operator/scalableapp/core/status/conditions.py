@@ -109,7 +109,7 @@ def _ready(state: AppState) -> Condition:
         return Condition("Ready", "False", available.reason, available.message)
     if state.exposure and not state.exposure.accepted:
         return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
-    return Condition("Ready", "True", "InLine", f"Deployed as specified; {available.message}")
+    return Condition("Ready", "True", "InSync", f"Deployed as specified; {available.message}")
 
 
 def _available(state: AppState) -> Condition:
@@ -180,13 +180,13 @@ def _sized(state: AppState) -> Condition | None:
     if sizes is None:
         return None
     if sizes.change:
-        reason = "TakingBack" if sizes.change.phase is Phase.ROLLBACK else "Resizing"
+        reason = "RollingBack" if sizes.change.phase is Phase.ROLLBACK else "Resizing"
         way = "back to" if sizes.change.phase is Phase.ROLLBACK else "to"
         to = sizes.change.good if sizes.change.phase is Phase.ROLLBACK else sizes.change.to
         return Condition("Sized", "False", reason, f"pods are brought {way} {to}: {sizes.change.why}")
     if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
-        return Condition("Sized", "False", "ResizeTakenBack", f"pods have {sizes.current}; {erred}")
-    return Condition("Sized", "True", "InLine", f"pods have {sizes.current}")
+        return Condition("Sized", "False", "ResizeRolledBack", f"pods have {sizes.current}; {erred}")
+    return Condition("Sized", "True", "InSync", f"pods have {sizes.current}")
 
 
 def _exposed(state: AppState) -> Condition | None:

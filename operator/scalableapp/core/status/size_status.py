@@ -30,7 +30,7 @@ def write_sizes(state: SizeState) -> Fields:
         "recommended": size_fields(state.recommended) if state.recommended else None,
         "changedAt": _text(state.changed_at),
         "change": _change(state.change) if state.change else None,
-        "mistake": _failed_resize(state.failed_resize) if state.failed_resize else None,
+        "failedResize": _failed_resize(state.failed_resize) if state.failed_resize else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -43,7 +43,7 @@ def read_sizes(fields: Any) -> SizeState | None:
             size_from(fields["recommended"]) if fields.get("recommended") else None,
             _time(fields.get("changedAt")),
             _read_change(fields["change"]) if fields.get("change") else None,
-            _read_failed_resize(fields["mistake"]) if fields.get("mistake") else None,
+            _read_failed_resize(fields["failedResize"]) if fields.get("failedResize") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -69,7 +69,7 @@ def _read_change(fields: Mapping[str, Any]) -> Change:
         size_from(fields["to"]),
         size_from(fields["good"]),
         Way(fields["way"]),
-        Phase(fields["phase"]),
+        Phase.ROLLBACK if fields["phase"] == "Back" else Phase(fields["phase"]),  # as 0.1.0 wrote it
         opened_at,
         datetime.fromisoformat(fields["since"]),
         str(fields["why"]),

@@ -52,7 +52,7 @@ _SAME = 0.05
 # sample, and a status is written anew with each other reason.
 KEPT = "SizeKept"
 # Reasons of changes that cannot wait.
-URGENT = {Resource.CPU: "CPUShort", Resource.MEMORY: "OOMKilled"}
+URGENT = {Resource.CPU: "CPUPressure", Resource.MEMORY: "OOMKilled"}
 
 
 class Need(NamedTuple):

@@ -43,7 +43,7 @@ class Phase(StrEnum):
     FIRST = "First"
     REST = "Rest"
     TEMPLATE = "Template"
-    ROLLBACK = "Back"
+    ROLLBACK = "Rollback"
 
 
 class Way(StrEnum):
@@ -102,7 +102,7 @@ class Result(StrEnum):
     BY_ROLLOUT = "ResizeByRollout"
     DONE = "Resized"
     TOO_SMALL = "StillTooSmall"
-    ROLLED_BACK = "ResizeTakenBack"
+    ROLLED_BACK = "ResizeRolledBack"
     RESTORED = "SizeRestored"
 
 

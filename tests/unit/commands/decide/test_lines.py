@@ -327,7 +327,7 @@ def test_replicas_alone_are_answered_in_mode_horizontal(ask: Any) -> None:
     ("observed", "reason", "resource", "amount"),
     [
         ({"oomKills": 1}, "OOMKilled", "memory", {"request": "308Mi", "limit": "616Mi"}),
-        ({"throttledRatio": 0.5}, "CPUShort", "cpu", {"request": "300m", "limit": "600m"}),
+        ({"throttledRatio": 0.5}, "CPUPressure", "cpu", {"request": "300m", "limit": "600m"}),
         ({"usageHistory": {}}, "NoData", "cpu", GROWN["cpu"]),
         ({"rollout": True}, "ResizeInProgress", "cpu", GROWN["cpu"]),
     ],

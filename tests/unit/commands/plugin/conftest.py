@@ -19,7 +19,7 @@ SHOP = "/apis/scalableapp.io/v1alpha1/namespaces/shop/scalableapps"
 
 def app(name: str = "web", namespace: str = "shop", current: str = "40", **spec: Any) -> dict[str, Any]:
     """A ScalableApp as the API server holds it, under load."""
-    ready = {"type": "Ready", "status": "True", "reason": "InLine", "message": "all is in line"}
+    ready = {"type": "Ready", "status": "True", "reason": "InSync", "message": "all is in line"}
     decision = {
         "time": "2026-11-23T12:00:00Z",
         "from": 4,

@@ -73,7 +73,7 @@ async def test_programs_get_stable_keys(terminal: Terminal, form: str, load: Any
         "message": "RequestsPerSecond is 40 requests/s per pod",
         "decidedAt": "2026-11-23T12:00:00Z",
         "ready": "True",
-        "readyReason": "InLine",
+        "readyReason": "InSync",
         "resources": {"cpu": {"request": "250m"}, "memory": {"request": "128Mi"}},
         "url": "http://web.test/",
         "createdAt": "2026-11-20T12:00:00Z",

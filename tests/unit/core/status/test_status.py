@@ -30,6 +30,7 @@ from scalableapp.core.status.status import (
     patch_of,
     turned_bad,
 )
+from scalableapp.core.vertical.rollout import Phase
 from tests.unit.engine.world import merged
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -71,7 +72,7 @@ def test_a_healthy_app_has_every_field_and_every_condition() -> None:
     }
     assert status["metrics"] == [{"name": "RequestsPerSecond", "current": "48", "target": "50", "proposedReplicas": 3}]
     assert conditions(STATE) == {
-        "Ready": ("True", "InLine"),
+        "Ready": ("True", "InSync"),
         "Available": ("True", "PodsReady"),
         "MetricsAvailable": ("True", "MetricsRead"),
         "ScalingActive": ("True", "ValidMetricFound"),
@@ -89,7 +90,7 @@ HELD = replace(DECISION, active=False, reason="StaleData", data_problem=DataProb
     [
         (AppState(1), "Ready", ("False", "Deploying")),
         (replace(STATE, ready_replicas=0), "Ready", ("False", "PodsNotReady")),
-        (replace(STATE, ready_replicas=1), "Ready", ("True", "InLine")),
+        (replace(STATE, ready_replicas=1), "Ready", ("True", "InSync")),
         (replace(STATE, ready_replicas=0, desired_replicas=0), "Available", ("True", "ScaledToZero")),
         (replace(STATE, problem=AppProblem("InvalidSpec", "x")), "Ready", ("False", "InvalidSpec")),
         (replace(STATE, problem=AppProblem("InvalidSpec", "x")), "ScalingActive", ("False", "InvalidSpec")),
@@ -192,7 +193,7 @@ def test_a_patch_holds_only_what_changed_and_removes_what_is_gone() -> None:
 
 def test_what_leaves_an_object_is_removed_in_it() -> None:
     change = {"to": {"cpu": {"request": "1", "limit": "2"}}, "doneAt": "2026-01-05T12:00:00Z"}
-    before = {"resources": {"current": {}, "change": change, "mistake": {"times": 1}}, "outage": {"replicas": 3}}
+    before = {"resources": {"current": {}, "change": change, "failedResize": {"times": 1}}, "outage": {"replicas": 3}}
     opened = {"resources": {"current": {}, "change": {"to": {"cpu": {"request": "1"}}}}}
     statuses: tuple[dict[str, Any], ...] = ({}, {"resources": {"current": {}}}, opened, before)
     for status in statuses:
@@ -216,6 +217,16 @@ def test_a_change_is_not_done_before_it_was_opened() -> None:
     assert read
     assert read.change
     assert read.change.done_at is None
+
+
+def test_a_rollback_that_0_1_0_began_goes_on() -> None:
+    size = {"cpu": {"request": "1"}, "memory": {"request": "1Gi"}}
+    times = {"openedAt": "2026-01-05T12:00:00Z", "since": "2026-01-05T12:00:00Z"}
+    change = {"to": size, "good": size, "way": "InPlace", "phase": "Back", "why": "it crashed", **times}
+    read = read_sizes({"current": size, "change": change})
+    assert read
+    assert read.change
+    assert read.change.phase is Phase.ROLLBACK
 
 
 @given(

@@ -123,7 +123,7 @@ def test_kills_at_the_bound_do_not_run_away() -> None:
 
 def test_throttled_pods_get_more_cpu_though_their_usage_is_low() -> None:
     sizing = sized(seen=usage_now(throttled=0.6))
-    assert sizing.reason == "CPUShort"
+    assert sizing.reason == "CPUPressure"
     assert sizing.size_to.cpu == (0.32, 0.64)
 
 
