@@ -14,8 +14,8 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-way-in bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
-        profile-story top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
+        bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
+        profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
 help: ## List the targets
@@ -45,8 +45,8 @@ bench-metrics: venv ## What a scrape of the operator's own metrics costs, with u
 bench-app: venv test-tools ## What each technique of the sample app is worth, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
 
-bench-way-in: venv ## Requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
-	@$(BIN)/python -m benchmarks.way_in $(ARGS)
+bench-ingress: venv ## Requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
+	@$(BIN)/python -m benchmarks.ingress $(ARGS)
 
 bench-operator: venv ## Memory and CPU of the operator in the cluster, and of what it imports
 	@PYTHONPATH=operator $(BIN)/python benchmarks/imports.py
@@ -91,8 +91,8 @@ cluster-load: ## Build this repository's images and load them into the cluster
 cluster-down: ## Remove the cluster (ARGS=--all: the engine it installed, too)
 	@$(PYTHON) -m cluster down $(ARGS)
 
-profile-story: venv ## Draw the profiles of docs/profiling.md anew
-	@$(BIN)/python tools/profile_story.py
+profile-pictures: venv ## Draw the profiles of docs/profiling.md anew
+	@$(BIN)/python tools/profile_pictures.py
 
 top-picture: venv ## Draw docs/images/top.svg anew from apps under load on the kind cluster (2 to 3 minutes)
 	@PYTHONPATH=operator $(BIN)/python tools/top_picture.py

@@ -36,12 +36,12 @@ def robustness(results: Sequence[Result]) -> str:
         "\n## Capacity over-stated: bad minutes in percent (mean, max) and cost with the knob of the true capacity"
     ]
     for name in POLICIES:
-        told = [result for result in results if result.job.policy == name and result.job.setting == Setting()]
+        shown = [result for result in results if result.job.policy == name and result.job.setting == Setting()]
         worse = [result for result in slowed if result.job.policy == name]
         if not worse:
             continue
         bad, costs, knobs = _over_knobs(worse)
-        right = at_bad_percent(_over_knobs(told)[0], _over_knobs(told)[2])
+        right = at_bad_percent(_over_knobs(shown)[0], _over_knobs(shown)[2])
         mean, cost = np.interp(right, knobs, bad), np.interp(right, knobs, costs)
         nearest = min(knobs, key=lambda knob: abs(knob - right))
         most = max(result.score.bad_percent for result in worse if result.job.knob == nearest)

@@ -60,8 +60,8 @@ def steps() -> None:
     }
     for name, make in makers.items():
         times = [seconds_until_there(make(), *step, start_of(spec)) for step in ((LOW, HIGH), (HIGH, LOW))]
-        told = ["never" if seconds is None else duration(seconds) for seconds in times]
-        print(f"{name:<12} {told[0]:>14} {told[1]:>14}")
+        shown = ["never" if seconds is None else duration(seconds) for seconds in times]
+        print(f"{name:<12} {shown[0]:>14} {shown[1]:>14}")
 
 
 def a_tick_of(mode: str) -> float:

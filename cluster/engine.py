@@ -23,7 +23,7 @@ def ensure() -> None:
     if docker.answers():
         say("engine", f"Docker {run('docker', 'version', '--format', '{{.Server.Version}}').strip()} runs; using it")
         return
-    _refuse_what_only_the_user_can_mend()
+    _refuse_what_only_the_user_can_fix()
     packages.need("dockerd", "docker.io")
     # Debian 12's docker.io brings the client, Debian 13's does not.
     packages.need("docker", "docker-cli")
@@ -34,7 +34,7 @@ def ensure() -> None:
         _start_dockerd()
 
 
-def _refuse_what_only_the_user_can_mend() -> None:
+def _refuse_what_only_the_user_can_fix() -> None:
     if os.environ.get("DOCKER_HOST"):
         raise EngineMissingError("no engine answers at DOCKER_HOST; unset it or start that engine, then try again.")
     if os.geteuid() != 0:

@@ -19,7 +19,7 @@ from demo.live import showing
 from demo.recording import Recording, to_json
 from demo.report import headline, page, summary
 from demo.run import App, run
-from demo.story import STORIES, Story, sizes_of, told
+from demo.scenarios import SCENARIOS, Scenario, sizes_of, sizes_text
 from demo.verdict import Verdict, judge
 
 FAILED, STOPPED, INTERRUPTED = 1, 2, 130
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--mode",
-        choices=STORIES,
+        choices=SCENARIOS,
         default="horizontal",
         help="what is scaled: replicas, the size of one pod, or both in one decision (default: horizontal)",
     )
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A plain `kill` cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return demonstrate(console, STORIES[options.mode], options.report_dir)
+        return demonstrate(console, SCENARIOS[options.mode], options.report_dir)
     except (DemoError, ClusterError) as error:
         Console(stderr=True).print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         return STOPPED
@@ -66,39 +66,39 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def demonstrate(console: Console, story: Story, report_dir: Path) -> int:
+def demonstrate(console: Console, scenario: Scenario, report_dir: Path) -> int:
     """The steps, one after the other; returns the exit code."""
     report_dir.mkdir(parents=True, exist_ok=True)
-    plan = story.plan
+    plan = scenario.plan
     prepare.cluster_up()
     prepare.operator_up()
-    app = prepare.app_up(story.sample)
+    app = prepare.app_up(scenario.sample)
     say("load", f"calm {plan.calm.rate:.0f}, up to {plan.hold.rate:.0f} requests/s and back, at most {plan.seconds} s")
     name = f"{app.namespace}/{app.name}"
     with showing(console, plan, name) as show:
-        recording = run(app, plan, api_client(CONTEXT), show, story.settled)
-    verdict = judge(recording, plan, story.problems)
-    write_report(report_dir, recording, story, verdict, name)
-    for line in conclusion(verdict, story, app, report_dir):
+        recording = run(app, plan, api_client(CONTEXT), show, scenario.settled)
+    verdict = judge(recording, plan, scenario.problems)
+    write_report(report_dir, recording, scenario, verdict, name)
+    for line in conclusion(verdict, scenario, app, report_dir):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if recording.sizes[1:]:
-        console.print(told(sizes_of(recording, plan)), markup=False, highlight=False, soft_wrap=True)
+        console.print(sizes_text(sizes_of(recording, plan)), markup=False, highlight=False, soft_wrap=True)
     return 0 if verdict.passed else FAILED
 
 
-def write_report(folder: Path, recording: Recording, story: Story, verdict: Verdict, name: str) -> None:
+def write_report(folder: Path, recording: Recording, scenario: Scenario, verdict: Verdict, name: str) -> None:
     """Write report.html, chart.png and run.json."""
     say("report", f"writing {folder / 'report.html'}")
     (folder / "run.json").write_text(json.dumps(to_json(recording)))
-    (folder / "chart.png").write_bytes(picture(recording, story.plan, headline(verdict, name), "png"))
-    (folder / "report.html").write_text(page(recording, story.plan, verdict, name, story.shown))
+    (folder / "chart.png").write_bytes(picture(recording, scenario.plan, headline(verdict, name), "png"))
+    (folder / "report.html").write_text(page(recording, scenario.plan, verdict, name, scenario.shown))
 
 
-def conclusion(verdict: Verdict, story: Story, app: App, folder: Path) -> Iterator[str]:
+def conclusion(verdict: Verdict, scenario: Scenario, app: App, folder: Path) -> Iterator[str]:
     """What the terminal says last: the verdict, where to look, how to clean up."""
     kubectl = f"kubectl --context {CONTEXT}"
     if verdict.passed:
-        yield f"PASSED: {story.shown}, and no request failed."
+        yield f"PASSED: {scenario.shown}, and no request failed."
     for problem in verdict.problems:
         yield f"FAILED: {problem}"
     for reason, count in verdict.failures.most_common(5):

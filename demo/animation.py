@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from demo.recording import Decision, Recording, from_json
 from demo.report import TEMPLATES, clock, summary
-from demo.story import STORIES
+from demo.scenarios import SCENARIOS
 from demo.verdict import judge
 
 # Seconds in which the run passes, and the end stands still.
@@ -150,15 +150,15 @@ def main(arguments: Sequence[str]) -> int:
     """Read a run, write its picture. Returns the exit code."""
     source, target = map(Path, arguments)
     recording = from_json(json.loads(source.read_text()))
-    target.write_text(animation(recording, told(recording)))
+    target.write_text(animation(recording, replicas_text(recording)))
     print(f"wrote {target}")  # noqa: T201 - a command-line tool prints
     return 0
 
 
-def told(recording: Recording) -> str:
+def replicas_text(recording: Recording) -> str:
     """The run of `make demo` in one line."""
-    story = STORIES["horizontal"]
-    return summary(judge(recording, story.plan, story.problems))
+    scenario = SCENARIOS["horizontal"]
+    return summary(judge(recording, scenario.plan, scenario.problems))
 
 
 if __name__ == "__main__":

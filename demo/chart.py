@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from demo.chart_sizes import draw_cpu, draw_memory
-from demo.look import BLUE, GREEN, GREY, INK, ORANGE, STYLE, VERMILION
 from demo.plan import Plan
 from demo.recording import Recording
+from demo.style import BLUE, GREEN, GREY, INK, ORANGE, STYLE, VERMILION
 
 
 def picture(recording: Recording, plan: Plan, title: str, kind: str) -> bytes:
@@ -85,8 +85,8 @@ def _until_end(recording: Recording, values: Sequence[float]) -> tuple[list[floa
     return [*times, recording.end], [*values, *values[-1:]] if values else [0.0]
 
 
-def _steps(axes: Any, recording: Recording, values: Sequence[float], **look: Any) -> None:
-    axes.plot(*_until_end(recording, values), drawstyle="steps-post", **{**STYLE, **look})
+def _steps(axes: Any, recording: Recording, values: Sequence[float], **style: Any) -> None:
+    axes.plot(*_until_end(recording, values), drawstyle="steps-post", **{**STYLE, **style})
 
 
 def _mark_stages(axes: Any, plan: Plan, end: float) -> None:

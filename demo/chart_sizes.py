@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from demo.look import BLUE, GREEN, INK, ORANGE, STYLE, VERMILION
 from demo.recording import PodSize, Recording
+from demo.style import BLUE, GREEN, INK, ORANGE, STYLE, VERMILION
 
 
 def draw_cpu(axes: Any, recording: Recording) -> None:
@@ -32,9 +32,9 @@ def draw_memory(axes: Any, recording: Recording) -> None:
     axes.set_ylabel("MiB a pod", color=INK)
 
 
-def _steps(axes: Any, recording: Recording, value: Callable[[PodSize], float | None], **look: Any) -> None:
+def _steps(axes: Any, recording: Recording, value: Callable[[PodSize], float | None], **style: Any) -> None:
     """What the template gave, from the start of the run to its end."""
     times = [max(size.at, 0.0) for size in recording.sizes]
     values = [amount if (amount := value(size)) is not None else float("nan") for size in recording.sizes]
     if values:
-        axes.plot([*times, recording.end], [*values, values[-1]], drawstyle="steps-post", **{**STYLE, **look})
+        axes.plot([*times, recording.end], [*values, values[-1]], drawstyle="steps-post", **{**STYLE, **style})

@@ -139,12 +139,12 @@ def report(runner: LocalRunner, began: float) -> None:
     try:
         for second in itertools.count(1):
             gevent.sleep(max(0.0, began + second - time.monotonic()))
-            tell(tally.take(time.monotonic() - began, runner.user_count))
+            write_line(tally.take(time.monotonic() - began, runner.user_count))
     except BrokenPipeError:
         runner.quit()
 
 
-def tell(line: str) -> None:
+def write_line(line: str) -> None:
     """A line for the reader, at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -155,7 +155,7 @@ def main(order: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     plan = Plan(*(Stage(**stage) for stage in order["stages"]))
     began = time.monotonic()
-    tell(json.dumps({"began": began}))
+    write_line(json.dumps({"began": began}))
     Visitor.default_headers = {"Host": order["host"]} if order["host"] else None
     environment = Environment(
         user_classes=[Visitor], shape_class=Shape(plan, began), host=order["url"], stop_timeout=DRAIN_SECONDS
@@ -168,7 +168,7 @@ def main(order: dict[str, Any]) -> None:
     shape: gevent.Greenlet = runner.shape_greenlet
     shape.join()
     runner.quit()
-    tell(tally.take(time.monotonic() - began, 0))
+    write_line(tally.take(time.monotonic() - began, 0))
     reporter.kill()
 
 

@@ -78,8 +78,8 @@ def order(url: str, host: str | None, plan: Plan) -> str:
 
 def read_sample(line: str) -> LoadSample:
     """A sample as the generator prints it."""
-    told = json.loads(line)
-    return LoadSample(**{**told, "latencies_ms": tuple(told["latencies_ms"])})
+    fields = json.loads(line)
+    return LoadSample(**{**fields, "latencies_ms": tuple(fields["latencies_ms"])})
 
 
 def said(errors: IO[str]) -> str:

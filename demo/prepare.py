@@ -120,7 +120,7 @@ def diagnosis(namespace: str) -> str:
 def _wait(app: App, what: str, lacking: Callable[[], str]) -> None:
     """Ask once a second until nothing is lacking, and say now and then what is."""
     deadline = time.monotonic() + READY_SECONDS
-    for turn in itertools.count():
+    for attempt in itertools.count():
         lack = lacking()
         if not lack:
             return
@@ -130,7 +130,7 @@ def _wait(app: App, what: str, lacking: Callable[[], str]) -> None:
                 f"{diagnosis(app.namespace)}\n"
                 f"See: kubectl -n {app.namespace} describe sapp {app.name}"
             )
-        if turn % 10 == 5:
+        if attempt % 10 == 5:
             say("app", f"waiting for {what}: {lack}")
         time.sleep(POLL_SECONDS)
 

@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from benchmarks.app.cpulimit import cpu_limit
 from benchmarks.app.errors import BenchError
+from benchmarks.app.open_loop import Answer, LoadSpec, run_load
 from benchmarks.app.plan import Plan
 from benchmarks.app.results import Comparison, Curve, Results
 from benchmarks.app.servers import Lab, cached_by
-from benchmarks.app.visitors import Answer, Order, visit
 from benchmarks.app.wrk import wrk
 
 # Of CPU time: long beside what a request costs without it, short beside the scheduler's period of 100 ms.
@@ -44,22 +44,22 @@ def _by_workers(lab: Lab, plan: Plan, cores: float) -> Curve:
 
 
 def overload(lab: Lab, plan: Plan) -> Results:
-    """Three times what a pod of one core can do: what visitors get who wait two seconds at most.
+    """Three times what a pod of one core can do: what users get who wait two seconds at most.
 
     Goodput is what was answered with 200 within a second; without a bound, the queue soon holds only requests whose
-    visitors have gone, and the pod works for nobody.
+    users have gone, and the pod works for nobody.
     """
     with cpu_limit(1.0) as (place, _how):
         environment = cached_by("None", WEB_CONCURRENCY="2")
         with lab.app(environment, place) as app:
             capacity = wrk(app.url(_HEAVY), plan.seconds).rate
-        visitors = round(_OVERLOAD * capacity)
+        users = round(_OVERLOAD * capacity)
         results = []
         for bound in _UNBOUND, _BOUND:
             with lab.app(environment | bound, place) as app:
                 warm_up = 2 * _PATIENCE_SECONDS
-                order = Order(app.url(_HEAVY), visitors, plan.seconds + warm_up, warm_up, _PATIENCE_SECONDS)
-                results.append(outcome(visit(order), plan.seconds))
+                spec = LoadSpec(app.url(_HEAVY), users, plan.seconds + warm_up, warm_up, _PATIENCE_SECONDS)
+                results.append(outcome(run_load(spec), plan.seconds))
     (good, p99), (good_bound, p99_bound) = results
     what, labels = f"{_OVERLOAD}x overload", ("queue without bound", "load shedding")
     return Results(

@@ -10,7 +10,7 @@ from benchmarks.app.results import Comparison, Curve, Results
 from benchmarks.app.tables import factor
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, each with a marker of its own.
-_LOOKS = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
+_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#E69F00", "D"))
 _INK, _GREY = "#202124", "#5F6368"
 _CURVES = {
     "hits": ("replicas", "requests answered by the cache (%)", "A cache per worker or one for all", 100.0),
@@ -32,7 +32,7 @@ def _gains(comparisons: Sequence[Comparison]) -> Figure:
     shown = [each for each in comparisons if each.topic not in _CURVES and each.gain < float("inf")][::-1]
     figure, axes = _figure((9.5, 0.36 * len(shown) + 1.2), "How many times better with the technique")
     gains = [max(each.gain, 1e-3) for each in shown]
-    axes.barh(range(len(shown)), gains, color=_LOOKS[0][0], height=0.62)
+    axes.barh(range(len(shown)), gains, color=_STYLES[0][0], height=0.62)
     axes.set_yticks(range(len(shown)), [f"{each.what}: {each.unit}" for each in shown])
     axes.set_xscale("log")
     axes.set_xlim(min([0.9, *gains]), max([10.0, *gains]) * 3)
@@ -48,7 +48,7 @@ def _gains(comparisons: Sequence[Comparison]) -> Figure:
 def _lines(chart: str, curves: Sequence[Curve]) -> Figure:
     across, up, title, top = _CURVES[chart]
     figure, axes = _figure((6.4, 3.8), title)
-    for (colour, marker), curve in zip(_LOOKS, curves, strict=False):
+    for (colour, marker), curve in zip(_STYLES, curves, strict=False):
         xs, ys = zip(*curve.points, strict=True)
         axes.plot(xs, ys, color=colour, marker=marker, linewidth=1.8, label=curve.label)
         axes.set_xticks(xs)

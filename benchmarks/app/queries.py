@@ -22,11 +22,13 @@ def n_plus_one(lab: Lab, plan: Plan) -> Results:
     labels = ("N+1", "joined")
     with lab.app(cached_by("None", WEB_CONCURRENCY="2")) as app:
         queries = []
-        for way in ("before", "after"):
+        for variant in ("before", "after"):
             start = app.metric("db_queries_total", route="/products")
-            app.ask(_LONG_PAGE + way)
+            app.ask(_LONG_PAGE + variant)
             queries.append(app.metric("db_queries_total", route="/products") - start)
-        slow, fast = (wrk(app.url(_LONG_PAGE + way), plan.seconds, connections=8) for way in ("before", "after"))
+        slow, fast = (
+            wrk(app.url(_LONG_PAGE + variant), plan.seconds, connections=8) for variant in ("before", "after")
+        )
     what = "page of 100 products"
     return Results(
         [
@@ -40,15 +42,17 @@ def n_plus_one(lab: Lab, plan: Plan) -> Results:
 def plans(lab: Lab, plan: Plan) -> Results:
     """The pairs that the application's page /products/plans shows, by the times that it tells."""
     with lab.app(cached_by("None", WEB_CONCURRENCY="2")) as app:
-        told = [app.json("/products/plans?plan=after")["comparisons"] for _ in range(plan.samples)]
+        samples = [app.json("/products/plans?plan=after")["comparisons"] for _ in range(plan.samples)]
     return Results(
         [
-            Comparison("queries", what, "ms", _time(told, index, "before"), _time(told, index, "after"), labels, False)
+            Comparison(
+                "queries", what, "ms", _time(samples, index, "before"), _time(samples, index, "after"), labels, False
+            )
             for index, what, labels in _SHOWN
         ]
     )
 
 
-def _time(told: list[list[dict[str, Any]]], index: int, way: str) -> float:
-    times: list[float] = [sample[index][way]["milliseconds"] for sample in told]
+def _time(samples: list[list[dict[str, Any]]], index: int, variant: str) -> float:
+    times: list[float] = [each[index][variant]["milliseconds"] for each in samples]
     return median(times)

@@ -67,14 +67,14 @@ def parse(output: str) -> Measured:
     if not lines:
         raise BenchError(f"wrk told nothing that can be read: {output.strip()[-500:]!r}")
     try:
-        told: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
+        fields: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
         return Measured(
-            requests=told["requests"],
-            seconds=told["microseconds"] / 1e6,
-            bytes=told["bytes"],
-            p50_ms=told["p50_us"] / 1e3,
-            p99_ms=told["p99_us"] / 1e3,
-            failed=sum(told[name] for name in ("status", "connect", "read", "write", "timeout")),
+            requests=fields["requests"],
+            seconds=fields["microseconds"] / 1e6,
+            bytes=fields["bytes"],
+            p50_ms=fields["p50_us"] / 1e3,
+            p99_ms=fields["p99_us"] / 1e3,
+            failed=sum(fields[name] for name in ("status", "connect", "read", "write", "timeout")),
         )
     except (ValueError, KeyError) as error:
         raise BenchError(f"wrk told something else than expected: {lines[-1]!r}") from error

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 150.0
 SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}}
 # The Gateway of the cluster, and the kinds of objects that lead to an app.
 GATEWAY = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
-WAYS_IN = ("Ingress", "HTTPRoute")
+ENTRY_POINTS = ("Ingress", "HTTPRoute")
 # A failed try comes again within a minute at the latest.
 BACK_OFF_SECONDS = 180.0
 
@@ -49,12 +49,12 @@ def refusal(*arguments: str, text: str | None = None) -> str:
     return done.stderr
 
 
-def eventually(look: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
-    """What `look` returns, as soon as it raises no AssertionError any more."""
+def eventually(check: Callable[[], _T], seconds: float = PATIENCE_SECONDS) -> _T:
+    """What `check` returns, as soon as it raises no AssertionError any more."""
     end = time.monotonic() + seconds
     while True:
         try:
-            return look()
+            return check()
         except AssertionError:
             if time.monotonic() > end:
                 raise
@@ -99,12 +99,12 @@ class Shop:
     ) -> str:
         """The message of a condition, once it has that status and reason."""
 
-        def look() -> str:
+        def check() -> str:
             found = self.condition(type_, name)
             assert found[:2] == (status, reason), found
             return found[2]
 
-        return eventually(look, seconds)
+        return eventually(check, seconds)
 
     def wait_until_deployed(self, name: str = "web") -> None:
         self.wait_for("Ready", "True", "InSync", name=name)
@@ -137,7 +137,7 @@ class Shop:
         return {kind: self.get(kind)["metadata"]["resourceVersion"] for kind in ("sapp", *CHILDREN)}
 
 
-def way_in(kind: str, shop: Shop) -> dict[str, Any]:
+def entry_point(kind: str, shop: Shop) -> dict[str, Any]:
     """The fields of the app `web` that make it answer as web.NAMESPACE.test, by an object of that kind."""
     host = f"web.{shop.namespace}.test"
     if kind == "HTTPRoute":

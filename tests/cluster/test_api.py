@@ -115,7 +115,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("spec", [{"image": "a:1"}, FULL], ids=["image alone", "every field"])
-def test_the_children_are_in_line_with_what_the_api_server_makes_of_them(spec: dict[str, Any]) -> None:
+def test_the_children_are_in_sync_with_what_the_api_server_makes_of_them(spec: dict[str, Any]) -> None:
     key = AppKey("default", f"try-{uuid.uuid4().hex[:8]}")
     arguments = ("apply", "--server-side", "--field-manager=scalableapp-operator", "--dry-run=server", "-o", "json")
     manifests = children(key, str(uuid.uuid4()), parse_spec(spec), ClusterFeatures())

@@ -45,20 +45,20 @@ def autoscale(shop: Shop, deployment: str, highest: int) -> None:
 def measured(shop: Shop, name: str) -> int:
     """The utilization that the HPA has read from metrics-server, once it has."""
 
-    def look() -> int:
+    def check() -> int:
         current = shop.get("hpa", name)["status"].get("currentMetrics") or [{}]
         found = current[0].get("resource", {}).get("current", {}).get("averageUtilization")
         assert found is not None, shop.get("hpa", name)["status"]
         return int(found)
 
-    return eventually(look, PATIENCE_SECONDS)
+    return eventually(check, PATIENCE_SECONDS)
 
 
 def has_replicas(shop: Shop, name: str, replicas: int) -> None:
-    def look() -> None:
+    def check() -> None:
         assert shop.get("deployment", name)["spec"]["replicas"] == replicas
 
-    eventually(look, PATIENCE_SECONDS)
+    eventually(check, PATIENCE_SECONDS)
 
 
 def test_while_an_hpa_scales_the_app_it_is_left_to_it_and_control_returns_with_the_hpas_end(shop: Shop) -> None:

@@ -54,7 +54,7 @@ def test_what_is_right_is_stored_with_the_defaults_of_the_models(kind: Copy, spe
 
 
 @pytest.mark.parametrize(("spec", "message"), BAD.values(), ids=BAD.keys())
-def test_what_breaks_a_rule_is_refused_in_its_own_words(kind: Copy, spec: Spec, message: str) -> None:
+def test_what_breaks_a_rule_is_refused_with_its_own_message(kind: Copy, spec: Spec, message: str) -> None:
     said = kind.refused(spec)
     assert message in said
     assert said.count("Invalid value") == 1
@@ -68,7 +68,7 @@ def test_an_app_with_a_redis_leaves_room_for_its_name(kind: Copy, backend: str, 
     done = answer("create", "--dry-run=server", "-f", "-", text=json.dumps(manifest))
     assert (done.returncode == 0) == accepted, done.stderr
     said = ("metadata.name: Invalid value", "the name leaves no room for that of its Redis")
-    assert accepted or all(words in done.stderr for words in said)
+    assert accepted or all(message in done.stderr for message in said)
 
 
 def parents(schema: Manifest, *path: str) -> Iterator[tuple[str, ...]]:
@@ -179,7 +179,7 @@ def test_the_columns_say_how_an_app_is(kind: Copy, web: Manifest) -> None:
     assert "100m 128Mi http://web.test/ as much as is asked for" in " ".join(row.split())
 
 
-def test_explain_tells_meaning_default_and_choices(kind: Copy) -> None:
+def test_explain_shows_meaning_default_and_choices(kind: Copy) -> None:
     explain = ("explain", f"--api-version={kind.group}/v1alpha1")
     assert "Most replicas. Default: 10." in kubectl(*explain, f"{PLURAL}.spec.scaling.horizontal")
     assert "LeastConnections" in kubectl(*explain, f"{PLURAL}.spec.ingress.loadBalancing")

@@ -77,8 +77,8 @@ def test_the_api_server_takes_every_scalableapp_that_is_shown(web: Shop) -> None
     samples = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "manifests/samples").glob("*.yaml"))]
     shown = [app | {"metadata": {"name": app["metadata"]["name"]}} for app in apps()]
     everything = {"apiVersion": "v1", "kind": "List", "items": [*shown, *samples]}
-    told = kubectl("apply", "--dry-run=server", "-f", "-", text=json.dumps(everything))
-    assert told.count("(server dry run)") == len(shown) + len(samples)
+    output = kubectl("apply", "--dry-run=server", "-f", "-", text=json.dumps(everything))
+    assert output.count("(server dry run)") == len(shown) + len(samples)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.shop import CONTEXT, OPERATOR, SYSTEM, Shop, eventually, kubectl
-from tests.cluster.test_hard_times import queue, running
+from tests.cluster.test_outages import queue, running
 
 pytestmark = pytest.mark.cluster
 
@@ -26,7 +26,7 @@ def explain(shop: Shop, *arguments: str) -> str:
     return done.stdout
 
 
-def test_status_event_log_describe_and_explain_use_the_same_words(shop: Shop) -> None:
+def test_status_event_log_describe_and_explain_use_the_same_messages(shop: Shop) -> None:
     patient = {"scaleDown": {"stabilizationWindowSeconds": 900}}
     shop.apply(**queue(15, behavior=patient))
     running(shop, 2)
@@ -37,26 +37,26 @@ def test_status_event_log_describe_and_explain_use_the_same_words(shop: Shop) ->
     shop.apply(**queue(5, behavior=patient))
     shop.wait_for("ScalingLimited", "True", "ScaleDownStabilized")
 
-    def told_at_one_time() -> tuple[dict[str, Any], str, str, dict[str, Any]]:
+    def read_at_one_time() -> tuple[dict[str, Any], str, str, dict[str, Any]]:
         before = shop.get("sapp")
         text, described = explain(shop), shop.kubectl("describe", "sapp", "web")
         as_json = json.loads(explain(shop, "-o", "json"))
         assert shop.get("sapp")["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
         return before["status"], text, described, as_json
 
-    status, text, described, as_json = eventually(told_at_one_time)
+    status, text, described, as_json = eventually(read_at_one_time)
     decision = status["decision"]
-    words = [
+    expected = [
         decision["message"],
         *(step["message"] for step in decision["steps"]),
         *(entry["message"] for entry in status["conditions"]),
         event["message"],
     ]
-    assert [each for each in words if each not in text] == []
-    assert [each for each in words if each not in described] == []
+    assert [each for each in expected if each not in text] == []
+    assert [each for each in expected if each not in described] == []
     assert as_json["decision"] == decision
     assert as_json["conditions"] == status["conditions"]
-    assert event["message"] in [told["message"] for told in as_json["events"]]
+    assert event["message"] in [message["message"] for message in as_json["events"]]
 
 
 def logged(shop: Shop) -> list[str]:

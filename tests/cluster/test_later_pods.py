@@ -52,11 +52,11 @@ def pods(shop: Shop) -> dict[str, Size]:
 
 
 def wait_for_pods(shop: Shop, count: int) -> None:
-    def look() -> None:
+    def check() -> None:
         assert shop.get("deployment", "later")["status"].get("readyReplicas", 0) == count
         assert len(pods(shop)) == count
 
-    eventually(look)
+    eventually(check)
 
 
 async def resized_later(key: AppKey) -> None:

@@ -27,7 +27,7 @@ def ask(query: str) -> list[dict[str, Any]]:
     return result
 
 
-def test_an_app_is_told_of_under_its_own_namespace_and_forgotten_with_it(deployed: Shop) -> None:
+def test_an_app_is_reported_under_its_own_namespace_and_forgotten_with_it(deployed: Shop) -> None:
     query = f'scalableapp_desired_replicas{{namespace="{deployed.namespace}",app="web"}}'
     (series,) = eventually(lambda: ask(query))
     assert series["metric"]["job"] == "scalableapp-operator"
@@ -45,13 +45,13 @@ def test_an_app_is_told_of_under_its_own_namespace_and_forgotten_with_it(deploye
 
 def commands() -> list[str]:
     """Of all runbooks, each once; without those that need metrics-server, or find something only in trouble."""
-    told = {
+    commands = {
         line.removeprefix("$ ")
         for page in sorted(Path("docs/runbooks").iterdir())
         for line in page.read_text().splitlines()
         if line.startswith("$ kubectl")
     }
-    return sorted(line for line in told if not re.search(r"\| grep| top |--previous", line))
+    return sorted(line for line in commands if not re.search(r"\| grep| top |--previous", line))
 
 
 def test_the_commands_of_the_runbooks_work(deployed: Shop, tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_the_operators_page_has_every_metric_of_the_reference(operator: str) -> 
 
     page = eventually(read)
     shown = set(re.findall(r"^# HELP (scalableapp_\w+) ", page, re.MULTILINE))
-    told = set(re.findall(r"^\| `(scalableapp_\w+)` \|", Path("docs/metrics.md").read_text(), re.MULTILINE))
-    assert shown == told
+    documented = set(re.findall(r"^\| `(scalableapp_\w+)` \|", Path("docs/metrics.md").read_text(), re.MULTILINE))
+    assert shown == documented
 
 
 def test_prometheus_evaluates_every_rule_and_sees_one_operator_at_work(operator: str) -> None:

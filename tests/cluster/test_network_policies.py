@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.cluster.probe_pods import PORT, ProbePod, address, probe_pod
 from tests.cluster.shop import OPERATOR, SMALL, SYSTEM, Shop, eventually, kubectl
-from tests.cluster.stations import PORT, Station, address, station
-from tests.cluster.visitors import visitors_of
+from tests.cluster.steady_load import steady_load_on
 from tests.rendering import MANIFESTS, combined
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
@@ -25,7 +25,7 @@ METRICS, HEALTH, QUERIES, REDIS, KUBELET = 8080, 8081, 9090, 6379, 10250
 NODES_PORT = 20244
 
 
-def opens(place: Station, host: str, port: int) -> None:
+def opens(place: ProbePod, host: str, port: int) -> None:
     """Waits until a connection is let through."""
 
     def through() -> None:
@@ -34,7 +34,7 @@ def opens(place: Station, host: str, port: int) -> None:
     eventually(through)
 
 
-def closes(place: Station, host: str, port: int) -> None:
+def closes(place: ProbePod, host: str, port: int) -> None:
     """Waits until a connection is refused."""
 
     def refused() -> None:
@@ -62,25 +62,25 @@ def namespace(enforced: None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stranger(namespace: str) -> Station:
+def stranger(namespace: str) -> ProbePod:
     """A pod that nobody knows."""
-    return station(namespace, "stranger")
+    return probe_pod(namespace, "stranger")
 
 
 @pytest.fixture(scope="module")
-def reader(namespace: str) -> Iterator[Station]:
+def reader(namespace: str) -> Iterator[ProbePod]:
     """A pod in a namespace that may read metrics."""
     name = f"{namespace}-metrics"
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "metrics=enabled")
-    yield station(name, "reader")
+    yield probe_pod(name, "reader")
     kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="module")
-def scraper(namespace: str) -> Iterator[Station]:
+def scraper(namespace: str) -> Iterator[ProbePod]:
     """A pod that the policies take for Prometheus, whose own image has no program to connect with."""
-    found = station(SYSTEM, namespace, {"app.kubernetes.io/name": "prometheus"})
+    found = probe_pod(SYSTEM, namespace, {"app.kubernetes.io/name": "prometheus"})
     yield found
     kubectl("delete", "pod", "-n", SYSTEM, namespace, "--wait=false")
 
@@ -100,9 +100,9 @@ def node_address() -> str:
 
 @pytest.fixture(scope="module")
 def policies(
-    stranger: Station,
-    reader: Station,
-    scraper: Station,
+    stranger: ProbePod,
+    reader: ProbePod,
+    scraper: ProbePod,
     operators_address: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
@@ -123,7 +123,7 @@ def policies(
 
 
 def test_the_operators_metrics_are_read_by_prometheus_and_from_labelled_namespaces_alone(
-    policies: None, stranger: Station, reader: Station, scraper: Station, operators_address: str
+    policies: None, stranger: ProbePod, reader: ProbePod, scraper: ProbePod, operators_address: str
 ) -> None:
     closes(stranger, operators_address, METRICS)
     opens(reader, operators_address, METRICS)
@@ -132,7 +132,7 @@ def test_the_operators_metrics_are_read_by_prometheus_and_from_labelled_namespac
 
 
 def test_the_operators_health_is_the_kubelets_alone(
-    policies: None, stranger: Station, reader: Station, operators_address: str, operator: str
+    policies: None, stranger: ProbePod, reader: ProbePod, operators_address: str, operator: str
 ) -> None:
     for place in (stranger, reader):
         closes(place, operators_address, HEALTH)
@@ -140,9 +140,9 @@ def test_the_operators_health_is_the_kubelets_alone(
 
 
 def test_the_operator_reaches_dns_the_api_server_and_prometheus_and_nobody_else(
-    policies: None, stranger: Station, operator: str, node_address: str
+    policies: None, stranger: ProbePod, operator: str, node_address: str
 ) -> None:
-    here = Station(SYSTEM, OPERATOR, "/venv/bin/python")
+    here = ProbePod(SYSTEM, OPERATOR, "/venv/bin/python")
     opens(here, API_SERVER, 443)  # by its name, which takes DNS
     opens(here, PROMETHEUS, QUERIES)
     closes(here, address(stranger), PORT)
@@ -157,13 +157,13 @@ def test_the_operator_deploys_and_decides_behind_its_policy(policies: None, shop
 
 
 def test_prometheus_is_asked_by_the_operator_and_from_labelled_namespaces_alone(
-    policies: None, stranger: Station, reader: Station
+    policies: None, stranger: ProbePod, reader: ProbePod
 ) -> None:
     closes(stranger, PROMETHEUS, QUERIES)
     opens(reader, PROMETHEUS, QUERIES)
 
 
-def test_prometheus_goes_on_scraping_behind_its_policy(policies: None, reader: Station) -> None:
+def test_prometheus_goes_on_scraping_behind_its_policy(policies: None, reader: ProbePod) -> None:
     query = "min by (job) (min_over_time(up[15s]))"
 
     def scraped() -> None:
@@ -177,7 +177,7 @@ def test_prometheus_goes_on_scraping_behind_its_policy(policies: None, reader: S
 
 
 def test_prometheus_reaches_pods_kubelets_and_the_api_server_and_nothing_else_of_a_node(
-    policies: None, stranger: Station, scraper: Station, node_address: str
+    policies: None, stranger: ProbePod, scraper: ProbePod, node_address: str
 ) -> None:
     opens(scraper, address(stranger), PORT)
     opens(scraper, node_address, KUBELET)
@@ -196,11 +196,13 @@ def web(enforced: None, shop: Shop) -> Shop:
     return shop
 
 
-def test_an_apps_redis_is_reached_by_its_own_pods_alone_and_reaches_nobody(web: Shop, stranger: Station) -> None:
+def test_an_apps_redis_is_reached_by_its_own_pods_alone_and_reaches_nobody(web: Shop, stranger: ProbePod) -> None:
     redis = f"web-cache.{web.namespace}.svc"
-    neighbour = station(web.namespace, "neighbour", {"app.kubernetes.io/name": "other", "scalableapp.io/app": "other"})
+    neighbour = probe_pod(
+        web.namespace, "neighbour", {"app.kubernetes.io/name": "other", "scalableapp.io/app": "other"}
+    )
     address(neighbour)
-    opens(Station(web.namespace, "deployment/web"), redis, REDIS)
+    opens(ProbePod(web.namespace, "deployment/web"), redis, REDIS)
     for place in (neighbour, stranger):
         closes(place, redis, REDIS)
     assert "Could not connect" in pinged(web, address(stranger), PORT)
@@ -214,10 +216,10 @@ def pinged(web: Shop, host: str, port: int) -> str:
 
 
 def test_an_apps_pods_are_reached_by_the_ingress_and_prometheus_alone_and_reach_dns_and_their_redis_alone(
-    web: Shop, stranger: Station, scraper: Station
+    web: Shop, stranger: ProbePod, scraper: ProbePod
 ) -> None:
-    neighbour = station(web.namespace, "neighbour")
-    app = Station(web.namespace, "deployment/web")
+    neighbour = probe_pod(web.namespace, "neighbour")
+    app = ProbePod(web.namespace, "deployment/web")
     pod = web.kubectl("get", "pods", "-l", "scalableapp.io/app=web", "-o", "jsonpath={.items[0].status.podIP}")
     for place in (stranger, neighbour):
         address(place)
@@ -226,9 +228,9 @@ def test_an_apps_pods_are_reached_by_the_ingress_and_prometheus_alone_and_reach_
     for place in (stranger, neighbour):
         closes(place, pod, PORT)
     opens(scraper, pod, PORT)
-    with visitors_of(web) as visitors:
+    with steady_load_on(web) as load:
         opens(app, f"web-cache.{web.namespace}.svc", REDIS)  # by its name, which takes DNS
         closes(app, API_SERVER, 443)
         closes(app, address(stranger), PORT)
-    assert visitors.answered
-    assert visitors.failed == []
+    assert load.answered
+    assert load.failed == []

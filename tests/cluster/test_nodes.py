@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.shop import CONTEXT, SMALL, SYSTEM, WAYS_IN, Shop, eventually, is_ready, kubectl, pods, way_in
-from tests.cluster.visitors import Visitors, visitors_of
+from tests.cluster.shop import (
+    CONTEXT,
+    ENTRY_POINTS,
+    SMALL,
+    SYSTEM,
+    Shop,
+    entry_point,
+    eventually,
+    is_ready,
+    kubectl,
+    pods,
+)
+from tests.cluster.steady_load import SteadyLoad, steady_load_on
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
@@ -32,7 +43,7 @@ def app(shop: Shop, kind: str = "Ingress") -> dict[str, Any]:
     at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     horizontal = {"minReplicas": 1, "maxReplicas": 8, "metrics": metrics, "behavior": at_once}
     spec = {"image": "sample-app:0.1.0", "replicas": None, "resources": SMALL, "scaling": {"horizontal": horizontal}}
-    return spec | way_in(kind, shop)
+    return spec | entry_point(kind, shop)
 
 
 @pytest.fixture(scope="module")
@@ -90,29 +101,29 @@ def all_ready(shop: Shop) -> list[str]:
     return [pod["spec"]["nodeName"] for pod in found]
 
 
-@pytest.mark.parametrize("kind", WAYS_IN)
+@pytest.mark.parametrize("kind", ENTRY_POINTS)
 def test_pods_are_spread_and_a_drain_costs_no_request_and_keeps_the_disruption_budget(
     shop: Shop, workers: list[str], spare: str, kind: str
 ) -> None:
     shop.apply(**app(shop, kind))
     assert set(eventually(lambda: all_ready(shop))) == set(workers)
-    with visitors_of(shop) as visitors, shop.replicas_seen(".status.availableReplicas") as available:
+    with steady_load_on(shop) as load, shop.replicas_seen(".status.availableReplicas") as available:
         drain(spare)
         assert spare not in eventually(lambda: all_ready(shop))
-    assert visitors.failed == []
-    assert visitors.answered > 20
+    assert load.failed == []
+    assert load.answered > 20
     assert min(available) == REPLICAS - 1
     assert shop.condition("Ready")[:2] == ("True", "InSync")
 
 
-def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: Shop, losable: str) -> None:
+def test_the_loss_of_a_node_is_reported_and_survived_without_a_wrong_decision(shop: Shop, losable: str) -> None:
     shop.apply(**app(shop))
     lost = eventually(lambda: all_ready(shop)).count(losable)
     assert lost
-    with shop.replicas_seen() as seen, visitors_of(shop):
+    with shop.replicas_seen() as seen, steady_load_on(shop):
         docker("pause", losable)
-        told = eventually(lambda: ready_pods(shop, REPLICAS - lost), LOST_SECONDS)
-        assert "kubectl get nodes" in told
+        message = eventually(lambda: ready_pods(shop, REPLICAS - lost), LOST_SECONDS)
+        assert "kubectl get nodes" in message
         node_is(losable, "Unknown")
         time.sleep(THREE_LOOKS_SECONDS)
         # When the lost pods get successors is Kubernetes' business: it may take five minutes.
@@ -121,9 +132,9 @@ def test_the_loss_of_a_node_is_told_and_got_over_without_a_wrong_decision(shop: 
         eventually(lambda: only_pods(shop, REPLICAS), RETURNED_SECONDS)
         eventually(lambda: all_ready(shop), RETURNED_SECONDS)
     assert seen == [REPLICAS]
-    with visitors_of(shop) as visitors:
-        eventually(lambda: answered(visitors, 20))
-    assert visitors.failed == []
+    with steady_load_on(shop) as load:
+        eventually(lambda: answered(load, 20))
+    assert load.failed == []
 
 
 def ready_pods(shop: Shop, count: int) -> str:
@@ -139,5 +150,5 @@ def only_pods(shop: Shop, count: int) -> None:
     assert len(shop.kubectl("get", "pods", "-o", "name").split()) == count
 
 
-def answered(visitors: Visitors, count: int) -> None:
-    assert visitors.answered + len(visitors.failed) >= count
+def answered(load: SteadyLoad, count: int) -> None:
+    assert load.answered + len(load.failed) >= count

@@ -112,7 +112,7 @@ def test_kubectl_scale_pins_the_replicas(shop: Shop) -> None:
     assert shop.get("deployment")["spec"]["replicas"] == 3
 
 
-def test_the_least_replicas_are_kept_and_told_once(shop: Shop) -> None:
+def test_the_least_replicas_are_kept_and_reported_once(shop: Shop) -> None:
     shop.apply(replicas=None, resources=UNSCHEDULABLE, scaling={"horizontal": {"minReplicas": 2}})
 
     def scaled() -> None:
@@ -125,14 +125,14 @@ def test_the_least_replicas_are_kept_and_told_once(shop: Shop) -> None:
     assert [event["count"] for event in shop.events("SuccessfulRescale")] == [1]
 
 
-def test_status_tells_what_runs(shop: Shop) -> None:
+def test_status_shows_what_runs(shop: Shop) -> None:
     shop.apply(image="sample-app:0.1.0", replicas=1, resources=SMALL, ingress={"host": "web.test", "path": "/shop"})
     shop.wait_until_deployed()
     status = shop.get("sapp")["status"]
-    told = {
+    reported = {
         name: status[name] for name in ("replicas", "readyReplicas", "desiredReplicas", "observedGeneration", "url")
     }
-    assert told == {
+    assert reported == {
         "replicas": 1,
         "readyReplicas": 1,
         "desiredReplicas": 1,
@@ -209,7 +209,7 @@ def test_hands_off_while_a_horizontal_pod_autoscaler_scales_it(shop: Shop) -> No
     shop.wait_for("Conflicted", "False", "NoConflict")
 
 
-def test_a_name_that_cannot_name_a_service_is_refused_in_words(shop: Shop) -> None:
+def test_a_name_that_cannot_name_a_service_is_refused_with_a_message(shop: Shop) -> None:
     with pytest.raises(AssertionError, match=r"metadata\.name"):
         shop.apply("web.shop")
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.cluster.shop import CONTEXT, Shop, eventually, kubectl
-from tests.cluster.test_hard_times import queue, running
+from tests.cluster.test_outages import queue, running
 
 pytestmark = pytest.mark.cluster
 
@@ -27,7 +27,7 @@ def plugin(*arguments: str) -> str:
     return done.stdout
 
 
-def test_an_app_is_listed_paused_resumed_and_its_past_told(shop: Shop) -> None:
+def test_an_app_is_listed_paused_resumed_and_its_history_shown(shop: Shop) -> None:
     place = ("-n", shop.namespace)
     shop.apply(**queue(15))
     running(shop, 2)
@@ -50,9 +50,9 @@ def test_an_app_is_listed_paused_resumed_and_its_past_told(shop: Shop) -> None:
     assert shop.get("sapp")["spec"] == before
 
     def past() -> dict[str, Any]:
-        told = json.loads(plugin("history", *place, "web", "-o", "json"))
-        assert any(note.startswith("Prometheus: from ") for note in told["notes"]), told["notes"]
-        return dict(told)
+        output = json.loads(plugin("history", *place, "web", "-o", "json"))
+        assert any(note.startswith("Prometheus: from ") for note in output["notes"]), output["notes"]
+        return dict(output)
 
     rows = [row for row in eventually(past)["items"] if row.get("to") == 2 and row["from"] == 1]
     assert [(row["source"], row["reason"]) for row in rows] == [("Event", "DesiredWithinRange")]

@@ -61,7 +61,7 @@ def test_a_policy_on_scalableapps_refuses_what_a_team_may_not_ask_for(shop: Shop
     assert shop.get("sapp")["spec"]["scaling"]["horizontal"]["maxReplicas"] == 5
 
 
-def test_what_a_policy_in_the_apps_namespace_refuses_is_told_and_comes_right_by_itself(shop: Shop) -> None:
+def test_what_a_policy_in_the_apps_namespace_refuses_is_reported_and_comes_right_by_itself(shop: Shop) -> None:
     expression = "has(object.metadata.labels) && 'costs' in object.metadata.labels"
     message = "every Service here says who pays for it"
     with policy(shop.namespace, "", "services", expression, message):
@@ -73,13 +73,13 @@ def test_what_a_policy_in_the_apps_namespace_refuses_is_told_and_comes_right_by_
         eventually(in_force)
         shop.apply()
 
-        def told() -> str:
+        def reported() -> str:
             status, _, said = shop.condition("Ready")
             assert status == "False"
             assert message in said
             return said
 
-        assert "Service" in eventually(told)
+        assert "Service" in eventually(reported)
         eventually(lambda: shop.get("deployment"))
     shop.wait_for("Ready", "True", "InSync", BACK_OFF_SECONDS)
 

@@ -107,7 +107,7 @@ def test_a_raise_is_accepted_and_carried_out(resized: Resized) -> None:
         ("qos-change", {"requests": RAISED["limits"], "limits": RAISED["limits"]}),
     ],
 )
-def test_a_refusal_has_the_same_reason_and_words(resized: Resized, name: str, asked: dict[str, Any]) -> None:
+def test_a_refusal_has_the_same_reason_and_message(resized: Resized, name: str, asked: dict[str, Any]) -> None:
     said = refusal(*resized.ask(asked))
     assert worded(recorded(f"{name}.response")["message"]).casefold() in worded(said).casefold()
 

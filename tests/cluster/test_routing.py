@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.shop import GATEWAY, SMALL, WAYS_IN, Shop, eventually, is_ready, kubectl, pods, way_in
-from tests.cluster.visitors import INGRESS, visit, visitors_of
+from tests.cluster.shop import ENTRY_POINTS, GATEWAY, SMALL, Shop, entry_point, eventually, is_ready, kubectl, pods
+from tests.cluster.steady_load import INGRESS, request_once, steady_load_on
 
 pytestmark = pytest.mark.cluster
 
@@ -40,24 +40,24 @@ def all_ready(shop: Shop, count: int, env: str = "") -> None:
 
 
 def answering(host: str, count: int) -> None:
-    assert len({visit(host) for _ in range(20)}) == count
+    assert len({request_once(host) for _ in range(20)}) == count
 
 
-@pytest.mark.parametrize("kind", WAYS_IN)
+@pytest.mark.parametrize("kind", ENTRY_POINTS)
 def test_an_app_scales_with_its_requests_and_loses_none_when_pods_come_are_replaced_and_go(
     shop: Shop, kind: str
 ) -> None:
-    spec = SERVING | way_in(kind, shop) | {"replicas": None, "scaling": scaling("4", 3)}
+    spec = SERVING | entry_point(kind, shop) | {"replicas": None, "scaling": scaling("4", 3)}
     shop.apply(**spec)
-    with visitors_of(shop) as visitors:
+    with steady_load_on(shop) as load:
         eventually(lambda: all_ready(shop, 3))
         eventually(lambda: answering(f"web.{shop.namespace}.test", 3))
         shop.apply(**spec, env=[{"name": "ROLLED", "value": "1"}])
         eventually(lambda: all_ready(shop, 3, env="ROLLED"))
         shop.kubectl("scale", "sapp", "web", "--replicas=1")
         eventually(lambda: all_ready(shop, 1))
-    assert visitors.failed == []
-    assert visitors.answered > 100
+    assert load.failed == []
+    assert load.answered > 100
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def closed_port(shop: Shop) -> Iterator[None]:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_could_not_be_sent_to_a_pod_is_sent_to_another_whatever_the_method(shop: Shop, method: str) -> None:
     host = f"web.{shop.namespace}.test"
-    shop.apply(**SERVING, **way_in("Ingress", shop))
+    shop.apply(**SERVING, **entry_point("Ingress", shop))
     eventually(lambda: all_ready(shop, 1))
     eventually(lambda: answering(host, 1))
     # The sample app answers a POST to its page by 405, Envoy one that reached no pod by 503.
@@ -158,41 +158,41 @@ def visited(host: str) -> None:
         ),
     ],
 )
-def test_a_gateway_that_does_not_lead_to_the_app_is_told_of(
+def test_a_gateway_that_does_not_lead_to_the_app_is_reported(
     shop: Shop, parent: dict[str, Any], reason: str, said: str
 ) -> None:
     shop.apply(ingress=None, route={"parentRefs": [parent], "hostnames": ["shop.test"]})
     assert said in shop.wait_for("Exposed", "False", reason)
     assert said in shop.wait_for("Ready", "False", reason)
     assert "url" not in shop.get("sapp")["status"]
-    shop.apply(**way_in("HTTPRoute", shop))
+    shop.apply(**entry_point("HTTPRoute", shop))
     shop.wait_for("Exposed", "True", "Accepted")
     shop.wait_until_deployed()
 
 
 def gone(shop: Shop, kind: str) -> None:
-    def look() -> None:
+    def check() -> None:
         assert not shop.exists(kind)
 
-    eventually(look)
+    eventually(check)
 
 
 def test_an_app_goes_from_its_ingress_to_a_gateway_and_back_and_no_request_is_lost(shop: Shop) -> None:
-    shop.apply(**SERVING, **way_in("Ingress", shop))
-    with visitors_of(shop) as visitors:
-        shop.apply(**SERVING, **way_in("HTTPRoute", shop))
+    shop.apply(**SERVING, **entry_point("Ingress", shop))
+    with steady_load_on(shop) as load:
+        shop.apply(**SERVING, **entry_point("HTTPRoute", shop))
         shop.wait_for("Exposed", "True", "Accepted")
         gone(shop, "ingress.networking.k8s.io")
         assert shop.get("sapp")["status"]["url"] == f"http://web.{shop.namespace}.test/"
-        shop.apply(**SERVING, **way_in("Ingress", shop))
+        shop.apply(**SERVING, **entry_point("Ingress", shop))
         gone(shop, HTTP_ROUTE)
         shop.wait_until_deployed()
-    assert visitors.failed == []
-    assert visitors.answered
+    assert load.failed == []
+    assert load.answered
 
 
 def test_a_route_that_somebody_edits_or_deletes_is_put_right(shop: Shop) -> None:
-    shop.apply(**way_in("HTTPRoute", shop))
+    shop.apply(**entry_point("HTTPRoute", shop))
     shop.wait_for("Exposed", "True", "Accepted")
     edited = {"spec": {"hostnames": ["theirs.test"]}}
     shop.kubectl("patch", HTTP_ROUTE, "web", "--type=merge", "-p", json.dumps(edited))

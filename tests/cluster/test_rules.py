@@ -18,14 +18,14 @@ ALWAYS = {"start": "* * * * *", "end": "0 0 29 2 *"}
 def decided(shop: Shop, replicas: int) -> dict[str, Any]:
     """The decision that led to so many replicas, once the Deployment has them."""
 
-    def look() -> dict[str, Any]:
+    def check() -> dict[str, Any]:
         assert shop.get("deployment")["spec"]["replicas"] == replicas
         status = shop.get("sapp")["status"]
         assert status["desiredReplicas"] == replicas
         found: dict[str, Any] = status["decision"]
         return found
 
-    return eventually(look)
+    return eventually(check)
 
 
 def test_a_schedule_sets_the_floor_while_it_is_active(shop: Shop) -> None:
@@ -33,10 +33,10 @@ def test_a_schedule_sets_the_floor_while_it_is_active(shop: Shop) -> None:
     shop.apply(replicas=None, scaling={"horizontal": {"maxReplicas": 3, "schedules": [schedule]}})
     decided(shop, 2)
 
-    def told() -> None:
+    def reported() -> None:
         assert any("schedule office-hours" in event["message"] for event in shop.events("SuccessfulRescale"))
 
-    eventually(told)
+    eventually(reported)
 
 
 def test_a_schedule_caps_replicas_that_are_there(shop: Shop) -> None:
@@ -54,7 +54,7 @@ def test_a_static_fallback_counts_while_no_metric_can_be_used(shop: Shop) -> Non
     assert decided(shop, 3)["reason"] == "Fallback"
 
 
-def test_a_worker_sleeps_while_its_queue_is_empty_and_wakes_with_it(shop: Shop) -> None:
+def test_a_worker_is_at_0_while_its_queue_is_empty_and_is_activated_with_it(shop: Shop) -> None:
     def scaling(query: str) -> dict[str, Any]:
         metric = {"type": "Prometheus", "name": "queue", "query": query, "target": "10", "activationTarget": "0"}
         at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.shop import Shop, eventually, is_ready, kubectl, pods
-from tests.cluster.visitors import visitors_of
+from tests.cluster.steady_load import steady_load_on
 
 pytestmark = pytest.mark.cluster
 
@@ -57,10 +57,10 @@ def mebibytes(text: str) -> float:
 
 
 def wait_until_serving(shop: Shop, count: int) -> None:
-    def look() -> None:
+    def check() -> None:
         assert sum(map(is_ready, pods(shop))) == count
 
-    eventually(look)
+    eventually(check)
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
@@ -69,7 +69,7 @@ def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(sh
     ingress = {"className": "contour", "host": f"web.{shop.namespace}.test"}
     shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling, ingress=ingress))
     wait_until_serving(shop, replicas)
-    with visitors_of(shop) as visitors:
+    with steady_load_on(shop) as load:
 
         def grown() -> None:
             assert mebibytes(requests_of(shop)["memory"]) > 115
@@ -82,8 +82,8 @@ def test_a_step_of_memory_is_answered_within_two_minutes_and_no_request_fails(sh
             assert [mebibytes(size) > 115 for size in sizes] == [True] * replicas
 
         eventually(all_new, 240)
-    assert visitors.failed == []
-    assert visitors.answered > 500
+    assert load.failed == []
+    assert load.answered > 500
     resources = shop.get("sapp")["status"]["resources"]
     assert mebibytes(resources["current"]["memory"]["request"]) > 115
     assert shop.events("Resized")
@@ -106,7 +106,7 @@ def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
     assert any("OOMKilled" in event["message"] for event in shop.events("Resizing"))
 
 
-def test_a_size_that_no_new_pod_can_have_is_taken_back(shop: Shop) -> None:
+def test_a_size_that_no_new_pod_can_have_is_rolled_back(shop: Shop) -> None:
     """By rollout; a quota that lets its first pod in nowhere stands for nodes that are full."""
     scaling = VERTICAL | {"vertical": {"updateStrategy": "Rollout"}}
     shop.apply(**growing(100, after=20, memory="64Mi", limit="256Mi", scaling=scaling))
@@ -119,12 +119,12 @@ def test_a_size_that_no_new_pod_can_have_is_taken_back(shop: Shop) -> None:
     }
     shop.kubectl("apply", "-f", "-", text=json.dumps(quota))
 
-    def taken_back() -> str:
+    def rolled_back() -> str:
         events = shop.events("ResizeRolledBack")
         assert events
         return str(events[0]["message"])
 
-    message = eventually(taken_back, 20 + 120 + 240)
+    message = eventually(rolled_back, 20 + 120 + 240)
     assert "is taken back to cpu" in message
     assert requests_of(shop)["memory"] == "64Mi"
     assert all(map(is_ready, pods(shop)))
@@ -158,7 +158,7 @@ def test_in_place_pods_grow_without_a_restart_and_later_ones_come_in_the_new_siz
     assert {pod["metadata"]["uid"] for pod in pods(shop)} > before
 
 
-def test_what_is_recommended_is_told_in_a_dry_run_and_nothing_changes(shop: Shop) -> None:
+def test_what_is_recommended_is_reported_in_a_dry_run_and_nothing_changes(shop: Shop) -> None:
     dry = VERTICAL | {"dryRun": True, "horizontal": {"minReplicas": 1, "maxReplicas": 3}}
     shop.apply(**growing(100, after=5, memory="64Mi", limit="256Mi", scaling=dry))
     wait_until_serving(shop, 1)

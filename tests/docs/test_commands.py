@@ -72,7 +72,7 @@ def test_what_a_block_shows_must_be_printed(tmp_path: Path) -> None:
         compare(["two", "one"], "one\ntwo\n", "order counts")
 
 
-def test_a_command_that_fails_is_told_with_its_output(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"README.md:1: exit status 3\nbefore"):
         run(_block("$ echo before; exit 3\n$ echo after"), tmp_path)
 

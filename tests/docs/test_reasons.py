@@ -55,6 +55,6 @@ def test_every_reason_that_is_explained_exists() -> None:
 
 
 def test_troubleshooting_knows_every_reason() -> None:
-    told = (ROOT / "docs" / "troubleshooting.md").read_text()
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
     events = {reason.name for reason in EVENTS}
-    assert {name for name in explained() - events if f"`{name}`" not in told} == set()
+    assert {name for name in explained() - events if f"`{name}`" not in page} == set()

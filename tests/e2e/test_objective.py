@@ -27,8 +27,8 @@ def test_replicas_follow_the_load_by_what_pods_turn_out_to_carry(app: App) -> No
     recording = run(app, PLAN, api_client(CONTEXT), lambda _recording, _at: None)
     before = recording.replicas_at(PLAN.span(PLAN.rise).begin)
     most = max(state.replicas for state in recording.states if state.at <= PLAN.span(PLAN.hold).end)
-    words = [decision.message for decision in recording.changes()]
-    assert most > before, words
+    messages = [decision.message for decision in recording.changes()]
+    assert most > before, messages
     assert recording.state.metric == "Objective"
-    assert all("slower than 1 s or failed in the last minute (10 % may be); a pod carries" in each for each in words)
+    assert all("slower than 1 s or failed in the last minute (10 % may be); a pod carries" in each for each in messages)
     assert sum(sample.failed for sample in recording.load) == 0

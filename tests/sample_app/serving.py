@@ -72,11 +72,11 @@ class Server:
         """The process ids of `count` workers, all of which have answered; `/readyz` counts as no request."""
         seen: set[int] = set()
 
-        def look() -> bool:
+        def check() -> bool:
             seen.add(self.get("/readyz").worker)
             return len(seen) == count
 
-        eventually(look, f"{count} workers answer")
+        eventually(check, f"{count} workers answer")
         return seen
 
     def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

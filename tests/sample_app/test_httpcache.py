@@ -17,8 +17,8 @@ IMMUTABLE = "max-age=315360000, public, immutable"
 
 
 def test_a_shared_answer_says_how_long_and_what_may_be_stale(client: FlaskClient) -> None:
-    told = client.get("/cached").headers["Cache-Control"]
-    assert set(told.split(", ")) == {
+    directives = client.get("/cached").headers["Cache-Control"]
+    assert set(directives.split(", ")) == {
         *("public", "max-age=5", "s-maxage=30"),
         *("stale-while-revalidate=60", "stale-if-error=3600"),
     }

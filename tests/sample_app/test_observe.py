@@ -106,9 +106,9 @@ def test_a_request_keeps_the_id_it_came_with(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("given", ["", "a b", '"}', "x" * 129], ids=["none", "space", "quote", "too long"])
 def test_an_unusable_request_id_is_replaced(client: FlaskClient, given: str) -> None:
-    told = client.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"]
-    assert told != given
-    assert len(told) == 32
+    answered = client.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    assert answered != given
+    assert len(answered) == 32
 
 
 def test_the_access_log_is_one_json_object_per_request(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:

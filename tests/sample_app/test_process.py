@@ -25,8 +25,8 @@ def test_metrics_add_up_over_the_workers_whichever_is_asked(serve: Callable[...,
     server.workers(3)
     served = [server.get("/work?ms=1") for _ in range(60)]
     assert len({answer.worker for answer in served}) > 1
-    told = [server.metric("http_requests_total", code="200", **WORK) for _ in range(20)]
-    assert told == [60] * 20
+    counts = [server.metric("http_requests_total", code="200", **WORK) for _ in range(20)]
+    assert counts == [60] * 20
     assert server.metric("http_request_duration_seconds_count", **WORK) == 60
 
 
@@ -198,17 +198,17 @@ def _refuses(port: int) -> bool:
 def test_one_switch_turns_the_profiler_on_in_all_workers(serve: Callable[..., Server], tmp_path: Path) -> None:
     token = "0123456789abcdef"  # noqa: S105 - of this test
     server = serve(WEB_CONCURRENCY="2", PROFILE_TOKEN=token, PROFILE_FOLDER=str(tmp_path / "profiles"))
-    told = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}"}
     both = server.workers(2)
     assert server.get("/debug/profile/").status == 401
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
-    connection.request("POST", "/debug/profile/on?every=1&seconds=60", headers=told)
+    connection.request("POST", "/debug/profile/on?every=1&seconds=60", headers=headers)
     assert connection.getresponse().status == 200
     connection.close()
     with ThreadPoolExecutor(max_workers=8) as pool:
         answers = list(pool.map(server.get, ["/work?ms=5"] * 80))
     assert {answer.status for answer in answers} == {200}
-    taken = server.get("/debug/profile/", **told).json["profiles"]
+    taken = server.get("/debug/profile/", **headers).json["profiles"]
     assert {one["worker"] for one in taken} == both
     assert {one["route"] for one in taken} == {"/work"}
-    assert "burn" in server.get(taken[0]["page"], **told).body.decode()
+    assert "burn" in server.get(taken[0]["page"], **headers).body.decode()

@@ -157,7 +157,7 @@ def test_everything_that_protects_the_pod_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         pytest.param("DEMO", "yes", "DEMO='yes' is not one of 0, 1", id="a switch"),
         pytest.param("RATE_LIMIT", "often", "RATE_LIMIT='often' is not a limit such as 100/minute", id="a rate"),
@@ -167,8 +167,8 @@ def test_everything_that_protects_the_pod_can_be_set() -> None:
         pytest.param("PROFILE_TOKEN", "short", "PROFILE_TOKEN is not 16 or more ASCII characters", id="a weak token"),
     ],
 )
-def test_what_cannot_protect_the_pod_is_refused(name: str, value: str, told: str) -> None:
-    with pytest.raises(SettingsError, match=re.escape(told)):
+def test_what_cannot_protect_the_pod_is_refused(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(expected)):
         Settings.from_env({name: value})
 
 

@@ -27,11 +27,11 @@ def service() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("event", [None, "ADDED", "MODIFIED"], ids=["listed", "added", "modified"])
-def test_an_app_that_is_new_to_us_has_its_turn(event: str | None) -> None:
+def test_an_app_that_is_new_to_us_is_due(event: str | None) -> None:
     assert take(Registry(), event, app()) == KEY
 
 
-def test_a_deleted_app_has_no_turn() -> None:
+def test_a_deleted_app_is_not_due() -> None:
     registry = Registry()
     take(registry, "ADDED", app())
     assert take(registry, "DELETED", app()) is None
@@ -45,7 +45,7 @@ def test_a_deletion_that_comes_after_its_successor_does_not_forget_the_successor
     assert registry.get(KEY) is not None
 
 
-def test_a_child_that_changes_or_goes_gives_its_app_a_turn() -> None:
+def test_a_child_that_changes_or_goes_makes_its_app_due() -> None:
     registry = Registry()
     take(registry, None, app())
     assert take(registry, "ADDED", service()) == KEY

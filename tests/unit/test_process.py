@@ -62,7 +62,7 @@ def test_no_way_to_a_cluster_ends_it_with_one_line(environment: dict[str, str], 
     assert "set KUBECONFIG" in ended.stderr
 
 
-async def test_a_cluster_without_the_crd_is_told_how_to_get_it() -> None:
+async def test_without_the_crd_the_message_says_how_to_get_it() -> None:
     class Client:
         async def list_metadata(self, *_: str) -> AsyncIterator[None]:
             raise NotFound("404")
@@ -88,6 +88,6 @@ async def test_a_signal_ends_the_wait_for_the_lease(monkeypatch: pytest.MonkeyPa
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 
-def test_of_tasks_that_failed_together_the_first_is_told() -> None:
+def test_of_tasks_that_failed_together_the_first_is_reported() -> None:
     lost = ScalableAppError("the Lease is lost")
     assert process._cause(ExceptionGroup("tasks", [ExceptionGroup("inner", [lost]), ValueError()])) is lost

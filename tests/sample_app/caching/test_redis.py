@@ -170,8 +170,8 @@ def test_the_names_of_memoised_functions_are_known() -> None:
     assert set(functions) >= {"double"}
 
 
-def _eventually(look: Callable[[], bool]) -> None:
+def _eventually(check: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
-    while not look():
+    while not check():
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -195,12 +195,12 @@ async def test_a_list_is_read_page_by_page(server: ApiServer, api: KubeApi) -> N
 
 
 async def test_each_try_is_counted_with_its_code(server: ApiServer) -> None:
-    told: list[tuple[str, int]] = []
-    api = KubeApi(Configuration(host=server.url), observe=lambda verb, code, _seconds: told.append((verb, code)))
+    observed: list[tuple[str, int]] = []
+    api = KubeApi(Configuration(host=server.url), observe=lambda verb, code, _seconds: observed.append((verb, code)))
     server.replies(Refusal(500), {})
     await api.ask(GET)
     await api.close()
-    assert told == [("GET", 500), ("GET", 200)]
+    assert observed == [("GET", 500), ("GET", 200)]
 
 
 async def test_without_pod_and_kubeconfig_it_says_what_to_set(

@@ -18,7 +18,7 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "message"),
     [
         pytest.param({}, "", id="new"),
         pytest.param(waiting("ContainerCreating"), "", id="starting"),
@@ -59,11 +59,11 @@ KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
         ),
     ],
 )
-def test_the_words_are_those_of_the_scheduler_and_the_kubelet(status: dict[str, Any], words: str) -> None:
-    assert pod_message(status) == words
+def test_the_words_are_those_of_the_scheduler_and_the_kubelet(status: dict[str, Any], message: str) -> None:
+    assert pod_message(status) == message
 
 
 def test_of_a_long_log_the_end_is_reported() -> None:
-    words = pod_message(waiting("CrashLoopBackOff", "x" * 5000 + " the end"))
-    assert len(words) < 400
-    assert words.endswith("the end")
+    message = pod_message(waiting("CrashLoopBackOff", "x" * 5000 + " the end"))
+    assert len(message) < 400
+    assert message.endswith("the end")

@@ -83,7 +83,7 @@ async def first(api: KubeApi, count: int, **where: str) -> list[PodEvent | Liste
     return found
 
 
-def told(events: list[PodEvent | Listed]) -> list[str]:
+def seen(events: list[PodEvent | Listed]) -> list[str]:
     """Events in short: pod and phase, "gone", or "listed"."""
     return [
         "listed" if isinstance(event, Listed) else f"{event.name} {event.pod.phase if event.pod else 'gone'}"
@@ -91,10 +91,10 @@ def told(events: list[PodEvent | Listed]) -> list[str]:
     ]
 
 
-async def test_all_pods_are_told_of_then_that_they_were_all_then_what_happens(server: ApiServer, api: KubeApi) -> None:
+async def test_all_pods_are_reported_then_that_they_were_all_then_what_happens(server: ApiServer, api: KubeApi) -> None:
     changes = [("ADDED", pod("b", "Pending")), ("MODIFIED", pod("b")), ("DELETED", pod("a"))]
     Script(server, [listed(pod("a"))], [stream(*changes, stays=True)])
-    assert told(await first(api, 5)) == ["a Running", "listed", "b Pending", "b Running", "a gone"]
+    assert seen(await first(api, 5)) == ["a Running", "listed", "b Pending", "b Running", "a gone"]
 
 
 async def test_an_event_names_the_app_by_its_label(server: ApiServer, api: KubeApi) -> None:
@@ -118,7 +118,7 @@ async def test_a_watch_that_ends_goes_on_where_it_was(server: ApiServer, api: Ku
         [listed()],
         [stream(("ADDED", pod("a", version=20)), ("BOOKMARK", bookmark)), stream(("ADDED", pod("b")), stays=True)],
     )
-    assert told(await first(api, 3)) == ["listed", "a Running", "b Running"]
+    assert seen(await first(api, 3)) == ["listed", "a Running", "b Running"]
     assert script.watched_from == ["10", "31"]
 
 
@@ -134,20 +134,20 @@ async def test_after_a_gap_pods_are_listed_anew_and_deletions_noticed(
     server: ApiServer, api: KubeApi, end: Any
 ) -> None:
     Script(server, [listed(pod("a"), pod("b")), listed(pod("b"), pod("c"), version=50)], [end])
-    events = told(await first(api, 7))
+    events = seen(await first(api, 7))
     assert events == ["a Running", "b Running", "listed", "b Running", "c Running", "a gone", "listed"]
 
 
 @pytest.mark.parametrize("fault", [Refusal(503), Refusal(403, "pods is forbidden")], ids=["503", "403"])
 async def test_a_watch_that_is_refused_is_tried_again(server: ApiServer, api: KubeApi, fault: Refusal) -> None:
     script = Script(server, [listed()], [fault, fault, fault, stream(("ADDED", pod("a")), stays=True)])
-    assert told(await first(api, 2)) == ["listed", "a Running"]
+    assert seen(await first(api, 2)) == ["listed", "a Running"]
     assert script.watched_from == ["10"] * 4
 
 
 async def test_a_list_that_fails_is_tried_again(server: ApiServer, api: KubeApi) -> None:
     Script(server, [Refusal(403), Refusal(403), listed(pod("a"))], [])
-    assert told(await first(api, 2)) == ["a Running", "listed"]
+    assert seen(await first(api, 2)) == ["a Running", "listed"]
 
 
 async def test_a_connection_that_went_silent_is_left(
@@ -155,13 +155,13 @@ async def test_a_connection_that_went_silent_is_left(
 ) -> None:
     monkeypatch.setattr(watch, "_SILENCE_SECONDS", 0.1)
     script = Script(server, [listed()], [stream(stays=True), stream(("ADDED", pod("a")), stays=True)])
-    assert told(await first(api, 2)) == ["listed", "a Running"]
+    assert seen(await first(api, 2)) == ["listed", "a Running"]
     assert script.watched_from == ["10", "10"]
 
 
 async def test_a_deletion_of_a_pod_nobody_knows_says_nothing(server: ApiServer, api: KubeApi) -> None:
     Script(server, [listed()], [stream(("DELETED", pod("ghost")), ("ADDED", pod("a")), stays=True)])
-    assert told(await first(api, 2)) == ["listed", "a Running"]
+    assert seen(await first(api, 2)) == ["listed", "a Running"]
 
 
 def test_a_pod_s_state_is_what_the_api_server_shows() -> None:

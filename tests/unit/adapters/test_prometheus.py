@@ -171,7 +171,7 @@ async def test_each_bad_answer_is_a_state_of_its_own_and_never_a_number(
         (503, error("timeout", "timed out"), "timeout: timed out"),
     ],
 )
-async def test_an_error_is_told_in_prometheus_own_words(
+async def test_an_error_is_reported_with_prometheus_own_message(
     canned: Canned, metrics: PrometheusMetrics, status: int, body: Any, message: str
 ) -> None:
     canned.status = status
@@ -294,7 +294,7 @@ async def test_slow_queries_of_users_do_not_hold_up_the_others(canned: Canned, m
     assert snapshot.queries.keys() == queries
 
 
-async def test_queries_beyond_the_limit_are_told_so(canned: Canned, metrics: PrometheusMetrics) -> None:
+async def test_queries_beyond_the_limit_are_reported(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(({}, "1"), at=time.time())
     queries = frozenset(f"sum(q{number:04})" for number in range(prometheus.MOST_QUERIES + 1))
     answers = (await metrics.collect(MetricsRequest(frozenset(), frozenset(), queries))).queries
@@ -325,12 +325,12 @@ async def test_a_plain_selector_s_sample_may_be_three_scrapes_old(
 
 
 async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
-    told: list[str] = []
-    metrics = PrometheusMetrics(canned.url, observe=lambda kind, _seconds: told.append(kind))
+    observed: list[str] = []
+    metrics = PrometheusMetrics(canned.url, observe=lambda kind, _seconds: observed.append(kind))
     canned.vector(PODS[0], at=time.time())
     await metrics.collect(MetricsRequest(frozenset({RPS}), frozenset({"shop"}), frozenset({"sum(q)"})))
     metrics.close()
-    assert sorted(told) == [MetricType.PROMETHEUS, RPS, RPS]
+    assert sorted(observed) == [MetricType.PROMETHEUS, RPS, RPS]
 
 
 async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned, metrics: PrometheusMetrics) -> None:
@@ -347,7 +347,7 @@ async def test_what_sizes_need_is_asked_for_in_three_more_queries(canned: Canned
     assert all(answer.values == {("shop", "web-1"): 3.5, ("shop", "web-2"): 0.0} for answer in snapshot.usage.values())
 
 
-async def test_throttling_that_no_node_tells_is_no_data(canned: Canned, metrics: PrometheusMetrics) -> None:
+async def test_throttling_that_no_node_shows_is_no_data(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.vector(at=time.time())
     snapshot = await metrics.collect(MetricsRequest(frozenset(), frozenset({"a"}), usage=True))
     assert {answer.problem for answer in snapshot.usage.values()} == {DataProblem.EMPTY}

@@ -87,14 +87,14 @@ LEADING_ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize(("to", "words"), LEADING_ELSEWHERE.values(), ids=LEADING_ELSEWHERE.keys())
+@pytest.mark.parametrize(("to", "message"), LEADING_ELSEWHERE.values(), ids=LEADING_ELSEWHERE.keys())
 def test_other_redirects_are_named_without_secrets(
-    canned: Canned, ask: Callable[..., Any], to: str, words: str
+    canned: Canned, ask: Callable[..., Any], to: str, message: str
 ) -> None:
     canned.send = lambda handler: reply(handler, 302, Location=to)
     answer = ask()
     assert answer.problem is DataProblem.REDIRECTED
-    assert words in answer.message
+    assert message in answer.message
     assert "S3cret" not in answer.message
 
 
@@ -106,14 +106,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("status", "body", "words"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_who_is_refused_access_is_told_so(
-    canned: Canned, ask: Callable[..., Any], status: int, body: bytes, words: str
+@pytest.mark.parametrize(("status", "body", "message"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_who_is_refused_access_is_reported(
+    canned: Canned, ask: Callable[..., Any], status: int, body: bytes, message: str
 ) -> None:
     canned.send = lambda handler: reply(handler, status, body, WWW_Authenticate='Basic realm="x"')
     answer = ask()
     assert answer.problem is DataProblem.UNAUTHORIZED
-    assert words in answer.message
+    assert message in answer.message
     assert "NETRC" in answer.message
 
 
@@ -142,7 +142,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("body", SECRETS.values(), ids=SECRETS.keys())
-def test_no_message_tells_what_is_secret(canned: Canned, ask: Callable[..., Any], body: bytes | None) -> None:
+def test_no_message_shows_what_is_secret(canned: Canned, ask: Callable[..., Any], body: bytes | None) -> None:
     if body is None:
         answer = Queries("http://127.0.0.1:9/?token=S3cret", 1.0, 1).ask("up")
     else:

@@ -126,7 +126,7 @@ async def test_an_app_is_not_given_the_pods_of_another_whose_name_begins_like_it
     assert all(abs(moment.load - 7) < 0.5 for moment in found[1:])
 
 
-async def test_several_apps_are_told_apart_in_one_answer(past: PrometheusHistory, end: int) -> None:
+async def test_several_apps_are_distinguished_in_one_answer(past: PrometheusHistory, end: int) -> None:
     nobody = AppKey("other", "shop")
     asked = dict.fromkeys([WEB, SHOP, nobody])
     pasts = await past.loads(asked, datetime.fromtimestamp(end, UTC))
@@ -141,7 +141,7 @@ async def test_the_share_of_slow_requests_comes_from_the_histogram(past: Prometh
     assert found[0].slow_share is None
 
 
-async def test_what_an_objective_learns_from_is_told_of_a_whole_day(past: PrometheusHistory, end: int) -> None:
+async def test_what_an_objective_learns_from_is_reported_for_a_whole_day(past: PrometheusHistory, end: int) -> None:
     found = await moments(past, end, WEB, 0.3)
     with_pods = [moment for moment in found if moment.ready]
     judged = [moment for moment in with_pods if moment.slow_share is not None]
@@ -172,7 +172,7 @@ async def test_a_prometheus_that_is_away_is_a_problem_not_an_error() -> None:
     assert pasts.problem is DataProblem.UNREACHABLE
 
 
-async def test_usage_of_before_is_told_by_app(past: PrometheusHistory, end: int) -> None:
+async def test_usage_of_before_is_reported_by_app(past: PrometheusHistory, end: int) -> None:
     wanted = {WEB: {Resource.CPU: 3600.0, Resource.MEMORY: 5400.0}}
     answer = await past.usage(wanted, datetime.fromtimestamp(end, UTC))
     assert answer.problem is None

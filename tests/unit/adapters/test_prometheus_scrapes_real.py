@@ -191,16 +191,16 @@ async def test_a_pod_that_is_scraped_no_more_is_overdue_and_its_window_stays(sna
 async def test_scrapes_that_are_too_rare_are_named_with_their_interval(snapshot: Snapshot) -> None:
     answer = snapshot.kinds[RPS]
     assert ("slow", "every-120") not in answer.values
-    problem, words = answer.refused["slow", "every-120"]
+    problem, message = answer.refused["slow", "every-120"]
     assert problem is DataProblem.TOO_RARE
-    assert "every 150 s" in words or "every 120 s" in words or "every 100 s" in words
+    assert "every 150 s" in message or "every 120 s" in message or "every 100 s" in message
 
 
 async def test_a_short_window_counts_where_scrapes_are_frequent_enough_for_it(snapshot: Snapshot) -> None:
     assert {name for (namespace, name) in snapshot.bursts[10].values if namespace == "slow"} == {"every-5"}
     assert snapshot.bursts[40].values["slow", "every-15"] == pytest.approx(10, rel=0.01)
-    problem, words = snapshot.bursts[40].refused["slow", "every-30"]
-    assert (problem, words) == (DataProblem.TOO_RARE, "scrapes every 30 s are too rare for a window of 40 s")
+    problem, message = snapshot.bursts[40].refused["slow", "every-30"]
+    assert (problem, message) == (DataProblem.TOO_RARE, "scrapes every 30 s are too rare for a window of 40 s")
 
 
 @pytest.mark.parametrize("every", [15, 30, 60])
@@ -272,14 +272,14 @@ async def test_after_a_hole_a_rate_is_of_the_samples_that_followed_it(snapshot: 
     assert snapshot.kinds[CPU].values["holes", "back"] >= 0.15
 
 
-@pytest.mark.parametrize(("kind", "pod", "problem", "words"), REFUSED.values(), ids=REFUSED.keys())
-async def test_what_cannot_be_told_apart_is_named_and_no_value(
-    snapshot: Snapshot, kind: MetricType, pod: str, problem: DataProblem, words: str
+@pytest.mark.parametrize(("kind", "pod", "problem", "message"), REFUSED.values(), ids=REFUSED.keys())
+async def test_what_cannot_be_distinguished_is_named_and_no_value(
+    snapshot: Snapshot, kind: MetricType, pod: str, problem: DataProblem, message: str
 ) -> None:
     answer = snapshot.kinds[kind]
     assert ("shop", pod) not in answer.values
     assert answer.refused["shop", pod][0] is problem
-    assert words in answer.refused["shop", pod][1]
+    assert message in answer.refused["shop", pod][1]
 
 
 async def test_a_frozen_exporter_is_not_taken_for_an_idle_pod(snapshot: Snapshot) -> None:

@@ -61,12 +61,12 @@ def test_so_it_is_with_the_past(
     assert (answer.problem, len(answer.series)) == (problem, 0 if problem else 1)
 
 
-def test_the_words_tell_a_doubt_from_a_missing_part(canned: Canned, queries: Queries) -> None:
-    told = []
+def test_the_message_tells_a_doubt_from_a_missing_part(canned: Canned, queries: Queries) -> None:
+    messages = []
     for beside in ({"warnings": [DOUBT]}, {"warnings": [HINT, STORE]}, {"isPartial": True}):
         canned.json(vector(({}, "7"), at=time.time(), **beside))
-        told.append(queries.ask("q").message)
-    assert told == [
+        messages.append(queries.ask("q").message)
+    assert messages == [
         f"Prometheus doubts the result of the query: {DOUBT}",
         f"Prometheus warns that its answer may be partial: {STORE}",
         "the answer is partial (isPartial): a part of the storage behind Prometheus' API did not answer",

@@ -55,14 +55,14 @@ def test_where_a_resize_stands_is_read_from_the_pod(name: str, wanted: Size, sta
 
 
 @pytest.mark.parametrize(("reason", "state"), [("Infeasible", Resize.INFEASIBLE), ("Deferred", Resize.DEFERRED)])
-def test_a_pending_resize_is_told_by_its_reason(reason: str, state: Resize) -> None:
+def test_a_pending_resize_is_reported_by_its_reason(reason: str, state: Resize) -> None:
     pod = recorded("deferred.pod-later")
     (condition,) = (entry for entry in pod["status"]["conditions"] if entry["type"] == "PodResizePending")
     condition["reason"] = reason
     assert pod_state(pod).resize is state
 
 
-def test_a_resize_that_failed_is_told_as_failed() -> None:
+def test_a_resize_that_failed_is_reported_as_failed() -> None:
     pod = recorded("memory-limit-cut-below-usage.pod-later")
     (condition,) = (entry for entry in pod["status"]["conditions"] if entry["type"] == "PodResizeInProgress")
     condition |= {"reason": "Error", "message": "cgroup is busy"}
@@ -79,19 +79,23 @@ async def test_a_resize_is_a_patch_of_the_subresource(server: ApiServer, cluster
     assert asked.body == {"spec": {"containers": [{"name": "app", "resources": wanted}]}}
 
 
-@pytest.mark.parametrize(("name", "told"), [("infeasible", "NodeCapacity"), ("qos-change", "QOS Class may not change")])
-async def test_a_refusal_is_for_good_and_says_why(server: ApiServer, cluster: KubeClient, name: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"), [("infeasible", "NodeCapacity"), ("qos-change", "QOS Class may not change")]
+)
+async def test_a_refusal_is_for_good_and_says_why(
+    server: ApiServer, cluster: KubeClient, name: str, expected: str
+) -> None:
     answer = recorded(f"{name}.response")
     server.replies(Refusal(answer["code"], answer["message"]))
     with pytest.raises(Rejected) as raised:
         await cluster.resize(KEY, POD, RAISED)
-    assert told in str(answer)
+    assert expected in str(answer)
     assert answer["message"][:40] in str(raised.value)
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("served", [True, False])
-async def test_discovery_tells_whether_pods_can_be_resized(
+async def test_discovery_shows_whether_pods_can_be_resized(
     server: ApiServer, cluster: KubeClient, served: bool
 ) -> None:
     resources = recorded("discovery-v1-pods")

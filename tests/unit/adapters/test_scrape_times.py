@@ -38,14 +38,14 @@ def test_after_one_scrape_it_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(("tick", "longest"), [(30, 30), (300, 60)])
-def test_looks_that_are_rarer_than_scrapes_find_none_too_rare(tick: float, longest: float) -> None:
+def test_queries_that_are_rarer_than_scrapes_find_none_too_rare(tick: float, longest: float) -> None:
     scrape_times = watched(5, looks=4, tick=tick)
     assert scrape_times.interval_of(POD) == longest
     scrape_times.counted({COPY: 5.0})
     assert scrape_times.interval_of(POD) == 5
 
 
-def test_after_a_start_the_number_of_samples_tells_it() -> None:
+def test_after_a_start_the_number_of_samples_shows_it() -> None:
     scrape_times = ScrapeTimes()
     scrape_times.counted({COPY: 30.0})
     assert scrape_times.interval_of(POD) == 30
@@ -92,9 +92,9 @@ def test_two_prometheis_that_answer_in_turn_do_not_shorten_the_interval() -> Non
     clock = [0.0]
     scrape_times = ScrapeTimes(lambda: clock[0])
     scrape_times.counted({COPY: 30.0})
-    for look in range(40):
-        clock[0] = 5.0 * look
-        phase = 10.0 * (look % 2)
+    for query in range(40):
+        clock[0] = 5.0 * query
+        phase = 10.0 * (query % 2)
         scrape_times.seen({COPY: phase + (clock[0] - phase) // 30 * 30})
     assert scrape_times.interval_of(POD) == 30
 

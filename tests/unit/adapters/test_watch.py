@@ -51,7 +51,7 @@ async def test_a_kind_that_is_not_served_is_asked_for_until_it_is(server: ApiSer
     assert {asked.path for asked in server.asked} == {"/apis/gateway.networking.k8s.io/v1/httproutes"}
 
 
-async def test_after_a_kind_was_away_what_went_with_it_is_told(server: ApiServer, api: KubeApi) -> None:
+async def test_after_a_kind_was_away_what_went_with_it_is_reported(server: ApiServer, api: KubeApi) -> None:
     Script(server, [listed(pod("a"), pod("b")), listed(pod("b"))], [Refusal(404)])
     assert await first(api, 7) == ["a", "b", "listed", "unserved", "b", "shop/a gone", "listed"]
 
@@ -71,7 +71,7 @@ async def test_a_watch_without_news_is_taken_up_again_without_longer_and_longer_
         assert await first(api, 2) == ["listed", "a"]
 
 
-async def test_a_server_in_trouble_is_no_kind_that_is_missing(server: ApiServer, api: KubeApi) -> None:
+async def test_a_server_that_fails_is_no_kind_that_is_missing(server: ApiServer, api: KubeApi) -> None:
     answers: list[Any] = [Refusal(503)] * 3 + [listed()]
 
     def respond(asked: Asked) -> Any:

@@ -98,7 +98,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(app: Path, curve: Path, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--compare", "hpa,best"], "no policy is called best; there are scalableapp, hpa"),
         (["--pod-capacity", "lots"], "--pod-capacity lots: give requests per second"),
@@ -107,15 +107,15 @@ def test_the_report_is_one_page_that_needs_nothing_else(app: Path, curve: Path, 
     ],
     ids=["policy", "capacity", "no capacity", "nothing to learn from"],
 )
-def test_a_wrong_option_is_told_with_its_mend(
-    app: Path, curve: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_option_is_reported_with_its_fix(
+    app: Path, curve: Path, arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest(app, "--trace", curve, *arguments) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("kind: Deployment\n", "holds no object of kind ScalableApp"),
         ("a: [\n", "cannot be read as YAML"),
@@ -124,16 +124,16 @@ def test_a_wrong_option_is_told_with_its_mend(
     ],
     ids=["another kind", "no YAML", "bad spec", "a metric that no curve tells"],
 )
-def test_a_file_that_cannot_be_tried_is_told_why(
-    tmp_path: Path, curve: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+def test_the_message_says_why_a_file_cannot_be_tried(
+    tmp_path: Path, curve: Path, text: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(text, encoding="utf-8")
     assert backtest(path, "--trace", curve) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
-def test_a_bad_line_of_the_curve_is_told_with_its_number(
+def test_a_bad_line_of_the_curve_is_reported_with_its_number(
     app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bad.csv"
@@ -181,7 +181,7 @@ def test_the_table_of_sizes_is_for_people(app: Path, tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "expected"),
     [
         (("0,1,1",), "at least 2"),
         (("0,1,1", "60,lots,1"), "pod.csv:3"),
@@ -192,10 +192,10 @@ def test_the_table_of_sizes_is_for_people(app: Path, tmp_path: Path, capsys: pyt
     ids=["one row", "no number", "out of order", "negative", "too short"],
 )
 def test_a_wrong_trace_of_usage_names_its_line(
-    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: tuple[str, ...], told: str
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: tuple[str, ...], expected: str
 ) -> None:
     assert backtest(app, "--trace", usage(tmp_path, *rows)) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_a_load_curve_says_nothing_of_sizes(app: Path, curve: Path, capsys: pytest.CaptureFixture[str]) -> None:

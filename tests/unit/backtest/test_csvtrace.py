@@ -31,7 +31,7 @@ def test_times_are_read_in_every_usual_form(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("timestamp,value\n0,1\nsoon,2\n", "load.csv:3: 'soon,2' is not timestamp,value"),
         ("0,1\n60,many\n", "load.csv:2: '60,many'"),
@@ -45,12 +45,12 @@ def test_times_are_read_in_every_usual_form(tmp_path: Path, text: str) -> None:
     ],
     ids=["time", "number", "negative", "NaN", "infinite time", "columns", "order", "one row", "empty"],
 )
-def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_wrong_is_reported_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(TraceError) as error:
         read_csv(written(tmp_path, text))
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_told_with_its_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"nowhere\.csv: cannot be read"):
         read_csv(tmp_path / "nowhere.csv")

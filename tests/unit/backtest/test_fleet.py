@@ -34,7 +34,7 @@ def test_a_pod_is_never_named_twice() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=20), st.integers(1, 40))
-def test_the_past_is_told_as_it_was_lived(steps: list[tuple[int, int]], startup: int) -> None:
+def test_the_past_is_shown_as_it_happened(steps: list[tuple[int, int]], startup: int) -> None:
     fleet, now, lived = Fleet(3, Startup(startup)), 0, []
     for wait, replicas in steps:
         for start, end, ready in fleet.pass_time(now, now + wait):
@@ -42,8 +42,8 @@ def test_the_past_is_told_as_it_was_lived(steps: list[tuple[int, int]], startup:
         now += wait
         fleet.scale(now, replicas)
     assert list(fleet.ready_over_time(now)) == lived
-    told = [ready for start, end, ready in fleet.spans(0, now) for _ in range(end - start)]
-    assert told == lived
+    replayed = [ready for start, end, ready in fleet.spans(0, now) for _ in range(end - start)]
+    assert replayed == lived
 
 
 def test_start_up_times_may_scatter_around_their_median() -> None:

@@ -63,7 +63,7 @@ class TestFromARealPrometheus:
         assert trace.rates.max() == pytest.approx(_PODS * 25, rel=0.03)
         assert rate(peak) == pytest.approx(25, abs=0.5)
 
-    def test_what_is_missing_is_told_with_its_range(self, url: str) -> None:
+    def test_what_is_missing_is_reported_with_its_range(self, url: str) -> None:
         _, notes = history.load(history.Source(url, "shop/web"), 8 * 3600, now=_END)
         assert len(notes) == 2
         assert notes[0].endswith("the back-test does without it")
@@ -76,18 +76,18 @@ class TestFromARealPrometheus:
         trace, _ = history.load(source, 5 * 3600, now=_END)
         assert history.capacity(source, trace) == pytest.approx(30, rel=0.1)
 
-    def test_an_app_nobody_knows_is_told_with_what_to_check(self, url: str) -> None:
+    def test_an_app_nobody_knows_is_reported_with_what_to_check(self, url: str) -> None:
         with pytest.raises(TraceError, match="check --app"):
             history.load(history.Source(url, "shop/other"), 3600, now=_END)
 
-    def test_too_little_to_learn_from_is_told(self, url: str) -> None:
+    def test_too_little_to_learn_from_is_reported(self, url: str) -> None:
         source = history.Source(url, "shop/web")
         trace, _ = history.load(source, 1800, now=_END)
         with pytest.raises(TraceError, match="fewer than 60; give --pod-capacity"):
             history.capacity(source, trace)
 
 
-def test_a_prometheus_that_does_not_answer_is_told_with_its_address() -> None:
+def test_a_prometheus_that_does_not_answer_is_reported_with_its_address() -> None:
     with pytest.raises(TraceError, match=r"Prometheus at http://127\.0\.0\.1:9 did not answer"):
         history.load(history.Source("http://127.0.0.1:9", "shop/web"), 3600)
 

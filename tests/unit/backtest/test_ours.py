@@ -76,7 +76,7 @@ def test_the_same_load_gives_the_same_run() -> None:
     assert np.array_equal(runs[0].replicas, runs[1].replicas)
 
 
-def test_what_a_load_curve_does_not_tell_is_refused_with_the_metrics_name() -> None:
+def test_what_a_load_curve_does_not_show_is_refused_with_the_metrics_name() -> None:
     query = {"type": "Prometheus", "name": "queue", "target": "5", "query": "sum(q)"}
     with pytest.raises(OptionError, match="queue"):
         check_replayable(spec(RPS, query))

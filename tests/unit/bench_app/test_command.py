@@ -34,12 +34,12 @@ def bench(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_topic_is_measured_and_told_as_a_table(tmp_path: Path) -> None:
+def test_a_topic_is_measured_and_reported_as_a_table(tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     with bench("--only", "delivery", "--markdown", str(table)) as process:
-        told, said = process.communicate(timeout=TIMEOUT_SECONDS)
+        output, said = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0, said
-    assert "edge cache: of 1,000 requests reach the app" in told
+    assert "edge cache: of 1,000 requests reach the app" in output
     assert "| 1.00 (through the edge) |" in table.read_text()
 
 
@@ -65,8 +65,8 @@ def started(pid: int, names: set[str]) -> set[int]:
 
 def descendants(pid: int) -> dict[int, str]:
     """The command lines of the processes that `pid` and those below it have started."""
-    told = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    processes = [line.split(None, 2) for line in told.splitlines()]
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    processes = [line.split(None, 2) for line in listed.splitlines()]
     found: dict[int, str] = {}
     for child, parent, command in processes:  # parents are told before their children
         if int(parent) in {pid, *found}:

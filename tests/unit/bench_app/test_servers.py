@@ -7,8 +7,8 @@ import pytest
 from benchmarks.app.capacity import outcome
 from benchmarks.app.cpulimit import cpu_limit
 from benchmarks.app.errors import BenchError
+from benchmarks.app.open_loop import Answer
 from benchmarks.app.servers import BALANCER, EDGE, behind
-from benchmarks.app.visitors import Answer
 
 
 @pytest.mark.parametrize("configuration", [BALANCER, EDGE], ids=lambda path: path.parent.name)

@@ -37,6 +37,6 @@ def test_the_sources_name_security_updates_only_where_their_mirror_is_known() ->
     assert f"URIs: {SECURITY}\nSuites: trixie-security\n" in text
 
 
-def test_certificates_are_told_apart_from_the_text_around_them() -> None:
+def test_certificates_are_distinguished_from_the_text_around_them() -> None:
     first, second = (f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----" for body in ("AAA", "BBB"))
     assert bases.certificates(f"# a comment\n{first}\n\n{second}\n") == [first, second]

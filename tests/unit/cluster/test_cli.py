@@ -86,7 +86,7 @@ def test_loading_without_a_cluster_says_how_to_get_one(
     assert "`up` makes one" in capsys.readouterr().err
 
 
-def test_the_status_without_an_engine_is_a_failure_that_names_the_mend(
+def test_the_status_without_an_engine_is_a_failure_that_names_the_fix(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(docker, "answers", lambda: False)

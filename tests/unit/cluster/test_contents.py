@@ -45,7 +45,7 @@ def test_two_trees_are_compared_by_all_but_time(changes: dict[str, object], expe
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True))
 
 
-def test_a_link_that_points_elsewhere_is_told() -> None:
+def test_a_link_that_points_elsewhere_is_reported() -> None:
     one = contents.tree(archive())
     other = one | {"app/link": one["app/link"]._replace(link="elsewhere")}
     assert contents.differences(one, other) == ["app/link: link file / elsewhere"]

@@ -115,9 +115,9 @@ def test_how_long_the_rest_takes_follows_the_pace_so_far(monkeypatch: pytest.Mon
     assert pace.left() > 0
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(5.2, "5 s"), (89.0, "89 s"), (90.0, "2 min"), (400.0, "7 min")])
-def test_a_duration_is_in_seconds_or_minutes(seconds: float, words: str) -> None:
-    assert minutes(seconds) == words
+@pytest.mark.parametrize(("seconds", "message"), [(5.2, "5 s"), (89.0, "89 s"), (90.0, "2 min"), (400.0, "7 min")])
+def test_a_duration_is_in_seconds_or_minutes(seconds: float, message: str) -> None:
+    assert minutes(seconds) == message
 
 
 KUBERNETES_GO_MOD = """\
@@ -171,7 +171,7 @@ def test_what_is_compiled_beside_other_work_ends_with_it(monkeypatch: pytest.Mon
     assert started[0].poll() is not None
 
 
-def test_a_failed_compilation_is_told_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_compilation_is_reported_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gobuild, "is_built", lambda _: False)
     real = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: real(["false"]))

@@ -31,7 +31,7 @@ def test_the_variant_keeps_everything_of_the_configuration() -> None:
     assert set(ours["kubeadmConfigPatches"]) < set(variant["kubeadmConfigPatches"])
 
 
-def test_both_apis_of_kubeadm_are_told_the_same() -> None:
+def test_both_apis_of_kubeadm_get_the_same() -> None:
     config = KIND_CONFIG.read_text()
     (newer,) = patches(config, "kubeadm.k8s.io/v1beta4")
     (older,) = patches(config, "kubeadm.k8s.io/v1beta3")
@@ -70,18 +70,18 @@ def test_the_published_ports_are_envoys() -> None:
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Docker with three nodes, the second of them stopped; the list gets what it is told."""
-    told: list[str] = []
+    commands: list[str] = []
     listed = "c-worker running node:1\nc-worker2 exited node:1\nc-control-plane running node:1@sha256:ab\n"
     monkeypatch.setattr(kind, "run", lambda *_: listed)
 
-    def tell(*command: str, timeout: float = 0.0) -> bool:
-        told.append(" ".join(command))
+    def succeed(*command: str, timeout: float = 0.0) -> bool:
+        commands.append(" ".join(command))
         return True
 
-    monkeypatch.setattr(kind, "succeeds", tell)
-    monkeypatch.setattr(kind, "_export_kubeconfig", lambda: told.append("export"))
+    monkeypatch.setattr(kind, "succeeds", succeed)
+    monkeypatch.setattr(kind, "_export_kubeconfig", lambda: commands.append("export"))
     monkeypatch.setattr(kube, "wait_until_ready", lambda timeout: True)
-    return told
+    return commands
 
 
 @pytest.mark.usefixtures("docker")

@@ -8,7 +8,7 @@ from cluster import lock, shell
 from cluster.console import ClusterError
 
 
-def test_a_missing_program_is_named_with_its_mend() -> None:
+def test_a_missing_program_is_named_with_its_fix() -> None:
     with pytest.raises(ClusterError, match="`no-such-program` is not installed; install it"):
         shell.run("no-such-program")
 
@@ -29,7 +29,7 @@ def test_a_long_command_that_fails_names_its_log_and_shows_its_end(tmp_path: Pat
         shell.run_with_progress("x", sys.executable, "-c", "raise SystemExit('boom')", log=log, timeout=60)
 
 
-def test_a_long_command_tells_how_far_it_is_and_is_ended_when_its_time_is_over(
+def test_a_long_command_shows_how_far_it_is_and_is_ended_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shell, "_HEARTBEAT_SECONDS", 0.2)

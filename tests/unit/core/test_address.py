@@ -55,11 +55,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_used_is_refused_with_words(text: str, words: str) -> None:
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_used_is_refused_with_a_message(text: str, message: str) -> None:
     with pytest.raises(WrongAddress) as error:
         address(text)
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
 WITH_PASSWORDS = {
@@ -80,7 +80,7 @@ WITH_PASSWORDS = {
 
 
 @pytest.mark.parametrize("text", WITH_PASSWORDS.values(), ids=WITH_PASSWORDS.keys())
-def test_a_password_is_refused_and_told_to_nobody(text: str) -> None:
+def test_a_password_is_refused_and_shown_to_nobody(text: str) -> None:
     with pytest.raises(WrongAddress, match="a user name or a password") as error:
         address(text)
     assert "NETRC" in str(error.value)

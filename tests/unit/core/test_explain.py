@@ -48,6 +48,6 @@ def test_clock_is_the_time_of_day_with_the_date_of_another_day() -> None:
     assert clock(NOW - timedelta(days=1), NOW) == "2026-11-22 12:06:35 UTC"
 
 
-def test_what_is_to_come_is_told_from_now_and_by_the_clock() -> None:
+def test_what_is_to_come_is_reported_from_now_and_by_the_clock() -> None:
     assert when(NOW + timedelta(seconds=12), NOW) == "in 12 s (12:06:47 UTC)"
     assert when(NOW + timedelta(hours=12), NOW) == "in 12 h (2026-11-24 00:06:35 UTC)"

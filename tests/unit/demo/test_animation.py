@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from demo.animation import animation, told
+from demo.animation import animation, replicas_text
 from demo.recording import AppState, Recording, from_json
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
@@ -20,10 +20,10 @@ def recording() -> Recording:
 
 
 def test_the_picture_of_the_readme_is_that_of_the_recorded_run(recording: Recording) -> None:
-    assert (IMAGES / "demo.svg").read_text() == animation(recording, told(recording)), "run `make docs`"
+    assert (IMAGES / "demo.svg").read_text() == animation(recording, replicas_text(recording)), "run `make docs`"
 
 
-def test_each_change_of_the_replicas_is_told_while_it_is_the_last_one(recording: Recording) -> None:
+def test_each_change_of_the_replicas_is_reported_while_it_is_the_last_one(recording: Recording) -> None:
     root = ET.fromstring(animation(recording, "a run"))  # noqa: S314 - our own
     headlines = [group[0].text or "" for group in root.iter(f"{SVG}g") if "caption" in group.get("class", "")]
     changes = [f"{change.replicas_from} → {change.replicas_to}" for change in recording.changes()]

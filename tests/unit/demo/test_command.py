@@ -11,7 +11,7 @@ from demo.errors import DemoError
 from demo.plan import Plan
 from demo.recording import Recording, from_json
 from demo.run import App
-from demo.story import STORIES
+from demo.scenarios import SCENARIOS
 from demo.verdict import judge
 
 APP = App("default", "sample-app", "http://127.0.0.1:8080")
@@ -24,12 +24,12 @@ def staged(monkeypatch: pytest.MonkeyPatch, good_run: Recording, plan: Plan) -> 
     monkeypatch.setattr(prepare, "operator_up", lambda: None)
     monkeypatch.setattr(prepare, "app_up", lambda _manifest: APP)
     monkeypatch.setattr(command, "api_client", lambda _context: None)
-    monkeypatch.setitem(STORIES, "horizontal", dataclasses.replace(STORIES["horizontal"], plan=plan))
+    monkeypatch.setitem(SCENARIOS, "horizontal", dataclasses.replace(SCENARIOS["horizontal"], plan=plan))
     monkeypatch.setattr(command, "run", lambda *_arguments: good_run)
     return good_run
 
 
-def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         command.main(["--help"])
 
@@ -110,16 +110,16 @@ def test_a_cluster_that_does_not_come_up_stops_the_demonstration(monkeypatch: py
         prepare.cluster_up()
 
 
-def test_a_missing_context_is_named_with_the_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_context_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
 
     with pytest.raises(DemoError, match=r"no usable context kind-nowhere .*make cluster-up"):
         kube.api_client("kind-nowhere")
 
 
-def test_failed_requests_are_told_by_reason(good_run: Recording, plan: Plan) -> None:
+def test_failed_requests_are_reported_by_reason(good_run: Recording, plan: Plan) -> None:
     good_run.load[3].failures["connection refused"] = 4  # type: ignore[index]  # a dict in the fixture
 
-    lines = list(command.conclusion(judge(good_run, plan), STORIES["horizontal"], APP, Path("demo-report")))
+    lines = list(command.conclusion(judge(good_run, plan), SCENARIOS["horizontal"], APP, Path("demo-report")))
 
     assert "        4 x connection refused" in lines

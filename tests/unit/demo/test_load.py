@@ -82,7 +82,7 @@ def send(url: str, plan: Plan = SHORT, host: str | None = None) -> list[LoadSamp
     return [seen.get_nowait() for _ in range(seen.qsize())]
 
 
-def test_the_load_follows_the_plan_and_every_request_is_told() -> None:
+def test_the_load_follows_the_plan_and_every_request_is_reported() -> None:
     with server(Answer) as (url, asked):
         samples = send(url)
 

@@ -83,8 +83,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str | Except
 
         def kubectl(*arguments: str, timeout: float = 60.0) -> str:
             asked.append(" ".join(arguments))
-            for words, said in answers.items():
-                if words in asked[-1]:
+            for asked_for, said in answers.items():
+                if asked_for in asked[-1]:
                     if isinstance(said, Exception):
                         raise said
                     return said

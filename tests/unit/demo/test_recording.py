@@ -64,7 +64,7 @@ def test_a_metric_is_read_as_a_quantity_or_as_none(text: str, value: float | Non
     assert recording.bounds == (2, 6)
 
 
-def test_a_decision_that_is_told_again_is_kept_once() -> None:
+def test_a_decision_that_is_reported_again_is_kept_once() -> None:
     recording = Recording()
 
     recording.see(1.0, scalable_app(decision=DECISION))

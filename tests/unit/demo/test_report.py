@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from demo.chart import picture
-from demo.look import BLUE, GREEN, ORANGE, VERMILION
 from demo.plan import Plan
 from demo.recording import Recording
 from demo.report import clock, page, summary
+from demo.style import BLUE, GREEN, ORANGE, VERMILION
 from demo.verdict import judge
 
 
@@ -40,7 +40,7 @@ def test_the_page_needs_nothing_from_anywhere_else(good_run: Recording, plan: Pl
     assert "@import" not in html
 
 
-def test_the_page_lists_each_decision_with_its_reason_and_words(good_run: Recording, plan: Plan) -> None:
+def test_the_page_lists_each_decision_with_its_reason_and_message(good_run: Recording, plan: Plan) -> None:
     html = make_page(good_run, plan)
 
     for decision in good_run.decisions:

@@ -63,7 +63,7 @@ def test_a_run_keeps_what_the_watch_and_the_generator_told(monkeypatch: pytest.M
     assert shown == [0.01, 0.02, 0.03]
 
 
-def test_what_the_generator_tells_while_it_stops_is_kept(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
+def test_what_the_generator_shows_while_it_stops_is_kept(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
     stage(monkeypatch, 1, DEPLOYMENT, last=LAST)
 
     assert run(APP, plan, ApiClient(), lambda *_: None).load == [LAST]

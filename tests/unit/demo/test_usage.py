@@ -45,17 +45,17 @@ def first_of(api: Api) -> Any:
 
 def test_the_busiest_and_the_largest_pod_count() -> None:
     api = Api(0.25, 90.0, 0.5)
-    at, told = first_of(api)
+    at, found = first_of(api)
     assert at > 0
-    assert told == Usage(0.0, 0.25, 90.0, 0.5)
+    assert found == Usage(0.0, 0.25, 90.0, 0.5)
     assert all("web-" in path and path.startswith(usage.PROMETHEUS) for path in api.asked)
 
 
-def test_pods_that_were_never_throttled_tell_of_none() -> None:
+def test_pods_that_were_never_throttled_show_none() -> None:
     assert first_of(Api(0.25, 90.0, None))[1].throttled == 0.0
 
 
-def test_without_usage_nothing_is_told() -> None:
+def test_without_usage_nothing_is_reported() -> None:
     seen: Queue[Any] = Queue()
     api = Api(None, 90.0, 0.5)
     with usage.measuring(api, "shop", "web", seen):  # type: ignore[arg-type] # as above

@@ -60,7 +60,7 @@ def test_a_single_failed_request_fails_the_run_and_keeps_its_reason(good_run: Re
     assert verdict.failures["502 Bad Gateway"] == 1
 
 
-def test_a_request_sent_anew_is_told_but_is_no_failure(good_run: Recording, plan: Plan) -> None:
+def test_a_request_sent_anew_is_reported_but_is_no_failure(good_run: Recording, plan: Plan) -> None:
     good_run.load[10] = dataclasses.replace(good_run.load[10], retries=3)
 
     verdict = judge(good_run, plan)

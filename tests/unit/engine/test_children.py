@@ -30,7 +30,7 @@ async def test_a_deleted_deployment_comes_back_with_its_least_replicas(world: Wo
     assert world.replicas(key) == 2
 
 
-async def test_an_edited_child_is_mended_with_one_write(world: World) -> None:
+async def test_an_edited_child_is_restored_with_one_write(world: World) -> None:
     key = await world.running()
     service = copy.deepcopy(world.cluster.objects["Service", key])
     service["spec"]["ports"] = []

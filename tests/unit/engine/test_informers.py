@@ -93,7 +93,7 @@ async def test_a_child_deleted_unseen_is_made_again(world: World, informers: Inf
     assert world.cluster.writes == [("apply", "Service")]
 
 
-async def test_a_resync_looks_at_every_app_but_writes_nothing_when_all_is_well(
+async def test_a_resync_checks_every_app_but_writes_nothing_when_all_is_well(
     world: World, informers: Informers
 ) -> None:
     key = await world.running()
@@ -105,7 +105,7 @@ async def test_a_resync_looks_at_every_app_but_writes_nothing_when_all_is_well(
     assert world.cluster.writes == []
 
 
-async def test_an_autoscaler_that_comes_or_goes_gives_the_app_a_turn(
+async def test_an_autoscaler_that_comes_or_goes_makes_the_app_due(
     world: World, informers: Informers, lister: Lister
 ) -> None:
     key = await world.running()
@@ -119,7 +119,7 @@ async def test_an_autoscaler_that_comes_or_goes_gives_the_app_a_turn(
     assert world.condition(key, "Conflicted") == ("False", "NoConflict")
 
 
-async def test_who_else_sizes_pods_gives_the_app_a_turn(world: World, informers: Informers, lister: Lister) -> None:
+async def test_who_else_sizes_pods_makes_the_app_due(world: World, informers: Informers, lister: Lister) -> None:
     key = await world.running()
     conflict = SizeConflict(frozenset({Resource.CPU}), "a VPA")
     lister.resizers = {key: conflict}
@@ -128,7 +128,7 @@ async def test_who_else_sizes_pods_gives_the_app_a_turn(world: World, informers:
     assert world.registry.resizers == {key: conflict}
 
 
-async def test_autoscalers_of_other_workloads_are_nobodys_turn(
+async def test_autoscalers_of_other_workloads_make_no_app_due(
     world: World, informers: Informers, lister: Lister
 ) -> None:
     lister.autoscalers = {AppKey("other", "thing"): "an HPA"}
@@ -153,7 +153,7 @@ async def test_a_list_that_fails_is_tried_again(
     assert caplog.text.count("the API server is away") >= 2
 
 
-async def test_the_loop_waits_until_all_that_exists_has_been_told_of(world: World, informers: Informers) -> None:
+async def test_the_loop_waits_until_all_that_exists_has_been_reported(world: World, informers: Informers) -> None:
     await world.running()
     restarted = World(world.cluster)
     informers._registry = restarted.registry

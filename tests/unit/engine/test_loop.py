@@ -37,7 +37,7 @@ async def test_an_app_with_a_wrong_spec_asks_for_nothing(world: World) -> None:
     assert world.metrics.asked[-1].kinds == set()
 
 
-async def test_measures_alone_are_told_at_most_once_a_minute(world: World) -> None:
+async def test_measures_alone_are_reported_at_most_once_a_minute(world: World) -> None:
     key = await world.running(rps_each=50)
     for number in range(60):
         world.load(key, 45 + 8 * (number % 2))
@@ -57,7 +57,7 @@ async def test_measures_of_many_apps_do_not_come_at_once(world: World) -> None:
     assert len(world.cluster.writes) == 100
 
 
-async def test_idle_noise_is_never_told(world: World) -> None:
+async def test_idle_noise_is_never_reported(world: World) -> None:
     key = await world.running(rps_each=50)
     for number in range(60):
         world.load(key, 49 + number % 3)
@@ -83,7 +83,7 @@ async def test_a_fault_while_deciding_one_app_leaves_the_others_alone(
     assert world.condition(broken, "Ready") == ("False", "InternalError")
 
 
-async def test_a_decided_step_comes_before_the_turn_of_a_resync(world: World) -> None:
+async def test_a_decided_step_comes_before_a_resync(world: World) -> None:
     key = await world.running()
     world.queue.add(key, world.clock(), delay=60)  # as a resync does
     world.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(problem=DataProblem.UNREACHABLE)
@@ -106,10 +106,10 @@ async def test_a_tick_that_fails_is_counted_and_followed_by_the_next(world: Worl
 
     world.metrics.collect = failing  # type: ignore[method-assign, assignment]
     await world.loop._guarded_tick()
-    assert world.telemetry.told == ["failed"]
+    assert world.telemetry.called == ["failed"]
 
 
-async def test_after_a_tick_the_metrics_tell_of_each_app_what_its_status_tells(world: World) -> None:
+async def test_after_a_tick_the_metrics_show_each_app_as_its_status_does(world: World) -> None:
     await world.running(spec={**SPEC, "scaling": {"paused": True, "horizontal": {"minReplicas": 2, "maxReplicas": 7}}})
     (view,) = list(world.loop._views())
     assert (view.counts, view.bounds, view.budget) == ((1, 1), (2, 7), None)
@@ -118,22 +118,22 @@ async def test_after_a_tick_the_metrics_tell_of_each_app_what_its_status_tells(w
     assert "Ready" not in {condition.type for condition in view.abnormal}
 
 
-async def test_an_app_that_cannot_be_told_of_keeps_no_other_from_it(
+async def test_an_app_that_cannot_be_reported_keeps_no_other_from_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, other = await world.running("broken"), await world.running("other")
-    told = loop_module._view
+    view = loop_module._view
 
     def failing(record: AppRecord, now: datetime) -> AppView:
         if record.key == broken:
             raise ZeroDivisionError
-        return told(record, now)
+        return view(record, now)
 
     monkeypatch.setattr(loop_module, "_view", failing)
     assert [view.key for view in world.loop._views()] == [other]
 
 
-async def test_an_app_whose_spec_is_refused_is_told_of_too(world: World) -> None:
+async def test_an_app_whose_spec_is_refused_is_reported_too(world: World) -> None:
     world.create(spec={"image": "", "scaling": {}})
     await world.settle()
     (view,) = list(world.loop._views())
@@ -142,7 +142,7 @@ async def test_an_app_whose_spec_is_refused_is_told_of_too(world: World) -> None
 
 
 @pytest.mark.parametrize(("mode", "bounds", "budget"), [("Vertical", None, None), ("Horizontal", (1, 10), 0.005)])
-async def test_bounds_and_budget_are_told_where_the_app_is_scaled_by_them(
+async def test_bounds_and_budget_are_reported_where_the_app_is_scaled_by_them(
     world: World, mode: str, bounds: tuple[int, int] | None, budget: float | None
 ) -> None:
     objective = {"latency": {"seconds": 0.25}}
@@ -230,13 +230,13 @@ async def _until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_all_apps_are_looked_at_in_one_tick_however_many(world: World) -> None:
+async def test_all_apps_are_evaluated_in_one_tick_however_many(world: World) -> None:
     for number in range(loop_module.APPS_AT_A_STRETCH + 1):
         world.create(f"app-{number}", {**SPEC, "scaling": {"paused": True}})
     world.deliver()
     world.queue = type(world.queue)()
     await world.loop.tick()
-    assert world.telemetry.told.count("readiness") == 1
+    assert world.telemetry.called.count("readiness") == 1
 
 
 async def test_a_decision_is_taken_on_the_wall_clocks_time(world: World) -> None:

@@ -85,7 +85,7 @@ async def test_without_failures_in_prometheus_nothing_has_failed(world: World) -
     assert slow_share(world, key) == "0.02"
 
 
-async def test_where_scrapes_are_too_far_apart_the_longer_window_tells_the_load(world: World) -> None:
+async def test_where_scrapes_are_too_far_apart_the_longer_window_shows_the_load(world: World) -> None:
     key = await world.running(spec=spec())
     serve(world, 20.0, slow=0.5)
     world.metrics.bursts[20] = PodAnswer({}, DataProblem.EMPTY, "nothing in 20 s")

@@ -34,7 +34,7 @@ async def test_what_keeps_pods_from_starting_is_reported_at_once_and_once(world:
     assert CONFIG_ERROR in warnings[0].message
 
 
-async def test_of_many_the_words_of_most_are_reported(world: World) -> None:
+async def test_of_many_the_message_of_most_is_reported(world: World) -> None:
     key = await deployed(world)
     for number, message in enumerate(["Unschedulable: full", CONFIG_ERROR, CONFIG_ERROR]):
         await see_pod(world, key, f"web-{number}", message)

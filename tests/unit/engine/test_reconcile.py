@@ -86,7 +86,7 @@ async def test_a_wrong_spec_is_named_and_leaves_the_running_app_alone(
     assert [event.reason for event in world.cluster.events] == ["InvalidSpec"]
 
 
-async def test_a_mended_spec_goes_on_at_once(world: World) -> None:
+async def test_a_fixed_spec_goes_on_at_once(world: World) -> None:
     key = await world.running()
     world.change(key, {"image": "web:1", "prot": 80})
     await world.tick()
@@ -134,7 +134,7 @@ async def test_an_app_deleted_during_the_work_is_not_written_to(world: World) ->
     assert "status" not in world.cluster.verbs()
 
 
-async def test_a_name_that_no_service_can_bear_is_told_and_nothing_is_made(world: World) -> None:
+async def test_a_name_that_no_service_can_bear_is_reported_and_nothing_is_made(world: World) -> None:
     key = world.create("web.shop")
     await world.settle()
     assert world.condition(key, "Ready") == ("False", "InvalidSpec")

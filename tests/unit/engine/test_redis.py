@@ -34,7 +34,7 @@ async def test_switching_to_redis_and_back_makes_and_removes_it(world: World) ->
     assert ("Service", key) in world.cluster.objects
 
 
-async def test_with_everything_in_line_nothing_is_written(world: World) -> None:
+async def test_with_everything_in_sync_nothing_is_written(world: World) -> None:
     await world.running(spec=REDIS)
     await world.tick(20)
     assert "apply" not in world.cluster.verbs()
@@ -91,7 +91,7 @@ async def test_an_app_that_bears_the_name_of_the_redis_is_left_alone(world: Worl
     assert world.cluster.objects["Deployment", other]["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
 
 
-async def test_a_name_that_leaves_no_room_is_told_with_its_mend(world: World) -> None:
+async def test_a_name_that_leaves_no_room_is_reported_with_its_fix(world: World) -> None:
     key = world.create("a" * 60, REDIS)
     await world.settle()
     assert world.condition(key, "Ready") == ("False", "InvalidSpec")

@@ -22,7 +22,7 @@ DOWN = PastData(problem=DataProblem.UNREACHABLE, message="Prometheus does not an
 
 
 @dataclass
-class FakePast:
+class FakeHistory:
     """Implements ports.PastMetrics; keeps what it was asked for."""
 
     moments: dict[AppKey, list[Moment]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ def serve(world: World, key: AppKey, load: float) -> None:
     world.metrics.bursts[20] = PodAnswer(dict.fromkeys(pods, load / 2))
 
 
-def replayer(world: World, past: FakePast) -> Replayer:
+def replayer(world: World, past: FakeHistory) -> Replayer:
     return Replayer(world.registry, past, world.clock.now)
 
 
@@ -90,7 +90,7 @@ async def test_forecasts_go_on_where_they_were(world: World) -> None:
     key = await world.running(spec=PREDICTS)
     anew = await restarted(world, key)
     await anew.tick(2)
-    past = FakePast({key: rising(anew)})
+    past = FakeHistory({key: rising(anew)})
     assert await replayer(anew, past).replay_next() == 0
     record = anew.registry.get(key)
     assert record
@@ -101,7 +101,7 @@ async def test_forecasts_go_on_where_they_were(world: World) -> None:
 
 async def test_an_objective_goes_by_what_was_learned(world: World) -> None:
     key = await world.running(spec=OBJECTIVE)
-    past = FakePast({key: rising(world)})
+    past = FakeHistory({key: rising(world)})
     await replayer(world, past).replay_next()
     assert past.asked == [("loads", [key], {0.3})]
     record = world.registry.get(key)
@@ -123,7 +123,7 @@ async def test_after_a_restart_an_objective_waits_for_what_it_had_learned(world:
     assert record
     assert record.decision
     assert (record.decision.reason, record.decision.replicas_to) == ("ReplayingHistory", before)
-    await replayer(anew, FakePast({key: rising(anew)})).replay_next()
+    await replayer(anew, FakeHistory({key: rising(anew)})).replay_next()
     await anew.tick()
     assert record.decision.reason != "ReplayingHistory"
 
@@ -153,7 +153,7 @@ async def test_a_new_app_waits_for_nothing(world: World) -> None:
 
 async def test_the_past_is_asked_for_once(world: World) -> None:
     key = await world.running(spec=PREDICTS)
-    past = FakePast({key: rising(world)})
+    past = FakeHistory({key: rising(world)})
     replay = replayer(world, past)
     await replay.replay_next()
     assert await replay.replay_next() == PAUSE_SECONDS
@@ -162,7 +162,7 @@ async def test_the_past_is_asked_for_once(world: World) -> None:
 
 async def test_prediction_that_is_switched_on_later_gets_its_past_then(world: World) -> None:
     key = await world.running(spec=PREDICTS)
-    past = FakePast({key: rising(world)})
+    past = FakeHistory({key: rising(world)})
     replay = replayer(world, past)
     for wanted in (SPEC, PREDICTS):
         await replay.replay_next()
@@ -181,7 +181,7 @@ async def test_apps_that_need_no_past_ask_for_none(world: World) -> None:
     key = await world.running()
     anew = await restarted(world, key)  # with a status that tells
     await anew.tick()
-    past = FakePast()
+    past = FakeHistory()
     assert await replayer(anew, past).replay_next() == PAUSE_SECONDS
     assert past.asked == []
 
@@ -203,7 +203,7 @@ async def test_a_lost_status_does_not_make_a_scale_down_wait_again(world: World)
     anew = await without_status(world, key)
     await anew.tick(5)
     assert anew.replicas(key) == 4  # for 5 minutes, as nobody knows better
-    past = FakePast(values={key: per_pod(anew, [40.0] * 30, pods=4)})
+    past = FakeHistory(values={key: per_pod(anew, [40.0] * 30, pods=4)})
     await replayer(anew, past).replay_next()
     await anew.tick()
     assert anew.replicas(key) == 2
@@ -212,7 +212,7 @@ async def test_a_lost_status_does_not_make_a_scale_down_wait_again(world: World)
 async def test_a_lost_status_lets_no_replica_go_that_was_asked_for_a_minute_ago(world: World) -> None:
     key = await world.running(rps_each=10)
     anew = await without_status(world, key)
-    past = FakePast(values={key: per_pod(anew, [*[40.0] * 25, 390.0, *[40.0] * 4], pods=4)})
+    past = FakeHistory(values={key: per_pod(anew, [*[40.0] * 25, 390.0, *[40.0] * 4], pods=4)})
     await replayer(anew, past).replay_next()
     record = anew.registry.get(key)
     assert record
@@ -226,7 +226,7 @@ async def test_a_past_too_short_for_the_window_changes_nothing(world: World) -> 
     record = anew.registry.get(key)
     assert record
     before = record.history
-    await replayer(anew, FakePast(values={key: per_pod(anew, [40.0] * 5)})).replay_next()
+    await replayer(anew, FakeHistory(values={key: per_pod(anew, [40.0] * 5)})).replay_next()
     assert record.history is before
     assert record.guessed_at is None
 
@@ -236,14 +236,14 @@ async def test_a_status_older_than_the_window_counts_as_lost(world: World) -> No
     world.clock.seconds += 3600
     anew = await restarted(world, key)
     await anew.tick()
-    past = FakePast()
+    past = FakeHistory()
     await replayer(anew, past).replay_next()
     assert [what for what, *_ in past.asked] == ["pods"]
 
 
 async def test_without_prometheus_it_is_tried_again_and_in_the_end_done_without(world: World) -> None:
     key = await world.running(spec=PREDICTS)
-    past = FakePast(down=True)
+    past = FakeHistory(down=True)
     replay = replayer(world, past)
     pauses = [await replay.replay_next() for _ in range(MOST_TRIES)]
     assert all(8 <= pause <= 720 for pause in pauses[:-1])
@@ -259,7 +259,7 @@ async def test_many_apps_take_their_turns(world: World) -> None:
     for number in range(APPS_AT_A_TIME + 5):
         world.create(f"app-{number}", PREDICTS)
         await world.settle()
-    past = FakePast()
+    past = FakeHistory()
     replay = replayer(world, past)
     while await replay.replay_next() == 0:
         pass
@@ -270,7 +270,7 @@ async def test_many_apps_take_their_turns(world: World) -> None:
 
 async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     key = await world.running(spec=PREDICTS)
-    past = FakePast({key: rising(world)})
+    past = FakeHistory({key: rising(world)})
     replay = replayer(world, past)
     naps: list[float] = []
 
@@ -291,7 +291,7 @@ async def test_a_fault_costs_the_past_of_an_app_and_nothing_else(world: World, m
 
 
 async def test_usage_of_before_is_read_before_sizes_are_decided_on() -> None:
-    world, past = World(), FakePast()
+    world, past = World(), FakeHistory()
     key = world.create(spec=with_scaling(mode="Vertical"))
     await world.settle()
     await world.run_pods(key)

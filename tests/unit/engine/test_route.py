@@ -35,7 +35,7 @@ async def answer(world: World, key: AppKey, *parents: dict[str, Any]) -> None:
 async def follow(world: World, *changes: Change) -> list[str]:
     """The watch tells of these. Returns how often it was said that all is known."""
 
-    class Told:
+    class ScriptedWatch:
         async def changes(self) -> AsyncIterator[Change]:
             for change in changes:
                 yield change
@@ -43,7 +43,7 @@ async def follow(world: World, *changes: Change) -> list[str]:
     listed: list[str] = []
     queue = AsyncWorkQueue(world.queue, world.clock)
     informers = Informers(world.registry, queue, None, CHILD_KINDS, ("",))  # type: ignore[arg-type] # asks nothing
-    await informers.follow_routes(Told(), lambda: listed.append("looked"))  # type: ignore[arg-type] # tells as Watch does
+    await informers.follow_routes(ScriptedWatch(), lambda: listed.append("looked"))  # type: ignore[arg-type] # tells as Watch does
     await world.settle()
     return listed
 
@@ -59,7 +59,7 @@ async def test_a_route_that_its_gateway_accepts_is_where_the_app_answers(served:
     assert served.status(key)["url"] == "http://a.io/"
 
 
-async def test_a_route_that_is_not_accepted_is_told_and_the_app_scales_on(served: World) -> None:
+async def test_a_route_that_is_not_accepted_is_reported_and_the_app_scales_on(served: World) -> None:
     key = await served.running(spec=REACHED)
     await answer(served, key, parent(Accepted="NotAllowedByListeners"))
     assert served.condition(key, "Ready") == ("False", "RouteNotAccepted")
@@ -121,7 +121,7 @@ async def test_back_to_an_ingress_the_route_is_removed(served: World) -> None:
     assert "Exposed" not in {entry["type"] for entry in served.status(key)["conditions"]}
 
 
-async def test_where_the_gateway_api_is_not_served_the_app_runs_and_that_is_told(world: World) -> None:
+async def test_where_the_gateway_api_is_not_served_the_app_runs_and_that_is_reported(world: World) -> None:
     assert await follow(world, NOT_FOUND) == ["looked"]
     key = await world.running(spec=REACHED)
     assert world.replicas(key) == 2
@@ -149,7 +149,7 @@ async def test_a_gateway_api_that_goes_takes_the_routes_with_it(served: World) -
     assert ("HTTPRoute", key) in served.cluster.objects
 
 
-async def test_a_right_that_the_operator_lacks_is_told_in_the_servers_words(world: World) -> None:
+async def test_a_right_that_the_operator_lacks_is_reported_with_the_servers_message(world: World) -> None:
     denied = Unserved('User "operator" cannot list resource "httproutes"; give the role this right', denied=True)
     await follow(world, denied)
     key = await world.running(spec=REACHED)

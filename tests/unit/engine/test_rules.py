@@ -109,7 +109,7 @@ async def test_an_outage_is_remembered_over_a_restart(world: World) -> None:
     assert "outage" not in anew.status(key)
 
 
-async def test_a_schedule_is_told_when_it_begins_even_if_it_changes_no_number(world: World) -> None:
+async def test_a_schedule_is_reported_when_it_begins_even_if_it_changes_no_number(world: World) -> None:
     later = START + timedelta(minutes=2)
     lunch = {"name": "lunch", "start": f"{later.minute} 12 * * *", "end": "0 14 * * *", "maxReplicas": 30}
     key = await world.running(spec=spec(schedules=[lunch]))
@@ -118,7 +118,7 @@ async def test_a_schedule_is_told_when_it_begins_even_if_it_changes_no_number(wo
     assert "schedule lunch sets maxReplicas 30 until 2026-01-05 14:00 UTC" in world.status(key)["decision"]["message"]
 
 
-async def test_an_app_sleeps_at_0_and_wakes(world: World) -> None:
+async def test_an_app_goes_to_0_and_back(world: World) -> None:
     query = 'sum(queue_depth{namespace="$namespace"})'
     queue = {"type": "Prometheus", "name": "queue", "query": query, "target": "10", "activationTarget": "0"}
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 0}}

@@ -30,7 +30,7 @@ async def test_load_over_target_scales_up_and_says_so(world: World) -> None:
     assert world.status(key)["lastScaleTime"] == (START + timedelta(seconds=15)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def test_status_event_log_and_conditions_use_the_same_words(
+async def test_status_event_log_and_conditions_use_the_same_messages(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await world.running(spec=with_scaling(horizontal={**SPEC["scaling"]["horizontal"], "maxReplicas": 3}))
@@ -45,7 +45,7 @@ async def test_status_event_log_and_conditions_use_the_same_words(
     assert all(step["message"] in decision["message"] for step in decision["steps"])
 
 
-async def test_a_scaling_is_told_once(world: World) -> None:
+async def test_a_scaling_is_reported_once(world: World) -> None:
     key = await world.running()
     world.load(key, 100)
     await world.tick()
@@ -65,7 +65,7 @@ async def test_an_event_from_before_a_scaling_does_not_scale_again(world: World)
     assert world.cluster.verbs().count("scale") == 1
 
 
-async def test_a_refused_scaling_is_told_once_and_tried_again_with_back_off(world: World) -> None:
+async def test_a_refused_scaling_is_reported_once_and_tried_again_with_back_off(world: World) -> None:
     key = await world.running()
     world.cluster.failures["scale"] = Rejected("quota exceeded")
     world.load(key, 100)
@@ -194,7 +194,7 @@ async def test_a_users_query_is_asked_for_the_apps_own_namespace_and_acted_on(wo
     assert world.replicas(key) == 4
 
 
-async def test_what_a_pod_carried_that_is_gone_still_counts_while_prometheus_tells_of_it() -> None:
+async def test_what_a_pod_carried_that_is_gone_still_counts_while_prometheus_has_it() -> None:
     at_once = {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
     scaling = {"horizontal": SPEC["scaling"]["horizontal"] | {"behavior": {"scaleDown": at_once}}}
     world = World()

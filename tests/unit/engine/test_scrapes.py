@@ -88,13 +88,13 @@ async def test_decisions_and_conditions_date_their_numbers(world: World) -> None
 
 async def test_a_burst_says_that_scrapes_are_too_rare_for_it(world: World) -> None:
     key = await four_pods(world, burst={"windowSeconds": 10})
-    words = "scrapes every 30 s are too rare for a window of 10 s"
-    world.metrics.bursts[10] = PodAnswer({}, refused=dict.fromkeys(names(world, key), (DataProblem.TOO_RARE, words)))
+    message = "scrapes every 30 s are too rare for a window of 10 s"
+    world.metrics.bursts[10] = PodAnswer({}, refused=dict.fromkeys(names(world, key), (DataProblem.TOO_RARE, message)))
     await world.tick()
     record = world.registry.get(key)
     assert record is not None
     assert record.decision is not None
-    assert f"burst has no say: {words}" in record.decision.message
+    assert f"burst has no say: {message}" in record.decision.message
 
 
 async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
@@ -102,16 +102,16 @@ async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
     key = await world.running(spec=with_scaling(horizontal={"minReplicas": 1, "objective": objective}))
     pods = names(world, key)
     scrapes = dict.fromkeys(pods, Scrape(30.0, 5.0, 120.0))
-    words = "scrapes every 30 s are too rare for a window of 20 s"
+    message = "scrapes every 30 s are too rare for a window of 20 s"
     world.metrics.pods = {kind: PodAnswer(dict.fromkeys(pods, 10.0), scrapes=scrapes) for kind in (RPS, CPU)}
-    world.metrics.bursts[20] = PodAnswer({}, refused=dict.fromkeys(pods, (DataProblem.TOO_RARE, words)))
+    world.metrics.bursts[20] = PodAnswer({}, refused=dict.fromkeys(pods, (DataProblem.TOO_RARE, message)))
     fast = {0.25: 10.0, float("inf"): 10.0}
     world.metrics.latencies = LatencyAnswer(dict.fromkeys(pods, fast), scrapes=scrapes)
     await world.tick(30)
     record = world.registry.get(key)
     assert record is not None
     assert record.decision is not None
-    assert f"over 2 m) ({words}, so its window is the metrics')" in record.decision.message
+    assert f"over 2 m) ({message}, so its window is the metrics')" in record.decision.message
 
 
 async def test_status_and_the_condition_say_when_the_numbers_were_measured(world: World) -> None:
@@ -122,8 +122,8 @@ async def test_status_and_the_condition_say_when_the_numbers_were_measured(world
     (metric,) = world.status(key)["metrics"]
     oldest = world.clock.now() - timedelta(seconds=7)
     assert metric["measuredAt"] == f"{oldest:%Y-%m-%dT%H:%M:%SZ}"
-    words = f"every metric could be read; the oldest sample is of {oldest:%H:%M:%S} UTC"
-    assert world.message(key, "MetricsAvailable") == words
+    message = f"every metric could be read; the oldest sample is of {oldest:%H:%M:%S} UTC"
+    assert world.message(key, "MetricsAvailable") == message
 
 
 async def test_new_times_alone_are_not_worth_a_write(world: World) -> None:

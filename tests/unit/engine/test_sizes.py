@@ -24,7 +24,7 @@ SPEC: dict[str, Any] = {
 START_SIZE = read_size(SPEC["resources"])
 
 
-class Town:
+class OneApp:
     """A world whose Deployment controller and kubelets are played by the test."""
 
     def __init__(self, *, in_place: bool = False) -> None:
@@ -36,7 +36,7 @@ class Town:
 
     async def start(
         self, spec: dict[str, Any] = SPEC, cores: float = 0.05, memory: float = 100 * MI, ticks: int = 60
-    ) -> "Town":
+    ) -> "OneApp":
         self.world.create(spec=spec)
         await self.world.settle()
         await self.roll_out()
@@ -115,7 +115,7 @@ class Town:
         self.world.metrics.pods[MetricType.CPU] = PodAnswer({pod: value[0] for pod, value in of.items()})
         self.world.metrics.usage[UsageMetric.MEMORY_PEAK] = PodAnswer({pod: value[1] for pod, value in of.items()})
 
-    async def opened(self) -> "Town":
+    async def opened(self) -> "OneApp":
         """Ticks until a change of size begins."""
         for _ in range(200):
             await self.world.tick()
@@ -140,35 +140,35 @@ class Town:
 
 
 async def test_what_fits_is_not_touched() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    assert town.size == START_SIZE
-    assert town.world.status(town.key)["resources"]["current"] == size_fields(START_SIZE)
-    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
-    assert town.world.condition(town.key, "ScalingActive")[0] == "True"
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    assert app.size == START_SIZE
+    assert app.world.status(app.key)["resources"]["current"] == size_fields(START_SIZE)
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
+    assert app.world.condition(app.key, "ScalingActive")[0] == "True"
 
 
 async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_the_rest() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.085, 200 * MI)
-    await town.opened()
-    assert (town.size.memory.request or 0) >= 230 * MI
-    assert town.template["minReadySeconds"] == WATCH_SECONDS
-    assert town.template["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    assert town.world.condition(town.key, "Sized") == ("False", "Resizing")
-    await town.surge()
-    await town.world.tick(5)
-    assert "minReadySeconds" in town.template
-    await town.world.tick(2)
-    assert "minReadySeconds" not in town.template
-    assert town.template["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
-    await town.roll_out()
-    await town.world.tick(5)
-    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
-    assert town.world.status(town.key)["resources"]["current"] == size_fields(town.size)
-    assert [len(town.events(reason)) for reason in ("Resizing", "FirstPodPassed", "Resized")] == [1, 1, 1]
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.085, 200 * MI)
+    await app.opened()
+    assert (app.size.memory.request or 0) >= 230 * MI
+    assert app.template["minReadySeconds"] == WATCH_SECONDS
+    assert app.template["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert app.world.condition(app.key, "Sized") == ("False", "Resizing")
+    await app.surge()
+    await app.world.tick(5)
+    assert "minReadySeconds" in app.template
+    await app.world.tick(2)
+    assert "minReadySeconds" not in app.template
+    assert app.template["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
+    await app.roll_out()
+    await app.world.tick(5)
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
+    assert app.world.status(app.key)["resources"]["current"] == size_fields(app.size)
+    assert [len(app.events(reason)) for reason in ("Resizing", "FirstPodPassed", "Resized")] == [1, 1, 1]
 
 
-AILMENTS: list[tuple[str, dict[str, Any], int, str]] = [
+POD_PROBLEMS: list[tuple[str, dict[str, Any], int, str]] = [
     ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "problem": "CrashLoopBackOff"}, 1, "started again"),
     (
         "fits no node",
@@ -180,89 +180,93 @@ AILMENTS: list[tuple[str, dict[str, Any], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "ticks", "told"), [row[1:] for row in AILMENTS], ids=[row[0] for row in AILMENTS])
-async def test_a_first_pod_that_suffers_takes_everything_back(changes: dict[str, Any], ticks: int, told: str) -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.5, 110 * MI)
-    await town.opened()
-    bigger = town.size
+@pytest.mark.parametrize(
+    ("changes", "ticks", "expected"), [row[1:] for row in POD_PROBLEMS], ids=[row[0] for row in POD_PROBLEMS]
+)
+async def test_a_first_pod_that_suffers_takes_everything_back(
+    changes: dict[str, Any], ticks: int, expected: str
+) -> None:
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.5, 110 * MI)
+    await app.opened()
+    bigger = app.size
     assert bigger != START_SIZE
     if isinstance(changes.get("ended_at"), timedelta):
-        changes = changes | {"ended_at": town.world.clock.now() + changes["ended_at"]}
-    await town.surge(**changes)
-    await town.world.tick(ticks)
-    assert town.size == START_SIZE
-    (message,) = town.events("ResizeRolledBack")
-    assert told in message
-    await town.roll_out()
-    await town.world.tick(30)
-    assert town.size == START_SIZE, "the same failed resize again"
-    assert town.world.condition(town.key, "Sized") == ("False", "ResizeRolledBack")
-    assert town.world.status(town.key)["resources"]["failedResize"]["times"] == 1
-    await town.opened()
-    assert town.size == bigger, "after the back-off it is tried again"
+        changes = changes | {"ended_at": app.world.clock.now() + changes["ended_at"]}
+    await app.surge(**changes)
+    await app.world.tick(ticks)
+    assert app.size == START_SIZE
+    (message,) = app.events("ResizeRolledBack")
+    assert expected in message
+    await app.roll_out()
+    await app.world.tick(30)
+    assert app.size == START_SIZE, "the same failed resize again"
+    assert app.world.condition(app.key, "Sized") == ("False", "ResizeRolledBack")
+    assert app.world.status(app.key)["resources"]["failedResize"]["times"] == 1
+    await app.opened()
+    assert app.size == bigger, "after the back-off it is tried again"
 
 
 async def test_a_kill_for_memory_is_answered_in_the_next_cycle_and_until_it_is_enough() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    for name in list(town.pods):
-        town.change_pod(name, ready=False, oom_killed_at=town.world.clock.now(), ended_at=town.world.clock.now())
-    await town.world.tick()
-    first = town.size
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    for name in list(app.pods):
+        app.change_pod(name, ready=False, oom_killed_at=app.world.clock.now(), ended_at=app.world.clock.now())
+    await app.world.tick()
+    first = app.size
     assert (first.memory.limit or 0) >= 356 * MI
-    now = town.world.clock.now() + timedelta(seconds=1)
-    await town.surge(ready=False, oom_killed_at=now, ended_at=now)
-    await town.world.tick(3)
-    assert (town.size.memory.limit or 0) >= (first.memory.limit or 0) + 100 * MI
-    assert len(town.events("StillTooSmall")) == 1
-    await town.surge()
-    await town.world.tick(8)
-    await town.roll_out()
-    await town.world.tick(5)
-    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
+    now = app.world.clock.now() + timedelta(seconds=1)
+    await app.surge(ready=False, oom_killed_at=now, ended_at=now)
+    await app.world.tick(3)
+    assert (app.size.memory.limit or 0) >= (first.memory.limit or 0) + 100 * MI
+    assert len(app.events("StillTooSmall")) == 1
+    await app.surge()
+    await app.world.tick(8)
+    await app.roll_out()
+    await app.world.tick(5)
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
 
 
 async def test_a_restart_of_the_operator_loses_no_way() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.085, 200 * MI)
-    await town.opened()
-    town.restart()
-    await town.world.tick()
-    assert town.template["minReadySeconds"] == WATCH_SECONDS
-    await town.surge(ready=False, ended_at=town.world.clock.now() + timedelta(seconds=1))
-    await town.world.tick()
-    assert town.size == START_SIZE
-    town.restart()
-    await town.roll_out()
-    await town.world.tick(3)
-    assert town.world.status(town.key)["resources"]["failedResize"]["times"] == 1
-    assert town.world.condition(town.key, "Sized") == ("False", "ResizeRolledBack")
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.085, 200 * MI)
+    await app.opened()
+    app.restart()
+    await app.world.tick()
+    assert app.template["minReadySeconds"] == WATCH_SECONDS
+    await app.surge(ready=False, ended_at=app.world.clock.now() + timedelta(seconds=1))
+    await app.world.tick()
+    assert app.size == START_SIZE
+    app.restart()
+    await app.roll_out()
+    await app.world.tick(3)
+    assert app.world.status(app.key)["resources"]["failedResize"]["times"] == 1
+    assert app.world.condition(app.key, "Sized") == ("False", "ResizeRolledBack")
 
 
-async def test_a_finished_change_leaves_the_status_and_is_not_told_again_after_a_restart() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.085, 200 * MI)
-    await town.opened()
-    await town.surge()
-    await town.world.tick(8)
-    await town.roll_out()
-    await town.world.tick(5)
-    assert len(town.events("Resized")) == 1
-    assert "change" not in town.world.status(town.key)["resources"]
-    town.restart()
-    await town.world.tick(20)
-    assert len(town.events("Resized")) == 1
-    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
+async def test_a_finished_change_leaves_the_status_and_is_not_reported_again_after_a_restart() -> None:
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.085, 200 * MI)
+    await app.opened()
+    await app.surge()
+    await app.world.tick(8)
+    await app.roll_out()
+    await app.world.tick(5)
+    assert len(app.events("Resized")) == 1
+    assert "change" not in app.world.status(app.key)["resources"]
+    app.restart()
+    await app.world.tick(20)
+    assert len(app.events("Resized")) == 1
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
 
 
-async def test_a_step_that_is_due_does_not_wait_for_the_turn_of_a_resync() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.085, 200 * MI)
-    await town.opened()
-    await town.surge()
-    town.world.queue.add(town.key, town.world.clock(), delay=60)  # as a resync does
-    await town.world.tick(7)
-    assert "minReadySeconds" not in town.template
+async def test_a_step_that_is_due_does_not_wait_for_a_resync() -> None:
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.085, 200 * MI)
+    await app.opened()
+    await app.surge()
+    app.world.queue.add(app.key, app.world.clock(), delay=60)  # as a resync does
+    await app.world.tick(7)
+    assert "minReadySeconds" not in app.template
 
 
 @pytest.mark.parametrize(
@@ -273,62 +277,62 @@ async def test_who_else_sets_the_same_resource_freezes_sizes_and_not_replicas(
 ) -> None:
     spec = copy.deepcopy(SPEC)
     spec["scaling"]["vertical"] = {"resources": ["cpu"]}
-    town = await Town().start(spec, cores=0.085, memory=110 * MI)
-    town.world.registry.resizers = {town.key: SizeConflict(frozenset({resource}), "a VPA sets it too")}
-    town.use(0.5, 110 * MI)
-    await town.world.tick(40)
-    record = town.world.registry.get(town.key)
+    app = await OneApp().start(spec, cores=0.085, memory=110 * MI)
+    app.world.registry.resizers = {app.key: SizeConflict(frozenset({resource}), "a VPA sets it too")}
+    app.use(0.5, 110 * MI)
+    await app.world.tick(40)
+    record = app.world.registry.get(app.key)
     assert record
     assert record.decision
     assert record.decision.reason != "Conflicted" or freezes
-    assert bool(town.events("Resizing")) is not freezes
-    assert town.world.condition(town.key, "Conflicted")[0] == str(freezes)
+    assert bool(app.events("Resizing")) is not freezes
+    assert app.world.condition(app.key, "Conflicted")[0] == str(freezes)
 
 
 async def test_a_dry_run_recommends_and_changes_nothing() -> None:
     spec = copy.deepcopy(SPEC)
     spec["scaling"]["dryRun"] = True
-    town = await Town().start(spec, cores=0.5, memory=110 * MI)
-    assert town.size == START_SIZE
-    assert town.world.status(town.key)["resources"]["recommended"]["cpu"]["request"] == "590m"
-    assert "would change pods from" in town.world.status(town.key)["decision"]["message"]
+    app = await OneApp().start(spec, cores=0.5, memory=110 * MI)
+    assert app.size == START_SIZE
+    assert app.world.status(app.key)["resources"]["recommended"]["cpu"]["request"] == "590m"
+    assert "would change pods from" in app.world.status(app.key)["decision"]["message"]
 
 
 async def test_back_in_mode_horizontal_the_spec_says_the_size() -> None:
-    town = await Town().start(cores=0.085, memory=110 * MI)
-    town.use(0.085, 200 * MI)
-    await town.opened()
-    await town.surge()
-    await town.world.tick(8)
-    await town.roll_out()
-    await town.world.tick(5)
-    assert town.size != START_SIZE
-    town.world.change(town.key, SPEC | {"scaling": {"mode": "Horizontal"}})
-    await town.world.settle()
-    assert town.size == START_SIZE
-    assert "resources" not in town.world.status(town.key)
+    app = await OneApp().start(cores=0.085, memory=110 * MI)
+    app.use(0.085, 200 * MI)
+    await app.opened()
+    await app.surge()
+    await app.world.tick(8)
+    await app.roll_out()
+    await app.world.tick(5)
+    assert app.size != START_SIZE
+    app.world.change(app.key, SPEC | {"scaling": {"mode": "Horizontal"}})
+    await app.world.settle()
+    assert app.size == START_SIZE
+    assert "resources" not in app.world.status(app.key)
 
 
 async def test_in_place_one_pod_first_then_each_other_and_at_last_the_template() -> None:
-    town = await Town(in_place=True).start(cores=0.085, memory=110 * MI)
-    town.use(0.3, 110 * MI)
-    await town.opened()
-    cluster = town.world.cluster
-    await town.world.tick()
+    app = await OneApp(in_place=True).start(cores=0.085, memory=110 * MI)
+    app.use(0.3, 110 * MI)
+    await app.opened()
+    cluster = app.world.cluster
+    await app.world.tick()
     assert [pod for pod, _ in cluster.resized] == ["web-1"]
-    assert town.size == START_SIZE
+    assert app.size == START_SIZE
     wanted = cluster.resized[0][1]
-    await town.world.tick(2)
-    town.change_pod("web-1", resize=Resize.DONE)
-    await town.world.tick(9)
+    await app.world.tick(2)
+    app.change_pod("web-1", resize=Resize.DONE)
+    await app.world.tick(9)
     assert [pod for pod, _ in cluster.resized] == ["web-1", "web-2"]
-    town.change_pod("web-2", resize=Resize.DONE)
-    await town.world.tick(4)
+    app.change_pod("web-2", resize=Resize.DONE)
+    await app.world.tick(4)
     assert cluster.later == wanted
-    assert town.size == wanted
-    assert "paused" not in town.template
-    assert not any(pod.deleting for pod in town.pods.values())
-    assert town.world.condition(town.key, "Sized") == ("True", "InSync")
+    assert app.size == wanted
+    assert "paused" not in app.template
+    assert not any(pod.deleting for pod in app.pods.values())
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
 
 
 @pytest.mark.parametrize(
@@ -337,31 +341,31 @@ async def test_in_place_one_pod_first_then_each_other_and_at_last_the_template()
     ids=str,
 )
 async def test_a_resize_that_does_not_come_goes_by_a_rollout(state: Resize, ticks: int) -> None:
-    town = await Town(in_place=True).start(cores=0.085, memory=110 * MI)
-    town.use(0.5, 110 * MI)
-    await town.opened()
-    await town.world.tick()
-    ((name, wanted),) = town.world.cluster.resized
-    town.change_pod(name, resize=state, resize_message="no room")
-    await town.world.tick(ticks)
-    assert town.size == wanted
-    assert town.template["minReadySeconds"] == WATCH_SECONDS
-    assert "no room" in town.events("ResizeByRollout")[0]
+    app = await OneApp(in_place=True).start(cores=0.085, memory=110 * MI)
+    app.use(0.5, 110 * MI)
+    await app.opened()
+    await app.world.tick()
+    ((name, wanted),) = app.world.cluster.resized
+    app.change_pod(name, resize=state, resize_message="no room")
+    await app.world.tick(ticks)
+    assert app.size == wanted
+    assert app.template["minReadySeconds"] == WATCH_SECONDS
+    assert "no room" in app.events("ResizeByRollout")[0]
 
 
 async def test_a_resize_that_is_refused_goes_by_a_rollout() -> None:
-    town = Town(in_place=True)
-    town.world.cluster.failures["resize"] = Rejected("403 Node didn't have enough capacity")
-    await town.start(cores=0.085, memory=110 * MI)
-    town.use(0.5, 110 * MI)
-    await town.opened()
-    await town.world.tick(2)
-    assert town.size != START_SIZE
-    assert town.template["minReadySeconds"] == WATCH_SECONDS
+    app = OneApp(in_place=True)
+    app.world.cluster.failures["resize"] = Rejected("403 Node didn't have enough capacity")
+    await app.start(cores=0.085, memory=110 * MI)
+    app.use(0.5, 110 * MI)
+    await app.opened()
+    await app.world.tick(2)
+    assert app.size != START_SIZE
+    assert app.template["minReadySeconds"] == WATCH_SECONDS
 
 
 async def test_a_lower_memory_limit_goes_by_a_rollout_though_the_cluster_can_resize() -> None:
-    town = await Town(in_place=True).start(cores=0.085, memory=40 * MI, ticks=20)
-    await town.opened()
-    assert (town.size.memory.limit or 0) < (START_SIZE.memory.limit or 0)
-    assert town.template["minReadySeconds"] == WATCH_SECONDS
+    app = await OneApp(in_place=True).start(cores=0.085, memory=40 * MI, ticks=20)
+    await app.opened()
+    assert (app.size.memory.limit or 0) < (START_SIZE.memory.limit or 0)
+    assert app.template["minReadySeconds"] == WATCH_SECONDS

@@ -101,7 +101,7 @@ def test_success_starts_the_back_off_anew() -> None:
     assert queue.failed(WEB, 0) == FIRST_DELAY_SECONDS
 
 
-def test_a_change_during_failing_work_is_looked_at_at_once() -> None:
+def test_a_change_during_failing_work_is_due_at_once() -> None:
     queue = a_queue()
     queue.add(WEB, 0)
     queue.take(0)
@@ -110,7 +110,7 @@ def test_a_change_during_failing_work_is_looked_at_at_once() -> None:
     assert queue.take(0) == WEB
 
 
-def test_a_forgotten_key_has_no_turn_and_no_back_off() -> None:
+def test_a_forgotten_key_is_not_due_and_has_no_back_off() -> None:
     queue = a_queue()
     queue.add(WEB, 0)
     queue.take(0)

@@ -163,10 +163,10 @@ class FakeMetrics:
 class FakeTelemetry:
     """Counts what it is told, by name."""
 
-    told: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: self.told.append(name)
+        return lambda *_, **__: self.called.append(name)
 
 
 class World:

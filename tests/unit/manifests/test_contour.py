@@ -51,7 +51,7 @@ def test_the_images_are_of_the_versions_that_are_compiled_and_packed() -> None:
     assert one("Job")["metadata"]["name"].endswith(contour.version.replace(".", "-"))
 
 
-def test_the_page_on_ways_in_names_the_versions() -> None:
+def test_the_page_on_routing_names_the_versions() -> None:
     versions = {source.module: source.version.removeprefix("v") for source in SOURCES}
     contour, gateway_api = versions["github.com/projectcontour/contour"], versions["sigs.k8s.io/gateway-api"]
     envoy = IMAGES["envoy"]["newTag"].removeprefix("v")

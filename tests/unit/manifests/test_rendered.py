@@ -208,7 +208,7 @@ GOOD = {
         ("containers.0.livenessProbe", {"tcpSocket": {"host": "x", "port": 1}}, "c: Host Probes / Lifecycle Hooks"),
     ],
 )
-def test_a_pod_that_breaks_one_control_is_told_by_its_name(path: str, value: Any, control: str) -> None:
+def test_a_pod_that_breaks_one_control_is_reported_by_its_name(path: str, value: Any, control: str) -> None:
     pod: Any = json.loads(json.dumps(GOOD))
     assert violations(pod) == []
     *parents, last = path.split(".")

@@ -236,7 +236,7 @@ def test_the_guide_shows_a_small_picture_of_each_page(page: dashboard.Dashboard)
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "words"),
+    ("value", "unit", "expected"),
     [
         (0.25, "percentunit", "25 %"),
         (2**21, "bytes", "2 MiB"),
@@ -245,5 +245,5 @@ def test_the_guide_shows_a_small_picture_of_each_page(page: dashboard.Dashboard)
         (3, "none", "3"),
     ],
 )
-def test_numbers_are_drawn_with_their_units(value: float, unit: str, words: str) -> None:
-    assert draw_dashboards.text(value, unit) == words
+def test_numbers_are_drawn_with_their_units(value: float, unit: str, expected: str) -> None:
+    assert draw_dashboards.text(value, unit) == expected

@@ -20,7 +20,7 @@ def test_the_page_is_what_the_metrics_say() -> None:
     assert metrics_reference.rendered() == PAGE
 
 
-def test_a_use_is_told_of_every_metric_and_of_no_other() -> None:
+def test_a_use_is_documented_for_every_metric_and_for_no_other() -> None:
     names = {name.removeprefix("scalableapp_").removesuffix("_info") for name in FAMILIES}
     assert names == set(metrics_reference.USES)
 
@@ -47,6 +47,6 @@ def test_a_name_ends_in_a_base_unit_and_its_help_is_a_sentence(name: str, family
     assert family.documentation.endswith(".")
 
 
-def test_what_is_told_of_an_app_names_its_namespace_too() -> None:
+def test_what_is_reported_of_an_app_names_its_namespace_too() -> None:
     labels = [sample.labels for family in FAMILIES.values() for sample in family.samples]
     assert all(("namespace" in label) == ("app" in label) for label in labels)

@@ -61,7 +61,7 @@ def written(*packages: Package) -> dict[str, Any]:
         pytest.param("Summary: nothing", (), id="none"),
     ],
 )
-def test_a_python_package_tells_its_licence(fields: str, licences: tuple[str, ...]) -> None:
+def test_a_python_package_shows_its_licence(fields: str, licences: tuple[str, ...]) -> None:
     package = found.python_package(METADATA.format(fields), {"flask-caching": WHEEL})
     assert (package.name, package.version, package.licences) == ("flask-caching", "2.5.1", licences)
 
@@ -78,7 +78,7 @@ def test_of_debians_packages_those_that_are_installed_count() -> None:
     assert package.qualifiers == {"arch": "amd64", "distro": "debian-13"}
 
 
-def test_the_python_of_upstreams_image_is_told_though_no_package_brought_it() -> None:
+def test_the_python_of_upstreams_image_is_reported_though_no_package_brought_it() -> None:
     assert found.interpreter('#define PY_VERSION              "3.13.9"\n').version == "3.13.9"
 
 

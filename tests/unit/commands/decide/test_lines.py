@@ -45,15 +45,17 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_a_line_is_answered_with_the_decision_and_its_chain(ask: Any) -> None:
     status, (answer,) = ask(situation(400))
-    told = "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: asks for 8 replicas"
+    message = (
+        "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: asks for 8 replicas"
+    )
     limited = "scale-up to 8 limited to 7 by the policy of 4 pods per 15 s; more in 15 s (12:06:50 UTC)"
     assert status == 0
     assert answer == {
         "replicas": 7,
         "reason": "ScaleUpLimit",
-        "message": f"{told}; {limited}",
+        "message": f"{message}; {limited}",
         "steps": [
-            {"rule": "RequestsPerSecond", "value": 8, "message": told},
+            {"rule": "RequestsPerSecond", "value": 8, "message": message},
             {"rule": "Rate", "value": 7, "message": limited},
         ],
     }
@@ -95,7 +97,7 @@ def test_an_objective_is_decided_by_load_and_slow_share(ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("totals", "told"),
+    ("totals", "expected"),
     [
         pytest.param({"RequestsPerSecond": 80}, "totals has no SlowShare", id="no share"),
         pytest.param(
@@ -104,12 +106,12 @@ def test_an_objective_is_decided_by_load_and_slow_share(ask: Any) -> None:
         pytest.param({"SlowShare": 0.0}, "RequestsPerSecond cannot be used", id="no requests"),
     ],
 )
-def test_an_objective_with_nothing_to_go_by_leaves_it_to_the_metrics(ask: Any, totals: Any, told: str) -> None:
+def test_an_objective_with_nothing_to_go_by_leaves_it_to_the_metrics(ask: Any, totals: Any, expected: str) -> None:
     pods = [pod(number, usage={"CPU": "160m"}) for number in range(2)]
     _, (answer,) = ask(situation(replicas=2, spec=WITH_OBJECTIVE, observed={"totals": totals, "pods": pods}))
     assert answer["replicas"] == 4
     assert "the metrics decide" in answer["message"]
-    assert told in answer["message"]
+    assert expected in answer["message"]
 
 
 def test_followed_an_objective_learns_what_its_pods_carry(ask: Any) -> None:
@@ -144,7 +146,7 @@ def test_bad_data_is_held_and_named(ask: Any, observed: dict[str, Any], reason: 
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         pytest.param("{", "not JSON", id="broken JSON"),
         pytest.param("[" * 100_000, "nested too deeply", id="deep"),
@@ -165,15 +167,17 @@ def test_bad_data_is_held_and_named(ask: Any, observed: dict[str, Any], reason: 
         pytest.param(situation(spec={"image": "a", "port": 0}), "spec.port", id="bad spec"),
     ],
 )
-def test_a_line_that_is_not_valid_gets_an_error_and_the_others_their_answers(ask: Any, line: Any, told: str) -> None:
+def test_a_line_that_is_not_valid_gets_an_error_and_the_others_their_answers(
+    ask: Any, line: Any, expected: str
+) -> None:
     status, answers = ask(situation(), line, "", situation())
     assert status == 2
     assert [set(answer) == {"error"} for answer in answers] == [False, True, False]
     assert answers[1]["error"].startswith("line 2: ")
-    assert told in answers[1]["error"]
+    assert expected in answers[1]["error"]
 
 
-def test_a_spec_that_is_mended_is_used_again(ask: Any) -> None:
+def test_a_spec_that_is_fixed_is_used_again(ask: Any) -> None:
     _, answers = ask(situation(spec={"image": ""}), situation(spec={"image": ""}), situation())
     assert ["error" in answer for answer in answers] == [True, True, False]
 
@@ -287,9 +291,9 @@ def test_help_shows_the_form_of_a_line(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as stopped:
         main(["decide", "--help"])
     assert stopped.value.code == 0
-    told = capsys.readouterr().out
-    assert '"readySecondsAgo": number|null' in told
-    assert "--follow" in told
+    output = capsys.readouterr().out
+    assert '"readySecondsAgo": number|null' in output
+    assert "--follow" in output
 
 
 def test_no_command_is_an_error_that_names_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -380,7 +384,7 @@ def test_stale_usage_holds(ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "told"),
+    ("observed", "expected"),
     [
         ({"resources": {"cpu": {"request": "much"}}}, "observed.resources.cpu.request"),
         ({"resources": {"gpu": {"request": "1"}}}, "observed.resources.gpu"),
@@ -390,7 +394,7 @@ def test_stale_usage_holds(ask: Any) -> None:
     ],
     ids=["no quantity", "no such resource", "negative", "more than all", "less than none"],
 )
-def test_wrong_sizes_are_refused_by_name(ask: Any, observed: dict[str, Any], told: str) -> None:
+def test_wrong_sizes_are_refused_by_name(ask: Any, observed: dict[str, Any], expected: str) -> None:
     status, (answer,) = ask(sized(**observed))
     assert status == 2
-    assert told in answer["error"]
+    assert expected in answer["error"]

@@ -77,15 +77,15 @@ async def test_the_namespace_of_the_context_is_taken_unless_one_is_named(termina
 
 
 @pytest.mark.parametrize(("form", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
-async def test_programs_get_the_same_words(terminal: Terminal, form: str, load: Any) -> None:
+async def test_programs_get_the_same_messages(terminal: Terminal, form: str, load: Any) -> None:
     _, out, _ = await terminal.run("shop/web", "-o", form)
-    told = load(out)
-    assert told["app"] == "shop/web"
-    assert told["decision"] == found().app["status"]["decision"]
+    output = load(out)
+    assert output["app"] == "shop/web"
+    assert output["decision"] == found().app["status"]["decision"]
 
 
 @pytest.mark.parametrize(
-    ("known", "told"),
+    ("known", "expected"),
     [
         pytest.param({}, "The cluster knows no ScalableApps; install the kind first", id="no CRD"),
         pytest.param(
@@ -104,17 +104,17 @@ async def test_what_is_missing_is_named_with_what_to_do(
     terminal: Terminal,
     server: ApiServer,
     known: dict[str, Any],
-    told: str,
+    expected: str,
 ) -> None:
     server.respond = answers(known)
     status, out, err = await terminal.run("shop/web")
     assert (status, out) == (1, "")
-    assert told in err
+    assert expected in err
     assert "operator's role" not in err
 
 
 @pytest.mark.parametrize(
-    ("lease", "told"),
+    ("lease", "expected"),
     [
         pytest.param(lambda: {"renewTime": "2026-01-01T00:00:00.000000Z"}, True, id="silent"),
         pytest.param(lambda: {"renewTime": datetime.now(UTC).isoformat()}, False, id="at work"),
@@ -122,15 +122,15 @@ async def test_what_is_missing_is_named_with_what_to_do(
         pytest.param(None, False, id="not to be seen"),
     ],
 )
-async def test_an_operator_that_is_not_at_work_is_told(
-    terminal: Terminal, server: ApiServer, lease: Callable[[], dict[str, str]] | None, told: bool
+async def test_an_operator_that_is_not_at_work_is_reported(
+    terminal: Terminal, server: ApiServer, lease: Callable[[], dict[str, str]] | None, expected: bool
 ) -> None:
     path = "/apis/coordination.k8s.io/v1/namespaces/scalableapp-system/leases/scalableapp-operator"
     known = {APP_PATH: found().app, EVENTS_PATH: {}}
     server.respond = answers(known if lease is None else {**known, path: {"spec": lease()}})
     status, out, _ = await terminal.run("shop/web")
     assert status == 0
-    assert ("the operator has not been at work for" in out) is told
+    assert ("the operator has not been at work for" in out) is expected
 
 
 async def test_a_cluster_that_is_away_is_named(terminal: Terminal) -> None:
@@ -141,7 +141,7 @@ async def test_a_cluster_that_is_away_is_named(terminal: Terminal) -> None:
     assert "look whether kubectl reaches the cluster" in err
 
 
-async def test_without_a_right_to_events_the_rest_is_told(terminal: Terminal, server: ApiServer) -> None:
+async def test_without_a_right_to_events_the_rest_is_reported(terminal: Terminal, server: ApiServer) -> None:
     server.respond = answers({APP_PATH: found().app, EVENTS_PATH: Refusal(403, 'User "u" cannot list "events"')})
     status, out, _ = await terminal.run("shop/web")
     assert status == 0
@@ -150,7 +150,7 @@ async def test_without_a_right_to_events_the_rest_is_told(terminal: Terminal, se
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (("-n", "other", "shop/web"), "is in namespace shop, but --namespace is other"),
         (("shop/web/1",), "names no app"),
@@ -161,11 +161,11 @@ async def test_without_a_right_to_events_the_rest_is_told(terminal: Terminal, se
     ids=str,
 )
 async def test_arguments_that_name_no_app_are_refused(
-    terminal: Terminal, arguments: tuple[str, ...], told: str
+    terminal: Terminal, arguments: tuple[str, ...], expected: str
 ) -> None:
     status, _, err = await terminal.run(*arguments)
     assert status == 1
-    assert told in err
+    assert expected in err
 
 
 async def test_a_kubeconfig_that_is_not_there_is_named(terminal: Terminal) -> None:
@@ -174,7 +174,7 @@ async def test_a_kubeconfig_that_is_not_there_is_named(terminal: Terminal) -> No
     assert (status, "There is no kubeconfig at" in err) == (1, True)
 
 
-async def test_watching_tells_each_change_once(terminal: Terminal, server: ApiServer, monkeypatch: Any) -> None:
+async def test_watching_shows_each_change_once(terminal: Terminal, server: ApiServer, monkeypatch: Any) -> None:
     monkeypatch.setattr("scalableapp.commands.explain.command._WATCH_SECONDS", 0.01)
     changed = found(desiredReplicas=4).app
     busy = Refusal(503, "apiserver is busy")

@@ -42,13 +42,13 @@ def test_it_prints_the_words_of_status_and_events_unchanged() -> None:
     seen = found()
     text = as_text(explanation(seen), NOW)
     status = seen.app["status"]
-    words = [
+    expected = [
         status["decision"]["message"],
         *(step["message"] for step in status["decision"]["steps"]),
         *(entry["message"] for entry in status["conditions"]),
         seen.events[0]["message"],
     ]
-    assert [each for each in words if each not in text] == []
+    assert [each for each in expected if each not in text] == []
     assert "4 from 12:08:15 UTC on, unless more is asked for" in text
 
 
@@ -70,25 +70,25 @@ def test_the_parts_are_laid_out_for_reading() -> None:
     assert "  12:01:00 UTC (5 m 55 s ago)  SuccessfulRescale  x2  8 -> 9 replicas" in text
 
 
-def test_a_change_is_told_as_one() -> None:
+def test_a_change_is_reported_as_one() -> None:
     up = decide(app(), observe(current=3, RequestsPerSecond=100), past())
     assert "Decision: 3 -> 6 replicas (DesiredWithinRange), since" in as_text(explanation(found(up)), NOW)
 
 
 def test_colours_only_frame_the_words() -> None:
-    told = explanation(found())
-    coloured = as_text(told, NOW, COLOURS)
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == as_text(told, NOW)
+    explained = explanation(found())
+    coloured = as_text(explained, NOW, COLOURS)
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == as_text(explained, NOW)
     limited = next(line for line in coloured.splitlines() if "ScalingLimited" in line)
     assert COLOURS["bad"] in limited
 
 
 def test_an_account_keeps_the_forms_of_status() -> None:
     seen = found()
-    told = explanation(seen)
+    explained = explanation(seen)
     for name in ("decision", "metrics", "conditions", "replicas", "readyReplicas", "desiredReplicas"):
-        assert told[name] == seen.app["status"][name]
-    assert told["events"] == [
+        assert explained[name] == seen.app["status"][name]
+    assert explained["events"] == [
         {
             "time": "2026-11-23T12:01:00Z",
             "type": "Normal",
@@ -97,12 +97,12 @@ def test_an_account_keeps_the_forms_of_status() -> None:
             "count": 2,
         }
     ]
-    assert told["notes"] == []
+    assert explained["notes"] == []
 
 
-def test_an_app_that_nobody_has_looked_at_says_so() -> None:
-    told = explanation(Found({"metadata": METADATA, "spec": SPEC}))
-    assert "the operator has not reported on it yet" in as_text(told, NOW)
+def test_an_app_that_nobody_has_evaluated_says_so() -> None:
+    explained = explanation(Found({"metadata": METADATA, "spec": SPEC}))
+    assert "the operator has not reported on it yet" in as_text(explained, NOW)
 
 
 def test_a_spec_that_has_not_been_acted_on_says_so() -> None:
@@ -115,7 +115,7 @@ def test_without_a_decision_the_reason_is_that_of_ready() -> None:
     assert "nothing has been decided yet: spec.port: too large" in as_text(explanation(seen), NOW)
 
 
-def test_measured_values_are_dated_where_prometheus_tells() -> None:
+def test_measured_values_are_dated_where_prometheus_shows() -> None:
     entries = [{"name": "CPU", "current": "200m", "target": "300m", "measuredAt": "2026-11-23T12:06:00Z"}]
     undated = {"name": "queue", "current": "4", "target": "10", "proposedReplicas": 1}
     text = as_text(explanation(found(metrics=[*entries, undated])), NOW)

@@ -37,20 +37,20 @@ async def test_app_and_load_come_from_the_cluster(cluster: Terminal) -> None:
     options = ("--since", "1h", "--compare", "static", "--pod-capacity", "30", "--json")
     status, out, _ = await cluster.run("backtest", "shop/web", *options)
     assert status == 0
-    told = json.loads(out)
-    assert told["trace"] == "shop/web"
-    assert list(told["policies"]) == ["scalableapp", "static"]
-    assert told["policies"]["scalableapp"]["actions"] > told["policies"]["static"]["actions"] == 0
+    output = json.loads(out)
+    assert output["trace"] == "shop/web"
+    assert list(output["policies"]) == ["scalableapp", "static"]
+    assert output["policies"]["scalableapp"]["actions"] > output["policies"]["static"]["actions"] == 0
 
 
-async def test_what_is_wrong_is_told(cluster: Terminal) -> None:
+async def test_what_is_wrong_is_reported(cluster: Terminal) -> None:
     cluster.known[f"{PROXY}/query"] = Refusal(503, "no endpoints available")
     status, out, err = await cluster.run("backtest", "web")
     assert (status, out) == (2, "")
     assert "look whether Prometheus runs, or forward a port" in err
 
 
-async def test_a_past_that_prometheus_does_not_know_is_told_without_the_way_to_it(cluster: Terminal) -> None:
+async def test_a_history_that_prometheus_does_not_know_is_reported_without_the_url(cluster: Terminal) -> None:
     empty = {"status": "success", "data": {"resultType": "matrix", "result": []}}
     cluster.known[f"{PROXY}/query_range"] = empty
     status, _, err = await cluster.run("backtest", "web")

@@ -43,7 +43,7 @@ async def answer(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["pa"], ["pause"]),
         (["list", "-n", "sh"], ["shop", "shop-test"]),
@@ -63,9 +63,9 @@ async def answer(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     ids=" ".join,
 )
 async def test_commands_options_and_names_are_completed(
-    cluster: Terminal, capsys: pytest.CaptureFixture[str], words: list[str], told: list[str]
+    cluster: Terminal, capsys: pytest.CaptureFixture[str], words: list[str], expected: list[str]
 ) -> None:
-    assert await answer(capsys, *words) == [*told, ":4"]
+    assert await answer(capsys, *words) == [*expected, ":4"]
 
 
 @pytest.mark.parametrize("words", [["backtest", "app"], ["list", "--kubeconfig", "x"], ["top", "--svg", ""]])

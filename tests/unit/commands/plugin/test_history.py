@@ -39,7 +39,7 @@ def undecided() -> dict[str, Any]:
     return held
 
 
-def test_an_event_has_its_reason_and_words() -> None:
+def test_an_event_has_its_reason_and_message() -> None:
     (row,) = rows_of(undecided(), [rescale("2026-11-23T12:01:00Z", 2, 4)], Samples(), SINCE)
     assert row == {
         "time": "2026-11-23T12:01:00Z",
@@ -57,7 +57,7 @@ def test_older_changes_come_from_prometheus_and_have_no_reason() -> None:
     assert row == {"time": "2026-11-23T09:00:00Z", "from": 3, "to": 5, "source": "Prometheus"}
 
 
-def test_a_change_that_both_tell_of_is_told_once_with_the_reason() -> None:
+def test_a_change_that_both_sources_have_is_reported_once_with_the_reason() -> None:
     samples = sampled(("2026-11-23T11:00:00+00:00", 2), ("2026-11-23T12:01:15+00:00", 4))
     rows = rows_of(undecided(), [rescale("2026-11-23T12:01:00Z", 2, 4)], samples, SINCE)
     assert [row["source"] for row in rows] == ["Event"]
@@ -95,7 +95,7 @@ def test_what_is_before_since_is_left_out_and_the_rest_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "problem", "told"),
+    ("samples", "problem", "expected"),
     [
         pytest.param(Samples(), "no way to it", "not asked, so what is older is missing: no way to it", id="away"),
         pytest.param(Samples(), "", "does it scrape the operator?", id="not scraped"),
@@ -105,10 +105,10 @@ def test_what_is_before_since_is_left_out_and_the_rest_in_order() -> None:
         pytest.param(Samples([(SINCE.timestamp(), 3)]), "", "from 2026-11-22 12:10:00 UTC on, looked at", id="whole"),
     ],
 )
-def test_how_far_back_each_source_goes_is_told(samples: Samples, problem: str, told: str) -> None:
+def test_how_far_back_each_source_goes_is_reported(samples: Samples, problem: str, expected: str) -> None:
     notes = notes_of([], samples, problem, SINCE, NOW)
     assert "Events: none left; the API server forgets them after an hour" in notes[0]
-    assert told in notes[1]
+    assert expected in notes[1]
 
 
 def matrix(asked: Asked) -> Any:
@@ -133,9 +133,12 @@ def remembered(terminal: Terminal) -> Terminal:
 async def test_the_operators_prometheus_is_reached_through_the_api_server(remembered: Terminal) -> None:
     status, out, err = await remembered.run("history", "web", "--since", "1h", "-o", "json")
     assert (status, err) == (0, "")
-    told = json.loads(out)
-    assert [(row["source"], row["from"], row["to"]) for row in told["items"]] == [("Prometheus", 3, 5), ("Event", 5, 6)]
-    assert set(told) == {"app", "since", "items", "notes"}
+    output = json.loads(out)
+    assert [(row["source"], row["from"], row["to"]) for row in output["items"]] == [
+        ("Prometheus", 3, 5),
+        ("Event", 5, 6),
+    ]
+    assert set(output) == {"app", "since", "items", "notes"}
 
 
 async def test_the_table_has_both_and_the_notes(remembered: Terminal) -> None:
@@ -162,7 +165,7 @@ async def test_where_the_operator_asks_elsewhere_that_service_is_asked(remembere
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         pytest.param(
             Refusal(403, 'User "u" cannot get resource "services/proxy"'),
@@ -175,17 +178,19 @@ async def test_where_the_operator_asks_elsewhere_that_service_is_asked(remembere
         pytest.param({"hello": "world"}, "is no Prometheus; give --prometheus its URL", id="another program"),
     ],
 )
-async def test_without_prometheus_the_events_are_told_and_the_mend(
-    remembered: Terminal, answer: Any, told: str
+async def test_without_prometheus_the_events_are_reported_and_the_fix(
+    remembered: Terminal, answer: Any, expected: str
 ) -> None:
     remembered.known[f"{PROXY}/query"] = answer
     status, out, _ = await remembered.run("history", "web")
     assert status == 0
     assert " 5 -> 6 " in out
-    assert told in out
+    assert expected in out
 
 
-async def test_a_stated_prometheus_that_is_away_and_events_that_are_forbidden_are_told(remembered: Terminal) -> None:
+async def test_a_stated_prometheus_that_is_away_and_events_that_are_forbidden_are_reported(
+    remembered: Terminal,
+) -> None:
     remembered.known[EVENTS] = Refusal(403, 'User "u" cannot list resource "events"')
     status, out, _ = await remembered.run("history", "web", "--prometheus", "http://127.0.0.1:1")
     assert status == 0

@@ -37,7 +37,7 @@ async def test_the_apps_of_a_namespace_are_listed_as_kubectl_does(terminal: Term
     assert "\x1b" not in out
 
 
-async def test_all_namespaces_are_told_apart_and_a_selector_is_passed_on(terminal: Terminal) -> None:
+async def test_all_namespaces_are_distinguished_and_a_selector_is_passed_on(terminal: Terminal) -> None:
     terminal.known[APPS] = {"items": [app("web", "shop"), app("web", "blog")]}
     status, out, _ = await terminal.run("list", "-A", "-l", "team=web")
     assert status == 0
@@ -90,7 +90,7 @@ async def test_no_apps_are_no_error_and_json_of_none_is_an_empty_list(terminal: 
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         pytest.param(None, "install the kind first: kubectl apply -f crds/", id="no CRD"),
         pytest.param(
@@ -101,12 +101,12 @@ async def test_no_apps_are_no_error_and_json_of_none_is_an_empty_list(terminal: 
         pytest.param(Refusal(503, "apiserver is busy"), "look whether kubectl reaches the cluster", id="busy"),
     ],
 )
-async def test_what_is_wrong_is_told_with_the_mend(terminal: Terminal, answer: Any, told: str) -> None:
+async def test_what_is_wrong_is_reported_with_the_fix(terminal: Terminal, answer: Any, expected: str) -> None:
     if answer:
         terminal.known[SHOP] = answer
     status, out, err = await terminal.run("list")
     assert (status, out) == (1, "")
-    assert told in err
+    assert expected in err
 
 
 async def test_top_without_a_terminal_prints_once_the_fullest_app_first(terminal: Terminal) -> None:

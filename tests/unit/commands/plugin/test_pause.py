@@ -41,7 +41,7 @@ async def test_resume_lets_go(terminal: Terminal) -> None:
     assert [patch.body for patch in terminal.asked("PATCH")] == [{"spec": {"scaling": {"paused": False}}}]
 
 
-async def test_a_pin_is_told_when_an_app_is_resumed(terminal: Terminal) -> None:
+async def test_a_pin_is_reported_when_an_app_is_resumed(terminal: Terminal) -> None:
     stored(terminal, paused=True)
     terminal.known[WEB] = _pinned(terminal.known[WEB])
     _, out, _ = await terminal.run("resume", "web")
@@ -57,13 +57,13 @@ def _pinned(respond: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("command", "paused", "told"),
+    ("command", "paused", "expected"),
     [("pause", True, "shop/web is paused already"), ("resume", False, "shop/web is not paused")],
 )
-async def test_what_is_so_already_is_not_written(terminal: Terminal, command: str, paused: bool, told: str) -> None:
+async def test_what_is_so_already_is_not_written(terminal: Terminal, command: str, paused: bool, expected: str) -> None:
     stored(terminal, paused=paused)
     status, out, _ = await terminal.run(command, "shop/web")
-    assert (status, out) == (0, f"{told}; nothing was changed\n")
+    assert (status, out) == (0, f"{expected}; nothing was changed\n")
     assert terminal.asked("PATCH") == []
 
 

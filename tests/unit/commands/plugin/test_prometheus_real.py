@@ -73,7 +73,7 @@ async def test_usage_is_that_of_the_deployments_pods_and_no_others(url: str, end
     assert len(usage.times) == 2 * HOUR / 30 + 1
 
 
-async def test_a_past_that_is_shorter_than_asked_for_is_looked_at_more_closely(url: str, end: int) -> None:
+async def test_a_history_that_is_shorter_than_asked_for_is_read_in_smaller_steps(url: str, end: int) -> None:
     usage = await read_usage(url, WEB, "server", 30 * 24 * HOUR, end)
     assert usage.step == 30.0
     assert end - usage.times[0] == pytest.approx(3 * HOUR, abs=300)
@@ -87,16 +87,16 @@ async def test_numbers_decided_on_are_found_by_either_way_of_labelling(url: str,
     assert points[-1][1] == 2
 
 
-async def test_history_and_recommend_tell_what_it_remembers(terminal: Terminal, url: str) -> None:
+async def test_history_and_recommend_show_what_it_remembers(terminal: Terminal, url: str) -> None:
     held: dict[str, Any] = app()
     del held["status"]["decision"]
     terminal.known |= {f"{SHOP}/web": held, DEPLOYMENT: deployment(2)}
     _, out, _ = await terminal.run("history", "web", "--since", "2h", "--prometheus", url, "-o", "json")
     assert [(row["source"], row["from"], row["to"]) for row in json.loads(out)["items"]] == [("Prometheus", 1, 2)]
     _, out, _ = await terminal.run("recommend", "web", "--since", "2h", "--prometheus", url, "-o", "json")
-    told = json.loads(out)
-    assert told["manifest"]["spec"]["scaling"]["horizontal"]["metrics"] == [
+    output = json.loads(out)
+    assert output["manifest"]["spec"]["scaling"]["horizontal"]["metrics"] == [
         {"type": "CPU", "target": "400m"},
         {"type": "RequestsPerSecond", "target": "40"},
     ]
-    assert told["horizontal"]["replicas"]["max"] == 3
+    assert output["horizontal"]["replicas"]["max"] == 3

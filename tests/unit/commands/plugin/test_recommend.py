@@ -72,7 +72,7 @@ def test_the_deployments_image_port_env_and_probes_are_taken_over() -> None:
     }
 
 
-def test_what_has_no_field_is_told() -> None:
+def test_what_has_no_field_is_reported() -> None:
     pod = {"serviceAccountName": "web", "initContainers": [{}]}
     found = read_deployment(deployment(pod=pod, volumeMounts=[{}]), None)
     assert [note.split(" are ")[0].split(" is ")[0] for note in found.left] == [
@@ -83,11 +83,11 @@ def test_what_has_no_field_is_told() -> None:
     ]
 
 
-def test_a_probe_with_a_query_is_told_and_left_out() -> None:
+def test_a_probe_with_a_query_is_reported_and_left_out() -> None:
     found = read_deployment(deployment(readinessProbe={"httpGet": {"path": "/metrics?name=up"}}), None)
     assert "health" not in taken_over(found)
-    told = "its readinessProbe asks /metrics?name=up, and a path has no query: GET /readyz is asked"
-    assert any(note.startswith(told) for note in found.left)
+    output = "its readinessProbe asks /metrics?name=up, and a path has no query: GET /readyz is asked"
+    assert any(note.startswith(output) for note in found.left)
 
 
 def test_a_container_that_is_not_there_and_a_child_of_ours_are_refused() -> None:
@@ -167,14 +167,14 @@ def test_what_else_a_container_requests_is_kept_and_no_limit_is_made_up() -> Non
 
 
 @pytest.mark.parametrize(
-    ("kinds", "told"),
+    ("kinds", "expected"),
     [
         ((MetricType.CPU,), "container_memory_working_set_bytes is missing: memory stays as it is"),
         ((MetricType.CPU,), "http_requests_total is missing: nothing was scaled on requests/s"),
     ],
 )
-def test_what_was_not_measured_is_told(kinds: tuple[MetricType, ...], told: str) -> None:
-    assert told in advice(used=usage(kinds=kinds)).notes
+def test_what_was_not_measured_is_reported(kinds: tuple[MetricType, ...], expected: str) -> None:
+    assert expected in advice(used=usage(kinds=kinds)).notes
 
 
 def test_without_cpu_there_is_no_advice() -> None:
@@ -225,18 +225,18 @@ async def test_what_is_printed_can_be_applied(measured: Terminal) -> None:
 async def test_programs_get_stable_keys(measured: Terminal) -> None:
     prices = ("--core-hour", "0.03", "--gibibyte-hour", "0.004")
     _, out, _ = await measured.run("recommend", "deploy/web", "--since", "1d", *prices, "-o", "json")
-    told = json.loads(out)
-    assert list(told) == [
+    output = json.loads(out)
+    assert list(output) == [
         *("deployment", "from", "to", "stepSeconds", "samples"),
         *("today", "horizontal", "vertical", "notes", "manifest"),
     ]
-    assert told["today"]["replicas"] == {"min": 2, "average": 2.0, "max": 2}
-    assert told["horizontal"]["replicas"]["max"] == 3  # 1 core at 400m a pod
-    assert {"requestedCores", "requestedGibibytes", "costOf30Days", "resources"} < set(told["today"])
+    assert output["today"]["replicas"] == {"min": 2, "average": 2.0, "max": 2}
+    assert output["horizontal"]["replicas"]["max"] == 3  # 1 core at 400m a pod
+    assert {"requestedCores", "requestedGibibytes", "costOf30Days", "resources"} < set(output["today"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "changes", "told"),
+    ("arguments", "changes", "expected"),
     [
         (["service/web"], {}, "'service/web' is no Deployment; write deployment/NAME"),
         (["web", "--core-hour", "1"], {}, "give --core-hour and --gibibyte-hour"),
@@ -247,10 +247,10 @@ async def test_programs_get_stable_keys(measured: Terminal) -> None:
     ],
     ids=["another kind", "one price", "no price", "no Deployment", "forbidden", "no Prometheus"],
 )
-async def test_what_is_wrong_is_told(
-    measured: Terminal, arguments: list[str], changes: dict[str, Any], told: str
+async def test_what_is_wrong_is_reported(
+    measured: Terminal, arguments: list[str], changes: dict[str, Any], expected: str
 ) -> None:
     measured.known |= changes
     status, out, err = await measured.run("recommend", *arguments)
     assert (status, out) == (1, "")
-    assert told in err
+    assert expected in err

@@ -86,7 +86,7 @@ def test_firings_around_a_moment(expression: str, zone: str, now: str, last: str
     assert (times.last(utc(now)), times.next(utc(now))) == (utc(last), utc(following))
 
 
-def test_a_firing_is_told_in_its_own_time_zone() -> None:
+def test_a_firing_is_reported_in_its_own_time_zone() -> None:
     times = cron("0 8 * * *", PARIS)
     assert times.text(times.next(utc("2026-07-23T12:00:00"))) == "2026-07-24 08:00 Europe/Paris"
 
@@ -110,7 +110,7 @@ def test_a_moment_lies_between_its_firings_wherever_the_clocks_stand(
 
 
 @pytest.mark.parametrize(
-    ("expression", "zone", "told"),
+    ("expression", "zone", "expected"),
     [
         pytest.param("0 8 * *", "UTC", "five fields", id="four fields"),
         pytest.param("0 0 8 * * *", "UTC", "five fields", id="with seconds"),
@@ -123,6 +123,6 @@ def test_a_moment_lies_between_its_firings_wherever_the_clocks_stand(
         pytest.param("0 8 * * *", "", "is no time zone", id="no zone"),
     ],
 )
-def test_what_is_wrong_is_said(expression: str, zone: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_is_wrong_is_said(expression: str, zone: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         cron(expression, zone)

@@ -128,7 +128,7 @@ def test_a_label_value_cannot_break_out_of_its_quotes(value: str) -> None:
         pytest.param("1+" * MAX_LENGTH + "1", "longer than", id="too long"),
     ],
 )
-def test_a_query_that_cannot_be_used_is_refused_with_its_field_and_a_mend(query: str, message: str) -> None:
+def test_a_query_that_cannot_be_used_is_refused_with_its_field_and_a_fix(query: str, message: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
         bind(query, SHOP, 3)
     problem = caught.value.problems[0]

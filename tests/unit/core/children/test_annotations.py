@@ -77,7 +77,7 @@ def test_a_bare_ingress_gets_what_is_good_for_a_scaled_app() -> None:
     ],
     ids=str,
 )
-def test_a_field_is_said_in_the_controllers_words(ingress: dict[str, Any], expected: dict[str, str]) -> None:
+def test_a_field_is_said_in_the_controllers_terms(ingress: dict[str, Any], expected: dict[str, str]) -> None:
     assert expected.items() <= written(**ingress).items()
 
 
@@ -87,7 +87,7 @@ def test_contour_never_sends_again_what_a_pod_may_have_had() -> None:
     assert set(written(className="contour")["projectcontour.io/retry-on"].split(",")) == never_sent
 
 
-def test_nginx_is_told_of_a_rate_limit_with_a_seconds_worth_of_burst() -> None:
+def test_nginx_gets_a_rate_limit_with_a_seconds_worth_of_burst() -> None:
     said = written(rateLimit={"requestsPerSecond": 20})
     assert {key.removeprefix("nginx.org/limit-req-"): said[key] for key in said.keys() - NGINX.keys()} == {
         "rate": "20r/s",
@@ -104,7 +104,7 @@ def test_a_rate_limit_may_have_no_burst_and_be_divided() -> None:
     assert said["nginx.org/limit-req-scale"] == "true"
 
 
-def test_haproxy_is_told_of_a_rate_limit_per_second() -> None:
+def test_haproxy_gets_a_rate_limit_per_second() -> None:
     said = written(className="haproxy", rateLimit={"requestsPerSecond": 20})
     assert {key: value for key, value in said.items() if "rate" in key} == {
         "haproxy.org/rate-limit-requests": "20",

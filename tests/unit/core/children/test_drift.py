@@ -14,7 +14,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_everything_is_in_line_with_itself(value: Any) -> None:
+def test_everything_is_in_sync_with_itself(value: Any) -> None:
     named_twice = not in_sync(value, value)
     # Only a list that holds two maps of the same name may be out of line with itself; Kubernetes allows none.
     assert not named_twice or "'name'" in str(value)

@@ -45,7 +45,7 @@ def test_it_is_a_deployment_a_service_and_a_policy_of_the_apps_own() -> None:
         assert manifest["metadata"]["name"] in child_names(KEY)
 
 
-def test_the_app_is_told_its_address() -> None:
+def test_the_app_gets_its_address() -> None:
     variables = app_env(backend="Redis", timeoutSeconds=9)
     assert variables["CACHE_REDIS_URL"] == "redis://cart-cache:6379/0"
     assert variables["CACHE_BACKEND"] == "Redis"

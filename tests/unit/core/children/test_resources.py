@@ -198,7 +198,7 @@ def test_a_name_that_a_service_can_bear_is_fine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 64, "2cart", "my.cart", "cart-", "Cart", ""], ids=str)
-def test_a_name_that_no_service_can_bear_is_a_problem_with_a_mend(name: str) -> None:
+def test_a_name_that_no_service_can_bear_is_a_problem_with_a_fix(name: str) -> None:
     problem = name_problem(AppKey("shop", name))
     assert problem is not None
     assert problem.field == "metadata.name"

@@ -46,7 +46,7 @@ def exposure(*parents: dict[str, Any], missing: str = "", **fields: Any) -> Expo
         pytest.param({"ingress": {"enabled": False}}, [], ["Ingress", "HTTPRoute"], id="neither"),
     ],
 )
-def test_an_app_has_one_way_in_and_the_other_is_unwanted(
+def test_an_app_has_one_entry_point_and_the_other_is_unwanted(
     spec: dict[str, Any], made_kind: list[str], unwanted_kind: list[str]
 ) -> None:
     assert [kind for kind in made(**spec) if kind in ("Ingress", "HTTPRoute")] == made_kind
@@ -89,7 +89,7 @@ def test_the_route_is_valid_by_the_gateway_apis_own_schema(fields: dict[str, Any
     jsonschema.validate(manifest, closed(schema()))
 
 
-def test_the_schema_would_tell_a_wrong_route() -> None:
+def test_the_schema_would_show_a_wrong_route() -> None:
     manifest = made(route=ROUTE)["HTTPRoute"]
     manifest["spec"]["rules"][0]["timeout"] = "30s"
     with pytest.raises(jsonschema.ValidationError, match="timeout"):
@@ -124,7 +124,7 @@ ACCEPTED = parent(Accepted="True", ResolvedRefs="True")
 
 
 @pytest.mark.parametrize(
-    ("parents", "reason", "words"),
+    ("parents", "reason", "message"),
     [
         pytest.param([], "RoutePending", "Gateway shop/public has not answered to HTTPRoute shop/cart", id="no answer"),
         pytest.param([ACCEPTED], "Accepted", "Gateway shop/public leads to the app", id="accepted"),
@@ -145,10 +145,10 @@ ACCEPTED = parent(Accepted="True", ResolvedRefs="True")
         pytest.param([parent(reference={"namespace": "shop"}, Accepted="True")], "Accepted", "", id="namespace told"),
     ],
 )
-def test_what_its_gateway_says_is_told(parents: list[dict[str, Any]], reason: str, words: str) -> None:
+def test_what_its_gateway_says_is_reported(parents: list[dict[str, Any]], reason: str, message: str) -> None:
     found = exposure(*parents)
     assert (found.reason, found.accepted) == (reason, reason == "Accepted")
-    assert words in found.message
+    assert message in found.message
     assert found.accepted or "kubectl get gateway -n shop public -o yaml" in found.message
 
 
@@ -159,7 +159,7 @@ def test_each_of_several_gateways_has_to_accept() -> None:
     assert exposure(ACCEPTED, parent("inner", reference=inner, Accepted="True"), parentRefs=both).accepted
 
 
-def test_without_the_gateway_api_that_is_what_is_told() -> None:
+def test_without_the_gateway_api_that_is_what_is_reported() -> None:
     found = exposure(ACCEPTED, missing="the cluster does not serve it; install it")
     assert (found.accepted, found.reason) == (False, "GatewayAPIMissing")
     assert found.message == "spec.route is not carried out: the cluster does not serve it; install it"

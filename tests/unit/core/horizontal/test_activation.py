@@ -7,17 +7,17 @@ from scalableapp.core.horizontal.decide import decide
 from scalableapp.core.model import DataProblem, Decision, History, Reading
 from tests.unit.core.build import CPU, QUEUE, RPS, app, free, observe, past
 
-WAKING = QUEUE | {"activationTarget": "5"}
+ACTIVATED = QUEUE | {"activationTarget": "5"}
 DOWN = Reading(problem=DataProblem.UNREACHABLE, message="Prometheus does not answer")
 
 
-def sleeper(current: int, *metrics: dict[str, Any], history: History | None = None, **readings: Any) -> Decision:
+def worker(current: int, *metrics: dict[str, Any], history: History | None = None, **readings: Any) -> Decision:
     least = readings.pop("least", 0)
     behavior = readings.pop("behavior", free())
     seen: dict[str, Any] = {
         name: value if isinstance(value, Reading) else Reading(total=value) for name, value in readings.items()
     }
-    spec = app(*(metrics or (WAKING,)), minReplicas=least, behavior=behavior)
+    spec = app(*(metrics or (ACTIVATED,)), minReplicas=least, behavior=behavior)
     return decide(spec, observe(current=current, **seen), history or History())
 
 
@@ -35,8 +35,8 @@ def sleeper(current: int, *metrics: dict[str, Any], history: History | None = No
         pytest.param(0, DOWN, 0, id="no data: sleeps on"),
     ],
 )
-def test_an_app_sleeps_until_its_metric_is_above_the_activation_target(current: int, queue: Any, to: int) -> None:
-    assert sleeper(current, queue=queue).replicas_to == to
+def test_an_app_stays_at_0_until_its_metric_is_above_the_activation_target(current: int, queue: Any, to: int) -> None:
+    assert worker(current, queue=queue).replicas_to == to
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_an_app_sleeps_until_its_metric_is_above_the_activation_target(current: 
     ],
 )
 def test_every_metric_but_cpu_has_its_say(current: int, readings: dict[str, Any], to: int) -> None:
-    metrics = [{"RequestsPerSecond": RPS, "CPU": CPU, "queue": WAKING}[name] for name in readings]
-    assert sleeper(current, *metrics, **readings).replicas_to == to
+    metrics = [{"RequestsPerSecond": RPS, "CPU": CPU, "queue": ACTIVATED}[name] for name in readings]
+    assert worker(current, *metrics, **readings).replicas_to == to
 
 
-def test_a_query_with_a_value_for_the_whole_app_wakes_too() -> None:
-    assert sleeper(0, WAKING | {"targetType": "Value"}, queue=31).replicas_to == 4
+def test_a_query_with_a_value_for_the_whole_app_activates_too() -> None:
+    assert worker(0, ACTIVATED | {"targetType": "Value"}, queue=31).replicas_to == 4
 
 
-def test_sleep_waits_for_the_window_of_scale_down() -> None:
-    decision = sleeper(
+def test_going_to_0_waits_for_the_window_of_scale_down() -> None:
+    decision = worker(
         2, queue=0, behavior=free(down={"stabilizationWindowSeconds": 300}), history=past({100: 1, 250: 2})
     )
     assert (decision.replicas_to, decision.reason) == (2, Reason.SCALE_DOWN_STABILIZED)
@@ -68,22 +68,22 @@ def test_sleep_waits_for_the_window_of_scale_down() -> None:
     assert decision.recommendation.replicas == 0
 
 
-def test_a_percentage_of_no_pods_does_not_keep_an_app_asleep() -> None:
+def test_a_percentage_of_no_pods_does_not_keep_an_app_at_0() -> None:
     slow = {"policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]}
-    assert sleeper(0, queue=100, behavior=free(up=slow)).replicas_to == 1
+    assert worker(0, queue=100, behavior=free(up=slow)).replicas_to == 1
 
 
-def test_an_app_whose_floor_is_above_0_never_sleeps() -> None:
-    assert sleeper(3, queue=0, least=1).replicas_to == 1
+def test_an_app_whose_least_is_above_0_never_goes_to_0() -> None:
+    assert worker(3, queue=0, least=1).replicas_to == 1
 
 
-def test_a_query_that_is_lost_while_the_app_sleeps_is_told() -> None:
-    assert sleeper(0, queue=Reading(problem=DataProblem.EMPTY)).reason == "NoData"
+def test_a_query_that_is_lost_while_the_app_is_at_0_is_reported() -> None:
+    assert worker(0, queue=Reading(problem=DataProblem.EMPTY)).reason == "NoData"
 
 
-def test_waking_and_falling_asleep_are_told() -> None:
-    asleep = sleeper(1, queue=4)
-    assert asleep.reason == Reason.INACTIVE
-    assert asleep.message.endswith(
+def test_activation_and_going_to_0_are_reported() -> None:
+    inactive = worker(1, queue=4)
+    assert inactive.reason == Reason.INACTIVE
+    assert inactive.message.endswith(
         "no metric is above its activationTarget: asleep with 0 replicas until queue is above 5"
     )

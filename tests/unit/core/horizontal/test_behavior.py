@@ -102,7 +102,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "behavior", "recommended", "scaled", "told"),
+    ("load", "behavior", "recommended", "scaled", "expected"),
     [
         pytest.param(
             200,
@@ -157,11 +157,11 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
         ),
     ],
 )
-def test_what_holds_a_change_is_told_with_what_comes_next(
-    load: float, behavior: dict[str, Any], recommended: dict[float, int], scaled: dict[float, int], told: str
+def test_what_holds_a_change_is_reported_with_what_comes_next(
+    load: float, behavior: dict[str, Any], recommended: dict[float, int], scaled: dict[float, int], expected: str
 ) -> None:
     observation = observe(current=9, RequestsPerSecond=load / 9)
-    assert decide(app(behavior=behavior), observation, past(recommended, scaled)).message.endswith(told)
+    assert decide(app(behavior=behavior), observation, past(recommended, scaled)).message.endswith(expected)
 
 
 def test_what_lies_in_the_future_holds_up_no_scale_up() -> None:

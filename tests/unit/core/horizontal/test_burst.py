@@ -37,10 +37,10 @@ def test_the_short_window_decides_from_the_threshold_on(requests: float, to: int
     assert (decision.replicas_to, decision.reason) == (to, reason)
 
 
-def test_a_burst_is_told_with_its_figures() -> None:
+def test_a_burst_is_reported_with_its_figures() -> None:
     starting = pod(3, ready=False, started_at=ago(5), readiness_changed_at=ago(5))
-    told = burst(450, current=4, pods=(*pods(3), starting), load=200).message
-    assert told.endswith(
+    message = burst(450, current=4, pods=(*pods(3), starting), load=200).message
+    assert message.endswith(
         "burst: 450 requests/s in the last 10 s are 225 % of what 4 replicas, 1 of them starting, carry at the target: "
         "asks for 9 replicas"
     )

@@ -45,7 +45,7 @@ def test_proposals_become_one_number(combine: str, wishes: tuple[int, int, int],
     assert decision.steps[-1].value == to
 
 
-def test_weights_count_and_are_told() -> None:
+def test_weights_count_and_are_reported() -> None:
     decision = three("Weighted", (8, 2, 2), weights=("3", "0.5", "0.5"))
     assert decision.replicas_to == 7
     assert decision.message.endswith(
@@ -78,10 +78,10 @@ def test_a_failing_metric_forbids_less_however_they_are_combined(
     assert decision.data_problem is DataProblem.UNREACHABLE
 
 
-wish = st.integers(1, 60)
+recommended = st.integers(1, 60)
 
 
-@given(st.tuples(wish, wish, wish), st.tuples(*[st.sampled_from(["0.1", "1", "2.5"])] * 3))
+@given(st.tuples(recommended, recommended, recommended), st.tuples(*[st.sampled_from(["0.1", "1", "2.5"])] * 3))
 def test_the_average_lies_between_the_smallest_and_the_largest(
     wishes: tuple[int, int, int], weights: tuple[str, ...]
 ) -> None:

@@ -10,14 +10,14 @@ from tests.unit.core.build import CPU, NOW, QUEUE, RPS, app, free, observe, past
 
 def test_an_unlimited_change_is_explained_by_its_metric() -> None:
     decision = decide(app(), observe(RequestsPerSecond=80), History())
-    told = "RequestsPerSecond is 80 requests/s per pod on 3 pods, 160 % of the target 50: asks for 5 replicas"
+    message = "RequestsPerSecond is 80 requests/s per pod on 3 pods, 160 % of the target 50: asks for 5 replicas"
     assert (decision.replicas_from, decision.replicas_to, decision.at) == (3, 5, NOW)
-    assert (decision.reason, decision.message) == (Reason.DESIRED_WITHIN_RANGE, told)
-    assert decision.steps == (Step("RequestsPerSecond", 5, told),)
+    assert (decision.reason, decision.message) == (Reason.DESIRED_WITHIN_RANGE, message)
+    assert decision.steps == (Step("RequestsPerSecond", 5, message),)
     assert (decision.active, decision.limited, decision.data_problem) == (True, False, None)
 
 
-def test_the_chain_tells_what_each_rule_made_of_the_number() -> None:
+def test_the_chain_shows_what_each_rule_made_of_the_number() -> None:
     spec = app(RPS, CPU, maxReplicas=20)
     decision = decide(spec, observe(RequestsPerSecond=500, CPU=0.1), History())
     assert [(step.rule, step.value) for step in decision.steps] == [
@@ -78,7 +78,7 @@ def test_a_dry_run_that_would_change_nothing_keeps_the_reason_why(
     assert (decision.replicas_to, decision.reason) == (3, reason)
 
 
-def test_a_dry_run_tells_of_a_pin_and_of_bounds_too() -> None:
+def test_a_dry_run_reports_a_pin_and_bounds_too() -> None:
     pinned = decide(app(dryRun=True, replicas=5), observe(RequestsPerSecond=50), History())
     beyond = decide(app(dryRun=True, maxReplicas=2), observe(RequestsPerSecond=50), History())
     assert pinned.message.startswith("would scale 3 -> 5: spec.replicas pins 5 replicas")

@@ -12,8 +12,8 @@ from tests.unit.core.build import NOW, ago, app, free, observe, past
 
 def decision(replicas: int | None, seconds_ago: float = 0) -> Decision:
     at = ago(seconds_ago)
-    wish = None if replicas is None else Recommendation(at, replicas)
-    return Decision(at, 3, 3, "", "", (), recommendation=wish)
+    recommended = None if replicas is None else Recommendation(at, replicas)
+    return Decision(at, 3, 3, "", "", (), recommendation=recommended)
 
 
 def kept(history: History) -> list[tuple[float, int]]:
@@ -86,9 +86,9 @@ def test_the_pruned_history_decides_like_the_full_one(
     at = NOW - timedelta(seconds=sum(gap for gap, _ in wishes))
     for gap, replicas in wishes:
         at += timedelta(seconds=gap)
-        wish = Recommendation(at, replicas)
-        pruned = remember(pruned, Decision(at, 3, 3, "", "", (), recommendation=wish), spec)
-        full = History((*full.recommendations, wish))
+        recommended = Recommendation(at, replicas)
+        pruned = remember(pruned, Decision(at, 3, 3, "", "", (), recommendation=recommended), spec)
+        full = History((*full.recommendations, recommended))
     observation = observe(current=10, RequestsPerSecond=load / 10)
     assert decide(spec, observation, pruned).replicas_to == decide(spec, observation, full).replicas_to
     assert len(pruned.recommendations) <= len(full.recommendations)

@@ -23,7 +23,7 @@ def test_an_app_is_due_after_its_interval(interval: int | None, seconds_ago: flo
     assert due(Scaling(interval_seconds=interval), last, NOW) is expected
 
 
-def test_an_app_with_an_interval_of_its_own_is_told_when_it_is_decided_on_again() -> None:
+def test_an_app_with_an_interval_of_its_own_says_when_it_is_decided_on_again() -> None:
     decision = decide(app(intervalSeconds=300), observe(RequestsPerSecond=500), History())
     assert decision.steps[-1].message == "decided on again in 5 m (12:11:35 UTC), by intervalSeconds"
     assert decision.reason == "ScaleUpLimit"

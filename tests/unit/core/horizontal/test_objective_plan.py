@@ -103,16 +103,16 @@ def test_an_idle_app_with_unknown_capacity_goes_down_to_its_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slow", "told"),
+    ("slow", "expected"),
     [
         pytest.param(NO_LATENCY, "no histogram", id="no latency metric"),
         pytest.param(1.7, "how fast requests are answered", id="a share that is none"),
     ],
 )
-def test_without_a_word_on_latency_the_metrics_decide(slow: Any, told: str) -> None:
+def test_without_a_measured_latency_the_metrics_decide(slow: Any, expected: str) -> None:
     decision = ask(app(RPS, objective=OBJECTIVE), seen(slow=slow, current=2, RequestsPerSecond=200.0), History())
     assert decision.replicas_to == 6  # HPA's 8, at most four pods in 15 s
-    assert any(told in step.message and "the metrics decide" in step.message for step in decision.steps)
+    assert any(expected in step.message and "the metrics decide" in step.message for step in decision.steps)
 
 
 def test_without_stated_metrics_the_cpu_request_stands_in() -> None:

@@ -60,7 +60,7 @@ def test_the_fallback_says_what_happened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fallback", "current", "told"),
+    ("fallback", "current", "expected"),
     [
         pytest.param({}, 5, "not below 5 replicas meanwhile", id="hold"),
         pytest.param({}, 3, "raised to the 5 replicas of then", id="hold, raised"),
@@ -80,12 +80,12 @@ def test_the_fallback_says_what_happened() -> None:
         ),
     ],
 )
-def test_what_comes_next_in_an_outage_is_told_before_it_comes(
-    fallback: dict[str, Any], current: int, told: str
+def test_what_comes_next_in_an_outage_is_reported_before_it_comes(
+    fallback: dict[str, Any], current: int, expected: str
 ) -> None:
     decision = blind(200, fallback, current)
-    assert decision.message.endswith(f"; no metric could be used since 12:03:15 UTC: {told}")
-    assert decision.steps[-1].message.endswith(told)
+    assert decision.message.endswith(f"; no metric could be used since 12:03:15 UTC: {expected}")
+    assert decision.steps[-1].message.endswith(expected)
 
 
 def test_a_fallback_keeps_to_the_policies() -> None:

@@ -51,7 +51,7 @@ def test_a_forecast_only_adds_or_keeps_replicas(load: float | None, current: int
     assert predicted(load, current, now).replicas_to == to
 
 
-def test_a_prediction_is_told_with_its_figures_and_remembered() -> None:
+def test_a_prediction_is_reported_with_its_figures_and_remembered() -> None:
     decision = predicted(400)
     assert decision.reason == Reason.PREDICTED
     assert decision.message.endswith(

@@ -89,7 +89,7 @@ def test_a_failing_metric_never_lets_replicas_fall_within_the_bounds(
 
 
 @given(rich_apps(least=1), rich_observations(loads))
-def test_an_app_with_a_floor_never_sleeps(spec: ScalableAppSpec, observation: Observation) -> None:
+def test_an_app_with_a_floor_never_goes_to_0(spec: ScalableAppSpec, observation: Observation) -> None:
     assert decide(spec, observation, History()).replicas_to >= 1
 
 

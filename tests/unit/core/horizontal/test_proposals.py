@@ -167,7 +167,7 @@ def test_an_app_at_0_replicas_has_no_average_to_tolerate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "seconds", "wanted", "told"),
+    ("target", "seconds", "wanted", "expected"),
     [
         pytest.param("250ms", 0.5, 6, "500ms at quantile 0.95", id="twice too slow"),
         pytest.param("0.25", 0.5, 6, "0.5 s at quantile 0.95", id="a target in seconds"),
@@ -175,13 +175,13 @@ def test_an_app_at_0_replicas_has_no_average_to_tolerate() -> None:
         pytest.param("2s", 0.5, 1, "0.5s at quantile 0.95", id="fast"),
     ],
 )
-def test_a_latency_follows_the_ready_pods(target: str, seconds: float, wanted: int, told: str) -> None:
+def test_a_latency_follows_the_ready_pods(target: str, seconds: float, wanted: int, expected: str) -> None:
     proposal = ask({"type": "Latency", "target": target}, observe(Latency=Reading(seconds)))
     assert proposal.replicas == wanted
-    assert told in proposal.message
+    assert expected in proposal.message
 
 
-def test_memory_is_per_pod_and_told_in_the_unit_of_its_target() -> None:
+def test_memory_is_per_pod_and_reported_in_the_unit_of_its_target() -> None:
     memory = {"type": "Memory", "target": "200Mi"}
     proposal = ask(memory, observe(Memory=per_pod(300 * 2**20, 300 * 2**20, 300 * 2**20)))
     assert proposal.replicas == 5
@@ -214,7 +214,7 @@ def test_the_message_says_what_was_measured_on_how_many_pods_against_which_targe
 
 
 @pytest.mark.parametrize("problem", list(DataProblem))
-def test_a_bad_reading_keeps_its_name_and_its_words(problem: DataProblem) -> None:
+def test_a_bad_reading_keeps_its_name_and_its_message(problem: DataProblem) -> None:
     proposal = ask(RPS, observe(RequestsPerSecond=Reading(problem=problem, message="what the adapter saw")))
     assert proposal.replicas is None
     assert proposal.failure is not None
@@ -289,7 +289,7 @@ def test_a_percentile_stands_for_the_pods(percentile: str, values: list[float | 
     assert proposal.replicas == wanted
 
 
-def test_a_percentile_is_told_with_its_rank() -> None:
+def test_a_percentile_is_reported_with_its_rank() -> None:
     metric = RPS | {"aggregate": "Percentile", "percentile": "90"}
     proposal = ask(metric, observe(RequestsPerSecond=per_pod(40, 40, 90)))
     assert proposal.message == (

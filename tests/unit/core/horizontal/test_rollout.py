@@ -89,7 +89,7 @@ def test_a_burst_is_answered_during_a_rollout() -> None:
     assert decided(seen, burst=BURST).replicas_to == 30
 
 
-def test_an_app_is_not_put_to_sleep_during_a_rollout() -> None:
+def test_an_app_does_not_go_to_0_during_a_rollout() -> None:
     queue = QUEUE | {"activationTarget": "1"}
     assert decided(rolling(2, queue=Reading(total=0)), queue, minReplicas=0).replicas_to == 2
 

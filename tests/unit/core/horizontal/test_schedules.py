@@ -56,7 +56,7 @@ def test_a_schedule_begins_and_ends_to_the_second(clock: str, least: int) -> Non
     assert bounds_at(app(minReplicas=2, schedules=[OFFICE]).scaling.horizontal, now).least.value == least
 
 
-def test_a_floor_is_reached_at_once_and_its_end_is_told() -> None:
+def test_a_floor_is_reached_at_once_and_its_end_is_reported() -> None:
     decision = at(MONDAY_NOON, 50, 3, OFFICE)
     assert (decision.replicas_to, decision.reason) == (5, Reason.TOO_FEW_REPLICAS)
     assert decision.message == (
@@ -81,7 +81,7 @@ def test_metrics_move_between_the_schedules_bounds(
     assert decision.message.endswith(limit)
 
 
-def test_when_none_is_active_the_next_one_is_told() -> None:
+def test_when_none_is_active_the_next_one_is_reported() -> None:
     decision = at(SUNDAY, 150, 3, OFFICE, NIGHT)
     assert decision.message.startswith(
         "no schedule is active; night starts at 2026-11-22 22:00 UTC with maxReplicas 4; RequestsPerSecond is 50"

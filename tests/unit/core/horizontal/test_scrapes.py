@@ -72,9 +72,9 @@ def asked(reading: Reading, running: tuple[PodState, ...], metric: dict[str, str
 def test_pods_whose_scrapes_were_missed_are_not_taken_for_idle() -> None:
     reading = per_pod(50, 50, 5, 5)
     assert asked(reading, pods(4)).replicas == 3
-    told = asked(replace(reading, overdue=frozenset({"pod-2", "pod-3"})), pods(4))
-    assert told.replicas == 4
-    assert "with 2 pods whose samples are too few or too old counted as on target" in told.message
+    proposal = asked(replace(reading, overdue=frozenset({"pod-2", "pod-3"})), pods(4))
+    assert proposal.replicas == 4
+    assert "with 2 pods whose samples are too few or too old counted as on target" in proposal.message
 
 
 def test_too_low_values_ask_for_more_all_the_same() -> None:
@@ -85,9 +85,9 @@ def test_too_low_values_ask_for_more_all_the_same() -> None:
 def test_what_is_assumed_of_young_pods_adds_none_while_an_old_one_still_shows_what_they_took_over() -> None:
     """Three pods for 145: the first one's rate is still that of the time when it was alone."""
     young = tuple(pod(number, started_at=ago(20), readiness_changed_at=ago(10)) for number in (1, 2))
-    told = asked(replace(per_pod(95, 25, 25), window_seconds=30), (*pods(1), *young))
-    assert told.replicas == 3
-    assert "is 48.3 requests/s per pod" in told.message
+    proposal = asked(replace(per_pod(95, 25, 25), window_seconds=30), (*pods(1), *young))
+    assert proposal.replicas == 3
+    assert "is 48.3 requests/s per pod" in proposal.message
 
 
 def test_pods_younger_than_the_window_of_their_rate_are_not_taken_for_idle() -> None:

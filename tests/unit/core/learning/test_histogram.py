@@ -21,10 +21,10 @@ def test_without_samples_there_is_no_percentile() -> None:
 
 
 @given(st.floats(1e-4, 1e12), st.integers(50, 100))
-def test_a_constant_value_is_told_at_most_a_bucket_too_high(value: float, percent: int) -> None:
-    told = filled([value] * 5).percentile(percent)
-    assert told is not None
-    assert value * (1 - 1e-5) <= told <= value * GROWTH * (1 + 1e-5)
+def test_a_constant_value_is_reported_at_most_a_bucket_too_high(value: float, percent: int) -> None:
+    found = filled([value] * 5).percentile(percent)
+    assert found is not None
+    assert value * (1 - 1e-5) <= found <= value * GROWTH * (1 + 1e-5)
 
 
 def test_nothing_used_is_zero() -> None:

@@ -78,9 +78,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("histogram", "words"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_histogram_has_a_flaw(histogram: dict[float, float], words: str) -> None:
-    assert words in flaw_of(histogram)
+@pytest.mark.parametrize(("histogram", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_histogram_has_a_flaw(histogram: dict[float, float], message: str) -> None:
+    assert message in flaw_of(histogram)
 
 
 def test_rates_that_differ_by_how_they_were_stretched_are_no_flaw() -> None:

@@ -205,7 +205,7 @@ def test_an_idle_pod_is_trusted_with_what_one_request_at_a_time_allows() -> None
         pytest.param(0.05, 40, id="just right"),
     ],
 )
-def test_the_first_minute_tells_what_a_pod_carries(slow: float, per_pod: float) -> None:
+def test_the_first_minute_shows_what_a_pod_carries(slow: float, per_pod: float) -> None:
     assert Capacity.first(Minute(1_000_000, 40.0, slow), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
 
 

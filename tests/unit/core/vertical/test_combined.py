@@ -128,14 +128,14 @@ def test_in_mode_vertical_replicas_stay_within_the_bounds(current: int, pin: int
     assert decision.replicas_to == expected
 
 
-def test_the_cost_is_told_before_and_after() -> None:
+def test_the_cost_is_reported_before_and_after() -> None:
     spec = app(maxReplicas=4)
     prices = {"cpuCoreHour": "0.04", "memoryGibibyteHour": "0.005"}
     scaling = type(spec.scaling).model_validate({**spec.scaling.model_dump(by_alias=True), "prices": prices})
     decision = decided(spec.model_copy(update={"scaling": scaling}), rps=800, cpu=1.6)
-    told = decision.steps[-1]
-    assert told.rule == "Cost"
-    assert told.message == "requested in all: cpu 800m -> 1880m, memory 1Gi -> 1Gi; +0.0432 an hour"
+    step = decision.steps[-1]
+    assert step.rule == "Cost"
+    assert step.message == "requested in all: cpu 800m -> 1880m, memory 1Gi -> 1Gi; +0.0432 an hour"
 
 
 def test_a_load_beyond_the_most_replicas_is_answered_by_both_and_given_back() -> None:

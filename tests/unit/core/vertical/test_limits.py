@@ -78,7 +78,7 @@ def test_what_cannot_be_read_hides_nothing_else() -> None:
     assert limits.containers[CPU] == ClusterLimits(most=1.0, most_limit=1.0, whose="LimitRange small")
     assert within_quota(limits, CPU, Amount(0.5, 0.5), 1).most_limit == 1.0
     assert within_quota(limits, CPU, Amount(0.2, 0.2), 4).most_limit == pytest.approx(0.7)
-    whose = [words.split(":")[0] for words in limits.unread]
+    whose = [message.split(":")[0] for message in limits.unread]
     assert whose == ["LimitRange small", "LimitRange small", "ResourceQuota team"]
 
 

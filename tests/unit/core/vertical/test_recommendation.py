@@ -168,7 +168,7 @@ def test_raises_come_sooner_after_a_change_than_cuts(since: float, raises: bool,
         assert sized(rules, history=history).changes is expected
 
 
-ROOMS = [
+CLUSTER_LIMITS = [
     ("node", ClusterLimits(most=0.25, whose="the largest node"), (0.25, 0.5), "limited to 250m by the largest node"),
     ("range", ClusterLimits(least=0.8, whose="LimitRange l"), (0.8, 1.6), "raised to 800m by LimitRange l"),
     ("limit", ClusterLimits(most_limit=0.5, whose="LimitRange l"), (0.5, 0.5), ""),
@@ -176,12 +176,14 @@ ROOMS = [
 ]
 
 
-@pytest.mark.parametrize(("limits", "expected", "told"), [row[1:] for row in ROOMS], ids=[row[0] for row in ROOMS])
-def test_the_cluster_bounds_sizes(limits: ClusterLimits, expected: tuple[float, float], told: str) -> None:
+@pytest.mark.parametrize(
+    ("limits", "expected", "message"), [row[1:] for row in CLUSTER_LIMITS], ids=[row[0] for row in CLUSTER_LIMITS]
+)
+def test_the_cluster_bounds_sizes(limits: ClusterLimits, expected: tuple[float, float], message: str) -> None:
     rules = vertical()
     sizing = sized(rules, usage_now(cluster_limits={Resource.CPU: limits}), known(rules, 0.5, 220 * MI))
     assert sizing.size_to.cpu == pytest.approx(expected, abs=0.025)
-    assert told in " ".join(step.message for step in sizing.steps)
+    assert message in " ".join(step.message for step in sizing.steps)
 
 
 def test_only_the_named_resources_are_sized() -> None:

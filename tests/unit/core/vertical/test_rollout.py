@@ -74,7 +74,7 @@ def test_the_first_pod_is_watched(
     assert (coming.result, coming.change.phase if coming.change else None) == expected
 
 
-def test_a_cut_of_memory_that_kills_is_taken_back() -> None:
+def test_a_cut_of_memory_that_kills_is_rolled_back() -> None:
     cut = opened(GOOD, TO, NOW, in_place=True, why="less")
     assert cut.way is Way.ROLLOUT
     coming = step(cut, observation(20, pod("c", GOOD, 5, oom_killed_at=at(15))))

@@ -27,14 +27,14 @@ def queue(length: int, **horizontal: Any) -> dict[str, Any]:
 def running(shop: Shop, replicas: int) -> dict[str, Any]:
     """The decision in status, once so many pods are wanted and ready."""
 
-    def look() -> dict[str, Any]:
+    def check() -> dict[str, Any]:
         status = shop.get("sapp").get("status", {})
         assert (status.get("desiredReplicas"), status.get("readyReplicas")) == (replicas, replicas)
         assert shop.get("deployment")["spec"]["replicas"] == replicas
         found: dict[str, Any] = status["decision"]
         return found
 
-    return eventually(look)
+    return eventually(check)
 
 
 @pytest.fixture
@@ -92,12 +92,12 @@ def test_a_restart_within_a_stabilisation_window_changes_no_decision(shop: Shop,
         shop.kubectl("delete", "service", "web")
         eventually(lambda: shop.get("service"))  # so the new one is at work
 
-        def told_again() -> dict[str, Any]:
+        def reported_again() -> dict[str, Any]:
             decision: dict[str, Any] = shop.get("sapp")["status"]["decision"]
             assert decision["message"] != before["message"]
             return decision
 
-        after = eventually(told_again, WRITE_SECONDS)
+        after = eventually(reported_again, WRITE_SECONDS)
     same = ("time", "from", "to", "reason")
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert promise(after) == promise(before)

@@ -10,7 +10,7 @@ from PIL import Image
 from demo.chart import picture
 from demo.plan import Plan
 from demo.recording import PodSize, Recording, Usage, from_json, to_json
-from demo.story import STORIES, Story, size_problems, sizes_of, sizes_settled, told
+from demo.scenarios import SCENARIOS, Scenario, size_problems, sizes_of, sizes_settled, sizes_text
 from scalableapp.core.api.spec import parse_spec
 
 
@@ -44,7 +44,7 @@ def test_growth_and_return_are_timed_from_the_load(sized_run: Recording, plan: P
     seen = sizes_of(sized_run, plan)
     assert (seen.before, seen.peak, seen.end) == (0.1, 0.5, 0.2)
     assert (seen.grown_after, seen.shrunk_after) == (10.0, 50.0)
-    assert "0.1 → 0.5 → 0.2 cores" in told(seen)
+    assert "0.1 → 0.5 → 0.2 cores" in sizes_text(seen)
     assert list(size_problems(sized_run, plan)) == []
 
 
@@ -70,8 +70,8 @@ def test_the_picture_has_room_for_sizes(sized_run: Recording, good_run: Recordin
     assert tall[1] > usual[1]
 
 
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
-def test_each_story_has_an_app_that_the_operator_takes(story: Story) -> None:
-    manifest = yaml.safe_load(story.sample.read_text())
+@pytest.mark.parametrize("story", SCENARIOS.values(), ids=SCENARIOS.keys())
+def test_each_story_has_an_app_that_the_operator_takes(scenario: Scenario) -> None:
+    manifest = yaml.safe_load(scenario.sample.read_text())
     spec = parse_spec(manifest["spec"])
-    assert STORIES[spec.scaling.mode.value.lower()] is story
+    assert SCENARIOS[spec.scaling.mode.value.lower()] is scenario

@@ -1,6 +1,6 @@
-"""`make bench-way-in`: requests through an Ingress and an HTTPRoute while pods scale, roll and their nodes are drained.
+"""`make bench-ingress`: requests by an Ingress and an HTTPRoute while pods scale, roll and their nodes are drained.
 
-    python -m benchmarks.way_in [--requests 10000] [--rate 20]
+    python -m benchmarks.ingress [--requests 10000] [--rate 20]
 
 Two apps of the kind cluster, one by each way in, are under the demonstration's load, `rate` requests/s each, until each
 of them has answered that many requests. Meanwhile both are scaled up, rolled, drained from one worker after the other,
@@ -27,7 +27,7 @@ from demo.load import Load, load
 from demo.plan import Plan, five_stages
 from demo.recording import LoadSample, latencies, percentile
 
-NAMESPACE = "bench-way-in"
+NAMESPACE = "bench-ingress"
 KIND = "scalableapps.scalableapp.io"
 FEW, MANY = 2, 4
 PATIENCE_SECONDS = 240.0
@@ -35,7 +35,7 @@ GATEWAY = {"name": "contour", "namespace": "projectcontour", "sectionName": "htt
 
 
 @dataclass
-class Way:
+class EntryPoint:
     """One way in with an app of its own: its fields in the spec, and what the load generator saw."""
 
     name: str
@@ -66,12 +66,12 @@ class Way:
         return f"{self.name:<10}{len(times):>9}{self.failures().total():>8}{anew:>11}{half:>8.0f}{most:>8.0f}"
 
 
-INGRESS = Way("Ingress", {"ingress": {"className": "contour", "host": f"ingress.{NAMESPACE}.test"}})
-ROUTE = Way("HTTPRoute", {"route": {"parentRefs": [GATEWAY], "hostnames": [f"httproute.{NAMESPACE}.test"]}})
-WAYS = (INGRESS, ROUTE)
+INGRESS = EntryPoint("Ingress", {"ingress": {"className": "contour", "host": f"ingress.{NAMESPACE}.test"}})
+ROUTE = EntryPoint("HTTPRoute", {"route": {"parentRefs": [GATEWAY], "hostnames": [f"httproute.{NAMESPACE}.test"]}})
+ENTRY_POINTS = (INGRESS, ROUTE)
 
 
-def app(way: Way) -> dict[str, Any]:
+def app(entry: EntryPoint) -> dict[str, Any]:
     """The ScalableApp behind a way in. Its replicas are pinned: it is the ways in that are tried."""
     resources = {"requests": {"cpu": "25m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
     horizontal = {"minReplicas": 1, "maxReplicas": MANY, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}
@@ -79,8 +79,8 @@ def app(way: Way) -> dict[str, Any]:
     return {
         "apiVersion": "scalableapp.io/v1alpha1",
         "kind": "ScalableApp",
-        "metadata": {"name": way.name.lower(), "namespace": NAMESPACE},
-        "spec": {**spec, "replicas": FEW, "scaling": {"horizontal": horizontal}, **way.fields},
+        "metadata": {"name": entry.name.lower(), "namespace": NAMESPACE},
+        "spec": {**spec, "replicas": FEW, "scaling": {"horizontal": horizontal}, **entry.fields},
     }
 
 
@@ -89,11 +89,11 @@ def deployed() -> Iterator[None]:
     """The namespace with both apps, ready; afterwards it is removed."""
     kubectl("create", "namespace", NAMESPACE)
     try:
-        for way in WAYS:
-            kubectl("apply", "--filename", "-", stdin=json.dumps(app(way)))
+        for entry in ENTRY_POINTS:
+            kubectl("apply", "--filename", "-", stdin=json.dumps(app(entry)))
         until("both apps are ready", lambda: ready(FEW))
-        for way in WAYS:
-            wait = ("wait", "--for=condition=Ready", f"{KIND}/{way.name.lower()}", "--timeout=60s")
+        for entry in ENTRY_POINTS:
+            wait = ("wait", "--for=condition=Ready", f"{KIND}/{entry.name.lower()}", "--timeout=60s")
             kubectl("--namespace", NAMESPACE, *wait, timeout=70)
         yield
     finally:
@@ -133,38 +133,41 @@ def ready(replicas: int, node: str = "") -> bool:
         and "deletionTimestamp" not in item["metadata"]
         and item["spec"].get("nodeName") != node
     ]
-    return len(good) == len(items) == replicas * len(WAYS)
+    return len(good) == len(items) == replicas * len(ENTRY_POINTS)
 
 
 def scale(replicas: int) -> None:
     """Gives both apps that many replicas and waits until only those are there."""
-    for way in WAYS:
-        kubectl("--namespace", NAMESPACE, "scale", KIND, way.name.lower(), f"--replicas={replicas}")
+    for entry in ENTRY_POINTS:
+        kubectl("--namespace", NAMESPACE, "scale", KIND, entry.name.lower(), f"--replicas={replicas}")
     until(f"each app has {replicas} pods", lambda: ready(replicas))
 
 
 def roll(replicas: int) -> None:
     """Replaces all pods of both apps."""
     value = str(time.time())
-    for way in WAYS:
-        changed = {"spec": {"env": [*app(way)["spec"]["env"], {"name": "ROLLED", "value": value}]}}
-        patch = ("patch", KIND, way.name.lower(), "--type=merge", "--patch", json.dumps(changed))
+    for entry in ENTRY_POINTS:
+        changed = {"spec": {"env": [*app(entry)["spec"]["env"], {"name": "ROLLED", "value": value}]}}
+        patch = ("patch", KIND, entry.name.lower(), "--type=merge", "--patch", json.dumps(changed))
         kubectl("--namespace", NAMESPACE, *patch)
-    until("the operator has changed both Deployments", lambda: all(value in template(way) for way in WAYS))
-    for way in WAYS:
-        rolled = ("rollout", "status", f"deployment/{way.name.lower()}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+    until(
+        "the operator has changed both Deployments",
+        lambda: all(value in template(entry) for entry in ENTRY_POINTS),
+    )
+    for entry in ENTRY_POINTS:
+        rolled = ("rollout", "status", f"deployment/{entry.name.lower()}", f"--timeout={PATIENCE_SECONDS:.0f}s")
         kubectl("--namespace", NAMESPACE, *rolled, timeout=PATIENCE_SECONDS + 10)
     until("the old pods have gone", lambda: ready(replicas))
 
 
-def template(way: Way) -> str:
+def template(entry: EntryPoint) -> str:
     """The pod template of a way's Deployment."""
-    return kubectl("--namespace", NAMESPACE, "get", "deployment", way.name.lower(), "--output", "yaml")
+    return kubectl("--namespace", NAMESPACE, "get", "deployment", entry.name.lower(), "--output", "yaml")
 
 
 def drain(node: str, replicas: int) -> None:
     """Drains a node of both apps and gives it back when all their pods run elsewhere."""
-    selector = f"scalableapp.io/app in ({','.join(way.name.lower() for way in WAYS)})"
+    selector = f"scalableapp.io/app in ({','.join(entry.name.lower() for entry in ENTRY_POINTS)})"
     options = ("--pod-selector", selector, "--delete-emptydir-data", f"--timeout={PATIENCE_SECONDS:.0f}s")
     kubectl("drain", node, *options, timeout=PATIENCE_SECONDS + 10)
     until(f"all pods have left {node}", lambda: ready(replicas, node))
@@ -182,7 +185,10 @@ def disturb(done: Counter[str], node: str) -> Iterator[None]:
     for name, step in steps:
         step()
         done[name] += 1
-        say("way-in", f"{name}; {', '.join(f'{way.name} {way.answered()} requests' for way in WAYS)}")
+        say(
+            "ingress",
+            f"{name}; {', '.join(f'{entry.name} {entry.answered()} requests' for entry in ENTRY_POINTS)}",
+        )
         yield
 
 
@@ -191,11 +197,11 @@ def measure(requests: int, rate: float) -> Counter[str]:
     done: Counter[str] = Counter()
     plan = constant(rate, seconds=4 * requests / rate + PATIENCE_SECONDS)
     with ExitStack() as stack:
-        running = [stack.enter_context(load(URL, way.host, plan, way.seen)) for way in WAYS]
+        running = [stack.enter_context(load(URL, entry.host, plan, entry.seen)) for entry in ENTRY_POINTS]
         for node in itertools.cycle(workers()):
             for _ in disturb(done, node):
                 check(running)
-            if all(way.answered() >= requests for way in WAYS):
+            if all(entry.answered() >= requests for entry in ENTRY_POINTS):
                 break
     return done
 
@@ -215,7 +221,7 @@ def check(running: list[Load]) -> None:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="benchmarks.way_in", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.ingress", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--requests", type=int, default=10_000, help="requests through each way in, at least")
     parser.add_argument("--rate", type=float, default=20.0, help="requests/s through each way in")
     options = parser.parse_args()
@@ -224,15 +230,15 @@ def main() -> int:
         with deployed():
             done = measure(options.requests, options.rate)
     except (ClusterError, DemoError) as error:
-        sys.exit(f"bench-way-in: {error}")
+        sys.exit(f"bench-ingress: {error}")
     meanwhile = ", ".join(f"{name} {count} times" for name, count in done.items())
     print(f"\nin {time.monotonic() - began:.0f} s both apps were {meanwhile}")
     print(f"{'way in':<10}{'requests':>9}{'failed':>8}{'sent anew':>11}{'p50 ms':>8}{'p99 ms':>8}")
-    print("\n".join(way.row() for way in WAYS))
-    for way in WAYS:
-        for reason, count in way.failures().most_common():
-            print(f"{way.name}: {count} x {reason}")
-    return 1 if any(way.failures() for way in WAYS) else 0
+    print("\n".join(entry.row() for entry in ENTRY_POINTS))
+    for entry in ENTRY_POINTS:
+        for reason, count in entry.failures().most_common():
+            print(f"{entry.name}: {count} x {reason}")
+    return 1 if any(entry.failures() for entry in ENTRY_POINTS) else 0
 
 
 if __name__ == "__main__":

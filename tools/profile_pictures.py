@@ -25,20 +25,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         serving = Serving(profile_token="only-needed-to-have-a-profiler", profile_folder=Path(folder))  # noqa: S106
         client = create_app(Settings(serving=serving)).test_client()
-        client.get("/")  # what Flask does once, at the first request, is no part of the story
+        client.get("/")  # what Flask does once, at the first request, is no part of the picture
         Switch(Path(folder)).turn_on(every=1, seconds=60)
         for name in ("uncached", "cached"):
-            told = client.get("/cached").headers["X-Cache"]
-            _draw(name, told, Store(Path(folder)))
+            cached = client.get("/cached").headers["X-Cache"]
+            _draw(name, cached, Store(Path(folder)))
 
 
-def _draw(name: str, told: str, store: Store) -> None:
+def _draw(name: str, cached: str, store: Store) -> None:
     taken = store.all()[0]
     stats = store.stats([taken.name])
     if stats is None:
         raise SystemExit("the profile has gone")
     graph = Graph(stats)
-    title = f"GET /cached, {told}: {graph.seconds * 1000:.2f} ms under the profiler"
+    title = f"GET /cached, {cached}: {graph.seconds * 1000:.2f} ms under the profiler"
     (IMAGES / f"profile-{name}.svg").write_text(svg(graph, title))
     print(title)
     for row in rows(graph, 3):

@@ -29,7 +29,7 @@ _CONFINED = {
 
 
 @dataclass(frozen=True)
-class Station:
+class ProbePod:
     """A place to connect from: a pod, or a workload's pod, with Python in its container."""
 
     namespace: str
@@ -49,10 +49,10 @@ class Station:
         return self.run(_FETCH, url)
 
 
-def station(namespace: str, name: str, labels: dict[str, str] | None = None) -> Station:
+def probe_pod(namespace: str, name: str, labels: dict[str, str] | None = None) -> ProbePod:
     """Starts a pod that answers on PORT. It is never ready, so that no Service whose labels it bears sends to it."""
     container = {
-        "name": "station",
+        "name": "probe_pod",
         "image": _IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "http.server", str(PORT)],
@@ -68,16 +68,16 @@ def station(namespace: str, name: str, labels: dict[str, str] | None = None) -> 
     metadata = {"namespace": namespace, "name": name, "labels": labels or {}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     kubectl("apply", "-f", "-", text=json.dumps(pod))
-    return Station(namespace, name)
+    return ProbePod(namespace, name)
 
 
-def address(of: Station) -> str:
+def address(of: ProbePod) -> str:
     """The pod's IP address, as soon as its container answers."""
 
-    def look() -> str:
+    def check() -> str:
         found: dict[str, Any] = json.loads(kubectl("get", "pod", "-n", of.namespace, of.name, "-o", "json"))
         assert found["status"].get("containerStatuses", [{}])[0].get("started"), found["status"]
         assert of.reaches("127.0.0.1", PORT)
         return str(found["status"]["podIP"])
 
-    return eventually(look)
+    return eventually(check)

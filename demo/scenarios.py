@@ -1,4 +1,4 @@
-"""What is shown: the app, its load, and what has to come of it; one story for each mode of scaling."""
+"""What is shown: the app, its load, and what has to come of it; one scenario for each mode of scaling."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BACK_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Scenario:
     """One demonstration. `shown` says what a run that passed has shown; `settled` when there is no more to see."""
 
     sample: Path
@@ -58,7 +58,7 @@ def sizes_of(recording: Recording, plan: Plan) -> Sizes:
     )
 
 
-def told(sizes: Sizes) -> str:
+def sizes_text(sizes: Sizes) -> str:
     """What became of the sizes, in one line."""
     grown, shrunk = (
         "never" if after is None else f"after {after:.0f} s" for after in (sizes.grown_after, sizes.shrunk_after)
@@ -96,22 +96,22 @@ def both_problems(recording: Recording, plan: Plan) -> Iterator[str]:
     yield from replica_problems(recording, plan)
 
 
-STORIES = {
-    "horizontal": Story(
+SCENARIOS = {
+    "horizontal": Scenario(
         SAMPLES / "sample-app.yaml",
         DEMO,
         "replicas followed the load up and down",
         problems_of_replicas,
         settled,
     ),
-    "vertical": Story(
+    "vertical": Scenario(
         SAMPLES / "vertical.yaml",
         five_stages(calm=5, high=35, seconds=(30, 10, 150, 10, 420)),
         "the pod's CPU followed the load up and down",
         size_problems,
         sizes_settled,
     ),
-    "combined": Story(
+    "combined": Scenario(
         SAMPLES / "combined.yaml",
         five_stages(calm=10, high=60, seconds=(30, 10, 200, 10, 420)),
         "replicas followed the load, and pods grew where no more of them were allowed",

@@ -12,7 +12,7 @@ from tests.cluster.shop import Shop, eventually
 INGRESS = os.environ.get("SCALABLEAPP_TEST_INGRESS", URL)
 
 
-class Visitors:
+class SteadyLoad:
     """Ten requests a second through the ingress, and what became of them."""
 
     def __init__(self, host: str) -> None:
@@ -33,13 +33,13 @@ class Visitors:
     def _run(self) -> None:
         while not self._stop.wait(0.1):
             try:
-                visit(self._host)
+                request_once(self._host)
                 self.answered += 1
             except OSError as error:
                 self.failed.append(f"{time.strftime('%X')} {error}")
 
 
-def visit(host: str) -> str:
+def request_once(host: str) -> str:
     """The pod that answers, by its name. Raises OSError when there is no good answer within 10 s."""
     request = urllib.request.Request(INGRESS, headers={"Host": host})
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -47,15 +47,15 @@ def visit(host: str) -> str:
         return str(answer.headers["X-Served-By"]).partition("/")[0]
 
 
-def visitors_of(shop: Shop) -> Visitors:
+def steady_load_on(shop: Shop) -> SteadyLoad:
     """Visitors of the app `web`, which answers."""
     host = f"web.{shop.namespace}.test"
 
-    def look() -> None:
+    def check() -> None:
         try:
-            visit(host)
+            request_once(host)
         except OSError as error:
             raise AssertionError(str(error)) from error
 
-    eventually(look)
-    return Visitors(host)
+    eventually(check)
+    return SteadyLoad(host)
