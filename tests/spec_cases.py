@@ -25,7 +25,7 @@ ROUTE = {"parentRefs": [{"name": "public"}]}
 LIMIT = {"requestsPerSecond": 5}
 NIGHT = {"name": "night", "start": "0 22 * * *", "end": "0 6 * * *"}
 REQUESTS = metric("RequestsPerSecond")
-WAKING = metric("Prometheus", query="x", activationTarget="0")
+ACTIVATING = metric("Prometheus", query="x", activationTarget="0")
 ELSEWHERE = {"configMapKeyRef": {"name": "c", "key": "k"}}
 OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
 
@@ -61,8 +61,8 @@ GOOD: dict[str, Spec] = {
     "two names of one type": with_metrics(metric(name="a"), metric(name="b")),
     "two types without names": with_metrics(metric(), REQUESTS),
     "a query": with_metrics(metric("Prometheus", query="x", targetType="Value")),
-    "sleep with a waking metric": with_metrics(WAKING, minReplicas=0),
-    "sleep with a waking metric as a number": with_metrics(WAKING | {"activationTarget": 0.5}, minReplicas=0),
+    "sleep with a waking metric": with_metrics(ACTIVATING, minReplicas=0),
+    "sleep with a waking metric as a number": with_metrics(ACTIVATING | {"activationTarget": 0.5}, minReplicas=0),
     "a burst of requests": with_metrics(REQUESTS, burst={}),
     "forecasts of a metric's requests": with_metrics(REQUESTS, prediction={"enabled": True}),
     "forecasts of an objective's requests": horizontal(prediction={"enabled": True}, objective=OBJECTIVE),
@@ -82,7 +82,7 @@ _UNHEARD = "the annotation profile for this className is None"
 _NOT_CONTOUR = "Contour has no annotation for loadBalancing"
 _NOT_HAPROXY = "HAProxy has no annotation for keepalive"
 _NAMES = "two metrics have the same name"
-_ASLEEP = "minReplicas 0 has nothing that wakes the app"
+_NEVER_ACTIVATED = "minReplicas 0 has nothing that wakes the app"
 _PERCENTILE = "aggregate: Percentile and percentile go together"
 _FALLBACK = "replicas go with behavior Static and CurrentIfHigher only"
 
@@ -124,9 +124,12 @@ BAD: dict[str, tuple[Spec, str]] = {
     "no query": (with_metrics(metric("Prometheus")), "type Prometheus has no query"),
     "a query too many": (with_metrics(metric(query="x")), "only type Prometheus takes a query"),
     "Value for a measured type": (with_metrics(metric(targetType="Value")), "this type takes no targetType"),
-    "sleep without a waking metric": (with_metrics(metric(), minReplicas=0), _ASLEEP),
-    "sleep with a query that wakes nobody": (with_metrics(metric("Prometheus", query="x"), minReplicas=0), _ASLEEP),
-    "a schedule to 0 without one": (horizontal(schedules=[NIGHT | {"minReplicas": 0}]), _ASLEEP),
+    "sleep without a waking metric": (with_metrics(metric(), minReplicas=0), _NEVER_ACTIVATED),
+    "sleep with a query that wakes nobody": (
+        with_metrics(metric("Prometheus", query="x"), minReplicas=0),
+        _NEVER_ACTIVATED,
+    ),
+    "a schedule to 0 without one": (horizontal(schedules=[NIGHT | {"minReplicas": 0}]), _NEVER_ACTIVATED),
     "a burst of nothing": (horizontal(burst={}), "burst looks at requests"),
     "forecasts of nothing": (horizontal(prediction={"enabled": True}), "prediction looks at requests"),
     "a quantile of cores": (with_metrics(metric(quantile=0.9)), "only type Latency takes a quantile"),

@@ -1,4 +1,4 @@
-"""Users who come at their own pace and give up after a time: Locust, as wrk waits for every answer before it asks again.
+"""Users who come at their own pace and give up after a time: Locust, as wrk waits for each answer before the next.
 
 A process of its own, as Locust replaces parts of the standard library: `python -m benchmarks.app.open_loop SPEC` with
 a LoadSpec as JSON; it prints what became of each request, as JSON.

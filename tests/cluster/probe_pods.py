@@ -52,7 +52,7 @@ class ProbePod:
 def probe_pod(namespace: str, name: str, labels: dict[str, str] | None = None) -> ProbePod:
     """Starts a pod that answers on PORT. It is never ready, so that no Service whose labels it bears sends to it."""
     container = {
-        "name": "probe_pod",
+        "name": "probe",
         "image": _IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "http.server", str(PORT)],

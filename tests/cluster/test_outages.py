@@ -1,4 +1,4 @@
-"""What an app has to get over: Prometheus that is away, an operator that starts anew, and bounds that come and go."""
+"""What an app has to survive: Prometheus that is away, an operator that starts anew, and bounds that come and go."""
 
 import re
 from collections.abc import Iterator

@@ -197,7 +197,7 @@ class PrometheusMetrics:
         query = grouped_query(grouped, matcher, windows_of(grouped, scrape_times), with_newest=with_newest)
         answer = self._timed(kind, query, of_rates=grouped.of_rate)
         if answer.problem:
-            return PodAnswer({}, answer.problem, _naming(answer, query))
+            return PodAnswer({}, answer.problem, _with_query(answer, query))
         found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
         return found if found.scrapes else _nothing_of(grouped.metric)
 
@@ -206,7 +206,7 @@ class PrometheusMetrics:
         query = requests_query(matcher, window)
         answer = self._timed(_RPS, query, of_rates=True)
         if answer.problem:
-            return PodAnswer({}, answer.problem, _naming(answer, query))
+            return PodAnswer({}, answer.problem, _with_query(answer, query))
         found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
         return found if found.values or found.refused else _nothing_of(KINDS[_RPS].metric)
 
@@ -217,7 +217,7 @@ class PrometheusMetrics:
         query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, scrape_times), with_newest=with_newest)
         answer = self._timed(_LATENCY, query, of_rates=True)
         if answer.problem:
-            return LatencyAnswer({}, answer.problem, _naming(answer, query))
+            return LatencyAnswer({}, answer.problem, _with_query(answer, query))
         found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
         if not found.scrapes:
             message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps serve it?"
@@ -226,7 +226,7 @@ class PrometheusMetrics:
 
     def _ask_one(self, query: str) -> QueryAnswer:
         answer = self._timed(MetricType.PROMETHEUS, query)
-        problem = answer.problem, _naming(answer, query)
+        problem = answer.problem, _with_query(answer, query)
         if answer.problem is None:
             problem = _not_one_number(answer, query)
         if problem[0] is None:
@@ -340,6 +340,6 @@ def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str
 _NOT_OF_THE_QUERY = {DataProblem.UNREACHABLE, DataProblem.UNAUTHORIZED, DataProblem.REDIRECTED}
 
 
-def _naming(answer: Answer, query: str) -> str:
+def _with_query(answer: Answer, query: str) -> str:
     """The message with the query, unless Prometheus was not reached: then the query is not to blame."""
     return answer.message if answer.problem in _NOT_OF_THE_QUERY else f"{answer.message}; the query is {query}"

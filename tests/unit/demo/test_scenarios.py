@@ -70,8 +70,8 @@ def test_the_picture_has_room_for_sizes(sized_run: Recording, good_run: Recordin
     assert tall[1] > usual[1]
 
 
-@pytest.mark.parametrize("story", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_each_story_has_an_app_that_the_operator_takes(scenario: Scenario) -> None:
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
+def test_each_scenario_has_an_app_that_the_operator_takes(scenario: Scenario) -> None:
     manifest = yaml.safe_load(scenario.sample.read_text())
     spec = parse_spec(manifest["spec"])
     assert SCENARIOS[spec.scaling.mode.value.lower()] is scenario

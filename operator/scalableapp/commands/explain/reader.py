@@ -16,7 +16,7 @@ _LISTED_EVENTS = 500
 # Of the operator as manifests/ install it. Where it is elsewhere, or may not be read, nothing is said of it.
 _LEASE = "/apis/coordination.k8s.io/v1/namespaces/scalableapp-system/leases/scalableapp-operator"
 # The operator renews its Lease every few seconds.
-_SILENT_SECONDS = 60.0
+_DOWN_SECONDS = 60.0
 
 
 class Found(NamedTuple):
@@ -30,7 +30,7 @@ class Found(NamedTuple):
 async def read(api: KubeApi, key: AppKey, most_events: int = 10) -> Found:
     """What there is to tell of the app, its newest Events with it. Raises ClusterError that says what is missing."""
     app = await read_app(api, key)
-    notes = await silence(api, datetime.now(UTC))
+    notes = await notes_on_the_operator(api, datetime.now(UTC))
     try:
         return Found(app, (await events_of(api, app))[-most_events:], notes)
     except ClusterError as error:
@@ -49,17 +49,17 @@ async def read_app(api: KubeApi, key: AppKey) -> Manifest:
         raise with_fix(error, "get", "scalableapps", f"-n {key.namespace}", "scalableapp-view (or view)") from error
 
 
-async def silence(api: KubeApi, now: datetime) -> tuple[str, ...]:
+async def notes_on_the_operator(api: KubeApi, now: datetime) -> tuple[str, ...]:
     """What to know when the operator does not run: then all else is what it said last."""
     try:
         renewed = (await api.ask(Request("GET", _LEASE), tries=1))["spec"]["renewTime"]
-        silent = (now - datetime.fromisoformat(renewed)).total_seconds()
+        seconds_down = (now - datetime.fromisoformat(renewed)).total_seconds()
     except (ClusterError, KeyError, TypeError, ValueError):
         return ()
-    if silent < _SILENT_SECONDS:
+    if seconds_down < _DOWN_SECONDS:
         return ()
     note = (
-        f"the operator has not been at work for {duration(silent)}, and this is what it said before: "
+        f"the operator has not been at work for {duration(seconds_down)}, and this is what it said before: "
         "kubectl get pods -n scalableapp-system shows whether it runs"
     )
     return (note,)

@@ -74,7 +74,7 @@ async def _top(options: argparse.Namespace) -> None:
 
 async def _view(connection: "Connection", options: argparse.Namespace) -> "TopView":
     """The apps as they are now. Raises ClusterError."""
-    from scalableapp.commands.explain.reader import silence  # noqa: PLC0415 - see above
+    from scalableapp.commands.explain.reader import notes_on_the_operator  # noqa: PLC0415 - see above
     from scalableapp.commands.plugin.reader import read_apps  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.top_view import ORDERS, TopView  # noqa: PLC0415 - as above
 
@@ -82,7 +82,9 @@ async def _view(connection: "Connection", options: argparse.Namespace) -> "TopVi
     apps = await read_apps(connection.api, namespace, options.selector)
     now = datetime.now(UTC)
     where = f"namespace {namespace}" if namespace else "all namespaces"
-    return TopView(sorted(apps, key=ORDERS[options.sort_by]), now, where, await silence(connection.api, now))
+    return TopView(
+        sorted(apps, key=ORDERS[options.sort_by]), now, where, await notes_on_the_operator(connection.api, now)
+    )
 
 
 async def _live(connection: "Connection", options: argparse.Namespace) -> None:

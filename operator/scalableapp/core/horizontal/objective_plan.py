@@ -69,7 +69,7 @@ def plan_objective(
     if not observation.rollout:  # pods of two kinds teach nothing of either
         learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
     found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
-    failure = _unfounded(observation, learned, sample, found)
+    failure = _unusable(observation, learned, sample, found)
     if failure or found is None:
         return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET))
     return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation))
@@ -170,7 +170,7 @@ def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | Non
     return share if 0 <= share <= _MOST_UTILISATION else None
 
 
-def _unfounded(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
+def _unusable(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
     """Why the plan must not be followed, if so."""
     if found is None or (sample.load > 0 and sample.at - learned.judged > _BELIEVED_SECONDS):
         why = observation.service_level.slow_share.message

@@ -221,10 +221,10 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
         measured = group_pods(observation.pods, reading.per_pod, observation.now, cpu, cpu_window(reading))
         level = _all_at(metric.percentile, measured.samples) / size
         answer = _held_for(answer, low, level / metric.target_value, observation.replicas)
-    whereof = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
+    scope = f" at percentile {metric.percentile} of" if metric.percentile else " per pod on"
     others = groups.missing + groups.unready
     of = f"{size} of {count(size + others, 'pod')}" if others else count(size, "pod")
-    return _answered(metric, answer, level, f"{whereof} {of}", observation)
+    return _answered(metric, answer, level, f"{scope} {of}", observation)
 
 
 def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
@@ -291,7 +291,7 @@ def _from_value(
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
-    whereof = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
+    scope = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
     if reading.pods is not None and answer.replicas < observation.replicas:
         sampled = dict.fromkeys(reading.pods, value)
         coverage = too_thin(metric, sampled, observation, reading.window_seconds)
@@ -300,16 +300,16 @@ def _from_value(
     seen = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
     measured = min(seen, ready)
     of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
-    return _answered(metric, answer, value, f"{whereof} on {of}", observation)
+    return _answered(metric, answer, value, f"{scope} on {of}", observation)
 
 
-def _answered(metric: Metric, answer: Answer, measured: float, whereof: str, observation: Observation) -> Proposal:
+def _answered(metric: Metric, answer: Answer, measured: float, scope: str, observation: Observation) -> Proposal:
     current, reading = observation.replicas, observation.readings[metric.label]
     if answer.replicas < current and not any(map(serves, observation.pods)):
         return _failed(metric, no_ready_pods(metric))
     text, when = in_unit_of(measured, metric.target), dated(reading, observation.now)
     message = (
-        f"{metric.label} is {text}{_unit(metric)}{whereof}{when}, {round(answer.ratio * 100, 1):g} % of the "
+        f"{metric.label} is {text}{_unit(metric)}{scope}{when}, {round(answer.ratio * 100, 1):g} % of the "
         f"target {metric.target}{answer.note}: "
         f"{'asks for' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
     )
