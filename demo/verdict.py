@@ -46,7 +46,7 @@ class Verdict:
 
 
 def judge(recording: Recording, plan: Plan, problems: Problems | None = None) -> Verdict:
-    """Judge a run that is over, by what a run of its story has to show; without one, that of replicas."""
+    """Judge a run that is over, by what a run of its scenario has to show; without one, that of replicas."""
     rise, hold, fall = plan.span(plan.rise), plan.span(plan.hold), plan.span(plan.fall)
     before = recording.replicas_at(rise.begin)
     peak = max((state.replicas for state in recording.states if rise.begin <= state.at <= fall.end), default=before)

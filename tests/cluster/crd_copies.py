@@ -47,7 +47,8 @@ class Copy:
     def install(self, definition: Manifest) -> None:
         """Make it the CRD of this group and wait until the API server serves it."""
         kubectl("apply", "-f", "-", text=json.dumps(self.of(definition)))
-        kubectl("wait", "--for=condition=Established", f"crd/{self.resource}", "--timeout=60s")
+        # A moment after the apply there are no conditions, which kubectl takes for an error.
+        eventually(lambda: kubectl("wait", "--for=condition=Established", f"crd/{self.resource}", "--timeout=60s"))
         eventually(lambda: self.kubectl("get", self.resource))
 
     def upgrade(self, definition: Manifest) -> None:

@@ -106,6 +106,7 @@ def test_a_restart_within_a_stabilisation_window_changes_no_decision(shop: Shop,
     assert seen == [3]
 
 
+@pytest.mark.long
 def test_a_schedule_begins_and_ends_on_time(shop: Shop) -> None:
     begins = datetime.now(UTC) + timedelta(seconds=100)
     ends = begins + timedelta(minutes=2)

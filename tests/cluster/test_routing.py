@@ -43,6 +43,7 @@ def answering(host: str, count: int) -> None:
     assert len({request_once(host) for _ in range(20)}) == count
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ENTRY_POINTS)
 def test_an_app_scales_with_its_requests_and_loses_none_when_pods_come_are_replaced_and_go(
     shop: Shop, kind: str

@@ -14,11 +14,6 @@ from demo.run import App
 SAMPLE = prepare.REPOSITORY / "manifests" / "samples" / "sample-app.yaml"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first: what is short runs beside them."""
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
-
-
 @pytest.fixture
 def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[App]:
     """The sample app under a name, a namespace and a host of its own, at its start.

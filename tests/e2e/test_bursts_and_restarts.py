@@ -15,7 +15,7 @@ from demo.report import summary
 from demo.run import App, run
 from demo.verdict import judge
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.long]
 
 RPS = {"type": "RequestsPerSecond", "target": "5"}
 # The window of scaleUp is longer than the run: only a burst passes it.

@@ -15,7 +15,7 @@ from demo.plan import five_stages
 from demo.recording import LoadSample, latencies
 from demo.run import App
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.long]
 
 # The replicas are pinned, so that it is the pods that are tried and not what decides how many there are.
 PINNED: dict[str, Any] = {
