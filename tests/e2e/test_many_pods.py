@@ -1,4 +1,4 @@
-"""Two pods become ten and two again while visitors ask: nobody notices."""
+"""Two pods become ten and two again while requests come in: nobody notices."""
 
 import json
 import time
