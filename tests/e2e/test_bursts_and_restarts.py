@@ -25,7 +25,7 @@ BURST: dict[str, Any] = {
     "metrics": [RPS],
     "burst": {},
     "behavior": {
-        "scaleUp": {"stabilizationWindowSeconds": 600},
+        "scaleUp": {"stabilizationWindowSeconds": 450},
         "scaleDown": {"stabilizationWindowSeconds": 30},
     },
 }
@@ -33,10 +33,10 @@ SHORT_WINDOW: dict[str, Any] = {
     "minReplicas": 1,
     "maxReplicas": 6,
     "metrics": [RPS],
-    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 45}},
 }
 # The last stage is an upper bound: on a busy machine an operator takes a minute to start.
-JUMP = five_stages(calm=2.5, high=16, seconds=(15, 2, 45, 2, 240))
+JUMP = five_stages(calm=2.5, high=16, seconds=(10, 2, 35, 2, 240))
 RESTART_AFTER_FALL_SECONDS = 5.0
 
 
