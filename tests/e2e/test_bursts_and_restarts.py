@@ -25,7 +25,7 @@ BURST: dict[str, Any] = {
     "metrics": [RPS],
     "burst": {},
     "behavior": {
-        "scaleUp": {"stabilizationWindowSeconds": 450},
+        "scaleUp": {"stabilizationWindowSeconds": 600},
         "scaleDown": {"stabilizationWindowSeconds": 30},
     },
 }
