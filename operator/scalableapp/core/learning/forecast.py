@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
     """The model to use, None for none; and why."""
 
     model: str | None = None
-    message: str = "no load has been seen yet"
+    message: str = "no load has been measured yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +167,16 @@ def _verdict(errors: tuple[tuple[float | None, ...], ...]) -> Verdict:
     if len(errors) < LEAST_FORECASTS:
         left = duration((LEAST_FORECASTS - len(errors)) * STEP_SECONDS)
         return Verdict(
-            None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model, {left} more"
+            None, f"{len(errors)} of the {LEAST_FORECASTS} forecasts needed to judge a model are complete, {left} left"
         )
     shares = {name: share for i, name in enumerate(MODELS) if i and (share := _share(errors, i)) is not None}
     if not shares:
-        return Verdict(None, "no model has enough load of the past to go by")
+        return Verdict(None, "no model has enough past load")
     best = min(shares, key=lambda name: shares[name])
-    loss = f"{shares[best] * 100:.0f} % of the loss of expecting the load of now"
+    loss = f"{shares[best] * 100:.0f} % of the error of predicting no change"
     if shares[best] >= CLEARLY_BETTER:
         return Verdict(None, f"no model is clearly better: the best, {best}, has {loss}")
-    return Verdict(best, f"{best} model, which had {loss}")
+    return Verdict(best, f"{best} model, which has {loss}")
 
 
 def _share(errors: tuple[tuple[float | None, ...], ...], model: int) -> float | None:
