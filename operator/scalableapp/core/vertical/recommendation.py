@@ -332,7 +332,7 @@ def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) 
         return current, KEPT, f"{change}: {why}"
     stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
     amount = recommended if stepped == new else _limits(resource, stepped, current, case)
-    pace = "" if stepped == new else f"; at least half as much in one step: {amount_text(resource, amount)}"
+    pace = "" if stepped == new else f"; at most halved in one step: {amount_text(resource, amount)}"
     return amount, "RequestsCut", f"{change}{pace}"
 
 
