@@ -75,5 +75,5 @@ def printable(text: str) -> str:
 
 
 def printable_address(text: str) -> str:
-    """What somebody gave as an address, however wrong it is, without user name, password and query string."""
+    """The text given as an address, even an invalid one, without user name, password and query string."""
     return printable(_ANY_USER_INFO.sub(lambda match: match[1] or "", text))

@@ -45,7 +45,7 @@ def out_of_bounds(case: Case, number: int) -> RuleResult | None:
 
     With behavior.appliesToBounds the policies limit how fast.
 
-    A Deployment that somebody scaled to 0 is out of bounds, too, and is restored to minReplicas. (HPA
+    A Deployment that was scaled to 0 by hand is out of bounds, too, and is restored to minReplicas. (HPA
     treats 0 as "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
     `spec.scaling.paused`; were 0 a third switch, an app would stay dead after its pin is removed.
     """

@@ -31,12 +31,12 @@ from scalableapp.core.quality import (
 from scalableapp.core.quantity import format_number
 
 LABEL = "Objective"
-# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate tells the load of half
+# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate shows the load of half
 # that time ago.
 RATE_WINDOW_SECONDS = 20
 # As long as no start has been measured.
 _UNKNOWN_STARTUP_SECONDS = 30.0
-# One request in eleven days is none: logarithms and ratios of less are noise.
+# One request in eleven days counts as none: logarithms and ratios of less are noise.
 _LEAST_LOAD = 1e-6
 # The learned capacity of a pod is used for so long without any response times.
 _BELIEVED_SECONDS = 300.0

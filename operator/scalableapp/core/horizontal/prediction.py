@@ -46,7 +46,7 @@ def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> L
 
 
 def rejoined(past: LoadHistory, live: LoadHistory, startups: Startups) -> LoadHistory:
-    """`past` as replayed, and what has been learnt live since it was asked for."""
+    """`past` as replayed, and what has been learnt live since it was requested."""
     return reduce(lambda loads, sample: learn(loads, sample, horizon_seconds(startups)), live.recent, past)
 
 

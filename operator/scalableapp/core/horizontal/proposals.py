@@ -69,7 +69,7 @@ class Tolerance(NamedTuple):
 class PodGroups(NamedTuple):
     """The app's pods as one metric sees them: values of those that count, and how many the others are.
 
-    `leaving` is the sum of the values of pods that leave: the others take that over.
+    `leaving` is the sum of the values of terminating pods, whose load the others take over.
     """
 
     samples: tuple[float, ...] = ()
@@ -255,7 +255,7 @@ def _raised_to_target(metric: Metric, reading: Reading, observation: Observation
     """The values, those that are too low for what is known raised to the target, and how many these are.
 
     That is a pod of which scrapes were missed, or one that serves for less than the window of its rate. Where more pods
-    are asked for, the values stand: even too low ones ask for them. So do those of pods that leave, as their load ends.
+    are needed, the values stay: even too low ones need them. So do those of terminating pods, as their load ends.
     """
     values, target = reading.per_pod, metric.target_value
     staying = {pod.name for pod in observation.pods if not leaves(pod)} & values.keys()

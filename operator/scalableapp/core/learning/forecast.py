@@ -1,6 +1,6 @@
 """Forecasts of an app's load, and whether one of them has lately been better than "as now".
 
-Every 15 s each model says what the load will be when a pod that is asked for now would serve. When that moment has
+Every 15 s each model predicts the load at the time a pod requested now would be ready. When that moment has
 come the error e = measured - expected is noted. A model is used only while its pinball loss at the 0.9 quantile,
 mean(max(0.9 e, -0.1 e)), is clearly below that of the naive model on the same moments: a request that was not
 expected costs nine times as much as one that did not come. (A plain mean error lets models in that are late.)
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """What each model expects at `due`; None where it has too little to go by."""
+    """What each model expects at `due`; None where it has too little data."""
 
     due: datetime
     expected: tuple[float | None, ...]
@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoadHistory:
-    """What the forecasts go by: the last minutes, means of 8 days, and how good the models were."""
+    """What the forecasts are based on: the last minutes, means of 8 days, and how good the models were."""
 
     recent: tuple[Sample, ...] = ()
     buckets: Buckets = field(default_factory=Buckets)
@@ -92,7 +92,7 @@ def learn(history: LoadHistory, sample: Sample, horizon_seconds: float) -> LoadH
 def replay(samples: Iterable[Sample], horizon_seconds: float) -> LoadHistory:
     """What learning the samples one by one, oldest first, comes to.
 
-    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that nobody scores.
+    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that are never scored.
     """
     thinned = _thinned(samples)
     if not thinned:
@@ -115,7 +115,7 @@ def _thinned(samples: Iterable[Sample]) -> list[Sample]:
 def _scored(history: LoadHistory, sample: Sample) -> tuple[tuple[float | None, ...], ...]:
     """The errors so far, and those of the forecasts whose moment has come."""
     if not history.recent or _seconds(history.recent[-1].at, sample.at) > 3 * STEP_SECONDS:
-        return history.errors  # nobody knows what the load was in between
+        return history.errors  # the load in between is unknown
     last = history.recent[-1]
     fresh = (
         tuple(None if value is None else _between(last, sample, forecast.due) - value for value in forecast.expected)

@@ -1,4 +1,4 @@
-"""What a Prometheus histogram of durations tells: quantiles, and the share of requests slower than a limit.
+"""What a Prometheus histogram of durations shows: quantiles, and the share of requests slower than a limit.
 
 A histogram is a mapping from upper bounds in seconds, math.inf among them, to the requests per second that took at
 most so long. Between two bounds durations are taken to be spread evenly, as Prometheus' histogram_quantile() has it.

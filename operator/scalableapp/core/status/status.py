@@ -145,7 +145,7 @@ _QUIET = {"PodsNotReady", "Deploying", "RoutePending"}
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:
     """Conditions that are worth a Warning: bad now, and not bad for this reason before.
 
-    Metrics that have never been available are not news: a new app has none in its first seconds.
+    Metrics that have never been available get no Warning: a new app has none in its first seconds.
     """
     before = {entry["type"]: entry for entry in previous.get("conditions", ())}
     return tuple(

@@ -74,7 +74,7 @@ def replicas_changed(sizes: SizeHistory, decision: Decision) -> SizeHistory:
 def _guarded(
     spec: ScalableAppSpec, observation: Observation, decision: Decision, usage: Usage, sizes: SizeHistory
 ) -> Sizing:
-    """The recommendation for the planned replicas, held where nobody may decide now."""
+    """The recommendation for the planned replicas, held where no change is allowed now."""
     sizing = recommend(spec.scaling.vertical, usage, sizes, observation.now, decision.replicas_to)
     if spec.scaling.paused:
         return held(usage, sizing, "Paused", "Paused", "spec.scaling.paused is set")

@@ -44,7 +44,7 @@ _LOWER_WIDENING = 0.01
 # A failed resize is not tried again for so long, twice as long after each further one.
 FIRST_BACK_OFF_SECONDS = 300.0
 LONGEST_BACK_OFF_SECONDS = 86400.0
-# As bad as the failed resize is what comes within so much of it.
+# A size this close to the failed one counts as the same.
 _SAME = 0.05
 
 
@@ -145,7 +145,7 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
 
 
 def _unusable(usage: Usage, history: SizeHistory) -> tuple[str, str] | None:
-    """Reason and words for why usage must not change a size now."""
+    """Reason and message for why usage must not change a size now."""
     if usage.problem:
         return usage.problem.value, usage.message
     if usage.unsettled:
@@ -158,7 +158,7 @@ def _rule(resource: Resource) -> str:
 
 
 def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
-    """The request that the usage, or what happened to the pods, asks for; None without any usage."""
+    """The request that the usage, or what happened to the pods, requires; None without any usage."""
     rules, floor = case.vertical.need(resource), _floor(learned, case.now)
     measured = learned.histogram.percentile(rules.percentile)
     if measured is None:
@@ -195,7 +195,7 @@ def _recent(resource: Resource, learned: Learned) -> float:
 
 
 def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
-    """The need rounded and within all bounds, the words for the bound that moved it, and whether it was cut."""
+    """The need rounded and within all bounds, the message for the bound that changed it, and whether it was limited."""
     value, bounded, cut = rounded_up(resource, need), "", False
     # The user's bounds first: what the cluster refuses cannot be had, whatever they say.
     for bound, what, is_most in (*_stated(resource, case), *_of_cluster(resource, case)):

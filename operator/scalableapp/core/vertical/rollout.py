@@ -79,7 +79,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RolloutObservation:
-    """What a change goes by. `rollout`: pods of an older template still give way to those of the present one.
+    """What a change is based on. `rollout`: pods of an older template are still being replaced.
 
     `template` is the size of the live template. `latencies` are mean seconds of a request by pod.
     """

@@ -11,12 +11,12 @@ from scalableapp.core.learning.histogram import Histogram
 from scalableapp.core.model import DataProblem, ScaleEvent
 from scalableapp.core.size import Amount, Resource, Size, rounded_up
 
-# A look at the usage adds a sample at most so often: more tell nothing new, as rates are taken over a minute.
+# A sample is added at most so often: more add nothing new, as rates are taken over a minute.
 SAMPLE_SECONDS = 15.0
 # What has lasted this long is no spike: CPU that all its samples show is needed, and so is memory that one does.
 RECENT_SECONDS = 60.0
 # VPA's rule for a container that was killed for its memory (--oom-bump-up-ratio, --oom-min-bump-up-bytes): it would
-# have needed more than it had, nobody knows how much more.
+# have needed more than it had, but it is unknown how much more.
 OOM_RATIO = 1.2
 OOM_BYTES = 100 * 2**20
 # A quarter of the periods throttled is a pod that people feel to be slow.
