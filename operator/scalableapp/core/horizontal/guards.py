@@ -55,10 +55,10 @@ def out_of_bounds(case: Case, number: int) -> RuleResult | None:
     slowly = case.horizontal.behavior.applies_to_bounds
     pace = " as fast as behavior allows" if slowly else " at once"
     if number > most.value:
-        message = f"{count_with_verb(number, 'replica')} above {most}: scaled down to {most.value}{pace}"
+        message = f"{count_with_verb(number, 'replica')} above {most}: scales down to {most.value}{pace}"
         result = RuleResult("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
     else:
-        message = f"{count_with_verb(number, 'replica')} below {least}: scaled up to {least.value}{pace}"
+        message = f"{count_with_verb(number, 'replica')} below {least}: scales up to {least.value}{pace}"
         result = RuleResult("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
     return _paced(case, result) if slowly else result
 

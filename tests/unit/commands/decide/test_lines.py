@@ -45,9 +45,7 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_a_line_is_answered_with_the_decision_and_its_chain(ask: Any) -> None:
     status, (answer,) = ask(situation(400))
-    message = (
-        "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: needs 8 replicas"
-    )
+    message = "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: needs 8 replicas"
     limited = "behavior.scaleUp limits it to 7 until 12:06:50 UTC (4 pods per 15 s)"
     assert status == 0
     assert answer == {

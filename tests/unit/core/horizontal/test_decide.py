@@ -81,7 +81,7 @@ def test_a_dry_run_reports_a_pin_and_bounds_too() -> None:
     pinned = decide(app(dryRun=True, replicas=5), observe(RequestsPerSecond=50), History())
     beyond = decide(app(dryRun=True, maxReplicas=2), observe(RequestsPerSecond=50), History())
     assert pinned.message.startswith("would scale 3 -> 5: spec.replicas sets 5 replicas")
-    assert beyond.message.startswith("would scale 3 -> 2: 3 replicas are above maxReplicas 2: scaled down to 2")
+    assert beyond.message.startswith("would scale 3 -> 2: 3 replicas are above maxReplicas 2: scales down to 2")
     assert {pinned.replicas_to, beyond.replicas_to} == {3}
 
 

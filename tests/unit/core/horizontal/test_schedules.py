@@ -61,7 +61,7 @@ def test_a_floor_is_reached_at_once_and_its_end_is_reported() -> None:
     assert (decision.replicas_to, decision.reason) == (5, Reason.TOO_FEW_REPLICAS)
     assert decision.message == (
         "schedule office sets minReplicas 5 and maxReplicas 20 until 2026-11-23 18:00 Europe/Paris; "
-        "3 replicas are below minReplicas 5 of schedule office: scaled up to 5 at once"
+        "3 replicas are below minReplicas 5 of schedule office: scales up to 5 at once"
     )
 
 
