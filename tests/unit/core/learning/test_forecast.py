@@ -80,7 +80,7 @@ def test_before_there_is_enough_to_judge_by_it_says_so() -> None:
         watched(flat, hours=0.05).verdict.message
         == "9 of the 40 forecasts needed to judge a model are complete, 7 m 45 s left"
     )
-    assert "of the loss of expecting the load of now" in watched(noisy(flat)).verdict.message
+    assert "of the error of predicting no change" in watched(noisy(flat)).verdict.message
 
 
 def test_forecasts_over_a_gap_in_the_data_are_not_judged() -> None:
