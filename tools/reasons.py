@@ -1,13 +1,13 @@
 """Every reason that a condition, a decision or an Event can carry: what it means, and what to do.
 
-docs/api.md prints these tables. tests/docs/test_reasons.py keeps them to what the code says.
+docs/api.md prints these tables. tests/docs/test_reasons.py compares them with the code.
 """
 
 from typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """A reason, what it says, and what the person who reads it does."""
+    """A reason, what it means, and what to do about it."""
 
     name: str
     meaning: str
@@ -20,135 +20,162 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "InvalidSpec",
             "a field is wrong, or two contradict each other; the running app stays as it was",
-            "mend the field that the message names",
+            "fix the field that the message names",
         ),
-        Reason("Deploying", "the Deployment is not there yet, or a deleted app's is not gone yet", "wait some seconds"),
+        Reason(
+            "Deploying",
+            "the Deployment does not exist yet, or that of a deleted app is still terminating",
+            "wait a few seconds",
+        ),
         Reason(
             "ApplyFailed",
-            "the API server refused a child of the app, or somebody else changes it each time it is put right",
-            "read the message: a quota, an admission policy, RBAC, or the manager it names; it is tried again",
+            "the API server rejected a child object of the app, or another manager keeps changing it",
+            "read the message: it names the quota, admission policy, RBAC rule or manager; the operator retries",
         ),
         Reason(
             "FailedRescale",
-            "the replicas were decided on, but could not be set",
-            "read the message; it is tried again with a growing pause",
+            "the replica count could not be set",
+            "read the message; the operator retries with growing pauses",
         ),
-        Reason("PodsNotReady", "no pod is ready", "`kubectl describe pods` tells why"),
+        Reason("PodsNotReady", "no pod is ready", "see `kubectl describe pods`"),
         Reason(
             "PodsFailing",
-            "no pod is ready, and one says why; its own words are in the message",
-            "what the message says: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
+            "no pod is ready, and a pod reports an error, which is in the message",
+            "see the message: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
         ),
-        Reason("Conflicted", "an object of the app's name exists and is not the app's", "rename or delete either"),
+        Reason(
+            "Conflicted",
+            "an object with the app's name exists and belongs to something else",
+            "rename or delete one of them",
+        ),
         Reason(
             "InternalError",
-            "a fault of the operator; the app is left as it is",
-            "report it with the operator's log; other apps go on",
+            "an internal error of the operator; the app stays unchanged",
+            "report it with the operator's log; other apps are not affected",
         ),
     ),
     "Available": (
         Reason("PodsReady", "at least one pod is ready"),
-        Reason("ScaledToZero", "0 replicas are wanted: pinned, or asleep"),
-        Reason("PodsNotReady", "pods are wanted, and none is ready", "`kubectl describe pods` tells why"),
-        Reason("PodsFailing", "the same, and a pod says why in the message", "what the message says"),
-        Reason("Deploying", "there is no Deployment yet", "wait some seconds"),
+        Reason("ScaledToZero", "the app is scaled to 0 replicas: by `spec.replicas`, or because it is inactive"),
+        Reason("PodsNotReady", "no pod is ready", "see `kubectl describe pods`"),
+        Reason(
+            "PodsFailing", "no pod is ready, and a pod reports an error, which is in the message", "see the message"
+        ),
+        Reason("Deploying", "there is no Deployment yet", "wait a few seconds"),
     ),
     "MetricsAvailable": (
-        Reason("MetricsRead", "every metric could be read"),
+        Reason("MetricsRead", "all metrics are available"),
         Reason(
-            "NotMeasured", "a metric has to be waited for: no pod is ready, or not for long enough", "wait a minute"
+            "NotMeasured", "a metric is not available yet: no pod is ready, or not for long enough", "wait a minute"
         ),
         Reason(
             "PrometheusUnreachable",
-            "no answer, or none in time",
-            "is it up, and is `SCALABLEAPP_PROMETHEUS_URL` right?",
+            "Prometheus did not respond, or not in time",
+            "check that Prometheus runs and that `SCALABLEAPP_PROMETHEUS_URL` is right",
         ),
         Reason(
             "PrometheusUnauthorized",
-            "Prometheus, or what stands before it, refuses access (401, 403)",
-            "mount a netrc file with user and password and name it in `NETRC`, or give the address behind the login",
+            "Prometheus, or a proxy in front of it, denies access (401, 403)",
+            "mount a netrc file with user and password and set `NETRC` to its path, or use an address without a login",
         ),
         Reason(
             "PrometheusRedirects",
-            "Prometheus' address leads elsewhere: to a page to log in, or from https to http",
-            "set `SCALABLEAPP_PROMETHEUS_URL` to the address that answers",
+            "the address of Prometheus redirects: to a login page, or from https to http",
+            "set `SCALABLEAPP_PROMETHEUS_URL` to the address that responds",
         ),
-        Reason("QueryFailed", "Prometheus refused the query", "try it in Prometheus' own query page"),
+        Reason("QueryFailed", "Prometheus rejected the query", "try it on the query page of Prometheus"),
         Reason(
-            "NoData", "no sample of any pod of the app", "is Prometheus scraping the pods? Its page of targets says"
+            "NoData",
+            "no pod of the app has a sample",
+            "check on the targets page of Prometheus that it scrapes the pods",
         ),
         Reason("NotANumber", "the value is NaN", "look for 0 / 0 in the query"),
         Reason("Infinite", "the value is infinite", "look for a division by zero in the query"),
-        Reason("NegativeValue", "the value is below 0; no load is", "look for a subtraction in the query"),
-        Reason("StaleData", "the newest sample is too old", "has scraping stopped? Is the operator keeping up?"),
+        Reason("NegativeValue", "the value is below 0, which a load never is", "look for a subtraction in the query"),
+        Reason(
+            "StaleData",
+            "the newest sample is too old",
+            "check that Prometheus scrapes the pods, and that the operator is not falling behind",
+        ),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample, or the server marks its answer as partial (`isPartial`)",
-            "which targets, or which storages behind Prometheus' API, are down?",
+            "fewer than half of the ready pods have a sample, or the response is marked as partial (`isPartial`)",
+            "check which targets, or which stores behind the Prometheus API, are down",
         ),
         Reason(
             "PrometheusWarnings",
-            "the answer came with warnings, so part of it may be missing, or Prometheus doubts the query; mere hints "
-            "(`PromQL info`) do not count",
+            "the response has warnings, so part of it may be missing, or Prometheus doubts the query; hints "
+            "(`PromQL info`) are ignored",
             "see the message",
         ),
-        Reason("WrongResultType", "the query gives no single number", "aggregate it: `sum(...)`"),
+        Reason("WrongResultType", "the query does not return a single number", "aggregate it: `sum(...)`"),
         Reason(
             "ScrapesTooRare",
             "the pods are scraped less often than every 60 s; the message has the interval",
-            "shorten the interval of the scrape: 15 s is good, 5 s fits `burst` and `objective`",
+            "shorten the scrape interval: 15 s is good, 5 s for `burst` and `objective`",
         ),
         Reason(
             "DuplicateSeries",
-            "the series of the pods are there several times, and no label known as a job's or a replica's tells them "
-            "apart; adding them up would double the load",
-            "scrape the pods once, or let Prometheus' API remove the copies: the message says what differs",
+            "there are several series per pod that differ in no label known to name a job or a replica; "
+            "adding them up would multiply the load",
+            "scrape the pods once, or let the Prometheus API deduplicate: the message says what differs",
         ),
         Reason(
             "BrokenExporter",
-            "counters that go back again and again, or histograms that are none; that is never taken for no load",
-            "mend the app's exporter: several processes need one common registry; see the message",
+            "counters go backwards again and again, or histograms are invalid; that never counts as no load",
+            "fix the app's exporter: several processes need one common registry; see the message",
         ),
-        Reason("ClockSkew", "samples are from the future", "set the clocks of nodes and Prometheus"),
+        Reason("ClockSkew", "samples are from the future", "synchronise the clocks of nodes and Prometheus"),
     ),
     "ScalingActive": (
-        Reason("ValidMetricFound", "the metrics, or the usage, decide"),
-        Reason("NotMeasured", "nothing has been decided yet", "wait some seconds"),
+        Reason("ValidMetricFound", "the metrics, or the usage, determine the replicas or sizes"),
+        Reason("NotMeasured", "no decision has been made yet", "wait a few seconds"),
         Reason("Paused", "`spec.scaling.paused` is set", "set it to false"),
-        Reason("Pinned", "`spec.replicas` is set", "remove it: `kubectl patch` with null"),
-        Reason("ModeVertical", "in mode Vertical nobody decides on replicas"),
-        Reason("Conflicted", "another autoscaler is on the Deployment", "delete it, or this ScalableApp"),
+        Reason("Pinned", "`spec.replicas` is set", "remove it with `kubectl patch` and null"),
+        Reason("ModeVertical", "in mode Vertical the replica count stays unchanged"),
+        Reason("Conflicted", "another autoscaler targets the Deployment", "delete it, or this ScalableApp"),
         Reason(
             "RolloutInProgress",
-            "old and new pods share the load, so that measurements mislead: pods are only added, for requests and "
+            "old and new pods share the load, which distorts the metrics: replicas are only added, by requests and "
             "queries that are counted over the whole app",
-            "wait for its end",
+            "wait until the rollout is complete",
         ),
-        Reason("ReplayingHistory", "after a restart an objective's history is being read", "wait a minute at most"),
-        Reason("Fallback", "no metric can be used, and `fallback` decides", "mend the metrics: see MetricsAvailable"),
-        Reason("NoReadyPods", "nothing serves, so nothing can be measured", "`kubectl describe pods` tells why"),
-        Reason("AwaitingSamples", "pods became ready a moment ago", "wait a minute"),
+        Reason(
+            "ReplayingHistory", "after a restart the history of an objective is being loaded", "wait up to a minute"
+        ),
+        Reason("Fallback", "no metric can be used, and `fallback` applies", "fix the metrics: see MetricsAvailable"),
+        Reason("NoReadyPods", "no pod is ready, so nothing can be measured", "see `kubectl describe pods`"),
+        Reason("AwaitingSamples", "pods became ready a few seconds ago", "wait a minute"),
     ),
     "ScalingLimited": (
-        Reason("DesiredWithinRange", "no limit holds the replicas back"),
+        Reason("DesiredWithinRange", "no limit applies"),
         Reason(
-            "TooManyReplicas", "more were asked for than maxReplicas, or a schedule, allows", "raise it, if need be"
+            "TooManyReplicas",
+            "the metrics need more replicas than maxReplicas, or a schedule, allows",
+            "raise it if necessary",
         ),
-        Reason("TooFewReplicas", "fewer were asked for than minReplicas, or a schedule, allows"),
-        Reason("ScaleUpStabilized", "the window of `behavior.scaleUp` holds", "wait; the message says until when"),
+        Reason("TooFewReplicas", "the metrics need fewer replicas than minReplicas, or a schedule, allows"),
         Reason(
-            "ScaleDownStabilized",
-            "the window of `behavior.scaleDown` holds, or pods too many have not idled for long enough",
+            "ScaleUpStabilized",
+            "the stabilisation window of `behavior.scaleUp` holds the replicas",
             "wait; the message says until when",
         ),
-        Reason("ScaleUpLimit", "a policy of `behavior.scaleUp` slows the way up", "wait, or allow more"),
+        Reason(
+            "ScaleDownStabilized",
+            "the stabilisation window of `behavior.scaleDown` holds the replicas, or surplus pods have not been idle "
+            "for long enough",
+            "wait; the message says until when",
+        ),
+        Reason("ScaleUpLimit", "a policy of `behavior.scaleUp` limits the change", "wait, or allow more"),
         Reason(
             "LoadSettling",
-            "pods left a moment ago; no more go until the metrics show what the others took over",
+            "pods were just removed; no further scale-down until the metrics show their load on the other pods",
         ),
-        Reason("ScaleDownLimit", "a policy of `behavior.scaleDown` slows the way down"),
-        Reason("SizeCoolDown", "sizes have just changed, so replicas are not cut yet", "wait two minutes"),
-        Reason("Burst", "the short window needs the pods that would go"),
+        Reason("ScaleDownLimit", "a policy of `behavior.scaleDown` limits the change"),
+        Reason(
+            "SizeCoolDown", "the size of the pods has just changed, so there is no scale-down yet", "wait two minutes"
+        ),
+        Reason("Burst", "the short window needs the pods that would be removed"),
     ),
     "Paused": (
         Reason("NotPaused", "scaling is not paused"),
@@ -158,69 +185,81 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
     "Conflicted": (
         Reason(
             "ReplicasContested",
-            "somebody else set the replicas three times in ten minutes; they are set back each time",
-            "take `replicas` out of what the manager that the message names applies, or set `spec.scaling.paused`",
+            "another manager set the replicas three times in ten minutes; the operator reverted it each time",
+            "remove `replicas` from what the manager in the message applies, or set `spec.scaling.paused`",
         ),
-        Reason("NoConflict", "nobody else manages the app's objects"),
-        Reason("Conflicted", "another autoscaler, or an owner of an object of the same name", "the message names it"),
+        Reason("NoConflict", "no other manager changes the app's objects"),
+        Reason(
+            "Conflicted", "another autoscaler, or another owner of an object with the same name", "the message names it"
+        ),
     ),
     "Exposed": (
-        Reason("Accepted", "every Gateway that `spec.route` names leads to the app"),
+        Reason("Accepted", "all Gateways of `spec.route` route to the app"),
         Reason(
             "RoutePending",
-            "a Gateway has not said yet whether it takes the HTTPRoute",
-            "is its name right; does it run?",
+            "a Gateway has not reported yet whether it accepts the HTTPRoute",
+            "check its name, and that it runs",
         ),
         Reason(
             "GatewayAPIMissing",
-            "the operator cannot use the Gateway API here; the message says why",
+            "the operator cannot use the Gateway API in this cluster; the message says why",
             "install the Gateway API, or use `spec.ingress`",
         ),
         Reason(
             "RouteNotAccepted",
-            "a Gateway refuses the HTTPRoute; the message has its words",
-            "`allowedRoutes`, host names",
+            "a Gateway rejects the HTTPRoute; the message contains its reason",
+            "check `allowedRoutes` and the host names",
         ),
-        Reason("RouteNotResolved", "a Gateway takes the route, but cannot lead on from it", "read the message"),
+        Reason(
+            "RouteNotResolved", "a Gateway accepts the route, but cannot resolve its references", "read the message"
+        ),
     ),
     "Sized": (
-        Reason("InSync", "pods have the size decided on"),
-        Reason("Resizing", "pods get another size, the first one first", "wait"),
-        Reason("RollingBack", "the new size did not do: pods go back to the last good one", "wait"),
-        Reason("ResizeRolledBack", "a size was taken back; the next try waits", "read why; maybe set maxAllowed"),
+        Reason("InSync", "pods have the decided size"),
+        Reason("Resizing", "pods are being resized, one pod first", "wait"),
+        Reason("RollingBack", "the new size caused problems: pods return to the last good size", "wait"),
+        Reason(
+            "ResizeRolledBack",
+            "a new size was rolled back; the next attempt waits",
+            "read the message; set maxAllowed if necessary",
+        ),
     ),
 }
 
 DECISIONS: tuple[Reason, ...] = (
-    Reason("DesiredWithinRange", "the metrics' number stands"),
-    Reason("Activated", "a metric rose above its activationTarget: awake with 1 replica"),
+    Reason("DesiredWithinRange", "the replicas are what the metrics need"),
+    Reason("Activated", "a metric rose above its activationTarget: 1 replica"),
     Reason("Inactive", "every metric is at or below its activationTarget: 0 replicas"),
     Reason("Burst", "sudden load in the short window adds pods, or keeps them"),
-    Reason("Predicted", "the load is expected to rise before new pods would serve"),
-    Reason("DryRun", "`spec.scaling.dryRun` kept it from being done", "remove dryRun to let it act"),
+    Reason("Predicted", "the load is predicted to rise before new pods would be ready"),
+    Reason("DryRun", "`spec.scaling.dryRun` prevents the change", "remove dryRun to allow changes"),
     Reason("RequestsRaised", "usage needs a larger request"),
     Reason("RequestsCut", "usage needs a smaller request"),
-    Reason("CPUPressure", "pods are throttled or wait for CPU: more at once"),
-    Reason("OOMKilled", "a pod was killed for its memory: more at once"),
+    Reason("CPUPressure", "pods are throttled or wait for CPU: the request is raised at once"),
+    Reason("OOMKilled", "a pod was OOM-killed: the request is raised at once"),
     Reason("RequestSet", "there was no request"),
     Reason("LimitSet", "the limit follows `vertical.limits`"),
-    Reason("SizeKept", "the size fits, or a change of it waits; the message says which"),
-    Reason("PodsUnsettled", "pods restart or a rollout is under way: usage says nothing"),
-    Reason("AwaitingHistory", "usage of before a restart is being read", "wait a minute"),
-    Reason("ResizeInProgress", "a change of size is under way"),
-    Reason("BackOff", "this size was taken back a short while ago", "wait, or set maxAllowed"),
-    Reason("ReplicasFirst", "replicas move first; sizes wait for them"),
+    Reason("SizeKept", "the size fits, or a change waits; the message says which"),
+    Reason("PodsUnsettled", "pods restart or a rollout is in progress: the usage is not representative"),
+    Reason("AwaitingHistory", "after a restart the usage history is being loaded", "wait a minute"),
+    Reason("ResizeInProgress", "a change of size is in progress"),
+    Reason("BackOff", "this size was rolled back a short while ago", "wait, or set maxAllowed"),
+    Reason("ReplicasFirst", "replicas change first; sizes wait"),
 )
 
 EVENTS: tuple[Reason, ...] = (
-    Reason("SuccessfulRescale", "Normal: replicas were changed; the message is the decision's"),
-    Reason("Resizing", "Normal: a change of size begins with one pod"),
-    Reason("FirstPodPassed", "Normal: the first pod does well; the others follow"),
+    Reason("SuccessfulRescale", "Normal: the replica count was changed; the message is that of the decision"),
+    Reason("Resizing", "Normal: a change of size starts with one pod"),
+    Reason("FirstPodPassed", "Normal: the first pod is healthy; the others follow"),
     Reason("Resized", "Normal: all pods have the new size"),
-    Reason("ResizeByRollout", "Normal: in place did not work; a rollout does it"),
-    Reason("StillTooSmall", "Warning: killed for its memory after the raise; it is raised again"),
-    Reason("ResizeRolledBack", "Warning: the first pod did badly; all go back", "read why"),
-    Reason("SizeRestored", "Normal: all pods are back at the last good size"),
+    Reason("ResizeByRollout", "Normal: the resize in place did not work; a rollout applies the size"),
+    Reason("StillTooSmall", "Warning: a pod was OOM-killed after memory was raised; memory is raised again"),
+    Reason(
+        "ResizeRolledBack",
+        "Warning: the new size caused problems; all pods return to the last good size",
+        "read the message",
+    ),
+    Reason("SizeRestored", "Normal: all pods have the last good size again"),
 )
 
 

@@ -125,7 +125,7 @@ def test_a_size_that_no_new_pod_can_have_is_rolled_back(shop: Shop) -> None:
         return str(events[0]["message"])
 
     message = eventually(rolled_back, 20 + 120 + 240)
-    assert "is taken back to cpu" in message
+    assert "is rolled back to cpu" in message
     assert requests_of(shop)["memory"] == "64Mi"
     assert all(map(is_ready, pods(shop)))
     assert shop.condition("Sized")[:2] == ("False", "ResizeRolledBack")

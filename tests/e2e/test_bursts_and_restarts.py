@@ -65,7 +65,7 @@ def test_a_jump_of_the_load_is_met_by_the_short_window(app: App) -> None:
     recording = seen_under_load(app, JUMP)
     ups = [decision for decision in recording.changes() if decision.replicas_to > decision.replicas_from]
     assert {decision.reason for decision in ups} == {"Burst"}
-    assert "requests/s in the last 10 s are" in ups[0].message
+    assert "requests/s in the last 10 s, " in ups[0].message
 
 
 @pytest.mark.alone

@@ -30,5 +30,5 @@ def test_replicas_follow_the_load_by_what_pods_turn_out_to_carry(app: App) -> No
     messages = [decision.message for decision in recording.changes()]
     assert most > before, messages
     assert recording.state.metric == "Objective"
-    assert all("slower than 1 s or failed in the last minute (10 % may be); a pod carries" in each for each in messages)
+    assert all("slower than 1 s or failed in the last minute (limit 10 %); a pod handles" in each for each in messages)
     assert sum(sample.failed for sample in recording.load) == 0

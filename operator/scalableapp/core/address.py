@@ -1,4 +1,4 @@
-"""The address of a Prometheus: each part that people write is kept or refused, and no password is ever printed."""
+"""The address of a Prometheus: each part is kept or rejected, and no password is ever printed."""
 
 import re
 from typing import NamedTuple
@@ -8,8 +8,8 @@ from scalableapp.errors import WrongAddress
 
 _EXAMPLE = "write it as http://HOST:PORT/PATH"
 _CREDENTIALS = (
-    "holds a user name or a password, which every tenant would read in status and Events; leave them out, mount a "
-    "netrc file (machine HOST login USER password PASSWORD) from a Secret and name it in the variable NETRC"
+    "contains a user name or a password, which every tenant could read in status and Events; remove it, mount a netrc "
+    "file (machine HOST login USER password PASSWORD) from a Secret and set the variable NETRC to its path"
 )
 # What the operator sends itself.
 _OWN = {"query", "time", "timeout", "start", "end", "step"}
@@ -26,7 +26,7 @@ class Address(NamedTuple):
 
 
 def address(text: str) -> Address:
-    """The address as it is written. Raises WrongAddress, which says what is wrong without telling a password."""
+    """The address as it is written. Raises WrongAddress, which says what is wrong without the password."""
     text = text.strip()
     if "@" in text.partition("?")[0].partition("#")[0]:
         raise WrongAddress(_CREDENTIALS)
@@ -51,10 +51,10 @@ def _problems(text: str, parts: SplitResult, port: int | None) -> tuple[tuple[bo
         (parts.scheme not in ("http", "https"), f"has a scheme other than http and https; {_EXAMPLE}"),
         (not parts.hostname, f"has no host; {_EXAMPLE}"),
         (port == 0 or parts.netloc.endswith(":"), f"has a colon, but no port after it; {_EXAMPLE}"),
-        (bool(re.search(r"[\s\x00-\x1f]", text)), "holds a blank; remove it"),
-        ("#" in text, "has a part after #, which no server is sent; remove it"),
-        ("/api/v1" in path, "holds /api/v1, which the operator adds itself; leave out that and what follows"),
-        (path.endswith(("/graph", "/vmui")), "is that of a page to look at; leave out its last part"),
+        (bool(re.search(r"[\s\x00-\x1f]", text)), "contains white space; remove it"),
+        ("#" in text, "has a part after #, which is never sent to a server; remove it"),
+        ("/api/v1" in path, "contains /api/v1, which the operator adds itself; remove it and what follows"),
+        (path.endswith(("/graph", "/vmui")), "is the address of a web page; remove its last part"),
     )
 
 
@@ -62,18 +62,18 @@ def _parameters(parts: SplitResult) -> list[tuple[str, str]]:
     try:
         found = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
-        raise WrongAddress("has a part after ? that is not NAME=VALUE; write it so, or leave it out") from error
+        raise WrongAddress("has a part after ? that is not NAME=VALUE; correct or remove it") from error
     own = sorted(_OWN & {name for name, _ in found})
     if own:
-        raise WrongAddress(f"states {', '.join(own)}, which the operator sends itself; leave that out")
+        raise WrongAddress(f"sets {', '.join(own)}, which the operator sends itself; remove that")
     return found
 
 
 def printable(text: str) -> str:
-    """A text with addresses in it, without user names, passwords and what stands after a question mark."""
+    """A text with addresses in it, without user names, passwords and query strings."""
     return _QUERY_STRING.sub(r"\1", _USER_INFO.sub(r"\1", text))
 
 
 def printable_address(text: str) -> str:
-    """What somebody gave as an address, however wrong it is, without user name, password and query string."""
+    """The text given as an address, even an invalid one, without user name, password and query string."""
     return printable(_ANY_USER_INFO.sub(lambda match: match[1] or "", text))

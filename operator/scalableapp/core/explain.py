@@ -1,4 +1,4 @@
-"""Reasons and words: how a decision is told to the person on call."""
+"""Reasons and wording: how a decision is explained to the person on call."""
 
 import math
 from datetime import datetime
@@ -9,38 +9,38 @@ from scalableapp.core.quantity import format_number, parse_target
 
 
 class Reason(StrEnum):
-    """Why a decision came to its number. Stable: conditions, Events and dashboards carry these words.
+    """Why a decision came to its number. Stable: conditions, Events and dashboards use these names.
 
-    The words of autoscaling/v2 where it has one. A decision that is held by bad data carries the
+    The names of autoscaling/v2 where it has one. A decision that is held by bad data carries the
     `DataProblem` instead.
     """
 
-    DESIRED_WITHIN_RANGE = "DesiredWithinRange"  # the metrics' number stands
-    TOO_MANY_REPLICAS = "TooManyReplicas"  # cut to maxReplicas
+    DESIRED_WITHIN_RANGE = "DesiredWithinRange"  # what the metrics need is within all limits
+    TOO_MANY_REPLICAS = "TooManyReplicas"  # limited to maxReplicas
     TOO_FEW_REPLICAS = "TooFewReplicas"  # raised to minReplicas
-    SCALE_UP_STABILIZED = "ScaleUpStabilized"  # held by the window of scaleUp
-    SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # held by the window of scaleDown
-    SCALE_UP_LIMIT = "ScaleUpLimit"  # slowed by a policy of scaleUp
-    LOAD_SETTLING = "LoadSettling"  # pods left a moment ago, and their load does not show elsewhere yet
-    SCALE_DOWN_LIMIT = "ScaleDownLimit"  # slowed by a policy of scaleDown
+    SCALE_UP_STABILIZED = "ScaleUpStabilized"  # limited by the stabilisation window of scaleUp
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # limited by the stabilisation window of scaleDown
+    SCALE_UP_LIMIT = "ScaleUpLimit"  # limited by a policy of scaleUp
+    LOAD_SETTLING = "LoadSettling"  # pods were just removed; their load does not show on the others yet
+    SCALE_DOWN_LIMIT = "ScaleDownLimit"  # limited by a policy of scaleDown
     MODE_VERTICAL = "ModeVertical"  # replicas are not decided on
     PAUSED = "Paused"  # spec.scaling.paused
-    CONFLICTED = "Conflicted"  # somebody else scales this workload
+    CONFLICTED = "Conflicted"  # another autoscaler scales this workload
     PINNED = "Pinned"  # spec.replicas
-    ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # measurements of a surge mislead
-    REPLAYING_HISTORY = "ReplayingHistory"  # the operator has just started, and an objective's past is being read
-    NO_READY_PODS = "NoReadyPods"  # nothing serves yet, so nothing can be measured
-    AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a moment ago
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # old and new pods distort the metrics
+    REPLAYING_HISTORY = "ReplayingHistory"  # the operator has just started and loads an objective's history
+    NO_READY_PODS = "NoReadyPods"  # no pod is ready, so nothing can be measured
+    AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a few seconds ago
     FALLBACK = "Fallback"  # no metric can be used: spec.scaling.horizontal.fallback
     ACTIVATED = "Activated"  # a metric rose above its activationTarget
     INACTIVE = "Inactive"  # every metric is at or below its activationTarget
     BURST = "Burst"  # sudden load in the short window
     PREDICTED = "Predicted"  # the load is expected to rise before new pods would serve
-    DRY_RUN = "DryRun"  # spec.scaling.dryRun kept it from being done
+    DRY_RUN = "DryRun"  # spec.scaling.dryRun prevents the change
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them, rounded up: "45 s", "3 m 20 s", "1 h 5 m"."""
+    """Seconds in hours, minutes and seconds, rounded up: "45 s", "3 m 20 s", "1 h 5 m"."""
     whole = max(0, math.ceil(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     parts = ((hours, "h"), (minutes, "m"), (rest if not hours else 0, "s"))
@@ -54,7 +54,7 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 def when(at: datetime, now: datetime) -> str:
-    """A moment to come, from now and by the clock: "in 12 s (12:06:47 UTC)". Words may be read long after."""
+    """A time in the future, relative and absolute: "in 12 s (12:06:47 UTC)". It may be read long after."""
     return f"in {duration((at - now).total_seconds())} ({clock(at, now)})"
 
 
@@ -63,8 +63,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def count_with_verb(number: int, noun: str, singular: str = "is", plural: str = "are") -> str:
+    """A number of things and its verb: "1 pod is", "3 pods are"."""
+    return f"{count(number, noun)} {singular if number == 1 else plural}"
+
+
 def in_unit_of(value: float, quantity: str) -> str:
-    """`value` written with the suffix of `quantity`: 0.412 beside "300m" is "412m"."""
+    """`value` written with the suffix of `quantity`: 0.412 for a target of "300m" is "412m"."""
     suffix, scale = _unit(quantity)
     return f"{format_number(value / scale)}{suffix}"
 

@@ -32,7 +32,7 @@ class ChildId(NamedTuple):
 
 
 class DataProblem(StrEnum):
-    """Why a metric cannot be decided on. Each is a state of its own, never a zero."""
+    """Why a metric cannot be used. Each is a state of its own, never a zero."""
 
     UNREACHABLE = "PrometheusUnreachable"
     UNAUTHORIZED = "PrometheusUnauthorized"
@@ -62,7 +62,7 @@ class Reading:
 
     `window_seconds` is what a rate is taken over, `newest_at` when the oldest of the pods' newest samples was taken.
     `pods` are those that a value of the whole app stands for, None where that is not known; `overdue` those whose
-    values are too low, as scrapes of them were missed. `awaited` says what has to be waited for, `note` what to know
+    values are too low, as scrapes of them were missed. `awaited` says what is not there yet, `note` what to know
     of the value, `burst_note` why there is no burst_total.
     """
 
@@ -100,11 +100,11 @@ NO_SERVICE_LEVEL = ServiceLevel()
 class PodState:
     """What a decision needs to know of a pod.
 
-    `started_at` is when its node took it up, `created_at` when it was asked for; None stands for the same moment.
+    `started_at` is when its node started it, `created_at` when it was created; None stands for the same time.
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `problem` says why the pod cannot start, `message` what it says of itself while it is not ready, `resize`
     and `resize_message` where a resize in place stands. `other_containers` is the size of the others together.
-    `left_at` is when its deletion was asked for, or when it was gone.
+    `left_at` is when its deletion was requested, or when it was gone.
     """
 
     name: str
@@ -128,10 +128,10 @@ class PodState:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One app at one moment. `replicas` is what its Deployment asks for, not what runs.
+    """One app at one moment. `replicas` is what its Deployment specifies, not what runs.
 
     `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
-    `conflict` names whoever else scales it, `size_conflict` whoever else sizes its pods. `resizing`: the pods get
+    `conflict` names what else scales it, `size_conflict` what else sizes its pods. `resizing`: the pods get
     another size, so that a rollout under way is the operator's own. `replay_until`: after a
     restart, until when what an objective has learned is waited for.
     """
@@ -158,7 +158,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What the metrics asked for at a moment, before stabilisation."""
+    """What the metrics needed at a moment, before stabilisation."""
 
     at: datetime
     replicas: int
@@ -204,13 +204,13 @@ class History:
     surplus: Surplus = NO_SURPLUS
 
 
-# The rule whose words are news even where the number stays: a schedule began or ended.
+# The rule whose message is material even where the number stays: a schedule began or ended.
 SCHEDULE = "Schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rule's say in a decision: its name, the number after it, and why in words."""
+    """One rule in a decision: its name, the number after it, and why."""
 
     rule: str
     value: int
@@ -221,7 +221,7 @@ class Step:
 class MetricReport:
     """One metric as the user sees it in status: numbers as text, in the target's unit.
 
-    `at` is when the oldest of the pods' newest samples was taken, None where Prometheus does not tell.
+    `at` is when the oldest of the pods' newest samples was taken, None where Prometheus does not report it.
     """
 
     name: str
@@ -235,9 +235,9 @@ class MetricReport:
 class Decision:
     """The number, and the chain that led to it (last rule last).
 
-    `recommendation` is what the metrics asked for before stabilisation, to be remembered; None when
-    the metrics had no say (paused, held, pinned). `active` says whether the metrics drive the number,
-    `limited` whether a bound, a window or a policy cut what they asked for. `outage`, `startups`, `loads`, `learned`
+    `recommendation` is what the metrics needed before stabilisation, to be remembered; None when
+    the metrics were not used (paused, held, pinned). `active` says whether the metrics drive the number,
+    `limited` whether a bound, a window or a policy limited what they needed. `outage`, `startups`, `loads`, `learned`
     and `surplus` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
     that decide on it.
     """
@@ -263,10 +263,10 @@ class Decision:
 
     @property
     def changes(self) -> bool:
-        """Whether the decision asks for another number than there is."""
+        """Whether the decision changes the number of replicas."""
         return self.replicas_to != self.replicas_from
 
     @property
     def resizes(self) -> bool:
-        """Whether the decision asks for another size of the pods than they have."""
+        """Whether the decision changes the size of the pods."""
         return self.sizing is not None and self.sizing.changes

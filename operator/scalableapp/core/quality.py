@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import Metric, MetricType
-from scalableapp.core.explain import Reason, clock, count, duration, when
+from scalableapp.core.explain import Reason, clock, count, count_with_verb, duration, when
 from scalableapp.core.model import DataProblem, Observation, PodState, Reading
 
 # The window of the CPU rate that we ask Prometheus for: until it has passed since a pod became ready, the
@@ -22,7 +22,7 @@ LARGEST_VALUE = 1e100  # beyond anything measured, and small enough for sums and
 
 
 class Failure(NamedTuple):
-    """Why a metric has no say. `problem` is None where the data is fine and only has to be waited for."""
+    """Why a metric is not used. `problem` is None where the data is fine and only not there yet."""
 
     reason: str
     message: str
@@ -32,7 +32,7 @@ class Failure(NamedTuple):
 def bad_reading(metric: Metric, reading: Reading, observation: Observation) -> Failure | None:
     """Why the reading cannot be decided on, if so."""
     if reading.awaited:
-        return Failure(Reason.AWAITING_SAMPLES, f"{metric.label} has to be waited for: {reading.awaited}")
+        return Failure(Reason.AWAITING_SAMPLES, f"{metric.label} is not available yet: {reading.awaited}")
     if reading.problem is DataProblem.EMPTY:
         return no_samples(metric, observation, reading.message)
     if reading.problem:
@@ -56,9 +56,9 @@ def _bad_number(metric: Metric, pod: str, value: float | None) -> Failure | None
 
 
 def no_samples(metric: Metric, observation: Observation, message: str = "") -> Failure:
-    """Tells a metric that is lost from one that cannot be there yet.
+    """Distinguishes a metric that is missing from one that cannot be there yet.
 
-    An app that sleeps at 0 is woken by a query: there no pods are no excuse for its missing.
+    An app scaled to 0 is activated by a query, so the query must have a value even without pods.
     """
     serving = [pod for pod in observation.pods if serves(pod)]
     if not serving and (observation.replicas or metric.type is not MetricType.PROMETHEUS):
@@ -69,11 +69,11 @@ def no_samples(metric: Metric, observation: Observation, message: str = "") -> F
         expected = when(observation.now + timedelta(seconds=delay - longest), observation.now)
         return Failure(
             Reason.AWAITING_SAMPLES,
-            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s ago "
-            f"and can have one {expected}",
+            f"{metric.label} has no samples yet: {count(len(serving), 'pod')} became ready less than {delay:.0f} s "
+            f"ago; samples are expected {expected}",
         )
     return _data_failure(
-        metric, DataProblem.EMPTY, message or "none of the ready pods has a sample; check its scraping"
+        metric, DataProblem.EMPTY, message or "no ready pod has a sample; check whether Prometheus scrapes the pods"
     )
 
 
@@ -86,8 +86,12 @@ def too_thin(
     if sampled >= LEAST_COVERAGE * len(expected):
         return None
     return _data_failure(
-        metric, DataProblem.PARTIAL, f"only {sampled} of {len(expected)} ready pods have a sample; check their scraping"
+        metric, DataProblem.PARTIAL, f"{_sampled(sampled, len(expected))}; check whether Prometheus scrapes them"
     )
+
+
+def _sampled(sampled: int, expected: int) -> str:
+    return f"only {sampled} of {count_with_verb(expected, 'ready pod', 'has', 'have')} a sample"
 
 
 def pods_with_samples(observation: Observation, window_seconds: float | None = None) -> list[str]:
@@ -107,7 +111,7 @@ def cpu_window(reading: Reading) -> timedelta:
 
 
 def dated(reading: Reading, now: datetime) -> str:
-    """When the newest samples behind a number were taken, and over how long: in words, "" where that is not known."""
+    """When the newest samples of a value were taken, and over which period; "" where that is not known."""
     if reading.newest_at is None:
         return ""
     over = f" over {duration(reading.window_seconds)}" if reading.window_seconds else ""
@@ -121,9 +125,9 @@ def _serving_since(observation: Observation, latest: datetime) -> list[str]:
 
 
 def no_ready_pods(metric: Metric) -> Failure:
-    """Nothing serves, so nothing can be measured: no reason to go down."""
+    """No pod is ready, so nothing can be measured: no reason to scale down."""
     return Failure(
-        Reason.NO_READY_PODS, f"{metric.label} says nothing while no pod is ready; kubectl describe pods tells why"
+        Reason.NO_READY_PODS, f"{metric.label} cannot be measured while no pod is ready; see kubectl describe pods"
     )
 
 

@@ -67,14 +67,14 @@ class Size:
 
 
 class SizeConflict(NamedTuple):
-    """Somebody else who sets these resources of the app's container, in words."""
+    """What else sets these resources of the app's container, and the message."""
 
     resources: frozenset[Resource]
     message: str
 
 
 class SizeStep(NamedTuple):
-    """One rule's say on the size: its name, and what it did in words."""
+    """One rule in a decision on the size: its name, and its message."""
 
     rule: str
     message: str
@@ -85,7 +85,7 @@ class Sizing:
     """The size to have, and the chain that led there.
 
     `recommended` is what bounds and policies would allow at once. `limited` says whether a bound cut the need,
-    `active` whether the usage has a say at all.
+    `active` whether the usage is used at all.
     """
 
     size_from: Size
@@ -99,7 +99,7 @@ class Sizing:
 
     @property
     def changes(self) -> bool:
-        """Whether another size than the present one is asked for."""
+        """Whether the size changes."""
         return self.size_to != self.size_from
 
     @property
@@ -162,7 +162,7 @@ def write_size(size: Size) -> dict[str, dict[str, str]]:
 
 
 def size_fields(size: Size) -> dict[str, dict[str, str]]:
-    """The size as status and `scalableapp decide` tell it: {"cpu": {"request": "250m", "limit": "1"}, ...}."""
+    """The size as status and `scalableapp decide` report it: {"cpu": {"request": "250m", "limit": "1"}, ...}."""
     found = {
         resource.value: {
             field: format_amount(resource, value)
@@ -175,7 +175,7 @@ def size_fields(size: Size) -> dict[str, dict[str, str]]:
 
 
 def size_from(fields: Mapping[str, Mapping[str, Any]]) -> Size:
-    """The size that `size_fields` tells of. Raises ValueError when a quantity cannot be read."""
+    """The size in the form of `size_fields`. Raises ValueError when a quantity cannot be read."""
     kinds = ("request", "limit")
     maps = {f"{kind}s": {r: values[kind] for r, values in fields.items() if values.get(kind)} for kind in kinds}
     return read_size(maps)
@@ -191,7 +191,7 @@ def format_amount(resource: Resource, value: float) -> str:
 
 
 def amount_text(resource: Resource, amount: Amount) -> str:
-    """An amount in words: "cpu 250m (limit 1)"."""
+    """An amount as text: "cpu 250m (limit 1)"."""
     request = "none" if amount.request is None else format_amount(resource, amount.request)
     limit = "no limit" if amount.limit is None else f"limit {format_amount(resource, amount.limit)}"
     return f"{resource.value} {request} ({limit})"

@@ -44,14 +44,14 @@ REFUSED = {
     "port in words": ("http://prometheus:web", "port that cannot be read"),
     "IPv6 without brackets": ("http://fd00::1:9090", "an IPv6 address in brackets"),
     "half a bracket": ("http://[fd00::1:9090", "an IPv6 address in brackets"),
-    "blank": ("http://prome theus:9090", "holds a blank"),
+    "blank": ("http://prome theus:9090", "contains white space"),
     "fragment": ("http://prometheus:9090/#top", "a part after #"),
     "the API's path": ("http://prometheus:9090/api/v1", "adds itself"),
     "a query's path": ("http://prometheus:9090/prom/api/v1/query?query=up", "adds itself"),
-    "page": ("http://prometheus:9090/graph?g0.expr=up", "a page to look at"),
-    "VictoriaMetrics' page": ("http://vm:8481/select/0/vmui/", "a page to look at"),
+    "page": ("http://prometheus:9090/graph?g0.expr=up", "the address of a web page"),
+    "VictoriaMetrics' page": ("http://vm:8481/select/0/vmui/", "the address of a web page"),
     "parameters that are none": ("http://x?dedup", "NAME=VALUE"),
-    "the operator's own parameters": ("http://x?timeout=1s&query=up", "states query, timeout"),
+    "the operator's own parameters": ("http://x?timeout=1s&query=up", "sets query, timeout"),
 }
 
 

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from scalableapp.core.explain import clock, count, duration, in_unit_of, when
+from scalableapp.core.explain import clock, count, count_with_verb, duration, in_unit_of, when
 from tests.unit.core.build import NOW
 
 
@@ -41,6 +41,11 @@ def test_numbers_take_the_unit_they_are_compared_in(value: float, beside: str, t
 
 def test_one_is_singular() -> None:
     assert (count(1, "pod"), count(2, "pod"), count(0, "pod")) == ("1 pod", "2 pods", "0 pods")
+
+
+def test_a_verb_goes_with_its_number() -> None:
+    assert [count_with_verb(n, "pod") for n in (0, 1, 2)] == ["0 pods are", "1 pod is", "2 pods are"]
+    assert count_with_verb(1, "pod", "has", "have") == "1 pod has"
 
 
 def test_clock_is_the_time_of_day_with_the_date_of_another_day() -> None:

@@ -94,7 +94,7 @@ async def test_a_burst_says_that_scrapes_are_too_rare_for_it(world: World) -> No
     record = world.registry.get(key)
     assert record is not None
     assert record.decision is not None
-    assert f"burst has no say: {message}" in record.decision.message
+    assert f"burst is not used: {message}" in record.decision.message
 
 
 async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
@@ -111,7 +111,7 @@ async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
     record = world.registry.get(key)
     assert record is not None
     assert record.decision is not None
-    assert f"over 2 m) ({message}, so its window is the metrics')" in record.decision.message
+    assert f"over 2 m) ({message}, so the rate window of the metrics is used)" in record.decision.message
 
 
 async def test_status_and_the_condition_say_when_the_numbers_were_measured(world: World) -> None:
@@ -122,7 +122,7 @@ async def test_status_and_the_condition_say_when_the_numbers_were_measured(world
     (metric,) = world.status(key)["metrics"]
     oldest = world.clock.now() - timedelta(seconds=7)
     assert metric["measuredAt"] == f"{oldest:%Y-%m-%dT%H:%M:%SZ}"
-    message = f"every metric could be read; the oldest sample is of {oldest:%H:%M:%S} UTC"
+    message = f"all metrics are available; the oldest sample was taken at {oldest:%H:%M:%S} UTC"
     assert world.message(key, "MetricsAvailable") == message
 
 

@@ -169,14 +169,14 @@ async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_t
 
 
 POD_PROBLEMS: list[tuple[str, dict[str, Any], int, str]] = [
-    ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "problem": "CrashLoopBackOff"}, 1, "started again"),
+    ("crashes", {"ready": False, "ended_at": timedelta(seconds=3), "problem": "CrashLoopBackOff"}, 1, "restarted"),
     (
         "fits no node",
         {"ready": False, "phase": "Pending", "problem": "Unschedulable: 0/1 nodes"},
         14,
-        "could not start for",
+        "has not started within",
     ),
-    ("never gets ready", {"ready": False}, 40, "no pod of it was ready within"),
+    ("never gets ready", {"ready": False}, 40, "no pod of this size was ready within"),
 ]
 
 
@@ -295,7 +295,7 @@ async def test_a_dry_run_recommends_and_changes_nothing() -> None:
     app = await OneApp().start(spec, cores=0.5, memory=110 * MI)
     assert app.size == START_SIZE
     assert app.world.status(app.key)["resources"]["recommended"]["cpu"]["request"] == "590m"
-    assert "would change pods from" in app.world.status(app.key)["decision"]["message"]
+    assert "would resize pods from" in app.world.status(app.key)["decision"]["message"]
 
 
 async def test_back_in_mode_horizontal_the_spec_says_the_size() -> None:

@@ -1,4 +1,4 @@
-"""Between 0 and 1: whether an app whose minReplicas is 0 sleeps or is awake."""
+"""Between 0 and 1: whether an app whose minReplicas is 0 is scaled to zero or active."""
 
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.explain import Reason, in_unit_of
@@ -7,20 +7,16 @@ from scalableapp.core.model import Reading
 
 
 def activation(case: Case, number: int) -> RuleResult | None:
-    """Asleep while every metric is at or below its activationTarget (0 where none is stated), else at least 1.
+    """Scaled to zero while every metric is at or below its activationTarget (default 0), else at least 1.
 
-    CPU has no say in it: an idle process uses some. An app that is awake falls asleep only when all metrics can
-    be used; one that sleeps has no pods, so metrics of pods are not missed.
+    CPU does not count: an idle process uses some. An active app is scaled to zero only when all metrics can be
+    used; an app at zero has no pods, so metrics of pods are not required.
     """
     if case.bounds.least.value > 0 or case.no_usable_metric:
         return None
     active = next((text for text in map(_above, case.spec.metrics, _usable(case)) if text), "")
     if active:
-        return (
-            None
-            if number
-            else RuleResult("Activation", 1, Reason.ACTIVATED, f"{active}: awake with 1 replica", asked=1)
-        )
+        return None if number else RuleResult("Activation", 1, Reason.ACTIVATED, f"{active}: needs 1 replica", asked=1)
     if number == 0 or (case.failed and case.current):
         return None
     conditions = " or ".join(
@@ -28,7 +24,7 @@ def activation(case: Case, number: int) -> RuleResult | None:
         for metric in case.spec.metrics
         if _measured_without_pods(metric)
     )
-    message = f"no metric is above its activationTarget: asleep with 0 replicas until {conditions}"
+    message = f"no metric is above its activationTarget: needs 0 replicas until {conditions}"
     return RuleResult("Activation", 0, Reason.INACTIVE, message, asked=0)
 
 

@@ -1,4 +1,4 @@
-"""Fewest and most replicas at a moment: minReplicas and maxReplicas, or what active schedules put in their place."""
+"""Minimum and maximum replicas at a moment: minReplicas and maxReplicas, or what active schedules set instead."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _FLOOR, _CAP = "minReplicas", "maxReplicas"
 
 
 class Bound(NamedTuple):
-    """A number of replicas, and what states it."""
+    """A number of replicas, and what sets it."""
 
     value: int
     field: str
@@ -18,7 +18,7 @@ class Bound(NamedTuple):
 
     @property
     def stated_by(self) -> str:
-        """Where it stands: minReplicas of schedule office-hours."""
+        """What sets it: minReplicas of schedule office-hours."""
         return f"{self.field}{self._whose}"
 
     def __str__(self) -> str:
@@ -30,10 +30,16 @@ class Bound(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Fewest and most replicas."""
+    """Minimum and maximum replicas."""
 
     least: Bound
     most: Bound
+
+    def beyond(self, number: int) -> Bound | None:
+        """The bound that `number` is outside of, if any."""
+        if number > self.most.value:
+            return self.most
+        return self.least if number < self.least.value else None
 
 
 def bounds_at(horizontal: Horizontal, now: datetime) -> Bounds:

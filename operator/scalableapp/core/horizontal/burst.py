@@ -1,4 +1,4 @@
-"""A burst of requests: the short window beside the long one. It may only add replicas or keep them."""
+"""A burst of requests: a short window in addition to the long one. It may only add replicas or keep them."""
 
 import math
 from typing import NamedTuple
@@ -31,8 +31,7 @@ class _Need(NamedTuple):
 def burst(case: Case, number: int) -> RuleResult | None:
     """Sudden load at once, without the window of scaleUp; and no scale-down below what the short window needs.
 
-    Pods that are starting count as carrying their part: they were asked for already, and more of them would
-    not come sooner.
+    Pods that are starting count as ready: they were requested already, and more of them would not be ready sooner.
     """
     rules = case.horizontal.burst
     need = _need(case) if rules else None
@@ -40,7 +39,7 @@ def burst(case: Case, number: int) -> RuleResult | None:
         return None
     if need is None or need.whole <= number:
         note = _note(case)
-        return RuleResult("Burst", number, "", f"burst has no say: {note}") if note else None
+        return RuleResult("Burst", number, "", f"burst is not used: {note}") if note else None
     coming = _starting(case)
     carrying = sum(map(serves, case.observation.pods)) + coming
     if need.replicas >= rules.threshold_ratio * max(carrying, 1):
@@ -49,7 +48,7 @@ def burst(case: Case, number: int) -> RuleResult | None:
 
 
 def _note(case: Case) -> str:
-    """Why the short window says nothing."""
+    """Why the short window cannot be used."""
     readings = (case.observation.readings.get(metric.label) for metric in case.spec.metrics)
     return next((reading.burst_note for reading in readings if reading and reading.burst_note), "")
 
@@ -65,7 +64,7 @@ def _need(case: Case) -> _Need | None:
 
 
 def _starting(case: Case) -> int:
-    """Pods on their way: not ready yet and not stuck, or not even created."""
+    """Pods that are starting: not ready yet and not stuck, or not even created."""
     alive = [pod for pod in case.observation.pods if not pod.deleting and pod.phase in ("Pending", "Running")]
     usual = startup_seconds(case.startups) or _UNKNOWN_STARTUP_SECONDS
     starting = [pod for pod in alive if not pod.ready and _age(case, pod) < _PATIENCE * usual]
@@ -78,18 +77,19 @@ def _age(case: Case, pod: PodState) -> float:
 
 def _raised(need: _Need, rules: Burst, carrying: int, coming: int) -> RuleResult:
     share = format_number(round(need.replicas / max(carrying, 1) * 100))
-    starting = f", {coming} of them starting," if coming else ""
+    starting = f" ({coming} starting)" if coming else ""
     message = (
-        f"burst: {_requests_text(need, rules)} are {share} % of what {count(carrying, 'replica')}{starting} "
-        f"{'carries' if carrying == 1 else 'carry'} at the target: asks for {count(need.whole, 'replica')}"
+        f"burst: {_requests_text(need, rules)}, {share} % of the target of {count(carrying, 'replica')}{starting}: "
+        f"needs {count(need.whole, 'replica')}"
     )
     return RuleResult("Burst", need.whole, Reason.BURST, message, asked_too=need.whole)
 
 
 def _kept(need: _Need, rules: Burst, current: int, number: int) -> RuleResult:
     kept = min(current, need.whole)
+    limited = f"limited to {kept}" if kept < current else "blocked"
     needed = f"{_requests_text(need, rules)} need {count(need.whole, 'replica')}"
-    message = f"scale-down to {number} {f'ends at {kept}' if kept < current else 'refused'}: {needed}"
+    message = f"scale-down to {number} {limited} by burst: {needed}"
     return RuleResult("Burst", kept, Reason.BURST, message, limits=True, asked_too=kept)
 
 

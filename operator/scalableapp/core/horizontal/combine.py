@@ -1,4 +1,4 @@
-"""The metrics' proposals become one number. A metric that failed may be the one that needs more: it forbids less."""
+"""The metrics' proposals become one number. A metric that failed may need more replicas, so it blocks scale-down."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scalableapp.core.quantity import format_number
 def combined(case: Case, number: int) -> RuleResult | None:
     """The largest, the smallest or the average proposal, as spec.scaling.horizontal.combine says.
 
-    Nothing where an objective decides and no metric is stated beside it.
+    Nothing where an objective decides and no metric is set in addition to it.
     """
     if not case.proposals:
         return None
@@ -46,7 +46,7 @@ def _of_one(case: Case, chosen: Proposal) -> RuleResult:
 
 
 def _average(case: Case, usable: list[Proposal]) -> RuleResult:
-    """ceil(sum of weight x proposal / sum of weights): in doubt one pod more."""
+    """ceil(sum of weight x proposal / sum of weights): rounded up."""
     weights = [metric.weight_value for metric, p in zip(case.spec.metrics, case.proposals, strict=True) if p in usable]
     total = sum(weight * _replicas(proposal) for weight, proposal in zip(weights, usable, strict=True))
     value = math.ceil(round(total / sum(weights), 9))
@@ -54,7 +54,7 @@ def _average(case: Case, usable: list[Proposal]) -> RuleResult:
         f"{proposal.report.name} {_replicas(proposal)} x {format_number(weight)}"
         for weight, proposal in zip(weights, usable, strict=True)
     )
-    message = f"{'; '.join(p.message for p in usable)}; the average by weight ({parts}) is {count(value, 'replica')}"
+    message = f"{'; '.join(p.message for p in usable)}; weighted average ({parts}): needs {count(value, 'replica')}"
     return RuleResult(
         "Weighted", value, Reason.DESIRED_WITHIN_RANGE, message, asked=value, before=_steps_before(case, None)
     )
@@ -65,7 +65,7 @@ _COMBINED: dict[Combine, Callable[[Case, list[Proposal]], RuleResult]] = {
     Combine.MIN: _smallest,
     Combine.WEIGHTED: _average,
 }
-# What the steps say of the number so far; the average is told by its own step.
+# The number so far in the steps; the weighted average has its own step.
 _SO_FAR: dict[Combine, Callable[[int, int], int]] = {
     Combine.MAX: max,
     Combine.MIN: min,
@@ -82,13 +82,13 @@ def _held(case: Case, number: int) -> RuleResult:
 
 def _refused(case: Case, wanted: int, number: int, failures: list[Proposal]) -> RuleResult:
     failed = _most_relevant(failures)
-    message = f"scale-down to {wanted} refused: {failed.message}"
+    message = f"scale-down to {wanted} blocked: {failed.message}"
     before = _steps_before(case, failed)
     return RuleResult(failed.report.name, number, _reason(failed), message, limits=True, before=before)
 
 
 def _steps_before(case: Case, last: Proposal | None) -> tuple[Step, ...]:
-    """What the other metrics say, each with the number so far."""
+    """The steps of the other metrics, each with the number so far."""
     steps: list[Step] = []
     so_far: int | None = None
     for proposal in case.proposals:
@@ -102,7 +102,7 @@ def _steps_before(case: Case, last: Proposal | None) -> tuple[Step, ...]:
 
 
 def _most_relevant(failed: list[Proposal]) -> Proposal:
-    """Data that is lost before data that only has to be waited for."""
+    """Missing data before data that is not there yet."""
     return min(failed, key=lambda proposal: proposal.failure is None or proposal.failure.problem is None)
 
 

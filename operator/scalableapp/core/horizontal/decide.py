@@ -1,7 +1,7 @@
 """The decision: one table of rules, folded in order over the number of replicas.
 
-Every rule sees the case and the number so far, and may say a new number and why (core/horizontal/rules.py). The
-first rule that `ends` is the last one asked.
+Every rule gets the case and the number so far, and may return a new number and why (core/horizontal/rules.py). The
+first rule that `ends` stops the chain.
 """
 
 from scalableapp.core.api.spec import ScalableAppSpec
@@ -38,7 +38,7 @@ __all__ = ["decide", "first_seen", "record_scale", "remember"]
 
 
 def decide(spec: ScalableAppSpec, observation: Observation, history: History) -> Decision:
-    """How many replicas the app shall have, and the chain of rules that led there.
+    """How many replicas the app needs, and the chain of rules that led there.
 
     Pure: the same arguments give the same decision. Never raises on measured data.
     """
@@ -51,7 +51,7 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
     tolerance = Tolerance.of(horizontal.behavior)
     startups = learn(history.startups, observation.pods)
     objective_plan = plan_objective(spec, observation, history, startups)
-    # Without a metric that the user states beside the objective, one is only made up where there is no plan.
+    # Without a metric in addition to the objective, the default metric is used only where there is no plan.
     metrics = horizontal.metrics if objective_plan and objective_plan.plan else spec.metrics
     proposals = tuple(propose(metric, observation, tolerance) for metric in metrics)
     judged = (objective_plan.proposal, *proposals) if objective_plan else proposals
@@ -71,17 +71,17 @@ def _case(spec: ScalableAppSpec, observation: Observation, history: History) -> 
 
 
 def _bounds(case: Case, number: int) -> RuleResult | None:
-    """What was asked for, cut to the bounds in force."""
+    """The number so far, within the bounds in force."""
     least, most = case.bounds
     if number > most.value:
-        return _limited(number, most, Reason.TOO_MANY_REPLICAS)
+        return _limited("limited", most, Reason.TOO_MANY_REPLICAS)
     if number < least.value:
-        return _limited(number, least, Reason.TOO_FEW_REPLICAS)
+        return _limited("raised", least, Reason.TOO_FEW_REPLICAS)
     return None
 
 
-def _limited(number: int, bound: Bound, reason: Reason) -> RuleResult:
-    message = f"{number} limited to {bound.value} by {bound.stated_by}"
+def _limited(how: str, bound: Bound, reason: Reason) -> RuleResult:
+    message = f"{how} to {bound.value} by {bound.stated_by}"
     return RuleResult("Bounds", bound.value, reason, message, limits=True)
 
 
@@ -124,7 +124,7 @@ def _fold(case: Case) -> list[RuleResult]:
 
 
 def _dry_run(case: Case, results: list[RuleResult]) -> list[RuleResult]:
-    """With spec.scaling.dryRun a change is told, not done."""
+    """With spec.scaling.dryRun a change is reported, not made."""
     wanted = results[-1].value
     if not case.spec.scaling.dry_run or wanted == case.current:
         return results
@@ -175,7 +175,7 @@ def _asked(results: list[RuleResult]) -> int | None:
 
 
 def _message(case: Case, results: list[RuleResult]) -> str:
-    """What was measured, then what each rule made of it; a dry run says its upshot first."""
+    """What was measured, then what each rule made of it; a dry run puts its result first."""
     if results[-1].reason != Reason.DRY_RUN:
         return "; ".join([result.message for result in results])
     chain = "; ".join([result.message for result in results[:-1]])

@@ -1,7 +1,7 @@
 """Rules that come before the metrics: who may decide at all, and bounds that hold at once."""
 
 from scalableapp.core.api.scaling import Mode
-from scalableapp.core.explain import Reason, clock, count
+from scalableapp.core.explain import Reason, clock, count, count_with_verb
 from scalableapp.core.horizontal.behavior import rate
 from scalableapp.core.horizontal.bounds import next_change
 from scalableapp.core.horizontal.rules import Case, RuleResult
@@ -12,11 +12,11 @@ def paused(case: Case, number: int) -> RuleResult | None:
     """spec.scaling.paused: replicas stay as they are, even outside the bounds."""
     if not case.spec.scaling.paused:
         return None
-    return _hold("Paused", Reason.PAUSED, number, "spec.scaling.paused is set; set it to false to scale again")
+    return _hold("Paused", Reason.PAUSED, number, "spec.scaling.paused is set; set it to false to resume scaling")
 
 
 def conflicted(case: Case, number: int) -> RuleResult | None:
-    """Somebody else scales this workload: two of them would fight, so hands off."""
+    """Another autoscaler scales this workload: the two would fight, so replicas stay as they are."""
     other = case.observation.conflict
     return _hold("Conflict", Reason.CONFLICTED, number, other) if other else None
 
@@ -26,14 +26,14 @@ def pinned(case: Case, number: int) -> RuleResult | None:
     pin = case.spec.replicas
     if pin is None:
         return None
-    change = "" if pin == number else f", {number} now"
+    change = "" if pin == number else f" (now {number})"
     fix = "" if case.spec.scaling.mode is Mode.VERTICAL else "; remove spec.replicas to scale by metrics again"
-    message = f"spec.replicas pins {count(pin, 'replica')}{change}{fix}"
+    message = f"spec.replicas sets {count(pin, 'replica')}{change}{fix}"
     return RuleResult("Pin", pin, Reason.PINNED, message, ends=True, active=False)
 
 
 def scheduled(case: Case, number: int) -> RuleResult | None:
-    """Says what the schedules do to the bounds; what follows from that is said by the rules of the bounds."""
+    """Reports what the schedules set; the rules for the bounds apply it."""
     schedules = case.horizontal.schedules
     if not schedules:
         return None
@@ -43,22 +43,22 @@ def scheduled(case: Case, number: int) -> RuleResult | None:
 def out_of_bounds(case: Case, number: int) -> RuleResult | None:
     """Replicas outside min..max are corrected at once, as HPA does: that needs no metrics.
 
-    With behavior.appliesToBounds they are led there at the pace of the policies.
+    With behavior.appliesToBounds the policies limit how fast.
 
-    A Deployment that somebody scaled to 0 is out of bounds, too, and comes back to minReplicas. (HPA
-    takes 0 for "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
+    A Deployment that was scaled to 0 by hand is out of bounds, too, and is restored to minReplicas. (HPA
+    treats 0 as "disabled".) Here an app is switched off by `spec.replicas: 0` and frozen by
     `spec.scaling.paused`; were 0 a third switch, an app would stay dead after its pin is removed.
     """
     least, most = case.bounds
     if least.value <= number <= most.value:
         return None
     slowly = case.horizontal.behavior.applies_to_bounds
-    pace = "at the pace of behavior" if slowly else "at once"
+    pace = " as fast as behavior allows" if slowly else " at once"
     if number > most.value:
-        message = f"{count(number, 'replica')} exceed {most}: cut to it {pace}"
+        message = f"{count_with_verb(number, 'replica')} above {most}: scales down to {most.value}{pace}"
         result = RuleResult("Bounds", most.value, Reason.TOO_MANY_REPLICAS, message, ends=True, limits=True)
     else:
-        message = f"{count(number, 'replica')} fall short of {least}: raised to it {pace}"
+        message = f"{count_with_verb(number, 'replica')} below {least}: scales up to {least.value}{pace}"
         result = RuleResult("Bounds", least.value, Reason.TOO_FEW_REPLICAS, message, ends=True, limits=True)
     return _paced(case, result) if slowly else result
 
@@ -80,25 +80,25 @@ def sized_only(case: Case, number: int) -> RuleResult | None:
 
 
 def rollout(case: Case, number: int) -> RuleResult | None:
-    """A rollout holds every way down. Load that is counted over the whole app may ask for more pods meanwhile."""
+    """A rollout blocks scale-down. Load that is counted over the whole app may still add pods."""
     if not case.observation.distorted or number > case.current:
         return None
     message = (
-        "a rollout is under way and its extra pods distort the metrics; until it is complete pods are only added, for "
-        "load that is counted over the whole app"
+        "a rollout is in progress and its extra pods distort the metrics; until it is complete, replicas are only "
+        "added, by metrics of the whole app"
     )
     hold = _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, case.current, message)
     return hold._replace(forgets=True)
 
 
 def replaying(case: Case, number: int) -> RuleResult | None:
-    """After a restart an objective knows nothing of its app until Prometheus' history has been replayed."""
+    """After a restart an objective has learned nothing until Prometheus' history has been replayed."""
     until, now = case.observation.replay_until, case.observation.now
     if until is None or now >= until:
         return None
     message = (
-        "the operator has just started and reads from Prometheus' history what the app has taught; decisions go on "
-        f"when it has, {clock(until, now)} at the latest"
+        "the operator has just started and loads the app's history from Prometheus; decisions resume when it is "
+        f"loaded, at {clock(until, now)} at the latest"
     )
     return _hold("Replay", Reason.REPLAYING_HISTORY, number, message)
 

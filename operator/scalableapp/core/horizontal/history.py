@@ -19,7 +19,7 @@ LEAST_EVENTS_SECONDS = 300
 
 
 def first_seen(observation: Observation) -> History:
-    """History of an app nobody has decided on yet: as HPA, take what runs for recommended.
+    """History of an app without a decision so far: as in HPA, what runs counts as recommended.
 
     So the first scale-down waits for the stabilisation window, as after a restart without a status.
     """

@@ -21,10 +21,10 @@ def due(scaling: Scaling, last: datetime | None, now: datetime) -> bool:
 
 
 def next_decision(case: Case, number: int) -> RuleResult | None:
-    """Says when an app with an interval of its own is decided on again."""
+    """Reports when the next decision is made for an app with its own interval."""
     seconds = case.spec.scaling.interval_seconds
     if seconds is None:
         return None
     now = case.observation.now
     following = when(now + timedelta(seconds=seconds), now)
-    return RuleResult("Interval", number, "", f"decided on again {following}, by intervalSeconds")
+    return RuleResult("Interval", number, "", f"next decision {following}, as intervalSeconds is {seconds}")

@@ -1,6 +1,6 @@
-"""What an objective makes of a moment: what the app teaches, the plan that follows, and the objective's say.
+"""An objective at one moment: what is learned, the plan that follows, and the proposal.
 
-Without requests, or without a word on how fast they are answered, there is no plan, and the metrics decide.
+Without requests, or without their response times, there is no plan, and the metrics decide.
 """
 
 import math
@@ -31,16 +31,16 @@ from scalableapp.core.quality import (
 from scalableapp.core.quantity import format_number
 
 LABEL = "Objective"
-# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate tells the load of half
+# Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate shows the load of half
 # that time ago.
 RATE_WINDOW_SECONDS = 20
 # As long as no start has been measured.
 _UNKNOWN_STARTUP_SECONDS = 30.0
-# One request in eleven days is none: logarithms and ratios of less are noise.
+# One request in eleven days counts as none: logarithms and ratios of less are noise.
 _LEAST_LOAD = 1e-6
-# What a pod carries is believed for so long without any word on how fast requests are answered.
+# The learned capacity of a pod is used for so long without any response times.
 _BELIEVED_SECONDS = 300.0
-# CPU beyond its limit says that the limit is not what holds the pods: then it tells nothing of how full they are.
+# CPU beyond its limit means that the limit does not hold: then it does not show how full the pods are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
 REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
@@ -180,7 +180,7 @@ def _unusable(observation: Observation, learned: Learned, sample: Sample, found:
     return None
 
 
-_NOT_YET = Failure(Reason.AWAITING_SAMPLES, "nothing says how fast requests are answered")
+_NOT_YET = Failure(Reason.AWAITING_SAMPLES, "response times are not available")
 
 
 def _failed(objective: LatencyObjective, failure: Failure) -> Proposal:
@@ -208,19 +208,18 @@ def _message(
     load = observation.service_level.load
     on = f"on {_measured(load, observation)}{dated(load, observation.now)}"
     if load.note:
-        on += f" ({load.note}, so its window is the metrics')"
+        on += f" ({load.note}, so the rate window of the metrics is used)"
     if sample.load <= 0:
-        return f"no requests {on}: asks for {count(found.replicas, 'replica')}"
+        return f"no requests {on}: needs {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
     slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     return (
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
-        f"{objective.latency.seconds:g} s or failed in the last minute ({_percent(limits.slow_limit)} % may be); a pod "
-        f"carries {format_number(round(found.capacity, 3))} requests/s at that: {count(found.needed, 'pod')} "
-        f"{'carries' if found.needed == 1 else 'carry'} the load, and with {found.replicas} the risk that it outgrows "
-        f"them within {ahead}, before new ones would serve, is {_percent(found.risk)} %: asks for "
-        f"{count(found.replicas, 'replica')}"
+        f"{objective.latency.seconds:g} s or failed in the last minute (limit {_percent(limits.slow_limit)} %); "
+        f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective, so the load needs "
+        f"{count(found.needed, 'pod')}; with {found.replicas} the risk of overload within {ahead}, before new pods are "
+        f"ready, is {_percent(found.risk)} %: needs {count(found.replicas, 'replica')}"
     )
 
 

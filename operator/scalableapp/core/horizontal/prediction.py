@@ -1,4 +1,4 @@
-"""`prediction`: the load at the time a pod asked for now would serve. It may only add replicas or keep them."""
+"""`prediction`: the load at the time a pod requested now would be ready. It may only add replicas or keep them."""
 
 import math
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def learned(spec: ScalableAppSpec, observation: Observation, loads: LoadHistory,
 
 
 def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> LoadHistory:
-    """What the loads of the past, oldest first, teach: after a restart, or of the days before the app was ours.
+    """What past loads, oldest first, teach: after a restart, or about the days before the app was managed.
 
     Steps of 5 minutes are enough for the seasons, and of 15 s for the last hour, in which the models are judged.
     """
@@ -46,7 +46,7 @@ def replayed(samples: Iterable[tuple[datetime, float]], startups: Startups) -> L
 
 
 def rejoined(past: LoadHistory, live: LoadHistory, startups: Startups) -> LoadHistory:
-    """`past` as replayed, and what has been learnt live since it was asked for."""
+    """`past` as replayed, and what has been learnt live since it was requested."""
     return reduce(lambda loads, sample: learn(loads, sample, horizon_seconds(startups)), live.recent, past)
 
 
@@ -56,7 +56,7 @@ def horizon_seconds(startups: Startups) -> float:
 
 
 def prediction(case: Case, number: int) -> RuleResult | None:
-    """Replicas that the expected load needs, if that is more; otherwise says what the forecasts are worth."""
+    """Replicas that the predicted load needs, if that is more; otherwise how good the forecasts are."""
     if not case.horizontal.prediction.enabled or case.no_usable_metric:
         return None
     per_pod = _per_pod(case)
@@ -64,13 +64,13 @@ def prediction(case: Case, number: int) -> RuleResult | None:
         return None
     forecast, verdict = case.loads.forecast, case.loads.verdict
     if forecast is None:
-        return RuleResult("Prediction", number, "", f"prediction is off: {verdict.message}")
+        return RuleResult("Prediction", number, "", f"prediction is not used: {verdict.message}")
     need = min(math.ceil(round(forecast / per_pod, 9)), _most(case))
     ahead = duration(horizon_seconds(case.startups))
-    expected = f"{format_number(round(forecast, 3))} requests/s are expected in {ahead} by the {verdict.message}"
+    expected = f"{format_number(round(forecast, 3))} requests/s predicted in {ahead} by the {verdict.message}"
     if need <= number:
         return RuleResult("Prediction", number, "", expected)
-    message = f"{expected}: asks for {count(need, 'replica')}"
+    message = f"{expected}: needs {count(need, 'replica')}"
     return RuleResult("Prediction", need, Reason.PREDICTED, message, asked_too=need)
 
 
@@ -80,7 +80,7 @@ def _most(case: Case) -> int:
 
 
 def _per_pod(case: Case) -> float | None:
-    """Requests per second that one pod shall carry: as the target says, or as the objective has learned."""
+    """Requests per second that one pod should handle: the target, or what the objective has learned."""
     if case.objective_plan and case.objective_plan.plan:
         return case.objective_plan.plan.capacity
     metric = _requests(case.spec)

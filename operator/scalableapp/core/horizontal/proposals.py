@@ -1,8 +1,8 @@
-"""How many replicas one metric asks for, with the arithmetic of autoscaling/v2.
+"""How many replicas one metric needs, with the arithmetic of autoscaling/v2.
 
 Formulas are those of pkg/controller/podautoscaler/replica_calculator.go in Kubernetes 1.36
 (calcPlainMetricReplicas, GetExternalPerPodMetricReplicas, getUsageRatioReplicaCount). Different here:
-averages and ratios are not cut to integers, bad and thin data is named instead of computed with, and
+averages and ratios are not rounded to integers, bad and incomplete data is named instead of used, and
 an app without any ready pod is never scaled down.
 """
 
@@ -38,11 +38,11 @@ _CPU_INITIALIZATION = timedelta(seconds=300)
 _INITIAL_READINESS = timedelta(seconds=30)
 
 _MOST_REPLICAS = 2**31 - 1  # replicas are an int32 in Kubernetes
-_NOT_MEASURED = Reading(problem=DataProblem.EMPTY, message="nothing was measured")
+_NOT_MEASURED = Reading(problem=DataProblem.EMPTY, message="it was not measured")
 
 
 class Proposal(NamedTuple):
-    """One metric's say: what it reports, the replicas it asks for, and why in words."""
+    """One metric's result: what it reports, the replicas it needs, and why."""
 
     report: MetricReport
     message: str
@@ -69,7 +69,7 @@ class Tolerance(NamedTuple):
 class PodGroups(NamedTuple):
     """The app's pods as one metric sees them: values of those that count, and how many the others are.
 
-    `leaving` is the sum of the values of pods that leave: the others take that over.
+    `leaving` is the sum of the values of terminating pods, whose load the others take over.
     """
 
     samples: tuple[float, ...] = ()
@@ -87,7 +87,7 @@ class Answer(NamedTuple):
 
 
 def propose(metric: Metric, observation: Observation, tolerance: Tolerance) -> Proposal:
-    """What `metric` asks for. Never raises: data that cannot be used is a failure in the proposal."""
+    """What `metric` needs. Never raises: data that cannot be used is a failure in the proposal."""
     reading = observation.readings.get(metric.label, _NOT_MEASURED)
     failure = bad_reading(metric, reading, observation)
     if failure:
@@ -108,12 +108,12 @@ def _from_all(metric: Metric, reading: Reading, observation: Observation, tolera
 
 
 def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
-    """Load that is counted over old and new pods together says how many are needed; a value per pod says nothing."""
+    """Load that is counted over old and new pods together is valid; a value per pod is not."""
     if metric.counted_in_all:
         total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
         return _from_all(metric, replace(reading, total=total), observation, tolerance)
     current = observation.replicas
-    message = f"{metric.label} says nothing during a rollout: keeps {count(current, 'replica')}"
+    message = f"{metric.label} is not used during a rollout: keeps {count(current, 'replica')}"
     return Proposal(MetricReport(metric.label, "<unknown>", metric.target, current), message, current)
 
 
@@ -159,7 +159,7 @@ def replicas_for_total(total: float, target: float, current: int, tolerance: Tol
 def replicas_for_value(value: float, target: float, ready: int, current: int, tolerance: Tolerance) -> Answer:
     """HPA's rule for Value: the whole app's value follows the number of `ready` pods.
 
-    With 0 replicas there are none, and the ratio itself is what is asked for. Else `ready` must not be 0.
+    With 0 replicas there are none, and the ratio itself is the number needed. Else `ready` must not be 0.
     """
     ratio = _exact(value / target)
     if current == 0:
@@ -178,7 +178,7 @@ def group_pods(
     cpu: bool,
     window: timedelta = CPU_RATE_WINDOW,
 ) -> PodGroups:
-    """HPA's sorting of pods. Only CPU cares for readiness: what a pod serves is load, ready or not."""
+    """HPA's grouping of pods. Readiness counts for CPU only: what a pod serves is load, ready or not."""
     samples: list[float] = []
     missing = unready = 0
     leaving = 0.0
@@ -228,9 +228,9 @@ def _from_pods(metric: Metric, reading: Reading, observation: Observation, toler
 
 
 def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance: Tolerance) -> Answer:
-    """The load of pods that leave forbids fewer replicas, as the others get it, but never asks for more.
+    """The load of terminating pods limits scale-down, as the others get it, but never adds replicas.
 
-    Memory is no load that others take over.
+    Memory does not move to the other pods.
     """
     remaining = replicas_for_pods(
         groups._replace(leaving=0.0), metric.target_value, current, tolerance, metric.percentile
@@ -241,13 +241,13 @@ def _answer_for_pods(metric: Metric, groups: PodGroups, current: int, tolerance:
     load = format_number(round(groups.leaving, 3))
     return answer._replace(
         replicas=max(remaining.replicas, min(answer.replicas, current)),
-        note=f"{answer.note}, with {load}{_unit(metric)} of pods that leave",
+        note=f"{answer.note}, including {load}{_unit(metric)} of terminating pods",
     )
 
 
 def _held_for(answer: Answer, low: int, ratio: float, current: int) -> Answer:
     """What is assumed of pods whose values are too low may keep replicas, never add any: what they lack others show."""
-    assumed = f", with {count(low, 'pod')} whose samples are too few or too old counted as on target at the least"
+    assumed = f", {count(low, 'pod')} with too few or too old samples counted as at least on target"
     return answer._replace(replicas=min(answer.replicas, current), ratio=ratio, note=answer.note + assumed)
 
 
@@ -255,7 +255,7 @@ def _raised_to_target(metric: Metric, reading: Reading, observation: Observation
     """The values, those that are too low for what is known raised to the target, and how many these are.
 
     That is a pod of which scrapes were missed, or one that serves for less than the window of its rate. Where more pods
-    are asked for, the values stand: even too low ones ask for them. So do those of pods that leave, as their load ends.
+    are needed, the values stay: even too low ones need them. So do those of terminating pods, as their load ends.
     """
     values, target = reading.per_pod, metric.target_value
     staying = {pod.name for pod in observation.pods if not leaves(pod)} & values.keys()
@@ -291,7 +291,7 @@ def _from_value(
     if not ready and observation.replicas:
         return _failed(metric, no_ready_pods(metric))
     answer = replicas_for_value(value, metric.target_value, ready, observation.replicas, tolerance)
-    scope = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in all"
+    scope = f" at quantile {metric.latency_quantile:g}" if metric.type is MetricType.LATENCY else " in total"
     if reading.pods is not None and answer.replicas < observation.replicas:
         sampled = dict.fromkeys(reading.pods, value)
         coverage = too_thin(metric, sampled, observation, reading.window_seconds)
@@ -311,7 +311,7 @@ def _answered(metric: Metric, answer: Answer, measured: float, scope: str, obser
     message = (
         f"{metric.label} is {text}{_unit(metric)}{scope}{when}, {round(answer.ratio * 100, 1):g} % of the "
         f"target {metric.target}{answer.note}: "
-        f"{'asks for' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
+        f"{'needs' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
     )
     report = MetricReport(metric.label, text, metric.target, answer.replicas, reading.newest_at)
     return Proposal(report, message, answer.replicas)
@@ -332,7 +332,7 @@ def _note(missing: int, unready: int, ratio: float) -> str:
         parts.append(f"{count(missing, 'pod')} without a sample counted {'as idle' if ratio > 1 else 'as on target'}")
     if unready:
         parts.append(f"{count(unready, 'pod')} not ready counted as idle")
-    return f" with {' and '.join(parts)}"
+    return f", {' and '.join(parts)}"
 
 
 def _failed(metric: Metric, failure: Failure) -> Proposal:

@@ -1,4 +1,4 @@
-"""An app's past as Prometheus has it, run through the same rules: what a restart must not forget."""
+"""The history of an app in Prometheus, run through the same rules, so that a restart loses nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from scalableapp.core.model import (
     Startups,
 )
 
-# A pause between two moments that is longer is a hole in the past.
+# A longer pause between two moments is a gap in the history.
 _HOLE_SECONDS = 60.0
 _PER_POD = {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.MEMORY}
 _SETTLED = timedelta(hours=1)
@@ -44,9 +44,9 @@ class PodsMoment(NamedTuple):
 
 
 def replay_history(spec: ScalableAppSpec, past: Iterable[Moment], startups: Startups) -> History:
-    """What an app with an objective has taught by the moments of which the pods are known, oldest first.
+    """What is learned about an app with an objective from the moments whose pods are known, oldest first.
 
-    The replicas of then are taken to have been the pods that served.
+    The replicas at that time are assumed to be the pods that were ready.
     """
     history = History(startups=startups)
     for moment in past:
@@ -62,12 +62,12 @@ def _past_observation(moment: Moment, ready: int) -> Observation:
 
 
 def _settled_pod(name: str, at: datetime) -> PodState:
-    """A pod of the past; when it became ready is not known any more, so its start teaches nothing."""
+    """A pod of the past; when it became ready is unknown, so nothing is learned from its start."""
     return PodState(name, "Running", True, False, at - _SETTLED)
 
 
 def kinds_of(spec: ScalableAppSpec) -> frozenset[MetricType] | None:
-    """The kinds of metric from which past recommendations can be told.
+    """The kinds of metric from which past recommendations can be computed.
 
     None where more than values per pod decided: a user's own query, a latency, an objective.
     """
@@ -76,7 +76,7 @@ def kinds_of(spec: ScalableAppSpec) -> frozenset[MetricType] | None:
 
 
 def past_recommendations(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> tuple[Recommendation, ...]:
-    """What the metrics asked for at the moments of the past, oldest first; nothing for those without usable data."""
+    """What the metrics needed at past moments, oldest first; nothing for those without usable data."""
     decisions = (decide(spec, _observation(spec, moment), History()) for moment in past)
     return tuple(decision.recommendation for decision in decisions if decision.recommendation)
 
@@ -84,10 +84,10 @@ def past_recommendations(spec: ScalableAppSpec, past: Iterable[PodsMoment]) -> t
 def with_past_recommendations(
     history: History, seen_since: datetime, past: Sequence[Recommendation], window_seconds: float
 ) -> History:
-    """`history` with the recommendations of the past in place of the guess with which it began at `seen_since`.
+    """`history` with the recommendations of the past instead of the guess with which it began at `seen_since`.
 
-    The same where the past does not cover the longest stabilisation window without a hole: then the guess, that what
-    runs was recommended, is the safer one.
+    Unchanged where the past does not cover the longest stabilisation window without a gap: then the guess, that what
+    runs was recommended, is safer.
     """
     if not _covers(past, seen_since - timedelta(seconds=window_seconds), seen_since):
         return history

@@ -1,7 +1,7 @@
-"""The shape of a rule: what it may look at, and what it says.
+"""The interface of a rule: what it may read, and what it returns.
 
-`decide` folds its table of rules over a number that starts at the replicas there are. A rule that has
-nothing to say returns None.
+`decide` folds its table of rules over a number that starts at the current replicas. A rule that does not
+apply returns None.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from scalableapp.core.model import History, Observation, Outage, Startups, Step
 
 
 class Case(NamedTuple):
-    """Everything a rule may look at.
+    """Everything a rule may read.
 
-    `horizontal` is metrics, bounds and behaviour as the spec states them, `current` the replicas there are; `bounds`
+    `horizontal` is metrics, bounds and behaviour as in the spec, `current` the current replicas; `bounds`
     are those in force now.
     """
 
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
     @property
     def planned(self) -> bool:
-        """Whether the objective has a plan to go by."""
+        """Whether the objective has a plan."""
         return self.objective_plan is not None and self.objective_plan.plan is not None
 
     @property
@@ -63,13 +63,13 @@ class Case(NamedTuple):
 
 
 class RuleResult(NamedTuple):
-    """What a rule says: the number from here on, and why.
+    """What a rule returns: the number from here on, and why.
 
-    `reason` is "" where the rule has only something to tell. `ends`: no later rule is asked. `limits`: the
-    metrics asked for something else. `active`: False when the metrics do not drive the number. `asked`: what the
-    metrics asked for, to be remembered; the last word counts. `asked_too`: what a rule after the stabilisation
-    windows asked for beyond that. `forgets`: what the metrics asked for is not remembered. `before`: the steps that
-    led to this one. `surplus`: pods too many, to be remembered.
+    `reason` is "" where the rule only adds a message. `ends`: no later rule runs. `limits`: the metrics need
+    something else. `active`: False when the metrics do not drive the number. `asked`: what the metrics need, to be
+    remembered; the last one counts. `asked_too`: what a rule after the stabilisation windows needs beyond that.
+    `forgets`: what the metrics need is not remembered. `before`: the steps that led to this one. `surplus`: surplus
+    pods, to be remembered.
     """
 
     rule: str

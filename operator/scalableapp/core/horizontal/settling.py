@@ -1,9 +1,9 @@
-"""After pods have left: their load leaves the metrics at once, and shows on the others only a rate's window later."""
+"""After pods were removed: their load leaves the metrics at once, and shows on the others only a rate window later."""
 
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.metrics import Metric, MetricType
-from scalableapp.core.explain import Reason, clock, duration
+from scalableapp.core.explain import Reason, clock
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS
@@ -20,7 +20,7 @@ _LEAST_WINDOWS = {
 
 
 def settling(case: Case, number: int) -> RuleResult | None:
-    """No scale-down within one rate window of the last pod that left, by whomever it was removed."""
+    """No scale-down within one rate window after the last pod was removed, whoever removed it."""
     if number >= case.current:
         return None
     now, window = case.observation.now, timedelta(seconds=_window_seconds(case))
@@ -29,8 +29,8 @@ def settling(case: Case, number: int) -> RuleResult | None:
         return None
     ends = left + window
     message = (
-        f"scale-down to {number} held at {case.current} for {duration((ends - now).total_seconds())} longer: pods left "
-        f"at {clock(left, now)}, and until {clock(ends, now)} the metrics do not show what the others took over"
+        f"held at {case.current} until {clock(ends, now)}: pods were removed at {clock(left, now)}, and the metrics do "
+        "not show their load on the other pods yet"
     )
     return RuleResult("Settling", case.current, Reason.LOAD_SETTLING, message, limits=True)
 

@@ -1,4 +1,4 @@
-"""What one pod carries at the objective, learned from the load per pod and the share of slow requests.
+"""What one pod handles within the objective, learned from the load per pod and the share of slow requests.
 
 The share of requests that wait longer than a limit grows exponentially with utilisation (M/M/k:
 P(W > w) = C(k, k*rho) * exp(-(1 - rho) * mu * w)), so ln(share) is nearly a line in ln(load per pod). The line is
@@ -15,7 +15,7 @@ _KEPT_PER_MINUTE = 0.5 ** (1 / 720)
 # d ln(share) / d ln(load) of the model above is 7..9 for four workers near the limit. Too steep errs to the safe
 # side: fewer requests per pod. The prior weighs as much as 20 well-measured minutes of unit variance in ln(load).
 _PRIOR_SLOPE, _PRIOR_WEIGHT, _LEAST_SLOPE = 8.0, 20.0, 2.0
-# The variance of ln(share) is 1/slow (Poisson) and what no count can mend.
+# The variance of ln(share) is 1/slow (Poisson) and a part that no count reduces.
 _OWN_VARIANCE = 0.25
 _BEST_WEIGHT = 1 / _OWN_VARIANCE
 # A minute that is further off the line than this counts for less (Huber): something else than load made it slow.
@@ -23,16 +23,16 @@ _OUTLIER = 1.5
 # The line's level follows within some ten minutes what the slope takes hours for: a slower release, a colder cache.
 _LEVEL_GAIN = 0.1
 _MOST_LEVEL = 2.0
-# Fewer slow requests than this are none: shares between two bounds of a histogram are interpolated.
+# Fewer slow requests than this count as none: shares between two bounds of a histogram are interpolated.
 _ONE_SLOW = 0.5
-# Beyond this share, queues make a minute say nothing but "too much".
+# Beyond this share, queues make a minute show nothing but "too much".
 _OVERLOADED = 0.3
 _OVERLOAD_STEP = 0.1
-# A pod is trusted with this much more than it has been seen to carry well: 28 %. Head-room may expect it to carry
-# double, as a line through few minutes is a guess.
+# A pod is given at most this much more than it has been seen to handle well: 28 %. Headroom may assume double, as a
+# line through few minutes is a guess.
 _MOST_TRUSTED, _MOST_EXPECTED = 0.25, math.log(2.0)
 _TRUSTED_ROOM = 0.5
-# CPU as second opinion: above this share of its limit a pod is as good as full, whatever the latency says.
+# CPU as a second signal: above this share of its limit a pod counts as full, whatever the latency is.
 _MOST_UTILISATION = 0.85
 
 

@@ -1,6 +1,6 @@
 """Forecasts of an app's load, and whether one of them has lately been better than "as now".
 
-Every 15 s each model says what the load will be when a pod that is asked for now would serve. When that moment has
+Every 15 s each model predicts the load at the time a pod requested now would be ready. When that moment has
 come the error e = measured - expected is noted. A model is used only while its pinball loss at the 0.9 quantile,
 mean(max(0.9 e, -0.1 e)), is clearly below that of the naive model on the same moments: a request that was not
 expected costs nine times as much as one that did not come. (A plain mean error lets models in that are late.)
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """What each model expects at `due`; None where it has too little to go by."""
+    """What each model expects at `due`; None where it has too little data."""
 
     due: datetime
     expected: tuple[float | None, ...]
@@ -46,12 +46,12 @@ class Verdict(NamedTuple):
     """The model to use, None for none; and why."""
 
     model: str | None = None
-    message: str = "no load has been seen yet"
+    message: str = "no load has been measured yet"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadHistory:
-    """What the forecasts go by: the last minutes, means of 8 days, and how good the models were."""
+    """What the forecasts are based on: the last minutes, means of 8 days, and how good the models were."""
 
     recent: tuple[Sample, ...] = ()
     buckets: Buckets = field(default_factory=Buckets)
@@ -92,7 +92,7 @@ def learn(history: LoadHistory, sample: Sample, horizon_seconds: float) -> LoadH
 def replay(samples: Iterable[Sample], horizon_seconds: float) -> LoadHistory:
     """What learning the samples one by one, oldest first, comes to.
 
-    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that nobody scores.
+    Those that are too old for the verdict only fill the buckets: days of them cost no forecasts that are never scored.
     """
     thinned = _thinned(samples)
     if not thinned:
@@ -115,7 +115,7 @@ def _thinned(samples: Iterable[Sample]) -> list[Sample]:
 def _scored(history: LoadHistory, sample: Sample) -> tuple[tuple[float | None, ...], ...]:
     """The errors so far, and those of the forecasts whose moment has come."""
     if not history.recent or _seconds(history.recent[-1].at, sample.at) > 3 * STEP_SECONDS:
-        return history.errors  # nobody knows what the load was in between
+        return history.errors  # the load in between is unknown
     last = history.recent[-1]
     fresh = (
         tuple(None if value is None else _between(last, sample, forecast.due) - value for value in forecast.expected)
@@ -167,16 +167,16 @@ def _verdict(errors: tuple[tuple[float | None, ...], ...]) -> Verdict:
     if len(errors) < LEAST_FORECASTS:
         left = duration((LEAST_FORECASTS - len(errors)) * STEP_SECONDS)
         return Verdict(
-            None, f"{len(errors)} of {LEAST_FORECASTS} forecasts are in that it takes to judge a model, {left} more"
+            None, f"{len(errors)} of the {LEAST_FORECASTS} forecasts needed to judge a model are complete, {left} left"
         )
     shares = {name: share for i, name in enumerate(MODELS) if i and (share := _share(errors, i)) is not None}
     if not shares:
-        return Verdict(None, "no model has enough load of the past to go by")
+        return Verdict(None, "no model has enough past load")
     best = min(shares, key=lambda name: shares[name])
-    loss = f"{shares[best] * 100:.0f} % of the loss of expecting the load of now"
+    loss = f"{shares[best] * 100:.0f} % of the error of predicting no change"
     if shares[best] >= CLEARLY_BETTER:
         return Verdict(None, f"no model is clearly better: the best, {best}, has {loss}")
-    return Verdict(best, f"{best} model, which had {loss}")
+    return Verdict(best, f"{best} model, which has {loss}")
 
 
 def _share(errors: tuple[tuple[float | None, ...], ...], model: int) -> float | None:

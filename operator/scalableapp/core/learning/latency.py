@@ -1,4 +1,4 @@
-"""What a Prometheus histogram of durations tells: quantiles, and the share of requests slower than a limit.
+"""What a Prometheus histogram of durations shows: quantiles, and the share of requests slower than a limit.
 
 A histogram is a mapping from upper bounds in seconds, math.inf among them, to the requests per second that took at
 most so long. Between two bounds durations are taken to be spread evenly, as Prometheus' histogram_quantile() has it.
@@ -15,15 +15,15 @@ _MOST_DECREASE = 0.1
 
 
 def flaw_of(histogram: Histogram) -> str:
-    """Why a histogram is none, if so: then it says nothing, and least of all that requests are fast."""
+    """Why a histogram is not valid, if so: then it is not used, as it must not make requests look fast."""
     if not all(0 <= rate < math.inf for rate in histogram.values()):
-        return "its histogram of durations has buckets that are no numbers"
+        return "its duration histogram has buckets that are not valid numbers"
     if math.inf not in histogram:
-        return 'its histogram of durations has no bucket le="+Inf", so that nobody knows how many requests there were'
+        return 'its duration histogram has no bucket le="+Inf", so the number of requests is unknown'
     highest = 0.0
     for _, rate in sorted(histogram.items()):
         if rate < highest * (1 - _MOST_DECREASE):
-            return "its histogram of durations has a bucket with fewer requests than one that is part of it"
+            return "its duration histogram has a bucket with fewer requests than a smaller bucket"
         highest = max(highest, rate)
     return ""
 

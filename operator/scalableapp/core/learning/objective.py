@@ -1,6 +1,6 @@
 """Objective mode: the fewest pods that keep an objective, with nothing to tune.
 
-The user states a latency and how many minutes may be bad. A pod more costs a pod; a bad minute costs its price in
+The user sets a latency and how many minutes may be bad. Each extra pod costs one; a bad minute has a price in
 pods. The best number is where they balance, as for the newsvendor (Arrow, Harris, Marschak 1951):
 
     n* = argmin  n + price * P(load grows beyond n pods' capacity before new pods are ready)
@@ -8,7 +8,7 @@ pods. The best number is where they balance, as for the newsvendor (Arrow, Harri
 P is the app's own recent experience (volatility.py), the capacity of a pod is learned (capacity.py). The price is the
 budget's dual variable: each bad minute raises it, each good one lowers it (stochastic dual ascent; Neely, Stochastic
 Network Optimization, 2010, section 4), from 1/budget on: as if a bad minute were worth the pod-minutes in which one
-may occur. Removing pods waits until they have idled as long as a new start is worth (ski rental; Karlin et al., 1988).
+may occur. Removing pods waits until they have been idle as long as a new start costs (ski rental; Karlin et al., 1988).
 
 Numbers in, numbers out; time is seconds on any clock.
 """
@@ -25,16 +25,16 @@ from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
 _PRICE_GAIN_PER_SECOND = 0.1 / 15
 _MOST_LOG_PRICE = 4.0
-# A change has to save this many pods, or this part of them: else numbers would dance around a tie.
+# A change has to save this many pods, or this part of them: else numbers would oscillate around a tie.
 _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
-# Pods are removed when those too many have idled so long together: two for five minutes, as HPA's window has it; or
-# for so many starts, where starting is dear.
+# Surplus pods are removed when they have been idle for so long in total: two for five minutes, as in HPA's window; or
+# for so many start-ups, where starting is expensive.
 LEAST_IDLE_POD_SECONDS = 600.0
 _IDLE_STARTS = 20.0
 # A minute was steady when its load stayed within this factor.
 _STEADY = math.exp(0.2)
 _MINUTE = 60.0
-# A longer pause between two samples teaches no more than this: nobody knows what was in between.
+# A longer pause between two samples counts for no more than this: what was in between is unknown.
 _MOST_ELAPSED = _MINUTE
 # Numbers of pods that are weighed at most.
 _CANDIDATES = 64
@@ -68,7 +68,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the app has taught so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen."""
+    """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen."""
 
     recent: tuple[Moment, ...] = ()
     volatility: Volatility = field(default_factory=Volatility.unknown)
@@ -109,7 +109,7 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
 
 
 def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
-    """What the past, oldest first, teaches: after a restart, or of the days before the app was ours."""
+    """What is learned from the past, oldest first: after a restart, or from the days before the app was managed."""
     return reduce(lambda learned, sample: learn(learned, sample, objective, reaction_seconds), samples, Learned())
 
 
@@ -152,14 +152,14 @@ def _candidates(needed: int, load_in_pods: float, current: int, most: int) -> li
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """Pods above the plan: how long they have idled together, and the most that was wanted meanwhile."""
+    """Surplus pods: how long they have been idle in total, and the most replicas needed in that time."""
 
     pod_seconds: float = 0.0
     wanted: int = 0
 
 
 def idle_pod_seconds(startup_seconds: float) -> float:
-    """How long pods too many idle together before they go."""
+    """How long surplus pods are idle in total before they are removed."""
     return max(LEAST_IDLE_POD_SECONDS, _IDLE_STARTS * startup_seconds)
 
 

@@ -1,7 +1,7 @@
 """How often Prometheus scrapes, and what follows from it: the window of a rate, and where scrapes are too rare.
 
 A rate needs two samples, and four to be worth something: of two it swings by half. Windows come in few sizes, so that
-one query asks for each; a measured interval stands for the usual one that it is nearest to from below.
+one query asks for each; a measured interval is rounded up to the next usual one.
 """
 
 from typing import NamedTuple
@@ -50,5 +50,5 @@ def window_for(interval: float | None, least: float) -> float:
 
 
 def fits(interval: float | None, window: float) -> bool:
-    """Whether a window that somebody chose holds the scrapes that a rate needs at the least."""
+    """Whether a configured window contains the scrapes that a rate needs at least."""
     return interval is None or _FEWEST_SCRAPES * interval <= window * _SLACK

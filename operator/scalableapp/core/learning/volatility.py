@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Self
 
-# Growth over one reaction time is told apart up to a doubling, and head-room never exceeds that: without such a cap,
+# Growth over one reaction time is resolved up to a doubling, and headroom never exceeds that: without such a cap,
 # bursts over a base near zero made a simulated app cost 16 times what it needed.
 MOST_GROWTH = math.log(2.0)
 _BINS = 35

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scalableapp.core.children.routing import Exposure
-from scalableapp.core.explain import clock
+from scalableapp.core.explain import clock, count_with_verb
 from scalableapp.core.model import Decision, History
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.core.vertical.recommendation import backing_off
@@ -14,9 +14,9 @@ from scalableapp.core.vertical.rollout import Phase
 
 @dataclass(frozen=True, slots=True)
 class AppProblem:
-    """Why an app is not as it should be: a CamelCase reason, and words for the person on call.
+    """Why an app is not as it should be: a CamelCase reason, and a message for the person on call.
 
-    `holds` says whether its replicas are left alone for that.
+    `holds` says whether its replicas stay unchanged because of it.
     """
 
     reason: str
@@ -29,9 +29,9 @@ class AppState:
     """What there is to report of one app.
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
-    specified; `conflict` names whoever else holds its objects, `contested` whoever sets its replicas again and again.
-    `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says in words why
-    horizontal scaling waits, "" when it does not. `exposure` is what Gateways say to its HTTPRoute, if it has one.
+    specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
+    `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
+    horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
     """
 
     generation: int
@@ -62,7 +62,7 @@ class Condition:
 
 
 class Abnormal(NamedTuple):
-    """A condition that is not what an app in order has."""
+    """A condition that a healthy app does not have."""
 
     type: str
     status: str
@@ -83,7 +83,7 @@ _IN_ORDER = {
 
 
 def abnormal(entries: Iterable[Mapping[str, str]]) -> tuple[Abnormal, ...]:
-    """Of the conditions in a status, those that an app in order does not have."""
+    """Of the conditions in a status, those that a healthy app does not have."""
     return tuple(
         Abnormal(entry["type"], entry["status"], entry["reason"])
         for entry in entries
@@ -115,11 +115,11 @@ def _ready(state: AppState) -> Condition:
 def _available(state: AppState) -> Condition:
     if state.desired_replicas is None:
         return Condition("Available", "False", "Deploying", "there is no Deployment yet")
-    counts = f"{state.ready_replicas} of {state.desired_replicas} pods are ready"
+    counts = f"{state.ready_replicas} of {count_with_verb(state.desired_replicas, 'pod')} ready"
     if state.desired_replicas == 0:
         return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
     if state.ready_replicas < state.desired_replicas:
-        why = "kubectl describe pods tells why, kubectl get nodes whether a node is lost"
+        why = "see kubectl describe pods, and kubectl get nodes for a lost node"
         counts += f"; {state.pod_message or why}"
     if state.ready_replicas == 0:
         return Condition("Available", "False", "PodsFailing" if state.pod_message else "PodsNotReady", counts)
@@ -129,24 +129,24 @@ def _available(state: AppState) -> Condition:
 def _metrics_available(state: AppState) -> Condition:
     decision = state.decision
     if decision is None or _held(state):
-        return Condition("MetricsAvailable", "Unknown", "NotMeasured", "metrics have not been looked at")
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", "metrics have not been read yet")
     if decision.data_problem:
         return Condition("MetricsAvailable", "False", decision.data_problem.value, decision.data_message)
     waiting = ", ".join(report.name for report in decision.metrics if report.proposed_replicas is None)
     if waiting:
-        return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"nothing to measure yet: {waiting}")
+        return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"not measured yet: {waiting}")
     times = [report.at for report in decision.metrics if report.at]
-    oldest = f"; the oldest sample is of {clock(min(times), decision.at)}" if times else ""
-    return Condition("MetricsAvailable", "True", "MetricsRead", f"every metric could be read{oldest}")
+    oldest = f"; the oldest sample was taken at {clock(min(times), decision.at)}" if times else ""
+    return Condition("MetricsAvailable", "True", "MetricsRead", f"all metrics are available{oldest}")
 
 
 def _scaling_active(state: AppState) -> Condition:
     decision = state.decision
     if state.problem and _held(state):
-        message = f"replicas are left alone: {state.problem.message}"
+        message = f"replicas stay unchanged: {state.problem.message}"
         return Condition("ScalingActive", "False", state.problem.reason, message)
     if decision is None:
-        return Condition("ScalingActive", "Unknown", "NotMeasured", "nothing has been decided yet")
+        return Condition("ScalingActive", "Unknown", "NotMeasured", "no decision has been made yet")
     if not decision.active:
         return Condition("ScalingActive", "False", decision.reason, decision.message)
     followed = "sizes follow the usage" if decision.sizing and not decision.metrics else "replicas follow the metrics"
@@ -156,7 +156,7 @@ def _scaling_active(state: AppState) -> Condition:
 def _scaling_limited(state: AppState) -> Condition:
     decision = state.decision
     if decision is None or _held(state) or not decision.limited:
-        return Condition("ScalingLimited", "False", "DesiredWithinRange", "no limit holds the replicas back")
+        return Condition("ScalingLimited", "False", "DesiredWithinRange", "no limit applies")
     return Condition("ScalingLimited", "True", decision.reason, decision.message)
 
 
@@ -171,7 +171,7 @@ def _conflicted(state: AppState) -> Condition:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
     if state.contested:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
-    return Condition("Conflicted", "False", "NoConflict", "nobody else manages this app's objects")
+    return Condition("Conflicted", "False", "NoConflict", "no other manager changes this app's objects")
 
 
 def _sized(state: AppState) -> Condition | None:
@@ -181,16 +181,16 @@ def _sized(state: AppState) -> Condition | None:
         return None
     if sizes.change:
         reason = "RollingBack" if sizes.change.phase is Phase.ROLLBACK else "Resizing"
-        way = "back to" if sizes.change.phase is Phase.ROLLBACK else "to"
+        way = "rolled back to" if sizes.change.phase is Phase.ROLLBACK else "resized to"
         to = sizes.change.good if sizes.change.phase is Phase.ROLLBACK else sizes.change.to
-        return Condition("Sized", "False", reason, f"pods are brought {way} {to}: {sizes.change.why}")
+        return Condition("Sized", "False", reason, f"pods are being {way} {to}: {sizes.change.why}")
     if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
         return Condition("Sized", "False", "ResizeRolledBack", f"pods have {sizes.current}; {erred}")
     return Condition("Sized", "True", "InSync", f"pods have {sizes.current}")
 
 
 def _exposed(state: AppState) -> Condition | None:
-    """Only with spec.route: whether an Ingress is served is not told by all controllers."""
+    """Only with spec.route: not all controllers report whether an Ingress is served."""
     if state.exposure is None:
         return None
     return Condition("Exposed", str(state.exposure.accepted), state.exposure.reason, state.exposure.message)

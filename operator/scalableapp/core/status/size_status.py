@@ -1,4 +1,4 @@
-"""`status.resources`: the size of the pods as people read it, and what a restart of the operator needs to go on."""
+"""`status.resources`: the size of the pods, and what the operator needs to continue after a restart."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SizeState:
-    """What there is to report of the pods' size, and what has to survive a restart."""
+    """What is reported about the size of the pods, and what has to survive a restart."""
 
     current: Size
     recommended: Size | None = None
@@ -36,7 +36,7 @@ def write_sizes(state: SizeState) -> Fields:
 
 
 def read_sizes(fields: Any) -> SizeState | None:
-    """What status.resources tells of; None when nothing of use stands there."""
+    """What status.resources contains; None when it cannot be read."""
     try:
         return SizeState(
             size_from(fields["current"]),

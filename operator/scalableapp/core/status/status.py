@@ -1,7 +1,7 @@
 """The status of a ScalableApp: built from what is known, compared with what was written, read back after a restart.
 
-A field is *material* when its change is worth a write at once; measured values, and the words around them,
-move all the time and are written now and then.
+A field is *material* when its change is worth an immediate write; measured values, and the messages with them,
+change all the time and are written now and then.
 """
 
 from collections.abc import Mapping
@@ -85,9 +85,9 @@ def change_of(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Change:
 
 
 def measures_moved(reported: Decision, decision: Decision) -> bool:
-    """Whether a metric, or what it asks for, has moved enough since it was reported to be told again.
+    """Whether a metric, or the replicas it needs, changed enough since it was reported to be reported again.
 
-    The idle app's noise is not told: less than a twentieth of the target counts as nothing.
+    The noise of an idle app is not reported: less than a twentieth of the target is ignored.
     """
     if decision.limited or len(reported.metrics) != len(decision.metrics):
         return True
@@ -138,14 +138,14 @@ def newest_recommendation(status: Mapping[str, Any]) -> datetime:
 
 
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
-# An app that starts is not in trouble: these reasons get no Event.
+# An app that starts has no problem: these reasons get no Event.
 _QUIET = {"PodsNotReady", "Deploying", "RoutePending"}
 
 
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:
     """Conditions that are worth a Warning: bad now, and not bad for this reason before.
 
-    Metrics that have never been available are not news: a new app has none in its first seconds.
+    Metrics that have never been available get no Warning: a new app has none in its first seconds.
     """
     before = {entry["type"]: entry for entry in previous.get("conditions", ())}
     return tuple(
@@ -199,7 +199,7 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
     }
 
 
-# A carried-out scaling is told by lastScaleTime; what only ages out of these lists is no news.
+# A change of replicas shows in lastScaleTime; entries that only age out of these lists are not material.
 _MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus"}
 
 

@@ -1,6 +1,6 @@
 """Windows and periods count time that passes, not what the wall clock shows.
 
-Where the clock is put forward or back, all that is remembered moves along with it, so that it keeps its age.
+Where the clock is put forward or back, everything that is remembered is moved with it, so that it keeps its age.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ def moved(history: History, by: timedelta) -> History:
 
 
 def unwatched(history: History, seconds: timedelta) -> History:
-    """After a time in which nobody could look at the metrics: it counts neither for the windows nor as idle time."""
+    """After a time without access to the metrics: it counts neither for the windows nor as idle time."""
     recommendations = tuple(replace(entry, at=entry.at + seconds) for entry in history.recommendations)
     return replace(history, recommendations=recommendations, surplus=NO_SURPLUS)
 

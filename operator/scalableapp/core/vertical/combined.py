@@ -1,18 +1,18 @@
 """One decision for both directions: how many pods, and how large.
 
-Replicas are decided first, on absolute demand, which a changed size does not move. Sizes follow for the planned number
-of pods. Replicas move first: while they move, or wait to be cut, sizes are not cut; while more of them are asked for
-and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down, only
-where both raise; but more replicas are never held up.
+Replicas are decided first, on absolute demand, which does not depend on the size. Sizes follow for the planned number
+of pods. Replicas change first: while they change, or wait to be reduced, sizes are not reduced; while a scale-up is
+needed and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down,
+only where both increase; but a scale-up is never delayed.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.explain import duration
+from scalableapp.core.explain import clock, count
 from scalableapp.core.horizontal.decide import decide
 from scalableapp.core.model import Decision, History, Observation, ScaleEvent, Step
 from scalableapp.core.quantity import format_number, parse_quantity
@@ -20,8 +20,8 @@ from scalableapp.core.size import Resource, Size, Sizing, format_amount
 from scalableapp.core.vertical.recommendation import URGENT, held, recommend, repeats
 from scalableapp.core.vertical.usage import SizeHistory, Usage, learn
 
-# After a change in one direction, the time in which the other waits: replicas start, load spreads, rates of a minute
-# pass over it.
+# After a change in one direction, the time in which the other waits: until replicas have started, load has spread, and
+# rates over a minute no longer contain the change.
 COOL_DOWN_SECONDS = 120.0
 
 __all__ = ["decide_both"]
@@ -49,7 +49,7 @@ def decide_both(
         sizing = _after_replicas(observation.now, sizes, decision, usage, sizing)
     sizing = _after_failed_resize(usage, sizing, sizes, now)
     if spec.scaling.dry_run and sizing.changes:
-        message = f"would change pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
+        message = f"would resize pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
         sizing = held(usage, sizing, "DryRun", "DryRun", message)
     return _with_sizing(spec, usage, decision, sizing), sizes
 
@@ -74,7 +74,7 @@ def replicas_changed(sizes: SizeHistory, decision: Decision) -> SizeHistory:
 def _guarded(
     spec: ScalableAppSpec, observation: Observation, decision: Decision, usage: Usage, sizes: SizeHistory
 ) -> Sizing:
-    """The recommendation for the planned replicas, held where nobody may decide now."""
+    """The recommendation for the planned replicas, held where no change is allowed now."""
     sizing = recommend(spec.scaling.vertical, usage, sizes, observation.now, decision.replicas_to)
     if spec.scaling.paused:
         return held(usage, sizing, "Paused", "Paused", "spec.scaling.paused is set")
@@ -91,14 +91,15 @@ def _after_failed_resize(usage: Usage, sizing: Sizing, sizes: SizeHistory, now: 
 
 
 def _after_change_of_size(decision: Decision, usage: Usage, sizes: SizeHistory, now: datetime) -> Decision:
-    """Replicas are not cut during and right after a change of size. More of them are never held up: requests fail."""
+    """No scale-down during and right after a change of size. A scale-up is never delayed: requests would fail."""
     if decision.replicas_to >= decision.replicas_from or decision.reason in _AT_ONCE:
         return decision
     left = COOL_DOWN_SECONDS - (now - sizes.changed_at).total_seconds() if sizes.changed_at else 0.0
     if not usage.busy and not 0 < left <= COOL_DOWN_SECONDS:
         return decision
-    why = usage.busy or f"{duration(left)} longer, as the pods' size was changed a short while ago"
-    message = f"held at {decision.replicas_from}: {why}"
+    ends = f" until {clock(now + timedelta(seconds=left), now)}" if not usage.busy else ""
+    why = usage.busy or "the size of the pods has just been changed"
+    message = f"held at {decision.replicas_from}{ends}: {why}"
     step = Step("SizeCoolDown", decision.replicas_from, message)
     return replace(
         decision,
@@ -114,7 +115,7 @@ _AT_ONCE = frozenset({"Pinned", "TooManyReplicas"})
 
 
 def _after_replicas(now: datetime, sizes: SizeHistory, decision: Decision, usage: Usage, sizing: Sizing) -> Sizing:
-    """What of the sizing may be done beside what happens to the replicas."""
+    """The part of the sizing that does not have to wait for the replicas."""
     if not sizing.changes:
         return sizing
     kept = usage.size
@@ -127,7 +128,7 @@ def _after_replicas(now: datetime, sizes: SizeHistory, decision: Decision, usage
     why = _waits_for(decision)
     if kept == usage.size:
         return held(usage, sizing, "ReplicasFirst", "ReplicasFirst", why)
-    return replace(sizing, size_to=kept, message=f"{sizing.message}; the rest waits: {why}")
+    return replace(sizing, size_to=kept, message=f"{sizing.message}; other changes wait: {why}")
 
 
 def _waits(now: datetime, sizes: SizeHistory, decision: Decision, sizing: Sizing, resource: Resource) -> bool:
@@ -156,7 +157,7 @@ def _asked(decision: Decision) -> int:
 
 
 def _wants_replicas(decision: Decision) -> bool:
-    """Whether the metrics ask for another number than there is, done or not."""
+    """Whether the metrics need another number than there is, whether it is set or not."""
     return decision.changes or (_asked(decision) != decision.replicas_from and not _at_bound(decision))
 
 
@@ -170,9 +171,9 @@ def _wants_more(decision: Decision) -> bool:
 
 def _waits_for(decision: Decision) -> str:
     if decision.changes:
-        return f"replicas go from {decision.replicas_from} to {decision.replicas_to} first"
+        return f"replicas change from {decision.replicas_from} to {decision.replicas_to} first"
     if _wants_replicas(decision):
-        return f"the metrics ask for {_asked(decision)} replicas, which come first"
+        return f"the metrics need {count(_asked(decision), 'replica')}, and replicas change first"
     return f"replicas were changed less than {COOL_DOWN_SECONDS:.0f} s ago"
 
 
@@ -215,7 +216,7 @@ def cost(spec: ScalableAppSpec, decision: Decision, sizing: Sizing) -> str:
         f"{resource} {format_amount(resource, before[resource])} -> {format_amount(resource, after[resource])}"
         for resource in Resource
     ]
-    text = f"requested in all: {', '.join(parts)}"
+    text = f"total requests: {', '.join(parts)}"
     prices = spec.scaling.prices
     if prices is None:
         return text
@@ -225,7 +226,7 @@ def cost(spec: ScalableAppSpec, decision: Decision, sizing: Sizing) -> str:
     )
     change = cores * parse_quantity(prices.cpu_core_hour) + gibibytes * parse_quantity(prices.memory_gibibyte_hour)
     sign = "+" if change >= 0 else "-"
-    return f"{text}; {sign}{format_number(abs(change)) if change else '0'} an hour"
+    return f"{text}; {sign}{format_number(abs(change)) if change else '0'} per hour"
 
 
 def _requested(size: Size, resource: Resource, replicas: int) -> float:

@@ -1,7 +1,7 @@
 """Bounds that a cluster sets on the size of a pod: LimitRanges, ResourceQuotas, and what the largest node can hold.
 
 They are read as the API server's admission does (plugin/pkg/admission/limitranger, pkg/quota in Kubernetes 1.37), so
-that no size is asked for that it refuses. An object that cannot be read bounds nothing, and hides no other.
+that no size is requested that it rejects. An object that cannot be read sets no bound and does not hide others.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""How large pods shall be: one chain of rules per resource, from the need to the size that is asked for.
+"""How large pods should be: one chain of rules per resource, from the need to the requested size.
 
 Need: the percentile of the decaying histogram and what the last minute shows, with a margin on top, as the VPA
 recommender has it (pkg/recommender/logic/estimator.go: percentile, then margin, then confidence); a floor where a
@@ -7,11 +7,11 @@ container was killed or throttled. Then the bounds of the spec and of the cluste
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from scalableapp.core.api.vertical_fields import LimitsPolicy, Vertical
-from scalableapp.core.explain import duration
+from scalableapp.core.explain import clock, count, duration
 from scalableapp.core.size import (
     Amount,
     Resource,
@@ -44,19 +44,19 @@ _LOWER_WIDENING = 0.01
 # A failed resize is not tried again for so long, twice as long after each further one.
 FIRST_BACK_OFF_SECONDS = 300.0
 LONGEST_BACK_OFF_SECONDS = 86400.0
-# As bad as the failed resize is what comes within so much of it.
+# A size this close to the failed one counts as the same.
 _SAME = 0.05
 
 
-# The size stays: it fits, or a change of it waits, which the words tell. One reason for both: it may change with every
-# sample, and a status is written anew with each other reason.
+# The size stays: it fits, or a change of it waits; the message says which. One reason for both: that may change with
+# every sample, and each new reason is a write of the status.
 KEPT = "SizeKept"
 # Reasons of changes that cannot wait.
 URGENT = {Resource.CPU: "CPUPressure", Resource.MEMORY: "OOMKilled"}
 
 
 class Need(NamedTuple):
-    """What a pod needs of a resource, and why in words. `urgent` passes the pace: pods suffer for want of it."""
+    """What a pod needs of a resource, and why. `urgent` ignores the pace: pods have too little of it now."""
 
     value: float
     message: str
@@ -106,7 +106,7 @@ def held(usage: Usage, sizing: Sizing, rule: str, reason: str, why: str) -> Sizi
 
 
 def _most_relevant(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
-    """A change before none, want before the rest, a raise before a cut."""
+    """A change before none, urgent ones before the rest, a raise before a cut."""
 
     def rank(entry: tuple[Resource, Verdict]) -> tuple[bool, bool, bool]:
         resource, verdict = entry
@@ -124,10 +124,6 @@ class _Case(NamedTuple):
     now: datetime
     planned: int
 
-    def since_change(self) -> float | None:
-        changed = self.history.changed_at
-        return None if changed is None else (self.now - changed).total_seconds()
-
 
 def _verdict(resource: Resource, case: _Case) -> Verdict:
     """One resource's chain."""
@@ -136,7 +132,7 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
     unusable = _unusable(case.usage, case.history)
     if need is None or (not need.urgent and unusable):
         reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
-        message = f"{amount_text(resource, current)} held: {why}"
+        message = f"keeps {amount_text(resource, current)}: {why}"
         return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
     bounded, bound, cut = _bounded(resource, need.value, case)
     recommended = _limits(resource, bounded, current, case)
@@ -149,12 +145,12 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
 
 
 def _unusable(usage: Usage, history: SizeHistory) -> tuple[str, str] | None:
-    """Reason and words for why usage must not change a size now."""
+    """Reason and message for why usage must not change a size now."""
     if usage.problem:
         return usage.problem.value, usage.message
     if usage.unsettled:
         return "PodsUnsettled", usage.unsettled
-    return None if history.ready else ("AwaitingHistory", "usage of before has not been read yet")
+    return None if history.ready else ("AwaitingHistory", "the usage history has not been loaded yet")
 
 
 def _rule(resource: Resource) -> str:
@@ -162,7 +158,7 @@ def _rule(resource: Resource) -> str:
 
 
 def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
-    """The request that the usage, or what happened to the pods, asks for; None without any usage."""
+    """The request that the usage, or what happened to the pods, requires; None without any usage."""
     rules, floor = case.vertical.need(resource), _floor(learned, case.now)
     measured = learned.histogram.percentile(rules.percentile)
     if measured is None:
@@ -172,10 +168,10 @@ def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
     usage = max(measured, recent) / share
     value = usage * (1 + rules.margin_percent / 100)
     which = "the last minute" if recent > measured else f"percentile {rules.percentile}"
-    whose = f" a pod on {case.planned}" if share > 1 else ""
+    whose = f" per pod on {count(case.planned, 'pod')}" if share > 1 else ""
     message = (
-        f"{resource} usage{whose} is {format_amount(resource, rounded_up(resource, usage))} by {which}, "
-        f"with {rules.margin_percent} % margin {format_amount(resource, rounded_up(resource, value))}"
+        f"{resource} usage is {format_amount(resource, rounded_up(resource, usage))}{whose} ({which}), "
+        f"{format_amount(resource, rounded_up(resource, value))} with {rules.margin_percent} % margin"
     )
     if floor and floor.value > value:
         return Need(floor.value, f"{message}; {_because(resource, floor)}", urgent=True)
@@ -199,7 +195,7 @@ def _recent(resource: Resource, learned: Learned) -> float:
 
 
 def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
-    """The need rounded and within all bounds, the words for the bound that moved it, and whether it was cut."""
+    """The need rounded and within all bounds, the message for the bound that changed it, and whether it was limited."""
     value, bounded, cut = rounded_up(resource, need), "", False
     # The user's bounds first: what the cluster refuses cannot be had, whatever they say.
     for bound, what, is_most in (*_stated(resource, case), *_of_cluster(resource, case)):
@@ -247,7 +243,7 @@ def _fixed_limit(resource: Resource, allowed: ClusterLimits, case: _Case) -> tup
     if policy is LimitsPolicy.NONE or limit is None:
         return allowed.default_limit, f"the namespace's default limit of {resource}"
     if policy is LimitsPolicy.REQUESTS_ONLY:
-        why = f"its limit, which limits: RequestsOnly leaves as it is; raise spec.resources.limits.{resource}"
+        why = f"its limit, which limits: RequestsOnly does not change; raise spec.resources.limits.{resource}"
         return _at_most(limit, allowed.most_limit), why
     return None, ""
 
@@ -279,10 +275,10 @@ def _limits(resource: Resource, request: float, current: Amount, case: _Case) ->
 def _paced(
     resource: Resource, need: Need, recommended: Amount, current: Amount, case: _Case
 ) -> tuple[Amount, str, str]:
-    """The amount to have now, its reason, and why in words."""
+    """The amount to set now, its reason, and why."""
     old, new = current.request, recommended.request or 0.0
     if old is None:
-        return recommended, "RequestSet", f"{amount_text(resource, recommended)} where no request was"
+        return recommended, "RequestSet", f"sets {amount_text(resource, recommended)}: there was no request"
     if new > old:
         return _raised(resource, need, recommended, current, case)
     if new < old:
@@ -291,7 +287,7 @@ def _paced(
         return (
             recommended,
             "LimitSet",
-            f"{amount_text(resource, recommended)}: the limit follows limits: {case.vertical.limits}",
+            f"sets {amount_text(resource, recommended)}: the limit follows limits: {case.vertical.limits}",
         )
     return current, KEPT, f"{amount_text(resource, current)} fits"
 
@@ -302,9 +298,13 @@ def _raised(
     old, new = current.request or 0.0, recommended.request or 0.0
     confidence = _confidence(resource, case)
     lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + case.vertical.behavior.up_ratio)
-    change = f"{amount_text(resource, current)} shall become {amount_text(resource, recommended)}"
+    change = f"{amount_text(resource, current)} should become {amount_text(resource, recommended)}"
     if not need.urgent and old >= lower:
-        return current, KEPT, f"{amount_text(resource, current)} is near enough to {amount_text(resource, recommended)}"
+        return (
+            current,
+            KEPT,
+            f"{amount_text(resource, current)} is close enough to {amount_text(resource, recommended)}",
+        )
     if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
         return current, KEPT, f"{change}: {why}"
     stepped = min(new, _allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case))
@@ -313,7 +313,7 @@ def _raised(
     pace = (
         ""
         if stepped == new
-        else f", {LARGEST_RAISE:g} times as much at most in one step: {amount_text(resource, amount)}"
+        else f"; at most {LARGEST_RAISE:g} times as much in one step: {amount_text(resource, amount)}"
     )
     return amount, reason, f"{change}{pace}"
 
@@ -321,14 +321,18 @@ def _raised(
 def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:
     old, new = current.request or 0.0, recommended.request or 0.0
     upper = new * (1 + _UPPER_WIDENING / _confidence(resource, case)) * (1 + case.vertical.behavior.down_ratio)
-    change = f"{amount_text(resource, current)} shall become {amount_text(resource, recommended)}"
+    change = f"{amount_text(resource, current)} should become {amount_text(resource, recommended)}"
     if old <= upper:
-        return current, KEPT, f"{amount_text(resource, current)} is near enough to {amount_text(resource, recommended)}"
+        return (
+            current,
+            KEPT,
+            f"{amount_text(resource, current)} is close enough to {amount_text(resource, recommended)}",
+        )
     if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
         return current, KEPT, f"{change}: {why}"
     stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
     amount = recommended if stepped == new else _limits(resource, stepped, current, case)
-    pace = "" if stepped == new else f", half as much at least in one step: {amount_text(resource, amount)}"
+    pace = "" if stepped == new else f"; at most halved in one step: {amount_text(resource, amount)}"
     return amount, "RequestsCut", f"{change}{pace}"
 
 
@@ -344,11 +348,12 @@ def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
     histogram = case.history.learned[resource].histogram
     known = histogram.last - histogram.first
     if known < LEAST_HISTORY_SECONDS:
-        return f"its usage is known for {duration(known)} only, {LEAST_HISTORY_SECONDS:.0f} s are needed"
-    since = case.since_change()
-    if since is None or not 0 <= since < interval:
+        return f"only {duration(known)} of usage history, {LEAST_HISTORY_SECONDS:.0f} s are needed"
+    changed = case.history.changed_at
+    if changed is None or not 0 <= (case.now - changed).total_seconds() < interval:
         return ""
-    return f"waits {duration(interval - since)} longer, the last change was {duration(since)} ago"
+    ends = changed + timedelta(seconds=interval)
+    return f"waits until {clock(ends, case.now)}, because the last change was at {clock(changed, case.now)}"
 
 
 def repeats(failure: FailedResize | None, size: Size, now: datetime) -> str:
@@ -359,17 +364,16 @@ def repeats(failure: FailedResize | None, size: Size, now: datetime) -> str:
 
 
 def backing_off(failure: FailedResize, now: datetime) -> str:
-    """What went wrong a while ago and is not to be tried again yet; "" when it may be."""
+    """What failed a while ago and must not be retried yet; "" when it may be."""
     left = _back_off(failure) - (now - failure.at).total_seconds()
     if left <= 0:
         return ""
-    return (
-        f"{failure.size} had to be taken back at {failure.at:%H:%M:%S}, {failure.why}; tried again in {duration(left)}"
-    )
+    retry = clock(now + timedelta(seconds=left), now)
+    return f"{failure.size} was rolled back at {clock(failure.at, now)}: {failure.why}; no retry before {retry}"
 
 
 def counted(failure: FailedResize | None, size: Size, now: datetime) -> int:
-    """How many times in a row a size had to be taken back, this time included."""
+    """How many times in a row a size was rolled back, this time included."""
     if failure is None or not any(_as_bad(failure, size, resource) for resource in Resource):
         return 1
     return failure.times + 1 if (now - failure.at).total_seconds() < 2 * _back_off(failure) else 1

@@ -1,7 +1,7 @@
-"""A change of size on its way through the pods: one first, watched; then the rest; or everything back.
+"""A change of size as it is applied to the pods: one pod first, watched; then the rest; or a rollback.
 
-A pure state machine. `step` is asked whenever something is seen, and says what is to be done next. All that it goes by
-is in the change itself, which status keeps, and in the pods, so that a restart of the operator loses no way.
+A pure state machine. `step` is called whenever something is observed, and returns what to do next. All its state is in
+the change itself, which status keeps, and in the pods, so that a restart of the operator loses nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -11,27 +11,27 @@ from statistics import median
 from typing import NamedTuple
 
 from scalableapp.core.children.resources import WATCH_SECONDS
-from scalableapp.core.explain import duration
+from scalableapp.core.explain import count_with_verb, duration
 from scalableapp.core.model import PodState
 from scalableapp.core.quality import seconds_between, serves
 from scalableapp.core.size import Resize, Resource, Size
 
-# A pod that no node takes for this long does not fit: the scheduler and an autoscaler of nodes have had their turn.
+# A pod that is unschedulable for this long does not fit: the scheduler and a node autoscaler had time to react.
 UNSCHEDULABLE_SECONDS = 60.0
-# A first pod shall be ready after so many times what starts of the app take, and not sooner than this.
+# A first pod should be ready after so many times the usual start-up time, and this time is the minimum.
 LEAST_START_SECONDS = 120.0
 STARTS = 4.0
-# A resize in place that waits for room, or is under way for this long, is left, and the pods are replaced.
+# A resize in place that waits for room, or is in progress for this long, is given up, and the pods are replaced.
 DEFERRED_SECONDS = 30.0
 IN_PROGRESS_SECONDS = 60.0
 # The rest has followed when all pods have been there for this long.
 SETTLED_SECONDS = 15.0
-# After this long a way back is no longer watched.
+# After this long a rollback is no longer watched.
 ROLLBACK_SECONDS = 600.0
 # Pods are dated by the API server's clock, changes by the operator's.
 _CLOCKS = timedelta(seconds=5)
-# A first pod that answers so much slower than the others, and by so many seconds, suffers. Not right after its start,
-# when caches are cold.
+# A first pod that responds so much slower than the others, and by so many seconds, has a problem. Not right after its
+# start, when caches are cold.
 SLOWER_RATIO = 3.0
 SLOWER_SECONDS = 0.1
 WARM_SECONDS = 20.0
@@ -55,10 +55,10 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of size under way. `good` is what it goes back to.
+    """A change of size under way. `good` is what it is rolled back to.
 
     `opened_at` is when it began by this way, `since` when its last step was taken, `done_at` when the first pod had its
-    size in place. `why` says what it is for, or what went wrong.
+    size in place. `why` says what it is for, or what failed.
     """
 
     to: Size
@@ -79,7 +79,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RolloutObservation:
-    """What a change goes by. `rollout`: pods of an older template still give way to those of the present one.
+    """What a change is based on. `rollout`: pods of an older template are still being replaced.
 
     `template` is the size of the live template. `latencies` are mean seconds of a request by pod.
     """
@@ -107,7 +107,7 @@ class Result(StrEnum):
 
 
 class Step(NamedTuple):
-    """What comes next: the change as it stands then (None: it is over), its news, and a pod to resize in place."""
+    """What comes next: the change afterwards (None: it is over), its result, and a pod to resize in place."""
 
     change: Change | None
     result: Result = Result.NONE
@@ -150,7 +150,9 @@ def _first(change: Change, observation: RolloutObservation) -> Step:
     waited = seconds_between(change.since, observation.now)
     longest = _longest_start(observation) + WATCH_SECONDS
     if waited > longest:
-        return _roll_back(change, observation, f"no pod of it was ready within {duration(longest)}{_why_not(resized)}")
+        return _roll_back(
+            change, observation, f"no pod of this size was ready within {duration(longest)}{_why_not(resized)}"
+        )
     return Step(change)
 
 
@@ -158,7 +160,7 @@ def _first_in_place(change: Change, observation: RolloutObservation, resized: li
     if not resized:
         pod = min((p for p in observation.pods if serves(p)), key=lambda p: p.name, default=None)
         if pod is None:
-            return _by_rollout(change, observation, "no pod serves that could be resized in place")
+            return _by_rollout(change, observation, "no ready pod can be resized in place")
         return Step(replace(change, since=observation.now), resize=(pod.name, change.to))
     if waiting := _waiting(change, observation, resized):
         return waiting
@@ -170,7 +172,7 @@ def _first_in_place(change: Change, observation: RolloutObservation, resized: li
 
 
 def _passed(change: Change, observation: RolloutObservation) -> Step:
-    message = f"the first pod of {change.to} has been well for {WATCH_SECONDS} s; the others follow"
+    message = f"the first pod with {change.to} has been healthy for {WATCH_SECONDS} s; the others follow"
     return _next(change, observation, Phase.REST, Result.FIRST_PASSED, message)
 
 
@@ -179,7 +181,7 @@ def _rest(change: Change, observation: RolloutObservation) -> Step:
     if problem := _problem(change, observation, resized):
         return _problem_step(change, observation, resized, problem)
     if observation.stuck and change.way is Way.ROLLOUT:
-        return _roll_back(change, observation, "the rollout came to a stop (ProgressDeadlineExceeded)")
+        return _roll_back(change, observation, "the rollout failed (ProgressDeadlineExceeded)")
     if change.way is Way.IN_PLACE:
         return _rest_in_place(change, observation, resized)
     there = len(resized) == len(live) >= observation.replicas and all(map(serves, live)) and not observation.rollout
@@ -199,12 +201,12 @@ def _rest_in_place(change: Change, observation: RolloutObservation, resized: lis
 
 
 def _template(change: Change, observation: RolloutObservation) -> Step:
-    """All pods have the size; pods of a later scale-out shall have it, too, and no rollout shall come of that."""
+    """All pods have the size; pods of a later scale-up need it, too, and that must not start a rollout."""
     left = [pod for pod in _live(observation) if pod.size != change.to]
     if observation.template == change.to and not left and not observation.rollout:
         return Step(None, Result.DONE, f"all pods have {change.to}, resized in place")
     if seconds_between(change.since, observation.now) > IN_PROGRESS_SECONDS:
-        return _by_rollout(change, observation, "the Deployment's template could not be changed without one")
+        return _by_rollout(change, observation, "the Deployment's template could not be changed without a rollout")
     return Step(change, resize=(left[0].name, change.to) if left else None)
 
 
@@ -214,7 +216,8 @@ def _rolling_back(change: Change, observation: RolloutObservation) -> Step:
     if not left and not observation.rollout:
         return Step(None, Result.RESTORED, f"all pods have {change.good} again: {change.why}")
     if waited > ROLLBACK_SECONDS:
-        return Step(None, Result.RESTORED, f"{len(left)} pods still have {change.to} after {duration(waited)}")
+        still = count_with_verb(len(left), "pod", "still has", "still have")
+        return Step(None, Result.RESTORED, f"{still} {change.to} after {duration(waited)}")
     if left and change.way is Way.IN_PLACE:
         return Step(change, resize=(left[0].name, change.good))
     return Step(change)
@@ -228,8 +231,8 @@ def _next(change: Change, observation: RolloutObservation, phase: Phase, result:
 
 
 def _roll_back(change: Change, observation: RolloutObservation, why: str) -> Step:
-    """Everything goes back to the last good size, by the way it came."""
-    message = f"{change.to} is taken back to {change.good}: {why}"
+    """All pods go back to the last good size, in the same way."""
+    message = f"{change.to} is rolled back to {change.good}: {why}"
     return Step(replace(change, phase=Phase.ROLLBACK, since=observation.now, why=why), Result.ROLLED_BACK, message)
 
 
@@ -238,13 +241,13 @@ def _by_rollout(change: Change, observation: RolloutObservation, why: str) -> St
 
 
 def refused(change: Change, now: datetime, why: str) -> Step:
-    """A change that cannot be made in place, for the words `why`: the pods are replaced."""
+    """A change that cannot be made in place, for the reason `why`: the pods are replaced."""
     changed = replace(change, way=Way.ROLLOUT, phase=Phase.FIRST, opened_at=now, since=now, done_at=None)
-    return Step(changed, Result.BY_ROLLOUT, f"{change.to} comes by a rollout instead of in place: {why}")
+    return Step(changed, Result.BY_ROLLOUT, f"{change.to} is applied by a rollout instead of in place: {why}")
 
 
 def _problem_step(change: Change, observation: RolloutObservation, resized: list[PodState], problem: str) -> Step:
-    """Back; but what is still too small for its memory after a raise has to grow on, not to go back."""
+    """A rollback; but what has still too little memory after a raise is raised again, not rolled back."""
     raised = (change.to.memory.request or 0) > (change.good.memory.request or 0)
     if raised and any(_killed(change, pod) for pod in resized):
         return Step(None, Result.TOO_SMALL, f"{change.to} is still too small: {problem}")
@@ -252,7 +255,7 @@ def _problem_step(change: Change, observation: RolloutObservation, resized: list
 
 
 def _waiting(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step | None:
-    """What is to be done about pods that have been asked to take the size in place and don't have it yet."""
+    """What to do about pods whose resize in place has been requested and is not complete yet."""
     pending = [pod for pod in resized if pod.resize is not Resize.DONE]
     if not pending:
         return None
@@ -270,7 +273,7 @@ def _live(observation: RolloutObservation) -> list[PodState]:
 
 
 def _resized(change: Change, observation: RolloutObservation) -> list[PodState]:
-    """The pods that show how the new size does: after a rollout only those that it made."""
+    """The pods that show whether the new size works: after a rollout only those that it created."""
     pods = [pod for pod in observation.pods if pod.size == change.to and not pod.deleting]
     if change.way is Way.IN_PLACE:
         return pods
@@ -287,19 +290,19 @@ def _problem(change: Change, observation: RolloutObservation, resized: list[PodS
 
 def _pod_problem(change: Change, pod: PodState, now: datetime) -> str:
     if _killed(change, pod):
-        return "was killed for its memory"
+        return "was OOM-killed"
     if pod.phase == "Failed":
         return "failed"
     if pod.ended_at and pod.ended_at >= change.opened_at:
-        return f"ended and was started again{f' ({pod.problem})' if pod.problem else ''}"
+        return f"restarted{f' ({pod.problem})' if pod.problem else ''}"
     waited = seconds_between(_begun(pod), now)
     if pod.phase == "Pending" and pod.problem and waited > UNSCHEDULABLE_SECONDS:
-        return f"could not start for {duration(waited)}: {pod.problem}"
+        return f"has not started within {duration(waited)}: {pod.problem}"
     return ""
 
 
 def _slow(observation: RolloutObservation, resized: list[PodState]) -> str:
-    """Whether the first pod answers much slower than the middle one of the others."""
+    """Whether the first pod responds much slower than the median of the others."""
     names = {pod.name for pod in resized}
     if not any(_ready_seconds(pod, observation.now) >= WARM_SECONDS for pod in resized):
         return ""
@@ -310,7 +313,7 @@ def _slow(observation: RolloutObservation, resized: list[PodState]) -> str:
     slowest, usual = max(own), median(others)
     if slowest <= SLOWER_RATIO * usual or slowest <= usual + SLOWER_SECONDS:
         return ""
-    return f"its pod answers in {slowest * 1000:.0f} ms, the others in {usual * 1000:.0f} ms"
+    return f"the first pod responds in {slowest * 1000:.0f} ms, the others in {usual * 1000:.0f} ms"
 
 
 def _killed(change: Change, pod: PodState) -> bool:
@@ -335,5 +338,5 @@ def _longest_start(observation: RolloutObservation) -> float:
 
 def _why_not(resized: list[PodState]) -> str:
     if not resized:
-        return "; none was made, kubectl describe replicasets tells why"
-    return next((f"; {pod.problem}" for pod in resized if pod.problem), "; kubectl describe pods tells why")
+        return "; none was created, see kubectl describe replicasets"
+    return next((f"; {pod.problem}" for pod in resized if pod.problem), "; see kubectl describe pods")

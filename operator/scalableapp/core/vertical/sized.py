@@ -14,8 +14,8 @@ from scalableapp.core.vertical.usage import SizeHistory
 class Sized:
     """What is known of the size of an app's pods, in the modes that decide on it.
 
-    `size` is what the template shall have, None until the Deployment has been seen; `change` is under way. `history` is
-    None until a first decision, `recommended` the size that bounds alone would allow.
+    `size` is what the template should have, None until the Deployment has been seen; `change` is in progress.
+    `history` is None until a first decision, `recommended` the size that bounds alone would allow.
     """
 
     size: Size | None = None

@@ -11,12 +11,12 @@ from scalableapp.core.learning.histogram import Histogram
 from scalableapp.core.model import DataProblem, ScaleEvent
 from scalableapp.core.size import Amount, Resource, Size, rounded_up
 
-# A look at the usage adds a sample at most so often: more tell nothing new, as rates are taken over a minute.
+# A sample is added at most so often: more add nothing new, as rates are taken over a minute.
 SAMPLE_SECONDS = 15.0
 # What has lasted this long is no spike: CPU that all its samples show is needed, and so is memory that one does.
 RECENT_SECONDS = 60.0
 # VPA's rule for a container that was killed for its memory (--oom-bump-up-ratio, --oom-min-bump-up-bytes): it would
-# have needed more than it had, nobody knows how much more.
+# have needed more than it had, but it is unknown how much more.
 OOM_RATIO = 1.2
 OOM_BYTES = 100 * 2**20
 # A quarter of the periods throttled is a pod that people feel to be slow.
@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 
 
 class Floor(NamedTuple):
-    """A request that has proved necessary, until when that counts, and how it was found out."""
+    """A request that has proved necessary, until when that counts, and how that was found."""
 
     value: float
     until: datetime
@@ -69,8 +69,8 @@ class Usage:
     `size` is what the Deployment's template states. `per_pod` has the usage of each of the `serving` pods that it is
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
     in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
-    present containers. `busy` says in words why sizes cannot be changed now, `unsettled` why only want of memory or CPU
-    may change them; "" when they can.
+    present containers. `busy` says why sizes cannot be changed now, `unsettled` why only too little memory or CPU may
+    change them; "" when they can.
     """
 
     size: Size
@@ -86,7 +86,7 @@ class Usage:
 
 
 class FailedResize(NamedTuple):
-    """A change that had to be taken back: what it led to, when, why, and how many times in a row."""
+    """A change that was rolled back: what it led to, when, why, and how many times in a row."""
 
     size: Size
     before: Size
@@ -121,7 +121,7 @@ class SizeHistory:
 
     @classmethod
     def blank(cls, vertical: Vertical, *, ready: bool = True) -> "SizeHistory":
-        """Of an app nobody has looked at yet."""
+        """Of an app that has not been measured yet."""
         empty = {
             resource: Learned(Histogram(float(vertical.need(resource).half_life_seconds))) for resource in Resource
         }
@@ -129,7 +129,7 @@ class SizeHistory:
 
 
 def with_half_lives(history: SizeHistory, vertical: Vertical) -> SizeHistory:
-    """The history itself; with other half-lives than it was made with, one that has to be read anew."""
+    """The history itself; with other half-lives than it was made with, one that has to be read again."""
     lives = {resource: float(vertical.need(resource).half_life_seconds) for resource in Resource}
     if all(history.learned[resource].histogram.half_life == lives[resource] for resource in Resource):
         return history
@@ -147,7 +147,7 @@ def learn(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime)
 
 
 def with_past_usage(history: SizeHistory, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> SizeHistory:
-    """`history` with usage of before: (seconds since 1970, value), the oldest first."""
+    """`history` with past usage: (seconds since 1970, value), the oldest first."""
     learned = dict(history.learned)
     for resource, points in past.items():
         known = learned[resource].histogram
@@ -195,19 +195,19 @@ def _kills(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime
         return history
     needed = max(had * OOM_RATIO, had + OOM_BYTES)
     request = needed * _share(amount)
-    floor = _floor(Resource.MEMORY, request, vertical, now, "a container was killed for its memory")
+    floor = _floor(Resource.MEMORY, request, vertical, now, "a container was OOM-killed")
     return _with_floor(history, Resource.MEMORY, floor)
 
 
 def _throttling(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
-    """More CPU while pods are throttled: the usage alone can't tell how much they would like."""
+    """More CPU while pods are throttled: the usage alone does not show how much they need."""
     request, limit = usage.size.cpu
     if limit is not None and vertical.limits is LimitsPolicy.REQUESTS_ONLY:
         return history  # no request helps against a limit that stays
     settled = history.changed_at is None or (now - history.changed_at).total_seconds() > RECENT_SECONDS
     if usage.throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
         return history
-    why = f"CPU is short in {usage.throttled * 100:.0f} % of the time"
+    why = f"pods lack CPU {usage.throttled * 100:.0f} % of the time"
     floor = _floor(Resource.CPU, request * (1 + min(1.0, usage.throttled)), vertical, now, why)
     return _with_floor(history, Resource.CPU, floor)
 

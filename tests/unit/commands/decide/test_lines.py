@@ -45,10 +45,8 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_a_line_is_answered_with_the_decision_and_its_chain(ask: Any) -> None:
     status, (answer,) = ask(situation(400))
-    message = (
-        "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: asks for 8 replicas"
-    )
-    limited = "scale-up to 8 limited to 7 by the policy of 4 pods per 15 s; more in 15 s (12:06:50 UTC)"
+    message = "RequestsPerSecond is 133 requests/s per pod over 3 replicas, 266.7 % of the target 50: needs 8 replicas"
+    limited = "behavior.scaleUp limits it to 7 until 12:06:50 UTC (4 pods per 15 s)"
     assert status == 0
     assert answer == {
         "replicas": 7,
@@ -122,7 +120,7 @@ def test_followed_an_objective_learns_what_its_pods_carry(ask: Any) -> None:
     ]
     _, answers = ask(*lines, options=("--follow",))
     assert answers[0]["replicas"] > answers[-1]["replicas"]
-    assert "a pod carries" in answers[-1]["message"]
+    assert "a pod handles" in answers[-1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +217,7 @@ def test_the_loads_of_the_past_let_a_forecast_be_made(ask: Any) -> None:
     _, (ahead, plain) = ask(rising, situation(750, 15, spec=spec, history={"load": ramp[:20]}))
     assert (ahead["replicas"], ahead["reason"]) == (16, "Predicted")
     assert (plain["replicas"], plain["reason"]) == (15, "DesiredWithinRange")
-    assert plain["message"].endswith("18 of 40 forecasts are in that it takes to judge a model, 5 m 30 s more")
+    assert plain["message"].endswith("18 of the 40 forecasts needed to judge a model are complete, 5 m 30 s left")
 
 
 def test_following_remembers_since_when_there_is_no_data(ask: Any) -> None:

@@ -49,7 +49,7 @@ def test_it_prints_the_words_of_status_and_events_unchanged() -> None:
         seen.events[0]["message"],
     ]
     assert [each for each in expected if each not in text] == []
-    assert "4 from 12:08:15 UTC on, unless more is asked for" in text
+    assert "until 12:08:15 UTC, because 9 were recommended at 12:03:15 UTC; then 4 unless more are needed" in text
 
 
 def test_the_parts_are_laid_out_for_reading() -> None:
@@ -64,7 +64,7 @@ def test_the_parts_are_laid_out_for_reading() -> None:
         "Step by step",
         "  RULE               REPLICAS",
     ]
-    assert "  Stabilization      9         scale-down to 4 held" in text
+    assert "  Stabilization      9         the stabilisation window holds 9 until" in text
     assert "  METRIC             CURRENT  TARGET  ASKS FOR" in text
     assert "  RequestsPerSecond  22.2     50      4" in text
     assert "  12:01:00 UTC (5 m 55 s ago)  SuccessfulRescale  x2  8 -> 9 replicas" in text

@@ -84,6 +84,4 @@ def test_a_query_that_is_lost_while_the_app_is_at_0_is_reported() -> None:
 def test_activation_and_going_to_0_are_reported() -> None:
     inactive = worker(1, queue=4)
     assert inactive.reason == Reason.INACTIVE
-    assert inactive.message.endswith(
-        "no metric is above its activationTarget: asleep with 0 replicas until queue is above 5"
-    )
+    assert inactive.message.endswith("no metric is above its activationTarget: needs 0 replicas until queue is above 5")

@@ -101,6 +101,48 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
     assert settle(50, 9, {}) == (1, Reason.DESIRED_WITHIN_RANGE)  # 100 % in 15 s
 
 
+NIGHT = {"name": "night", "timezone": "UTC", "start": "8 12 * * *", "end": "0 18 * * *", "minReplicas": 5}
+
+
+@pytest.mark.parametrize(
+    ("load", "current", "fields", "held", "expected"),
+    [
+        pytest.param(
+            0, 9, {"minReplicas": 3}, 9, "then 3 (minReplicas) unless more are needed", id="not below minReplicas"
+        ),
+        pytest.param(0, 3, {"minReplicas": 3}, 3, "then minReplicas 3 applies", id="the minimum stays"),
+        pytest.param(0, 9, {}, 9, "then 1 (minReplicas) unless more are needed", id="at least 1 without activation"),
+        pytest.param(
+            200,
+            9,
+            {"schedules": [NIGHT]},
+            9,
+            "then 5 (minReplicas of schedule night) unless more are needed",
+            id="the bounds of that time",
+        ),
+    ],
+)
+def test_a_number_that_the_bounds_forbid_is_not_announced(
+    load: float, current: int, fields: dict[str, Any], held: int, expected: str
+) -> None:
+    observation = observe(current=current, RequestsPerSecond=load / current)
+    step = decide(app(**fields), observation, past({200: current}, {})).steps[-1]
+    assert step.message == (
+        f"the stabilisation window holds {held} until 12:08:15 UTC, because {held} were recommended at 12:03:15 UTC; "
+        f"{expected}"
+    )
+
+
+def test_no_more_than_max_replicas_are_announced() -> None:
+    behavior = {"scaleUp": {"stabilizationWindowSeconds": 300}}
+    observation = observe(current=9, RequestsPerSecond=5000 / 9)
+    decision = decide(app(behavior=behavior, maxReplicas=20), observation, past({200: 1}, {}))
+    assert decision.steps[-1].message == (
+        "the stabilisation window holds 9 until 12:08:15 UTC, because 1 was recommended at 12:03:15 UTC; "
+        "then 20 (maxReplicas) if still needed"
+    )
+
+
 @pytest.mark.parametrize(
     ("load", "behavior", "recommended", "scaled", "expected"),
     [
@@ -109,8 +151,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {200: 9},
             {},
-            "scale-down to 4 held 1 m 40 s longer by the stabilisation window: 9 was recommended at 12:03:15 UTC; "
-            "4 from 12:08:15 UTC on, unless more is asked for",
+            "needs 4 replicas; the stabilisation window holds 9 until 12:08:15 UTC, because 9 were recommended at "
+            "12:03:15 UTC; then 4 unless more are needed",
             id="window",
         ),
         pytest.param(
@@ -118,8 +160,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {250: 9, 200: 7},
             {},
-            "scale-down to 4 held 50 s longer by the stabilisation window: 9 was recommended at 12:02:25 UTC; "
-            "7 from 12:07:25 UTC on, unless more is asked for",
+            "the stabilisation window holds 9 until 12:07:25 UTC, because 9 were recommended at 12:02:25 UTC; "
+            "then 7 unless more are needed",
             id="the first change comes when the highest has passed",
         ),
         pytest.param(
@@ -127,8 +169,8 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             {},
             {200: 7},
             {},
-            "scale-down to 4 held at 7 for 1 m 40 s longer by the stabilisation window: 7 was recommended at 12:03:15 "
-            "UTC; 4 from 12:08:15 UTC on, unless more is asked for",
+            "the stabilisation window holds 7 until 12:08:15 UTC, because 7 were recommended at 12:03:15 UTC; "
+            "then 4 unless more are needed",
             id="window half way",
         ),
         pytest.param(
@@ -136,7 +178,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             free(up={"policies": [PODS_4]}),
             {},
             {},
-            "scale-up to 60 limited to 13 by the policy of 4 pods per 1 m; more in 1 m (12:07:35 UTC)",
+            "needs 60 replicas; behavior.scaleUp limits it to 13 until 12:07:35 UTC (4 pods per 1 m)",
             id="policy",
         ),
         pytest.param(
@@ -144,7 +186,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             free(up={"policies": [PODS_4]}),
             {},
             {50: 2, 20: 2},
-            "scale-up to 60 limited to 9 by the policy of 4 pods per 1 m; more in 10 s (12:06:45 UTC)",
+            "needs 60 replicas; behavior.scaleUp limits it to 9 until 12:06:45 UTC (4 pods per 1 m)",
             id="policy used up",
         ),
         pytest.param(
@@ -152,7 +194,7 @@ def test_the_defaults_are_those_of_autoscaling_v2() -> None:
             free(down={"selectPolicy": "Disabled"}),
             {},
             {},
-            "scale-down to 4 is switched off by behavior.scaleDown.selectPolicy Disabled",
+            "scale-down to 4 is disabled by behavior.scaleDown.selectPolicy",
             id="disabled",
         ),
     ],

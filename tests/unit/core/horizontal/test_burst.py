@@ -41,8 +41,7 @@ def test_a_burst_is_reported_with_its_figures() -> None:
     starting = pod(3, ready=False, started_at=ago(5), readiness_changed_at=ago(5))
     message = burst(450, current=4, pods=(*pods(3), starting), load=200).message
     assert message.endswith(
-        "burst: 450 requests/s in the last 10 s are 225 % of what 4 replicas, 1 of them starting, carry at the target: "
-        "asks for 9 replicas"
+        "burst: 450 requests/s in the last 10 s, 225 % of the target of 4 replicas (1 starting): needs 9 replicas"
     )
 
 

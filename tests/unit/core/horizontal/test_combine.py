@@ -49,7 +49,7 @@ def test_weights_count_and_are_reported() -> None:
     decision = three("Weighted", (8, 2, 2), weights=("3", "0.5", "0.5"))
     assert decision.replicas_to == 7
     assert decision.message.endswith(
-        "the average by weight (RequestsPerSecond 8 x 3, CPU 2 x 0.5, queue 2 x 0.5) is 7 replicas"
+        "weighted average (RequestsPerSecond 8 x 3, CPU 2 x 0.5, queue 2 x 0.5): needs 7 replicas"
     )
     assert [step.rule for step in decision.steps] == ["RequestsPerSecond", "CPU", "queue", "Weighted"]
 

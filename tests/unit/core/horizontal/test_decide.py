@@ -10,7 +10,7 @@ from tests.unit.core.build import CPU, NOW, QUEUE, RPS, app, free, observe, past
 
 def test_an_unlimited_change_is_explained_by_its_metric() -> None:
     decision = decide(app(), observe(RequestsPerSecond=80), History())
-    message = "RequestsPerSecond is 80 requests/s per pod on 3 pods, 160 % of the target 50: asks for 5 replicas"
+    message = "RequestsPerSecond is 80 requests/s per pod on 3 pods, 160 % of the target 50: needs 5 replicas"
     assert (decision.replicas_from, decision.replicas_to, decision.at) == (3, 5, NOW)
     assert (decision.reason, decision.message) == (Reason.DESIRED_WITHIN_RANGE, message)
     assert decision.steps == (Step("RequestsPerSecond", 5, message),)
@@ -28,9 +28,8 @@ def test_the_chain_shows_what_each_rule_made_of_the_number() -> None:
     ]
     assert (decision.replicas_to, decision.reason, decision.limited) == (7, Reason.SCALE_UP_LIMIT, True)
     assert decision.message == (
-        "RequestsPerSecond is 500 requests/s per pod on 3 pods, 1000 % of the target 50: asks for 30 replicas; "
-        "30 limited to 20 by maxReplicas; scale-up to 20 limited to 7 by the policy of 4 pods per 15 s; "
-        "more in 15 s (12:06:50 UTC)"
+        "RequestsPerSecond is 500 requests/s per pod on 3 pods, 1000 % of the target 50: needs 30 replicas; "
+        "limited to 20 by maxReplicas; behavior.scaleUp limits it to 7 until 12:06:50 UTC (4 pods per 15 s)"
     )
 
 
@@ -81,8 +80,8 @@ def test_a_dry_run_that_would_change_nothing_keeps_the_reason_why(
 def test_a_dry_run_reports_a_pin_and_bounds_too() -> None:
     pinned = decide(app(dryRun=True, replicas=5), observe(RequestsPerSecond=50), History())
     beyond = decide(app(dryRun=True, maxReplicas=2), observe(RequestsPerSecond=50), History())
-    assert pinned.message.startswith("would scale 3 -> 5: spec.replicas pins 5 replicas")
-    assert beyond.message.startswith("would scale 3 -> 2: 3 replicas exceed maxReplicas 2")
+    assert pinned.message.startswith("would scale 3 -> 5: spec.replicas sets 5 replicas")
+    assert beyond.message.startswith("would scale 3 -> 2: 3 replicas are above maxReplicas 2: scales down to 2")
     assert {pinned.replicas_to, beyond.replicas_to} == {3}
 
 

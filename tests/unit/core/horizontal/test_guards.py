@@ -69,7 +69,7 @@ def test_the_largest_proposal_wins() -> None:
 def test_a_failing_metric_refuses_a_scale_down_and_says_why() -> None:
     decision = two(10, DOWN)
     assert (decision.replicas_to, decision.reason, decision.active) == (3, "PrometheusUnreachable", True)
-    assert decision.message == "scale-down to 1 refused: queue cannot be used: Prometheus does not answer"
+    assert decision.message == "scale-down to 1 blocked: queue cannot be used: Prometheus does not answer"
     assert decision.recommendation is None
 
 

@@ -25,6 +25,6 @@ def test_an_app_is_due_after_its_interval(interval: int | None, seconds_ago: flo
 
 def test_an_app_with_an_interval_of_its_own_says_when_it_is_decided_on_again() -> None:
     decision = decide(app(intervalSeconds=300), observe(RequestsPerSecond=500), History())
-    assert decision.steps[-1].message == "decided on again in 5 m (12:11:35 UTC), by intervalSeconds"
+    assert decision.steps[-1].message == "next decision in 5 m (12:11:35 UTC), as intervalSeconds is 300"
     assert decision.reason == "ScaleUpLimit"
-    assert "decided on again" not in decide(app(), observe(RequestsPerSecond=500), History()).message
+    assert "next decision" not in decide(app(), observe(RequestsPerSecond=500), History()).message

@@ -75,9 +75,9 @@ def test_more_load_than_the_pods_can_carry_gets_more_pods_at_once() -> None:
 def test_the_words_say_what_was_measured_what_a_pod_carries_and_the_risk() -> None:
     message = ask(app(objective=OBJECTIVE), seen(load=120.0, current=4)).message
     assert message.startswith("120 requests/s on 4 ready pods, 0.4 % slower than 0.25 s or failed in the last minute")
-    assert "a pod carries" in message
-    assert "the risk that it outgrows them" in message
-    assert "asks for" in message
+    assert "a pod handles 26.8 requests/s within the objective, so the load needs 5 pods" in message
+    assert "with 6 the risk of overload within 20 s, before new pods are ready, is 0.39 %" in message
+    assert message.endswith(": needs 6 replicas")
 
 
 def test_a_cold_start_trusts_pods_with_what_they_carry_well() -> None:
@@ -106,7 +106,7 @@ def test_an_idle_app_with_unknown_capacity_goes_down_to_its_minimum() -> None:
     ("slow", "expected"),
     [
         pytest.param(NO_LATENCY, "no histogram", id="no latency metric"),
-        pytest.param(1.7, "how fast requests are answered", id="a share that is none"),
+        pytest.param(1.7, "response times are not available", id="a share that is none"),
     ],
 )
 def test_without_a_measured_latency_the_metrics_decide(slow: Any, expected: str) -> None:
@@ -189,7 +189,7 @@ def test_pods_that_are_too_many_go_when_they_have_idled_for_600_seconds_together
     waiting = ask(spec, seen(load=22.0, current=4))
     wanted = waiting.steps[0].value
     assert (waiting.replicas_to, waiting.reason) == (4, "ScaleDownStabilized")
-    assert f"scale-down to {wanted} held" in waiting.message
+    assert f"held at 4 until 12:11:30 UTC, then {wanted} unless more are needed" in waiting.message
     assert waiting.surplus.pod_seconds == pytest.approx(5.0 * (4 - wanted))
     ripe = replace(taught(), surplus=Surplus(599.0, wanted))
     assert ask(spec, seen(load=22.0, current=4), ripe).replicas_to == wanted
@@ -208,7 +208,7 @@ def test_at_the_minimum_nothing_waits() -> None:
 
 def test_an_app_nobody_has_asked_anything_yet_needs_one_pod_and_lacks_no_metric() -> None:
     decision = ask(app(objective=OBJECTIVE), seen(load=0.0, slow=NO_LATENCY, current=1), History())
-    assert (decision.replicas_to, decision.message) == (1, "no requests on 1 ready pod: asks for 1 replica")
+    assert (decision.replicas_to, decision.message) == (1, "no requests on 1 ready pod: needs 1 replica")
     assert [(report.current, report.proposed_replicas) for report in decision.metrics] == [("0", 1)]
 
 
@@ -254,7 +254,7 @@ def test_cpu_that_says_nothing_of_the_limit_is_no_opinion(cores: float | None) -
 def test_a_forecast_counts_in_what_a_pod_carries() -> None:
     spec = app(objective=OBJECTIVE, prediction={"enabled": True})
     decision = ask(spec, seen(current=4))
-    assert any(step.message.startswith("prediction is off") for step in decision.steps)
+    assert any(step.message.startswith("prediction is not used") for step in decision.steps)
 
 
 @given(

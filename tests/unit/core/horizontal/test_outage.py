@@ -54,28 +54,26 @@ def test_the_fallback_says_what_happened() -> None:
     assert decision.reason == Reason.FALLBACK
     assert decision.message == (
         "held at 5 replicas: RequestsPerSecond cannot be used: Prometheus does not answer; "
-        "no metric could be used since 11:59:55 UTC (6 m 40 s): fallback Static to 2 replicas until one can be used "
-        "again"
+        "no metric has been usable since 11:59:55 UTC (6 m 40 s): fallback Static to 2 replicas until a metric recovers"
     )
 
 
 @pytest.mark.parametrize(
     ("fallback", "current", "expected"),
     [
-        pytest.param({}, 5, "not below 5 replicas meanwhile", id="hold"),
-        pytest.param({}, 3, "raised to the 5 replicas of then", id="hold, raised"),
+        pytest.param({}, 5, "keeps at least 5 replicas", id="hold"),
+        pytest.param({}, 3, "raised to 5 replicas, as when the outage began", id="hold, raised"),
         pytest.param(
             {"behavior": "Static", "replicas": 2},
             5,
-            "not below 5 replicas meanwhile; fallback Static to 2 replicas at 12:08:15 UTC unless one can be used by "
-            "then",
+            "keeps at least 5 replicas; fallback Static to 2 replicas from 12:08:15 UTC unless a metric recovers",
             id="static, later",
         ),
         pytest.param(
             {"behavior": "CurrentIfHigher", "replicas": 7},
             3,
-            "raised to the 5 replicas of then; fallback CurrentIfHigher to 7 replicas at 12:08:15 UTC unless one can "
-            "be used by then",
+            "raised to 5 replicas, as when the outage began; fallback CurrentIfHigher to 7 replicas from 12:08:15 UTC "
+            "unless a metric recovers",
             id="at least, later",
         ),
     ],
@@ -84,8 +82,13 @@ def test_what_comes_next_in_an_outage_is_reported_before_it_comes(
     fallback: dict[str, Any], current: int, expected: str
 ) -> None:
     decision = blind(200, fallback, current)
-    assert decision.message.endswith(f"; no metric could be used since 12:03:15 UTC: {expected}")
+    assert decision.message.endswith(f"; no metric has been usable since 12:03:15 UTC: {expected}")
     assert decision.steps[-1].message.endswith(expected)
+
+
+def test_a_fallback_is_announced_within_the_bounds() -> None:
+    decision = blind(200, {"behavior": "Static", "replicas": 2}, minReplicas=4)
+    assert "fallback Static to 4 replicas from 12:08:15 UTC" in decision.message
 
 
 def test_a_fallback_keeps_to_the_policies() -> None:

@@ -21,7 +21,7 @@ def expecting(load: float | None, *, ago_seconds: float = 5, horizon: float = -2
     if load is None:
         return replace(known, verdict=Verdict(None, "no model is clearly better"))
     pending = (Pending(ago(horizon), (0.0, load, None, None, None)),)
-    return replace(known, pending=pending, verdict=Verdict("trend", "trend model, which had 60 % of the loss"))
+    return replace(known, pending=pending, verdict=Verdict("trend", "trend model, which has 60 % of the error"))
 
 
 def learned_at(seconds_ago: float) -> LoadHistory:
@@ -55,7 +55,7 @@ def test_a_prediction_is_reported_with_its_figures_and_remembered() -> None:
     decision = predicted(400)
     assert decision.reason == Reason.PREDICTED
     assert decision.message.endswith(
-        "400 requests/s are expected in 25 s by the trend model, which had 60 % of the loss: asks for 8 replicas"
+        "400 requests/s predicted in 25 s by the trend model, which has 60 % of the error: needs 8 replicas"
     )
     assert decision.recommendation
     assert decision.recommendation.replicas == 8
@@ -64,7 +64,7 @@ def test_a_prediction_is_reported_with_its_figures_and_remembered() -> None:
 def test_when_it_is_off_it_says_why_and_leaves_the_reason_to_the_metrics() -> None:
     decision = predicted(None)
     assert decision.reason == Reason.DESIRED_WITHIN_RANGE
-    assert decision.message.endswith("prediction is off: no model is clearly better")
+    assert decision.message.endswith("prediction is not used: no model is clearly better")
 
 
 def test_it_is_off_unless_switched_on() -> None:

@@ -208,8 +208,8 @@ def test_the_report_is_in_the_unit_of_the_target() -> None:
 def test_the_message_says_what_was_measured_on_how_many_pods_against_which_target() -> None:
     message = ask(RPS, observe(RequestsPerSecond=per_pod(110, 110, None))).message
     assert message == (
-        "RequestsPerSecond is 110 requests/s per pod on 2 of 3 pods, 146.7 % of the target 50 with 1 pod without a "
-        "sample counted as idle: asks for 5 replicas"
+        "RequestsPerSecond is 110 requests/s per pod on 2 of 3 pods, 146.7 % of the target 50, 1 pod without a "
+        "sample counted as idle: needs 5 replicas"
     )
 
 
@@ -293,6 +293,6 @@ def test_a_percentile_is_reported_with_its_rank() -> None:
     metric = RPS | {"aggregate": "Percentile", "percentile": "90"}
     proposal = ask(metric, observe(RequestsPerSecond=per_pod(40, 40, 90)))
     assert proposal.message == (
-        "RequestsPerSecond is 90 requests/s at percentile 90 of 3 pods, 180 % of the target 50: asks for 6 replicas"
+        "RequestsPerSecond is 90 requests/s at percentile 90 of 3 pods, 180 % of the target 50: needs 6 replicas"
     )
     assert proposal.report.current == "90"

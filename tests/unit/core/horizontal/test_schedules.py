@@ -61,14 +61,14 @@ def test_a_floor_is_reached_at_once_and_its_end_is_reported() -> None:
     assert (decision.replicas_to, decision.reason) == (5, Reason.TOO_FEW_REPLICAS)
     assert decision.message == (
         "schedule office sets minReplicas 5 and maxReplicas 20 until 2026-11-23 18:00 Europe/Paris; "
-        "3 replicas fall short of minReplicas 5 of schedule office: raised to it at once"
+        "3 replicas are below minReplicas 5 of schedule office: scales up to 5 at once"
     )
 
 
 @pytest.mark.parametrize(
     ("now", "load", "current", "to", "limit"),
     [
-        pytest.param(MONDAY_NOON, 100, 6, 5, "limited to 5 by minReplicas of schedule office", id="floor"),
+        pytest.param(MONDAY_NOON, 100, 6, 5, "raised to 5 by minReplicas of schedule office", id="floor"),
         pytest.param(MONDAY_NOON, 2000, 9, 20, "limited to 20 by maxReplicas of schedule office", id="cap"),
         pytest.param(SUNDAY, 2000, 9, 10, "limited to 10 by maxReplicas", id="not active"),
     ],
@@ -108,5 +108,5 @@ def test_behavior_slows_the_way_into_the_bounds_when_it_applies_to_them(current:
     behavior = {**free(up, down), "appliesToBounds": True}
     decision = at(MONDAY_NOON, 600, current, OFFICE, behavior=behavior)
     assert (decision.replicas_to, decision.reason, decision.limited) == (to, reason, True)
-    assert "at the pace of behavior" in decision.message
+    assert "as fast as behavior allows" in decision.message
     assert decision.recommendation is None

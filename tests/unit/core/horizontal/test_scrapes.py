@@ -74,7 +74,7 @@ def test_pods_whose_scrapes_were_missed_are_not_taken_for_idle() -> None:
     assert asked(reading, pods(4)).replicas == 3
     proposal = asked(replace(reading, overdue=frozenset({"pod-2", "pod-3"})), pods(4))
     assert proposal.replicas == 4
-    assert "with 2 pods whose samples are too few or too old counted as on target" in proposal.message
+    assert "2 pods with too few or too old samples counted as at least on target" in proposal.message
 
 
 def test_too_low_values_ask_for_more_all_the_same() -> None:
@@ -145,7 +145,7 @@ def test_numbers_are_dated_and_say_of_how_many_pods_they_are() -> None:
     reading = replace(per_pod(60, 60, None), window_seconds=120, newest_at=at)
     assert asked(reading, pods(3)).message == (
         "RequestsPerSecond is 60 requests/s per pod on 2 of 3 pods (as of 12:06:00 UTC over 2 m), 80 % of the target "
-        "50 with 1 pod without a sample counted as idle: keeps 3 replicas"
+        "50, 1 pod without a sample counted as idle: keeps 3 replicas"
     )
     of_all = asked(Reading(0.2, newest_at=at), pods(3), LATENCY).message
     assert "on 3 ready pods (as of 12:06:00 UTC)" in of_all
@@ -156,4 +156,4 @@ def test_a_burst_says_where_scrapes_are_too_rare_for_it() -> None:
     spec = app(behavior=free(), burst={})
     decision = decide(spec, observe(current=3, RequestsPerSecond=reading), History())
     assert decision.replicas_to == 3
-    assert "burst has no say: scrapes every 30 s are too rare for a window of 10 s" in decision.message
+    assert "burst is not used: scrapes every 30 s are too rare for a window of 10 s" in decision.message

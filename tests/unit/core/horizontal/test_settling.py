@@ -40,7 +40,7 @@ def test_what_leaves_is_still_counted_on_the_way_down(
 def test_the_message_says_what_the_leaving_pods_carry() -> None:
     seen = observe(current=8, pods=(*pods(8), *leaving(8, 1)), RequestsPerSecond=per_pod(*[40] * 8, 15.5))
     decision = decide(app(behavior=AT_ONCE), seen, History())
-    assert "with 15.5 requests/s of pods that leave: asks for 7 replicas" in decision.message
+    assert "including 15.5 requests/s of terminating pods: needs 7 replicas" in decision.message
 
 
 def test_what_leaves_never_asks_for_more_pods() -> None:

@@ -75,12 +75,12 @@ def test_a_season_is_learnt_from_coarse_samples_of_the_past_days() -> None:
 
 
 def test_before_there_is_enough_to_judge_by_it_says_so() -> None:
-    assert LoadHistory().verdict.message == "no load has been seen yet"
+    assert LoadHistory().verdict.message == "no load has been measured yet"
     assert (
         watched(flat, hours=0.05).verdict.message
-        == "9 of 40 forecasts are in that it takes to judge a model, 7 m 45 s more"
+        == "9 of the 40 forecasts needed to judge a model are complete, 7 m 45 s left"
     )
-    assert "of the loss of expecting the load of now" in watched(noisy(flat)).verdict.message
+    assert "of the error of predicting no change" in watched(noisy(flat)).verdict.message
 
 
 def test_forecasts_over_a_gap_in_the_data_are_not_judged() -> None:

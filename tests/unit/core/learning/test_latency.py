@@ -72,9 +72,9 @@ BROKEN = {
     "no infinite bound": ({0.1: 2.0, 1.0: 8.0}, '"+Inf"'),
     "decreasing": ({0.1: 8.0, 1.0: 2.0, INF: 10.0}, "fewer requests"),
     "fewer in all than in a part": ({0.1: 2.0, 1.0: 8.0, INF: 4.0}, "fewer requests"),
-    "NaN": ({0.1: math.nan, INF: 4.0}, "no numbers"),
-    "negative": ({0.1: -1.0, INF: 4.0}, "no numbers"),
-    "infinitely many": ({0.1: 1.0, INF: math.inf}, "no numbers"),
+    "NaN": ({0.1: math.nan, INF: 4.0}, "not valid numbers"),
+    "negative": ({0.1: -1.0, INF: 4.0}, "not valid numbers"),
+    "infinitely many": ({0.1: 1.0, INF: math.inf}, "not valid numbers"),
 }
 
 

@@ -82,6 +82,17 @@ def test_a_healthy_app_has_every_field_and_every_condition() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("ready", "desired", "expected"),
+    [(1, 1, "1 of 1 pod is ready"), (2, 2, "2 of 2 pods are ready"), (1, 3, "1 of 3 pods are ready; see kubectl")],
+)
+def test_ready_pods_are_counted_in_words(ready: int, desired: int, expected: str) -> None:
+    status = build_status(replace(STATE, ready_replicas=ready, desired_replicas=desired), {}, NOW)
+    messages = {entry["type"]: entry["message"] for entry in status["conditions"]}
+    assert messages["Available"].startswith(expected)
+    assert messages["Ready"].startswith(f"Deployed as specified; {expected}")
+
+
 HELD = replace(DECISION, active=False, reason="StaleData", data_problem=DataProblem.STALE, data_message="old")
 
 

@@ -49,7 +49,7 @@ def test_replicas_move_first() -> None:
     decision = decided(app(), rps=300, cpu=4.0)
     assert decision.replicas_to == 6
     assert not sizing_changes(decision)
-    assert "replicas go from 4 to 6 first" in decision.message
+    assert "replicas change from 4 to 6 first" in decision.message
 
 
 def test_at_the_most_replicas_and_saturated_pods_grow() -> None:
@@ -135,7 +135,7 @@ def test_the_cost_is_reported_before_and_after() -> None:
     decision = decided(spec.model_copy(update={"scaling": scaling}), rps=800, cpu=1.6)
     step = decision.steps[-1]
     assert step.rule == "Cost"
-    assert step.message == "requested in all: cpu 800m -> 1880m, memory 1Gi -> 1Gi; +0.0432 an hour"
+    assert step.message == "total requests: cpu 800m -> 1880m, memory 1Gi -> 1Gi; +0.0432 per hour"
 
 
 def test_a_load_beyond_the_most_replicas_is_answered_by_both_and_given_back() -> None:
