@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_ctrl_c_ends_it_and_says_what_is_left(
 
 
 def test_a_cluster_that_does_not_come_up_stops_the_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "REPOSITORY", Path("/"))  # where there is no cluster tool
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # in place of the cluster's tool
 
     with pytest.raises(DemoError, match="the cluster did not come up"):
         prepare.cluster_up()
