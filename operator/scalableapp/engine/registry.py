@@ -32,7 +32,7 @@ class Registry:
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
-        self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
+        self.no_gateway_api = "the operator has not checked for the Gateway API yet"
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())

@@ -141,7 +141,7 @@ async def test_an_event_that_cannot_be_posted_is_logged_and_nothing_more(
     server.replies(Refusal(403, "events is forbidden"))
     with caplog.at_level(logging.WARNING):
         await cluster.emit(EVENT)
-    assert "shop/web: the event SuccessfulRescale could not be posted" in caplog.text
+    assert "shop/web: the Event SuccessfulRescale could not be created" in caplog.text
 
 
 async def test_the_resync_asks_for_metadata_only(server: ApiServer, cluster: KubeClient) -> None:

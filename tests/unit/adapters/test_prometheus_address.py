@@ -82,7 +82,7 @@ LEADING_ELSEWHERE = {
     "a page to log in": ("https://login.example.com/oauth?state=S3cret", "https://login.example.com/oauth, which"),
     "another path": ("/login", "/login, which is not its API"),
     "another protocol": ("ftp://x/api/v1/query", "ftp://x/api/v1/query, which is not encrypted"),
-    "round and round": ("/api/v1/query", "5 times and more"),
+    "round and round": ("/api/v1/query", "more than 5 redirects"),
     "with a password": ("//a:S3cret@x/login", "http://x/login"),
 }
 

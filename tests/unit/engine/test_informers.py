@@ -183,7 +183,7 @@ async def test_it_waits_as_long_as_nothing_is_heard_at_all(
     waiting = asyncio.create_task(informers.first_lists())
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    assert "No watch has told of any ScalableApp" in caplog.text
+    assert "No watch has reported a ScalableApp" in caplog.text
     world.deliver()
     await asyncio.wait_for(waiting, 5)
 
