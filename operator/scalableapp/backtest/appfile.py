@@ -32,4 +32,4 @@ def read_app(path: Path) -> App:
             metadata = document.get("metadata") or {}
             spec = parse_spec(document.get("spec") or {})
             return App(metadata.get("namespace", "default"), metadata.get("name", path.stem), spec)
-    raise OptionError(f"{path}: holds no object of kind {KIND}; give the file that you would kubectl apply")
+    raise OptionError(f"{path}: contains no object of kind {KIND}; pass the file that you would apply with kubectl")
