@@ -149,7 +149,7 @@ BAD_ANSWERS: dict[str, tuple[Callable[[float], Any], DataProblem, str]] = {
     ),
     "clock behind": (lambda now: vector(({}, "1"), at=now - 3600), DataProblem.CLOCK_SKEW, "behind"),
     "clock ahead": (lambda now: vector(({}, "1"), at=now + 3600), DataProblem.CLOCK_SKEW, "ahead"),
-    "JSON of something else": (lambda _now: [], DataProblem.UNREACHABLE, "not Prometheus'"),
+    "JSON of something else": (lambda _now: [], DataProblem.UNREACHABLE, "not from Prometheus"),
 }
 
 

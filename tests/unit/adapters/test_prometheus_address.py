@@ -99,7 +99,7 @@ def test_other_redirects_are_named_without_secrets(
 
 
 REFUSALS = {
-    "basic": (401, b"Unauthorized", "asking for Basic"),
+    "basic": (401, b"Unauthorized", "requesting Basic"),
     "tenant": (401, b"no org id\n", "'no org id' (HTTP 401)"),
     "forbidden": (403, b'{"status":"error","error":"forbidden"}', "HTTP 403"),
     "page": (403, b"<!DOCTYPE html><title>Forbidden</title>", "a web page"),

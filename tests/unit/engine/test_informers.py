@@ -172,7 +172,7 @@ async def test_the_loop_does_not_wait_for_ever(
     world.create("unheard")
     monkeypatch.setattr(module, "FIRST_LISTS_SECONDS", 0.01)
     await informers.first_lists()
-    assert "have not told of all that exists" in caplog.text
+    assert "have not reported all existing objects" in caplog.text
 
 
 async def test_it_waits_as_long_as_nothing_is_heard_at_all(
