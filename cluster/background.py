@@ -33,7 +33,9 @@ class Compiling:
         try:
             status = self._process.wait(timeout=_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ClusterError(f"compiling did not end within {_WAIT_SECONDS / 60:.0f} minutes; try again.") from None
+            raise ClusterError(
+                f"compiling did not finish within {_WAIT_SECONDS / 60:.0f} minutes; try again."
+            ) from None
         if status:
             raise ClusterError("the programs of the cluster could not be compiled (see above).")
 
