@@ -67,7 +67,7 @@ def _make(reference: str) -> None:
 def _make_debian(reference: str, suite: str) -> None:
     if os.geteuid() != 0:
         raise ClusterError(
-            f"only root can build {reference} from Debian packages; run as root, or where a container registry is reachable."
+            f"only root can build {reference} from Debian packages; run as root, or where a registry answers."
         )
     packages.need("debootstrap", "debootstrap")
     # On Ubuntu it may be missing, and debootstrap would go on without checking any signature.
