@@ -105,6 +105,7 @@ def test_ctrl_c_ends_it_and_says_what_is_left(
 
 def test_a_cluster_that_does_not_come_up_stops_the_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "REPOSITORY", Path("/"))  # where there is no cluster tool
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # by which it would be found, and bring a real cluster up
 
     with pytest.raises(DemoError, match="the cluster could not be created"):
         prepare.cluster_up()
