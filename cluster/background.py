@@ -1,4 +1,4 @@
-"""Compiling in a process of its own, beside work that needs no compiled program."""
+"""Compiling in a process of its own, in parallel with work that needs no compiled program."""
 
 import os
 import signal

@@ -63,7 +63,7 @@ FRESH_SECONDS = 60.0
 _LATEST_SCRAPES = 3
 _LOOKBACK_SECONDS = 300.0
 
-# A query that times out shall be able to say so itself.
+# A query that times out should be able to report that itself.
 _GRACE_SECONDS = 0.2
 _BREAKS_AFTER = 3
 _BREAK_SECONDS = (10.0, 15.0)

@@ -1,4 +1,4 @@
-"""Prometheus' answers as values that need no knowledge of JSON, and what it says beside the numbers."""
+"""Prometheus' answers as values that need no knowledge of JSON, and the warnings that come with them."""
 
 import time
 from collections.abc import Mapping

@@ -184,7 +184,7 @@ class Telemetry:
 
     def serve(self, port: int) -> int:
         """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
-        # A time stamp beside each counter says nothing that is asked for, and would be a series more.
+        # A creation timestamp for each counter is not needed, and would be one more series.
         disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         try:
             self._endpoint = start_http_server(port, registry=self.registry)

@@ -38,7 +38,7 @@ _Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 class _Family(NamedTuple):
-    """One metric: its labels beside namespace and app, its meaning, and its samples for an app."""
+    """One metric: its labels in addition to namespace and app, its meaning, and its samples for an app."""
 
     name: str
     labels: tuple[str, ...]

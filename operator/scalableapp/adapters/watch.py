@@ -48,7 +48,7 @@ class Unserved:
 
 
 class Listed:
-    """All objects that exist have been told of. Comes after each full list, the first time and after a gap."""
+    """All existing objects have been reported. Comes after each full list, the first time and after a gap."""
 
 
 Change = Seen | Gone | Listed | Unserved

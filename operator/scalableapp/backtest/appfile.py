@@ -21,7 +21,7 @@ class App(NamedTuple):
 def read_app(path: Path) -> App:
     """The first ScalableApp in the file.
 
-    Raises OptionError when there is none, SpecError (with the field and the mend) when its spec is wrong.
+    Raises OptionError when there is none, SpecError (with the field and the fix) when its spec is wrong.
     """
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""`scalableapp backtest`: what the app's scaling would have done on a load curve, beside the rivals'.
+"""`scalableapp backtest`: what the app's scaling would have done on a load curve, compared with other policies.
 
 This module is light, so that the command line starts fast; what computes is imported when it is needed.
 """

@@ -1,6 +1,6 @@
-"""What keeps the registry true beside the watches: pods, other autoscalers, and what a watch cannot see.
+"""What keeps the registry up to date in addition to the watches: pods, other autoscalers, and what a watch cannot see.
 
-A watch that starts anew after a gap never tells of what was deleted meanwhile; a list of metadata does.
+A watch that restarts after a gap does not report what was deleted meanwhile; a list of metadata does.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 # HPA's own period: an HPA that is laid on an app acts no sooner.
 AUTOSCALERS_SECONDS = 15.0
-# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its rollout.
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is rolled back.
 LIMITS_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
@@ -47,7 +47,7 @@ _NO_GATEWAY_API = (
 
 
 class Informers:
-    """Tasks that run beside the loop; each runs until cancelled and survives what the cluster does.
+    """Tasks that run in parallel with the loop; each runs until cancelled and survives what the cluster does.
 
     `kinds` are the kinds of children with their API versions; the namespace "" stands for all.
     """
@@ -67,7 +67,7 @@ class Informers:
         self._namespaces = namespaces
 
     async def follow_pods(self, watch: PodWatch, listed: Callable[[], None]) -> None:
-        """Keep the registry's pods as `watch` tells; `listed` is called when all that exist have been told of."""
+        """Keep the registry's pods as `watch` reports; `listed` is called once all existing pods were reported."""
         async for event in watch.events():
             if isinstance(event, Listed):
                 listed()

@@ -166,7 +166,7 @@ class Loop:
         )
 
     def _evaluate(self, record: AppRecord) -> None:
-        """Decide anew; the app gets a turn when something follows from that."""
+        """Decide again; the app is queued if something follows from that."""
         key = record.key
         try:
             decision = self.reconciler.evaluate(record)

@@ -1,6 +1,6 @@
 """One app, one story: observe -> decide -> apply -> report.
 
-Level-triggered: everything is derived anew from what is known now, so it may run at any time and any number of
+Level-triggered: everything is derived again from what is known now, so it may run at any time and any number of
 times, and what is in line already costs no call.
 """
 
@@ -43,7 +43,7 @@ REPLAY_SECONDS = 60.0
 
 
 class Reconciler:
-    """Knows how an app is evaluated and brought in line. `now` is the wall clock in UTC, `clock` monotonic seconds."""
+    """Knows how an app is evaluated and reconciled. `now` is the wall clock in UTC, `clock` monotonic seconds."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Reconciler:
             record.deleting = True
             return True
         if self._registry.get(record.key) is not record or record.generation != generation:
-            return True  # deleted, made anew or changed meanwhile: the turn that this brought will report
+            return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
         try:
             await self._report(record)
         except NotFound:

@@ -66,7 +66,7 @@ class Registry:
     def app_gone(self, key: AppKey, uid: str = "") -> None:
         """A ScalableApp was deleted (that of this uid, if given): it is forgotten, with all that was its own.
 
-        Its successor of the same name may have been told of before.
+        Its successor of the same name may have been reported before.
         """
         record = self._records.get(key)
         if record and uid in ("", record.uid):

@@ -13,15 +13,15 @@ One line is one situation of one app:
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
                  "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
-For spec.scaling.horizontal.objective the totals hold RequestsPerSecond and SlowShare: the share (0..1) of the last
+For spec.scaling.horizontal.objective, `totals` contains RequestsPerSecond and SlowShare: the share (0..1) of the last
 minute's requests that took longer than the objective's limit or failed. A Latency is a total in seconds.
 
-A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
-last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
-are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
-used, and the replicas of then. In the modes Vertical and Combined, `resources` is the pods' size, `usageHistory` the
-usage of one pod (the usage of CPU and Memory in `pods` counts beside it), `oomKills` the kills of the pods' present
-containers so far, `throttledRatio` the share of CPU periods in which they were throttled; the answer has `resources`.
+The key of a metric is its name, or its type if it has no name. `readySecondsAgo` is the time since readiness last
+changed. A metric with values in `usage` is evaluated per pod, one with only a total by the total. `burstTotals` are
+requests/s over the short window of spec.scaling.horizontal.burst; `outage` is the start of the period without usable
+metrics, and the replicas at that time. In modes Vertical and Combined, `resources` is the pods' size, `usageHistory`
+the usage of one pod (CPU and Memory in `pods` are used as well), `oomKills` the number of OOM kills of the current
+containers, `throttledRatio` the share of CPU periods in which they were throttled; the output contains `resources`.
 """
 
 import json
@@ -83,7 +83,7 @@ _CPU = Metric(type=MetricType.CPU, target="1")
 
 
 class LineError(ScalableAppError):
-    """A line that is no situation: names the field and the mend."""
+    """A line that is no situation: names the field and the fix."""
 
 
 class _Part(BaseModel):

@@ -1,4 +1,4 @@
-"""What ScalableApp would make of an existing Deployment: a spec to apply, and what it comes to beside today."""
+"""A ScalableApp for an existing Deployment: a spec to apply, and its cost compared with today's."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`scalableapp backtest`: an app's scaling on a load curve; the app from a file or the cluster, the load likewise."""
+"""`scalableapp backtest`: an app's scaling on a load curve; both come from a file or the cluster."""
 
 import argparse
 import asyncio

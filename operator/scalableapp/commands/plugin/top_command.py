@@ -1,4 +1,4 @@
-"""`scalableapp top`: the apps as they are scaled, drawn anew every few seconds."""
+"""`scalableapp top`: a live view of the apps, redrawn every few seconds."""
 
 import argparse
 import asyncio
