@@ -233,7 +233,7 @@ def main() -> int:
         sys.exit(f"bench-ingress: {error}")
     meanwhile = ", ".join(f"{name} {count} times" for name, count in done.items())
     print(f"\nin {time.monotonic() - began:.0f} s both apps were {meanwhile}")
-    print(f"{'way in':<10}{'requests':>9}{'failed':>8}{'sent anew':>11}{'p50 ms':>8}{'p99 ms':>8}")
+    print(f"{'kind':<10}{'requests':>9}{'failed':>8}{'retried':>11}{'p50 ms':>8}{'p99 ms':>8}")
     print("\n".join(entry.row() for entry in ENTRY_POINTS))
     for entry in ENTRY_POINTS:
         for reason, count in entry.failures().most_common():

@@ -20,14 +20,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="OFFLINE=1 in the environment: try no container registry and no download site.",
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    up = verbs.add_parser("up", help="make the cluster run, with the project's images and an ingress controller")
+    up = verbs.add_parser(
+        "up", help="create or repair the cluster, with the project's images and an ingress controller"
+    )
     load = verbs.add_parser("load", help="rebuild the project's images and load those that changed")
     for verb in (up, load):
         verb.add_argument("--existing", action="store_true", help="use kubectl's current context; create nothing")
-    verbs.add_parser("images", help="build the project's images and say how large they are; needs no cluster")
+    verbs.add_parser("images", help="build the project's images and show their sizes; needs no cluster")
     compiling = verbs.add_parser("compile", help="compile the cluster's programs from Go modules; needs no cluster")
     compiling.add_argument("groups", nargs="*", choices=[[], *GROUPS], metavar="GROUP", help=", ".join(GROUPS))
-    verbs.add_parser("status", help="say what runs; exit code 1 when the cluster is not usable")
+    verbs.add_parser("status", help="show what is running; exit code 1 when the cluster is not usable")
     down = verbs.add_parser("down", help="remove the cluster; the cache stays")
     down.add_argument("--all", action="store_true", help="also remove the Docker engine, if it was installed here")
     return top
@@ -51,7 +53,7 @@ def main() -> int:
         warn(str(error))
         return NO_ENGINE if isinstance(error, EngineMissingError) else FAILED
     except KeyboardInterrupt:
-        warn("interrupted; what was finished is kept, the same command goes on from there.")
+        warn("interrupted; finished steps are kept, and the same command continues from there.")
         return INTERRUPTED
     return 0
 

@@ -1,4 +1,4 @@
-"""Compiling in a process of its own, beside work that needs no compiled program."""
+"""Compiling in a process of its own, in parallel with work that needs no compiled program."""
 
 import os
 import signal
@@ -33,7 +33,9 @@ class Compiling:
         try:
             status = self._process.wait(timeout=_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ClusterError(f"compiling did not end within {_WAIT_SECONDS / 60:.0f} minutes; try again.") from None
+            raise ClusterError(
+                f"compiling did not finish within {_WAIT_SECONDS / 60:.0f} minutes; try again."
+            ) from None
         if status:
             raise ClusterError("the programs of the cluster could not be compiled (see above).")
 

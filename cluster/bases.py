@@ -52,7 +52,7 @@ def ensure(*references: str) -> None:
             say("base image", f"pulling {reference}")
             docker.pull(reference, timeout=_PULL_SECONDS)
         else:
-            say("base image", f"making {reference} from Debian packages, as no container registry answers")
+            say("base image", f"building {reference} from Debian packages, because no container registry answers")
             _make(reference)
 
 
@@ -67,7 +67,7 @@ def _make(reference: str) -> None:
 def _make_debian(reference: str, suite: str) -> None:
     if os.geteuid() != 0:
         raise ClusterError(
-            f"only root can make {reference} from Debian packages; run as root, or where a registry answers."
+            f"only root can build {reference} from Debian packages; run as root, or where a registry answers."
         )
     packages.need("debootstrap", "debootstrap")
     # On Ubuntu it may be missing, and debootstrap would go on without checking any signature.

@@ -41,7 +41,7 @@ def up_existing() -> None:
     server = version.partition('"serverVersion"')[2].partition('"gitVersion": "')[2].partition('"')[0]
     say(
         "cluster",
-        f"using context {context} (Kubernetes {server}) as it is; its ingress controller and images are yours",
+        f"using context {context} (Kubernetes {server}) as it is; you provide its ingress controller and images",
     )
 
 
@@ -61,7 +61,7 @@ def load_existing() -> None:
     context = kube.current_context()
     if not context.startswith("kind-"):
         names = ", ".join(image.reference for image in images.IMAGES)
-        say("images", f"{context} is no kind cluster; push these to a registry that it pulls from: {names}")
+        say("images", f"{context} is not a kind cluster; push these to a registry that it pulls from: {names}")
         return
     references = list(images.build())
     images.load_into(context.removeprefix("kind-"), references)
@@ -70,7 +70,7 @@ def load_existing() -> None:
 
 def _refuse_missing_cluster() -> None:
     if not kind.nodes():
-        raise ClusterError(f"there is no cluster {CLUSTER_NAME} to load images into; `up` makes one.")
+        raise ClusterError(f"there is no cluster {CLUSTER_NAME} to load images into; `up` creates one.")
 
 
 def status() -> int:
@@ -80,7 +80,7 @@ def status() -> int:
         return 1
     nodes = kind.nodes()
     if not nodes:
-        say("cluster", f"there is no cluster {CLUSTER_NAME}; `up` makes one")
+        say("cluster", f"there is no cluster {CLUSTER_NAME}; `up` creates one")
         return 1
     for node in nodes:
         say("cluster", f"{node.name} is {node.state}, made from {node.image}")
@@ -105,4 +105,4 @@ def down(*, everything: bool) -> None:
         engine.remove()
     if cache_dir().exists():
         size = run("du", "--summarize", "--human-readable", str(cache_dir()), timeout=120).split()[0]
-        say("cache", f"{size} stay in {cache_dir()} for the next `up`; remove them by: rm -r {cache_dir()}")
+        say("cache", f"{size} stay in {cache_dir()} for the next `up`; remove them with: rm -r {cache_dir()}")

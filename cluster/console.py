@@ -10,7 +10,7 @@ STARTED = float(os.environ.get(STARTED_VARIABLE) or time.monotonic())
 
 
 class ClusterError(Exception):
-    """Something that stops us. The message says what happened, to what, and how to mend it."""
+    """Something that stops us. The message says what happened, to what, and how to fix it."""
 
 
 class EngineMissingError(ClusterError):

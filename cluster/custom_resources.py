@@ -71,7 +71,7 @@ def apply() -> None:
     kubectl("apply", *options, stdin="\n---\n".join(map(definitions, SOURCES)), timeout=_APPLY_SECONDS)
     names = [f"crd/{name}" for source in SOURCES for name in source.names]
     kubectl("wait", "--for=condition=Established", "--timeout=60s", *names, timeout=70)
-    say("ingress", f"{len(names)} custom resource definitions of Contour and the Gateway API are applied")
+    say("ingress", f"{len(names)} custom resource definitions of Contour and the Gateway API are installed")
 
 
 def definitions(source: Source) -> str:
@@ -86,7 +86,7 @@ def text(source: Source) -> str:
     content = from_module(source) or _download(source)
     if hashlib.sha256(content).hexdigest() != source.sha256:
         raise ClusterError(
-            f"{source.path} of {source.module} {source.version} is not the one we know (its SHA-256 differs). If"
+            f"{source.path} of {source.module} {source.version} is not the expected one (its SHA-256 differs). If"
             f" {_FOLDER / 'go.mod'} was changed on purpose, write the new sum into {Path(__file__).name}."
         )
     return content.decode()
@@ -109,5 +109,7 @@ def _download(source: Source) -> bytes:
         with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as response:
             content: bytes = response.read()
     except (urllib.error.URLError, TimeoutError) as error:
-        raise ClusterError(f"{url} cannot be downloaded ({error}); install Go 1.26, which fetches the same.") from None
+        raise ClusterError(
+            f"{url} cannot be downloaded ({error}); install Go 1.26, with which it is downloaded as a module."
+        ) from None
     return content

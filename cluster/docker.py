@@ -41,7 +41,7 @@ def has_image(reference: str) -> bool:
 def registry_answers() -> bool:
     """Whether a container registry can be reached, asked once a run; never asked with OFFLINE=1."""
     if offline():
-        say("registry", "not asked, as OFFLINE=1")
+        say("registry", "not tried because of OFFLINE=1")
         return False
     reached = succeeds("docker", "manifest", "inspect", _PROBED, timeout=_PROBE_SECONDS)
     say("registry", "answers" if reached else f"does not answer within {_PROBE_SECONDS:.0f} s")
@@ -96,8 +96,8 @@ def refuse_small_disk(needed: float, purpose: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ClusterError(
-            f"{purpose} takes {needed / 1e9:.0f} GB of disk and {folder} has {free / 1e9:.0f} GB left; free some (or,"
-            " where the engine is ours, point XDG_CACHE_HOME to a larger disk)."
+            f"{purpose} needs {needed / 1e9:.0f} GB of disk and {folder} has {free / 1e9:.0f} GB left; free some (or,"
+            " if this tool started the engine, point XDG_CACHE_HOME to a larger disk)."
         )
 
 

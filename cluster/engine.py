@@ -21,7 +21,10 @@ _ALL_CAPABILITIES = 0x1FFFFFFFFFF
 def ensure() -> None:
     """Makes an engine answer on the default socket. Raises EngineMissingError when there can be none here."""
     if docker.answers():
-        say("engine", f"Docker {run('docker', 'version', '--format', '{{.Server.Version}}').strip()} runs; using it")
+        say(
+            "engine",
+            f"Docker {run('docker', 'version', '--format', '{{.Server.Version}}').strip()} is running; using it",
+        )
         return
     _refuse_what_only_the_user_can_fix()
     packages.need("dockerd", "docker.io")
@@ -44,7 +47,7 @@ def _refuse_what_only_the_user_can_fix() -> None:
         )
     if not shutil.which("dockerd") and not shutil.which("apt-get"):
         raise EngineMissingError(
-            "Docker is not installed, and only Debian and Ubuntu can be helped here; install it first."
+            "Docker is not installed, and this tool can install it only on Debian and Ubuntu; install it first."
         )
 
 
@@ -56,7 +59,7 @@ def _start_dockerd() -> None:
         # Left by a dockerd that was killed; its process id may be someone else's by now.
         _pid_file().unlink(missing_ok=True)
         command = ["dockerd", "--data-root", str(home / "data"), "--pidfile", str(_pid_file()), *_runtime_options()]
-        say("engine", f"starting dockerd, as no service manager runs here; log: {log_file('dockerd')}")
+        say("engine", f"starting dockerd, because no service manager is running; log: {log_file('dockerd')}")
         log_file("dockerd").parent.mkdir(parents=True, exist_ok=True)
         with log_file("dockerd").open("a") as log:
             # A session of its own: Ctrl-C here must not end it.
@@ -69,7 +72,7 @@ def _runtime_options() -> list[str]:
     bounding = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd"))
     if int(bounding.split()[1], 16) & _ALL_CAPABILITIES == _ALL_CAPABILITIES:
         return []
-    say("engine", "this machine lacks a capability; containers ask only for what it has")
+    say("engine", "this machine lacks a capability; containers request only those it has")
     shim = _home() / _SHIM.name
     # With the interpreter that runs us, as the machine's own may be missing; not a virtual environment's, which may go.
     interpreter = str(Path(sys.executable).resolve())
@@ -106,7 +109,7 @@ def _stop(process: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while _dockerd_process() == process:
         if time.monotonic() > deadline:
-            raise ClusterError(f"dockerd (process {process}) does not end; see {log_file('dockerd')}.")
+            raise ClusterError(f"dockerd (process {process}) does not stop; see {log_file('dockerd')}.")
         time.sleep(0.2)
 
 

@@ -122,7 +122,7 @@ def load(wanted: dict[str, str], *, control_plane: bool = False) -> list[str]:
     loaded = _loaded()
     missing = [reference for reference, image_id in wanted.items() if loaded.get(reference) != image_id]
     if not missing:
-        say("images", "the nodes have them all")
+        say("images", "the nodes already have all images")
         return []
     say("images", f"loading {', '.join(missing)} into the nodes")
     workers = [] if control_plane else _workers()

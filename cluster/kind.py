@@ -51,9 +51,9 @@ def ensure() -> None:
     elif _usable(found):
         say("cluster", f"{CLUSTER_NAME} runs ({len(found)} x {found[0].image})")
         if len(found) != (wanted := node_count(KIND_CONFIG.read_text())):
-            say("cluster", f"{KIND_CONFIG.name} asks for {wanted} nodes; `down`, then `up` makes them")
+            say("cluster", f"{KIND_CONFIG.name} requests {wanted} nodes; run `down`, then `up` to create them")
     elif not _restart(found):
-        say("cluster", "the nodes do not recover; making a new cluster")
+        say("cluster", "the nodes do not recover; creating a new cluster")
         delete()
         _create()
 
@@ -68,7 +68,7 @@ def _usable(found: list[Node]) -> bool:
 
 def _restart(found: list[Node]) -> bool:
     broken = [node.name for node in found if node.state != "running"] or [node.name for node in found]
-    say("cluster", f"it is there but does not work; restarting {', '.join(broken)}")
+    say("cluster", f"it exists but does not work; restarting {', '.join(broken)}")
     succeeds("docker", "unpause", *broken)
     succeeds("docker", "stop", "--time", "5", *broken, timeout=_REPAIR_SECONDS)
     # The control plane first: the others ask it.
@@ -118,7 +118,7 @@ def wait_until_ready() -> None:
     if not kube.wait_until_ready(_READY_SECONDS):
         raise ClusterError(
             f"not all nodes are ready after {_READY_SECONDS:.0f} s; `kubectl --context {CONTEXT} describe nodes` says"
-            " what they lack. `down`, then `up` makes a new one."
+            " what they lack. Run `down`, then `up` to create a new cluster."
         )
 
 
@@ -147,7 +147,7 @@ def _refuse_busy_ports() -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 raise ClusterError(
-                    f"port {port} of 127.0.0.1 is in use by another program; end it (`ss -ltnp sport = :{port}` names"
+                    f"port {port} of 127.0.0.1 is in use by another program; stop it (`ss -ltnp sport = :{port}` names"
                     f" it) or change hostPort in {KIND_CONFIG.name}."
                 ) from None
 

@@ -39,11 +39,11 @@ def _acquire(file: IO[str], what: str) -> None:
             pass
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"another run (process {_holder(file)}) has been at work for an hour; end it, then retry."
+                f"another run (process {_holder(file)}) has been running for an hour; stop it, then retry."
             )
         if time.monotonic() - said > _SAY_EVERY_SECONDS:
             said = time.monotonic()
-            say("lock", f"another run (process {_holder(file)}) is at work on {what}; waiting for it")
+            say("lock", f"another run (process {_holder(file)}) is working on {what}; waiting for it")
         time.sleep(0.5)
 
 

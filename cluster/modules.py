@@ -19,7 +19,7 @@ def version_in(go_mod: str, module: str) -> str:
     """Version of a module in the text of a go.mod. Raises ClusterError when it is not in there."""
     found = re.search(rf"^(?:require )?\t?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
     if not found:
-        raise ClusterError(f"no go.mod of cluster/go names a version of {module}.")
+        raise ClusterError(f"no go.mod in cluster/go has a version of {module}.")
     return found[1]
 
 
@@ -37,7 +37,7 @@ def kubernetes() -> str:
     if not asked:
         return default_kubernetes()
     if not re.fullmatch(r"1\.\d+\.\d+", asked):
-        raise ClusterError(f"KUBERNETES={asked} is no version of Kubernetes; write one such as KUBERNETES=1.34.4.")
+        raise ClusterError(f"KUBERNETES={asked} is not a Kubernetes version; write one such as KUBERNETES=1.34.4.")
     return f"v{asked}"
 
 
@@ -64,7 +64,7 @@ def go_mod_for(go_mod: str, wanted: str, published: str) -> str:
     """
     tools = re.search(r"^tool \(.*?^\)", go_mod, re.MULTILINE | re.DOTALL)
     if not tools:
-        raise ClusterError("cluster/go/kubernetes/go.mod has no block of tools.")
+        raise ClusterError("cluster/go/kubernetes/go.mod has no tool block.")
     staging = wanted.replace("v1.", "v0.", 1)
     replaced = re.findall(r"^\s*(\S+) => \./staging", published, re.MULTILINE)
     lines = [f"\t{module} => {module} {staging}" for module in replaced]

@@ -71,7 +71,7 @@ def must_be_built() -> bool:
     if modules.kubernetes() != modules.default_kubernetes():
         return True
     if not _runs_cgroup_v2():
-        say("node image", "upstream's needs cgroup v2, which this machine does not run; taking our own")
+        say("node image", "the upstream image needs cgroup v2, which this machine does not have; using our own")
         return True
     return not docker.has_image(upstream()) and not docker.registry_answers()
 
@@ -97,7 +97,7 @@ def prepare() -> None:
 def _build(name: str) -> None:
     docker.refuse_small_disk(_BUILD_DISK_BYTES, "building the node image")
     gobuild.compile_all(PROGRAMS)
-    say("node image", f"building {name} from Debian's packages and the compiled programs (once; about a minute)")
+    say("node image", f"building {name} from Debian packages and the compiled programs (once; about a minute)")
     prepare()
     parts = list(images.build(images.PARTS))
     with _context() as context:

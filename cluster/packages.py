@@ -23,7 +23,7 @@ def need(program: str, package: str) -> None:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise ClusterError(f"{program} is missing (Debian and Ubuntu: package {package}); install it, or run as root.")
-    say("packages", f"installing {package} for {program} (`down --all` takes it away again)")
+    say("packages", f"installing {package} for {program} (`down --all` removes it again)")
     _refresh_lists()
     before = _installed()
     try:

@@ -34,7 +34,7 @@ def kubectl() -> str:
     """Path of a kubectl program. Raises ClusterError when there is none yet (every node image brings one)."""
     if found := _find("kubectl"):
         return found
-    raise ClusterError("`kubectl` is not installed; install it, or run `up`, which takes the one in the node image.")
+    raise ClusterError("`kubectl` is not installed; install it, or run `up`, which uses the one in the node image.")
 
 
 def keep_kubectl_of(node: str) -> None:
@@ -42,7 +42,7 @@ def keep_kubectl_of(node: str) -> None:
     if not _find("kubectl"):
         _own("kubectl").parent.mkdir(parents=True, exist_ok=True)
         run("docker", "cp", "--follow-link", f"{node}:/usr/bin/kubectl", str(_own("kubectl")))
-        say("kubectl", f"none on PATH; took the node's own: {_own('kubectl')}")
+        say("kubectl", f"none on PATH; using the node's own: {_own('kubectl')}")
 
 
 def _find(name: str) -> str | None:
@@ -66,7 +66,7 @@ def architecture() -> str:
 
 def _download_kind(target: Path) -> bool:
     if offline():
-        say("kind", "not downloaded, as OFFLINE=1")
+        say("kind", "not downloaded because of OFFLINE=1")
         return False
     url = KIND_URL.format(version=KIND_VERSION, architecture=architecture())
     say("kind", f"downloading {KIND_VERSION}")
@@ -77,7 +77,9 @@ def _download_kind(target: Path) -> bool:
         say("kind", f"the download site does not answer ({error})")
         return False
     if hashlib.sha256(program).hexdigest() != KIND_SHA256[architecture()]:
-        raise ClusterError(f"{url} is not the kind {KIND_VERSION} we know (checksum differs); install kind yourself.")
+        raise ClusterError(
+            f"{url} is not the expected kind {KIND_VERSION} (its checksum differs); install kind yourself."
+        )
     _put(program, target)
     return True
 

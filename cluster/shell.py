@@ -42,7 +42,7 @@ def run(
     except FileNotFoundError:
         raise ClusterError(f"`{command[0]}` is not installed; install it, then try again.") from None
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"`{_shown(command)}` did not end within {timeout:.0f} s; try again.") from None
+        raise ClusterError(f"`{_shown(command)}` did not finish within {timeout:.0f} s; try again.") from None
     if done.returncode:
         raise ClusterError(f"`{_shown(command)}` failed: {_tail(done.stderr or done.stdout)}")
     return done.stdout
@@ -111,7 +111,7 @@ def _follow(
         except subprocess.TimeoutExpired:
             say(topic, f"... {progress()}")
         if time.monotonic() > deadline:
-            raise ClusterError(f"{topic} did not end within {timeout:.0f} s; its output is in {log}. Try again.")
+            raise ClusterError(f"{topic} did not finish within {timeout:.0f} s; its output is in {log}. Try again.")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -29,10 +29,10 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     options = argparse.ArgumentParser(
         prog="python -m demo",
-        description="Bring the local cluster up, deploy the operator and a sample app, send load that rises fivefold "
+        description="Create the local cluster, deploy the operator and a sample app, send load that rises fivefold "
         "and falls again, show how replicas or sizes follow, and write a report.",
         epilog="Exit code: 0 when the app followed the load up and down and no request failed, 1 when not, "
-        "2 when the demonstration could not be run, 130 after Ctrl-C.",
+        "2 when the demo could not be run, 130 after Ctrl-C.",
     )
     options.add_argument(
         "--mode",
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         Console(stderr=True).print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         return STOPPED
     except KeyboardInterrupt:
-        say("stopped", "no load is sent any more; cluster and app stay. Remove them by: make cluster-down")
+        say("stopped", "load stopped; the cluster and the app stay. Remove them with: make cluster-down")
         return INTERRUPTED
 
 
@@ -109,7 +109,7 @@ The cluster stays up. Look around:
   the report            {folder / "report.html"}
   the app               {app.url}
   its replicas          {kubectl} -n {app.namespace} get sapp -w
-  why they are so many  {kubectl} -n {app.namespace} describe sapp {app.name}
+  why that number       {kubectl} -n {app.namespace} describe sapp {app.name}
   the operator's log    {kubectl} -n scalableapp-system logs deployment/scalableapp-operator
 Remove it all:          make cluster-down"""
 

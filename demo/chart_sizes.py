@@ -13,7 +13,7 @@ def draw_cpu(axes: Any, recording: Recording) -> None:
     axes.plot(times, [usage.cpu for usage in recording.usages], color=BLUE, label="used (busiest pod)", **STYLE)
     _steps(axes, recording, lambda size: size.cpu_request, color=GREEN, label="requested")
     _steps(axes, recording, lambda size: size.cpu_limit, color=VERMILION, linestyle="--", label="limit")
-    axes.set_ylabel("cores a pod", color=INK)
+    axes.set_ylabel("cores per pod", color=INK)
     share = axes.twinx()
     throttled = [usage.throttled for usage in recording.usages]
     share.fill_between(times, throttled, color=ORANGE, alpha=0.25, linewidth=0)
@@ -29,7 +29,7 @@ def draw_memory(axes: Any, recording: Recording) -> None:
     axes.plot(times, [usage.memory for usage in recording.usages], color=BLUE, label="used (largest pod)", **STYLE)
     _steps(axes, recording, lambda size: size.memory_request, color=GREEN, label="requested")
     _steps(axes, recording, lambda size: size.memory_limit, color=VERMILION, linestyle="--", label="limit")
-    axes.set_ylabel("MiB a pod", color=INK)
+    axes.set_ylabel("MiB per pod", color=INK)
 
 
 def _steps(axes: Any, recording: Recording, value: Callable[[PodSize], float | None], **style: Any) -> None:

@@ -71,7 +71,7 @@ tally = Tally()
 
 
 class CountingPool(ConnectionPool):
-    """Counts what geventhttpclient hides: a request sent anew because the kept-alive connection was closed."""
+    """Counts what geventhttpclient hides: a request retried because the kept-alive connection was closed."""
 
     def get_socket(self) -> Any:
         """A socket for one attempt at a request; every attempt but the first is a retry."""

@@ -25,7 +25,7 @@ def api_client(context: str) -> client.ApiClient:
         api: client.ApiClient = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]  # upstream
     except ConfigException as error:
         raise DemoError(
-            f"the kubeconfig has no usable context {context} ({error}); `make cluster-up` makes it"
+            f"the kubeconfig has no usable context {context} ({error}); `make cluster-up` creates it"
         ) from error
     return api
 

@@ -37,7 +37,7 @@ class Load:
         """Whether the generator still sends. Raises DemoError when it broke down."""
         status = self.process.poll()
         if status:
-            raise DemoError(f"the load generator ended with status {status}:\n{said(self.errors)}")
+            raise DemoError(f"the load generator exited with status {status}:\n{said(self.errors)}")
         return status is None
 
 
@@ -85,7 +85,7 @@ def read_sample(line: str) -> LoadSample:
 def said(errors: IO[str]) -> str:
     """The end of what the generator wrote to its standard error."""
     errors.seek(0)
-    return "".join(errors.readlines()[-10:]) or "(it said nothing)"
+    return "".join(errors.readlines()[-10:]) or "(no output)"
 
 
 def _begin(process: subprocess.Popen[str], errors: IO[str]) -> float:

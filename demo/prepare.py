@@ -33,7 +33,7 @@ def cluster_up() -> None:
     """Bring the cluster up, with this repository's images; its tool says what it does."""
     done = subprocess.run([sys.executable, "-m", "cluster", "up"], cwd=REPOSITORY, check=False)
     if done.returncode:
-        raise DemoError("the cluster did not come up (see above)")
+        raise DemoError("the cluster could not be created (see above)")
 
 
 def operator_up() -> None:
@@ -69,14 +69,14 @@ def app_up(manifest: Path) -> App:
     _wait(app, "its Deployment", lambda: deployment_lacks(_get(app, "scalableapp"), _get(app, "deployment")))
     _wait(app, f"an answer on {app.url}", lambda: answer_lacks(app))
     _wait(app, "its metrics", lambda: metrics_lack(_get(app, "scalableapp")))
-    say("app", f"answers on {app.url} with its fewest replicas")
+    say("app", f"answers on {app.url} with its minimum of replicas")
     return app
 
 
 def deployment_lacks(scalable_app: Manifest, deployment: Manifest) -> str:
     """What keeps the Deployment (empty while it is not there) from its start, in words; "" when nothing does."""
     if not deployment:
-        return "the operator has not made it yet"
+        return "the operator has not created it yet"
     fewest = scalable_app["spec"].get("scaling", {}).get("horizontal", {}).get("minReplicas", 1)
     status = deployment.get("status", {})
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
@@ -85,7 +85,7 @@ def deployment_lacks(scalable_app: Manifest, deployment: Manifest) -> str:
     if current and counts == [fewest] * 4:
         return ""
     wanted, running, updated, ready = counts
-    return f"{wanted} replicas wanted, {running} there, {updated} up to date, {ready} ready; the start is {fewest}"
+    return f"{wanted} replicas desired, {running} running, {updated} up to date, {ready} ready; initially {fewest}"
 
 
 def metrics_lack(scalable_app: Manifest) -> str:
@@ -104,7 +104,7 @@ def answer_lacks(app: App) -> str:
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
             return ""
     except (urllib.error.URLError, OSError) as error:
-        return f"{app.url} does not serve the app: {error}"
+        return f"{app.url} does not answer for the app: {error}"
 
 
 def diagnosis(namespace: str) -> str:
@@ -126,7 +126,7 @@ def _wait(app: App, what: str, lacking: Callable[[], str]) -> None:
             return
         if time.monotonic() > deadline:
             raise DemoError(
-                f"ScalableApp {app.namespace}/{app.name} did not come to its start within {READY_SECONDS} s: {lack}\n"
+                f"ScalableApp {app.namespace}/{app.name} did not get ready within {READY_SECONDS} s: {lack}\n"
                 f"{diagnosis(app.namespace)}\n"
                 f"See: kubectl -n {app.namespace} describe sapp {app.name}"
             )

@@ -21,7 +21,7 @@ class LoadSample:
     """One second as the load generator saw it.
 
     `latencies_ms` has one entry per answered request, failed ones included; `failures` counts by reason;
-    `retries` counts requests sent anew because the server had closed the idle connection.
+    `retries` counts requests retried because the server had closed the idle connection.
     """
 
     at: float

@@ -18,7 +18,7 @@ def summary(verdict: Verdict) -> str:
     return (
         f"{verdict.calm_rate:.0f} → {verdict.high_rate:.0f} → {verdict.calm_rate:.0f} requests/s, "
         f"{_moves(verdict)}; "
-        f"{verdict.requests} requests, {verdict.failures.total()} failed, {verdict.retries} sent anew; "
+        f"{verdict.requests} requests, {verdict.failures.total()} failed, {verdict.retries} retried; "
         f"p95 {milliseconds(verdict.p95_ms)} at high load"
     )
 
@@ -29,8 +29,8 @@ def _moves(verdict: Verdict) -> str:
         return f"replicas {start} throughout"
     return (
         f"replicas {start} → {peak} → {end}; "
-        f"patched {seconds(verdict.patched_after)} and ready {seconds(verdict.ready_after)} "
-        f"after the load began to rise, back {seconds(verdict.back_after)} after it began to fall"
+        f"scaled up {seconds(verdict.patched_after)} and pods ready {seconds(verdict.ready_after)} "
+        f"after the load began to rise, scaled down {seconds(verdict.back_after)} after it began to fall"
     )
 
 

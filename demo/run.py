@@ -76,6 +76,6 @@ def _take(seen: Queue[Any], recording: Recording, began: float, until: float) ->
 def _check_seen(app: App, recording: Recording, at: float) -> None:
     if at > FIRST_SEEN_SECONDS and not recording.states:
         raise DemoError(
-            f"nothing was seen of ScalableApp {app.namespace}/{app.name} in {at:.0f} s: the API server does not "
+            f"no data about ScalableApp {app.namespace}/{app.name} in {at:.0f} s: the API server does not "
             "answer, or the app is gone; see `make cluster-status`"
         )

@@ -64,8 +64,8 @@ def sizes_text(sizes: Sizes) -> str:
         "never" if after is None else f"after {after:.0f} s" for after in (sizes.grown_after, sizes.shrunk_after)
     )
     return (
-        f"CPU of each pod: {sizes.before:g} → {sizes.peak:g} → {sizes.end:g} cores; grown {grown} of rising load, "
-        f"half of it given back {shrunk} of falling load"
+        f"CPU of each pod: {sizes.before:g} → {sizes.peak:g} → {sizes.end:g} cores; raised {grown} of rising load, "
+        f"half of that lowered {shrunk} of falling load"
     )
 
 
@@ -87,7 +87,7 @@ def size_problems(recording: Recording, plan: Plan) -> Iterator[str]:
     if seen.grown_after is None:
         yield f"the pods' CPU did not grow with the load: it stayed at {seen.before:g} cores"
     elif seen.shrunk_after is None:
-        yield f"the pods' CPU was not given back after the load: {seen.end:g} cores are left of {seen.peak:g}"
+        yield f"the pods' CPU was not lowered after the load: {seen.end:g} cores are left of {seen.peak:g}"
 
 
 def both_problems(recording: Recording, plan: Plan) -> Iterator[str]:

@@ -124,7 +124,7 @@ def replica_problems(recording: Recording, plan: Plan) -> Iterator[str]:
     if peak <= before:
         yield f"replicas did not rise with the load: they stayed at {before}"
     elif not any(state.ready >= needed for state in recording.states if rise.begin <= state.at <= hold.end):
-        yield f"replicas rose to {peak}, but {needed} ready pods were needed and never there while the load was high"
+        yield f"replicas rose to {peak}, but {needed} ready pods were needed and never reached while the load was high"
     if peak > before and back_since(recording, plan) is None:
         yield f"replicas did not fall with the load: {recording.state.replicas} are left of {peak}"
 

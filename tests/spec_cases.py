@@ -82,14 +82,17 @@ _UNHEARD = "the annotation profile for this className is None"
 _NOT_CONTOUR = "Contour has no annotation for loadBalancing"
 _NOT_HAPROXY = "HAProxy has no annotation for keepalive"
 _NAMES = "two metrics have the same name"
-_NEVER_ACTIVATED = "minReplicas 0 has nothing that wakes the app"
+_NEVER_ACTIVATED = "with minReplicas 0 nothing wakes the app"
 _PERCENTILE = "aggregate: Percentile and percentile go together"
-_FALLBACK = "replicas go with behavior Static and CurrentIfHigher only"
+_FALLBACK = "replicas is for behavior Static and CurrentIfHigher only"
 
 # With the start of the message that says it.
 BAD: dict[str, tuple[Spec, str]] = {
     "two ways in": (app(route=ROUTE, ingress={}), "ingress and route are both set"),
-    "one Gateway twice": (app(route={"parentRefs": [{"name": "a"}, {"name": "a"}]}), "parentRefs names one twice"),
+    "one Gateway twice": (
+        app(route={"parentRefs": [{"name": "a"}, {"name": "a"}]}),
+        "parentRefs lists a Gateway twice",
+    ),
     "a limit that nobody is told": (app(ingress={"className": "edge", "rateLimit": LIMIT}), _UNHEARD),
     "a method without a profile": (
         app(ingress={"annotationProfile": "None", "loadBalancing": "RoundRobin"}),
@@ -114,28 +117,28 @@ BAD: dict[str, tuple[Spec, str]] = {
         app(ingress={"className": "haproxy", "rateLimit": LIMIT | {"divideByIngressPods": True}}),
         _NOT_HAPROXY,
     ),
-    "a redirect to nothing": (app(ingress={"httpsRedirect": True}), "httpsRedirect leads to no certificate"),
-    "one resource twice": (app(scaling={"vertical": {"resources": ["cpu", "cpu"]}}), "resources names one twice"),
-    "min over max": (horizontal(minReplicas=4, maxReplicas=3), "minReplicas is more than maxReplicas"),
-    "min over the default max": (horizontal(minReplicas=11), "minReplicas is more than maxReplicas"),
+    "a redirect to nothing": (app(ingress={"httpsRedirect": True}), "httpsRedirect needs a certificate"),
+    "one resource twice": (app(scaling={"vertical": {"resources": ["cpu", "cpu"]}}), "resources lists one twice"),
+    "min over max": (horizontal(minReplicas=4, maxReplicas=3), "minReplicas is larger than maxReplicas"),
+    "min over the default max": (horizontal(minReplicas=11), "minReplicas is larger than maxReplicas"),
     "one name twice": (with_metrics(metric(name="a"), REQUESTS | {"name": "a"}), _NAMES),
     "one type twice": (with_metrics(metric(), metric()), _NAMES),
     "a name like a type": (with_metrics(metric(), REQUESTS | {"name": "CPU"}), _NAMES),
-    "no query": (with_metrics(metric("Prometheus")), "type Prometheus has no query"),
-    "a query too many": (with_metrics(metric(query="x")), "only type Prometheus takes a query"),
-    "Value for a measured type": (with_metrics(metric(targetType="Value")), "this type takes no targetType"),
+    "no query": (with_metrics(metric("Prometheus")), "type Prometheus needs a query"),
+    "a query too many": (with_metrics(metric(query="x")), "only type Prometheus can have a query"),
+    "Value for a measured type": (with_metrics(metric(targetType="Value")), "this type cannot have a targetType"),
     "sleep without a waking metric": (with_metrics(metric(), minReplicas=0), _NEVER_ACTIVATED),
     "sleep with a query that wakes nobody": (
         with_metrics(metric("Prometheus", query="x"), minReplicas=0),
         _NEVER_ACTIVATED,
     ),
     "a schedule to 0 without one": (horizontal(schedules=[NIGHT | {"minReplicas": 0}]), _NEVER_ACTIVATED),
-    "a burst of nothing": (horizontal(burst={}), "burst looks at requests"),
-    "forecasts of nothing": (horizontal(prediction={"enabled": True}), "prediction looks at requests"),
-    "a quantile of cores": (with_metrics(metric(quantile=0.9)), "only type Latency takes a quantile"),
+    "a burst of nothing": (horizontal(burst={}), "burst is based on requests"),
+    "forecasts of nothing": (horizontal(prediction={"enabled": True}), "prediction is based on requests"),
+    "a quantile of cores": (with_metrics(metric(quantile=0.9)), "only type Latency can have a quantile"),
     "hot pods by latency": (
         with_metrics(metric("Latency", aggregate="Percentile", percentile=90)),
-        "a latency is the whole app's",
+        "a latency is measured over the whole app",
     ),
     "hot pods by a query": (
         with_metrics(metric("Prometheus", query="x", aggregate="Percentile", percentile=90)),
@@ -144,7 +147,7 @@ BAD: dict[str, tuple[Spec, str]] = {
     "a pod metric that wakes": (with_metrics(metric(activationTarget=0)), "this type cannot be measured without pods"),
     "hot pods without a percentile": (with_metrics(metric(aggregate="Percentile")), _PERCENTILE),
     "a percentile of an average": (with_metrics(metric(percentile=90)), _PERCENTILE),
-    "weights that nobody counts": (with_metrics(metric(weight="2")), "only combine Weighted takes a weight"),
+    "weights that nobody counts": (with_metrics(metric(weight="2")), "only combine: Weighted uses a weight"),
     "a static fallback to nothing": (horizontal(fallback={"behavior": "Static"}), _FALLBACK),
     "hold with replicas": (horizontal(fallback={"behavior": "Hold", "replicas": 3}), _FALLBACK),
     "a schedule without effect": (horizontal(schedules=[NIGHT]), "the schedule changes nothing"),
@@ -154,7 +157,7 @@ BAD: dict[str, tuple[Spec, str]] = {
     ),
     "a schedule that crosses the bounds": (
         horizontal(schedules=[NIGHT | {"minReplicas": 11}]),
-        "a schedule leads to minReplicas over maxReplicas",
+        "a schedule makes minReplicas larger than maxReplicas",
     ),
     "two sources": (app(env=[{"name": "A", "value": "1", "valueFrom": {}}]), "value and valueFrom are both set"),
 }

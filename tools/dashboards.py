@@ -28,13 +28,20 @@ APP = Dashboard(
         Variable("app", 'label_values(scalableapp_current_replicas{namespace="$namespace"}, app)'),
     ),
     (
-        Panel("Ready pods", "none", "Pods that serve.", [Query(_of_app("ready_replicas"))], "stat", 4),
+        Panel("Ready pods", "none", "Pods that are ready.", [Query(_of_app("ready_replicas"))], "stat", 4),
         Panel("Desired", "none", "Replicas decided on.", [Query(_of_app("desired_replicas"))], "stat", 4),
-        Panel("At most", "none", "maxReplicas, or a schedule's.", [Query(_of_app("max_replicas"))], "stat", 4),
         Panel(
-            "Of target",
+            "Max replicas",
+            "none",
+            "maxReplicas, or that of an active schedule.",
+            [Query(_of_app("max_replicas"))],
+            "stat",
+            4,
+        ),
+        Panel(
+            "Utilisation",
             "percentunit",
-            "The metric that is highest above its target.",
+            "The highest utilisation of a metric; 100 % is on target.",
             [Query(f"max (namespace_app_metric:scalableapp_metric_of_target:ratio{{{_APP}}})")],
             "stat",
             4,
@@ -58,19 +65,19 @@ APP = Dashboard(
         Panel(
             "Replicas",
             "none",
-            "Decided, asked for, ready, and the bounds in force.",
+            "Desired, current and ready replicas, and the current bounds.",
             [Query(_of_app(f"{name}_replicas"), name) for name in ("max", "min", "desired", "current", "ready")],
         ),
         Panel(
-            "Metrics, of their targets",
+            "Metric utilisation (% of target)",
             "percentunit",
-            "100 % is on target. What is above asks for more replicas, what is below for fewer.",
+            "100 % is on target. Above it more replicas are needed, below it fewer.",
             [Query(f"namespace_app_metric:scalableapp_metric_of_target:ratio{{{_APP}}}", "{{metric}}")],
         ),
         Panel(
             "Load",
             "reqps",
-            "Requests answered, and those of them that failed (5xx).",
+            "Requests answered, and those that failed (5xx).",
             [
                 Query(f"namespace_app:http_requests:rate1m{{{_APP}}}", "all"),
                 Query(f"namespace_app:http_requests_failed:rate1m{{{_APP}}}", "failed"),
@@ -83,7 +90,7 @@ APP = Dashboard(
             [Query(_latency(quantile), f"p{100 * quantile:g}") for quantile in (0.5, 0.95, 0.99)],
         ),
         Panel(
-            "What was measured, and its target",
+            "Metric values and targets",
             "short",
             "In the unit of the target: requests/s, cores, bytes, seconds.",
             [
@@ -92,16 +99,16 @@ APP = Dashboard(
             ],
         ),
         Panel(
-            "Why not more or fewer; what is not in order",
+            "What limits scaling, and problems",
             "none",
-            "Conditions of the app's status that an app in order does not have, with their reasons.",
+            "Abnormal conditions of the app, with their reasons.",
             [Query(_of_app("condition", by="type, status, reason"), "{{type}} {{status}}: {{reason}}")],
             stacked=True,
         ),
         Panel(
-            "Changes of replicas in 5 minutes",
+            "Replica changes in 5 minutes",
             "none",
-            "How often another number was decided on: what stabilisation and tolerance should keep low.",
+            "How often the desired replicas changed; stabilisation and tolerance should keep this low.",
             [Query(f"sum (changes(scalableapp_desired_replicas{{{_APP}}}[5m]))", "changes")],
         ),
         Panel(
@@ -115,9 +122,9 @@ APP = Dashboard(
             ],
         ),
         Panel(
-            "CPU of a pod",
+            "CPU per pod",
             "short",
-            "Cores: used by the average and the busiest pod; requested and recommended in the modes that size pods.",
+            "Cores: used by the average and the busiest pod; requested and recommended in modes Vertical and Combined.",
             [
                 Query(f"avg (rate({_usage('container_cpu_usage_seconds_total')}[1m]))", "used, average"),
                 Query(f"max (rate({_usage('container_cpu_usage_seconds_total')}[1m]))", "used, busiest"),
@@ -125,9 +132,9 @@ APP = Dashboard(
             ],
         ),
         Panel(
-            "Memory of a pod",
+            "Memory per pod",
             "bytes",
-            "Working set of the average and the largest pod; requested and recommended in the modes that size pods.",
+            "Working set of the average and largest pod; requested and recommended in modes Vertical and Combined.",
             [
                 Query(f"avg ({_usage('container_memory_working_set_bytes')})", "used, average"),
                 Query(f"max ({_usage('container_memory_working_set_bytes')})", "used, largest"),
@@ -146,7 +153,7 @@ OVERVIEW = Dashboard(
         Panel(
             "Not ready",
             "none",
-            "Apps whose Ready is not True.",
+            "Apps whose Ready condition is not True.",
             [Query('sum (scalableapp_apps{ready!="True"})')],
             "stat",
             4,
@@ -170,7 +177,7 @@ OVERVIEW = Dashboard(
         Panel(
             "At maxReplicas",
             "none",
-            "Apps that would have more replicas if they might.",
+            "Apps that need more than their maximum number of replicas.",
             [
                 Query(
                     'count (scalableapp_condition{type="ScalingLimited",reason="TooManyReplicas",'
@@ -183,7 +190,7 @@ OVERVIEW = Dashboard(
         Panel(
             "Alerts",
             "none",
-            "ScalableApp alerts that fire.",
+            "Firing ScalableApp alerts.",
             [Query('count (ALERTS{alertname=~"ScalableApp.+",alertstate="firing"}) or vector(0)')],
             "stat",
             4,
@@ -201,9 +208,9 @@ OVERVIEW = Dashboard(
             stacked=True,
         ),
         Panel(
-            "Furthest above target",
+            "Highest utilisation",
             "percentunit",
-            "The ten apps whose worst metric is highest above its target.",
+            "The ten apps with the highest utilisation of a metric.",
             [
                 Query(
                     "topk(10, max by (namespace, app) "
@@ -213,22 +220,22 @@ OVERVIEW = Dashboard(
             ],
         ),
         Panel(
-            "Apps by what is not in order",
+            "Apps by problem",
             "none",
-            "Apps with a condition that an app in order does not have.",
+            "Apps with an abnormal condition.",
             [Query('count by (type, reason) (scalableapp_condition{namespace=~"$namespace"})', "{{type}}: {{reason}}")],
         ),
         Panel(
             "Decisions",
             "ops",
-            "Evaluations a second, by the reason of their outcome.",
+            "Evaluations per second, by the decision's reason.",
             [Query("sum by (reason) (rate(scalableapp_decisions_total[2m])) > 0", "{{reason}}")],
             stacked=True,
         ),
         Panel(
-            "Not in order",
+            "Problems",
             "none",
-            "Each condition with its app: kubectl scalableapp explain NAMESPACE/APP has the words.",
+            "Each abnormal condition with its app; kubectl scalableapp explain NAMESPACE/APP shows the message.",
             [
                 Query(
                     "max by (namespace, app, type, status, reason) "
@@ -247,7 +254,12 @@ OPERATOR = Dashboard(
     (),
     (
         Panel(
-            "Acting", "none", "Operators that hold the Lease: 1.", [Query("sum (scalableapp_lease_held)")], "stat", 4
+            "Leader",
+            "none",
+            "Operators that hold the Lease; must be 1.",
+            [Query("sum (scalableapp_lease_held)")],
+            "stat",
+            4,
         ),
         Panel(
             "Version",
@@ -261,7 +273,7 @@ OPERATOR = Dashboard(
         Panel(
             "Since the last tick",
             "s",
-            "Age of the last look at all apps that went well; below two intervals.",
+            "Age of the last successful evaluation of all apps; should stay below two intervals.",
             [Query("min (time() - scalableapp_last_tick_timestamp_seconds)")],
             "stat",
             4,
@@ -269,7 +281,7 @@ OPERATOR = Dashboard(
         Panel(
             "Memory",
             "bytes",
-            "Of the operator's process.",
+            "Memory of the operator's process.",
             [Query("max (process_resident_memory_bytes and on (job, instance) scalableapp_build_info)")],
             "stat",
             4,
@@ -277,15 +289,15 @@ OPERATOR = Dashboard(
         Panel(
             "CPU",
             "percentunit",
-            "Of one core, by the operator's process.",
+            "CPU of the operator's process; 100 % is one core.",
             [Query("max (rate(process_cpu_seconds_total[2m]) and on (job, instance) scalableapp_build_info)")],
             "stat",
             4,
         ),
         Panel(
-            "Looks at all apps",
+            "Loop duration",
             "s",
-            "How long they take, Prometheus' answers included, beside the interval between two.",
+            "Duration of an evaluation of all apps, including queries to Prometheus, and the interval.",
             [
                 Query("max (instance:scalableapp_tick_duration_seconds:mean5m)", "mean"),
                 Query(
@@ -297,13 +309,13 @@ OPERATOR = Dashboard(
         Panel(
             "Event loop lag",
             "s",
-            "By how much the process is late with what is due: a lack of CPU.",
-            [Query("max (scalableapp_event_loop_lag_seconds)", "worst of a tick")],
+            "Delay of the event loop; a high value means a lack of CPU.",
+            [Query("max (scalableapp_event_loop_lag_seconds)", "maximum per tick")],
         ),
         Panel(
             "Queries to Prometheus, p90",
             "s",
-            "By metric type; after 4 s a query is given up.",
+            "By metric type; queries time out after 4 s.",
             [
                 Query(
                     "histogram_quantile(0.9, sum by (type, le) "
@@ -313,15 +325,15 @@ OPERATOR = Dashboard(
             ],
         ),
         Panel(
-            "Data that could not be decided on",
+            "Data problems",
             "ops",
-            "Answers a second, by what was wrong with them.",
+            "Unusable answers of Prometheus per second, by problem.",
             [Query("sum by (problem) (rate(scalableapp_data_problems_total[5m])) > 0", "{{problem}}")],
         ),
         Panel(
             "Requests to the Kubernetes API",
             "reqps",
-            "By verb and HTTP status; 0 is no answer.",
+            "By verb and HTTP status; 0 means no answer.",
             [
                 Query(
                     "sum by (verb, code) (rate(scalableapp_api_request_duration_seconds_count[2m]))",
@@ -331,7 +343,7 @@ OPERATOR = Dashboard(
             stacked=True,
         ),
         Panel(
-            "Answers of the Kubernetes API, p99",
+            "Kubernetes API latency, p99",
             "s",
             "By verb.",
             [
@@ -345,13 +357,13 @@ OPERATOR = Dashboard(
         Panel(
             "Work queue",
             "none",
-            "Apps that wait to be brought in line, back-offs and planned looks included.",
+            "Apps waiting to be reconciled, including back-offs and planned reconciliations.",
             [Query("max (scalableapp_work_queue_depth)", "apps")],
         ),
         Panel(
             "Failures",
             "ops",
-            "Work that failed and is tried again, by kind. InternalError is a fault of the operator.",
+            "Failed operations that will be retried, by kind. InternalError is a bug in the operator.",
             [Query("sum by (kind) (rate(scalableapp_failures_total[5m]))", "{{kind}}")],
         ),
     ),

@@ -114,7 +114,7 @@ def _draw_panel(axes: Axes, panel: dict[str, Any], window: Window) -> None:
         axes.set_xlim(0, (window.end - window.start) / 60)
         axes.set_xlabel("minutes", fontsize=6, loc="right", labelpad=-2)
     if not drawn:
-        axes.text(0.5, 0.5, "nothing to tell", transform=axes.transAxes, ha="center", color="gray", fontsize=8)
+        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color="gray", fontsize=8)
 
 
 def _name(legend: str, labels: dict[str, str]) -> str:

@@ -20,23 +20,24 @@ _HEAD = """\
 <!-- Generated from operator/scalableapp/core/ and tools/reasons.py by `make docs`. Edit those instead. -->
 # API reference
 
-`{group}/{version}`, kind `{kind}`, plural `{plural}`, short name `{short}`, namespaced. The same words are in the
-cluster:
+`{group}/{version}`, kind `{kind}`, plural `{plural}`, short name `{short}`, namespaced. In the cluster,
+`kubectl explain` shows the same descriptions:
 
 ```console cluster
 $ kubectl explain sapp.spec.scaling.horizontal
 ```
 
-- [spec](#spec): what you write; `spec.image` alone is enough. [status](#status): what the operator tells.
+- [spec](#spec): what you write; `spec.image` alone is enough. [status](#status): what the operator reports.
 - Reasons: [conditions](#conditions), [decisions](#decisions), [Events](#events).
-- [Settings](#settings) of the operator's own process.
+- [Settings](#settings) of the operator's process.
 
-A *quantity* is a number as Kubernetes writes them: `50`, `0.5`, `300m`, `200Mi`. Rules across fields (minReplicas not
-above maxReplicas, ...) are checked by the API server, which refuses what breaks one, and again by the operator, which
-alone can check the value of a quantity: a ScalableApp that breaks a rule all the same, or was stored before there was
-one, turns `Ready` False with reason `InvalidSpec`, and the running app is left as it is.
+A *quantity* is a number in Kubernetes notation: `50`, `0.5`, `300m`, `200Mi`. Rules across fields (minReplicas not
+above maxReplicas, ...) are checked by the API server, which rejects invalid objects, and again by the operator; only
+the operator can check the values of quantities. If a ScalableApp breaks a rule nevertheless, or was stored before the
+rule existed, its `Ready` condition is False with reason `InvalidSpec`, and the running app stays as it is.
 
-**Subresources**: `status`, and `scale` (`kubectl scale sapp web --replicas=3` sets `spec.replicas`, the pin).
+**Subresources**: `status`, and `scale` (`kubectl scale sapp web --replicas=3` sets `spec.replicas`, which pins the
+replicas).
 **Columns** of `kubectl get sapp`: {columns}; with `-o wide` also {wide}.
 """
 
@@ -157,21 +158,21 @@ def _reasons() -> Iterator[str]:
     yield "## Conditions\n"
     yield (
         "`kubectl describe sapp web` shows them, each with a message that names what happened, to what, and what to "
-        "do. [Troubleshooting](troubleshooting.md) goes by symptom.\n"
+        "do. [Troubleshooting](troubleshooting.md) lists problems by symptom.\n"
     )
     for condition, reasons in CONDITIONS.items():
         yield f"### {condition}\n"
         yield _table(("Reason", "Meaning", "What to do"), reasons)
     yield "## Decisions\n"
     yield (
-        "`status.decision.reason` is the word of the rule that had the last say about the number. The reasons of "
-        "MetricsAvailable, ScalingActive and ScalingLimited stand here too, and these:\n"
+        "`status.decision.reason` is the reason given by the last rule that changed the number: one of the reasons of "
+        "MetricsAvailable, ScalingActive and ScalingLimited, or one of these:\n"
     )
     yield _table(("Reason", "Meaning", "What to do"), DECISIONS)
     yield "## Events\n"
     yield (
-        "Beside these, a Warning with the condition's own reason when Ready or MetricsAvailable turns False, or "
-        "Conflicted True.\n"
+        "In addition, there is a Warning with the condition's reason when Ready or MetricsAvailable becomes False, or "
+        "Conflicted becomes True.\n"
     )
     yield _table(("Reason", "Meaning", "What to do"), EVENTS)
 
@@ -179,8 +180,8 @@ def _reasons() -> Iterator[str]:
 def _settings() -> Iterator[str]:
     yield "## Settings\n"
     yield (
-        "Environment variables of the operator's Deployment. A wrong one ends the process at once, with a message that "
-        "names it.\n"
+        "Environment variables of the operator's Deployment. With an invalid one, the process exits immediately with a "
+        "message that names it.\n"
     )
     prefix = Settings.model_config["env_prefix"]
     rows = [
@@ -212,7 +213,7 @@ def main() -> int:
         return 0
     if TARGET.exists() and TARGET.read_text() == rendered():
         return 0
-    print("docs/api.md is not what the code says; run `make docs`", file=sys.stderr)
+    print("docs/api.md is out of date; run `make docs`", file=sys.stderr)
     return 1
 
 

@@ -28,38 +28,36 @@ PREFIX = "scalableapp_"
 
 # What to do with each metric. A name in brackets is that of an alert, and becomes a link to its runbook.
 USES: "Mapping[str, str]" = {
-    "build": "Which version runs: `count by (version) (scalableapp_build_info)`.",
-    "lease_held": "`sum(scalableapp_lease_held)` must be 1. 0: nobody scales (ScalableAppOperatorDown).",
-    "tick_interval_seconds": "What a tick's duration is compared with.",
+    "build": "Versions in use: `count by (version) (scalableapp_build_info)`.",
+    "lease_held": "`sum(scalableapp_lease_held)` must be 1. If 0, nothing is scaled (ScalableAppOperatorDown).",
+    "tick_interval_seconds": "Compare it with the duration of an evaluation.",
     "tick_duration_seconds": "Mean and quantiles must stay well below the interval (ScalableAppLoopSlow).",
-    "last_tick_timestamp_seconds": "Age beyond some intervals: nothing is decided (ScalableAppLoopStalled).",
+    "last_tick_timestamp_seconds": "If it is several intervals old, nothing is decided (ScalableAppLoopStalled).",
     "event_loop_lag_seconds": "More than a second: the process lacks CPU (ScalableAppLoopSlow).",
-    "work_queue_depth": "Back-offs and planned looks wait here, too; a number that only grows means the API is slow or "
-    "refuses.",
-    "failures_total": "`InternalError` must stay 0 (ScalableAppOperatorFault); the others are told by each app's "
-    "`Ready`.",
-    "apps": "How many there are, and how many are not in order.",
-    "decisions_total": "What keeps numbers where they are: the share of `TooManyReplicas`, `Fallback`, `Paused` over "
-    "the cluster.",
-    "data_problems_total": "What is wrong with the data of all apps (ScalableAppPrometheusUnreachable); "
-    "`condition` tells whose.",
-    "prometheus_query_duration_seconds": "Beyond 4 s a query is given up (ScalableAppPrometheusSlow); "
-    "`History` is read only at starts.",
-    "api_request_duration_seconds": "Rate, latency and errors of the API server as the operator meets them "
+    "work_queue_depth": "Includes back-offs and planned reconciliations. If it only grows, the API is slow or rejects "
+    "requests.",
+    "failures_total": "`InternalError` must stay 0 (ScalableAppOperatorFault); the other kinds are in each app's "
+    "`Ready` condition.",
+    "apps": "Number of apps, and of those that are not ready.",
+    "decisions_total": "What limits scaling across the cluster: the share of `TooManyReplicas`, `Fallback`, `Paused`.",
+    "data_problems_total": "Data problems of all apps (ScalableAppPrometheusUnreachable); `condition` shows which app "
+    "has them.",
+    "prometheus_query_duration_seconds": "Queries time out after 4 s (ScalableAppPrometheusSlow); `History` is "
+    "queried only after a restart.",
+    "api_request_duration_seconds": "Rate, latency and errors of the API server as seen by the operator "
     "(ScalableAppApiErrors).",
-    "desired_replicas": "What was decided. Away from `current_replicas` for long: dry run, or writes that fail.",
-    "current_replicas": "What the Deployment was told.",
+    "desired_replicas": "The decision. If it differs from `current_replicas` for long: dry run, or failing writes.",
+    "current_replicas": "Compare it with `desired_replicas` and `ready_replicas`.",
     "ready_replicas": "Below `current_replicas` for long: pods cannot start (ScalableAppPodsNotStarting).",
-    "min_replicas": "Draw it below the replicas: an app that always rests on it may have a floor too high.",
-    "max_replicas": "Draw it above the replicas: an app that touches it has no room left (ScalableAppAtMaxReplicas).",
-    "metric_value": "Divide by the target: `scalableapp_metric_value / scalableapp_metric_target` is 1 where all is "
-    "well.",
+    "min_replicas": "Plot it with the replicas: if an app always stays at it, the minimum may be too high.",
+    "max_replicas": "Plot it with the replicas: an app that reaches it cannot grow (ScalableAppAtMaxReplicas).",
+    "metric_value": "Divide by the target: `scalableapp_metric_value / scalableapp_metric_target` is 1 on target.",
     "metric_target": "As above.",
-    "objective_budget_ratio": "What the share of bad minutes is compared with (ScalableAppObjectiveMissed).",
-    "pod_cpu_request_cores": "`recommended` away from `current` for long: bounds, or a change that waits "
+    "objective_budget_ratio": "Compare it with the share of bad minutes (ScalableAppObjectiveMissed).",
+    "pod_cpu_request_cores": "If `recommended` differs from `current` for long: bounds, or a delayed change "
     "(ScalableAppResizeRolledBack).",
     "pod_memory_request_bytes": "As above.",
-    "last_decision_timestamp_seconds": "One app's age alone grows: it cannot be decided on (ScalableAppNotEvaluated).",
+    "last_decision_timestamp_seconds": "If one app's age grows, it cannot be decided on (ScalableAppNotEvaluated).",
     "condition": 'Alert on it: `scalableapp_condition{type="MetricsAvailable",status="False"}`.',
 }
 _UNITS = {"seconds": "seconds", "ratio": "ratio (0..1)", "replicas": "pods", "cores": "cores", "bytes": "bytes"}
@@ -68,34 +66,34 @@ _HEAD = """\
 <!-- Generated from operator/scalableapp/adapters/telemetry*.py by `make metrics-reference`. Edit those instead. -->
 # Metrics of the operator
 
-`GET :8080/metrics` (`SCALABLEAPP_METRICS_PORT`), without authentication, one page. [monitoring.md](monitoring.md)
-tells how it gets into your Prometheus, and shows dashboards and alerts made of it.
+`GET :8080/metrics` (`SCALABLEAPP_METRICS_PORT`) returns all metrics, without authentication.
+[monitoring.md](monitoring.md) explains how to scrape them, and describes the dashboards and alerts that use them.
 
-Names are promised: one that changes is told in the changelog. Labels take their values from fixed sets, but for
-`namespace`, `app` and `metric` (the names of your apps and of their metrics). Where an app's `namespace` comes out as
-`exported_namespace`, the scrape lacks `honor_labels: true`.
+Names are stable: the changelog lists any change. Label values come from fixed sets, except `namespace`, `app` and
+`metric` (the names of your apps and their metrics). If an app's `namespace` appears as `exported_namespace`, the scrape
+configuration lacks `honor_labels: true`.
 
 """
 _TAIL = f"""\
 ## Values of labels
 
-`reason` of decisions: {", ".join(f"`{reason}`" for reason in Reason)}; and any `problem` that holds the replicas.
+`reason` of decisions: {", ".join(f"`{reason}`" for reason in Reason)}; and any `problem` that causes a hold.
 
 `problem`: {", ".join(f"`{problem}`" for problem in DataProblem)}.
 
-`kind` of failures: `InternalError` is a fault of the operator's own, `Unavailable`, `Conflict`, `Rejected`, `NotFound`,
+`kind` of failures: `InternalError` is a bug in the operator; `Unavailable`, `Conflict`, `Rejected`, `NotFound` and
 `Terminating` are answers of the API server.
 
-`code` of requests to the API: the HTTP status, `0` where no answer came in time.
+`code` of requests to the API: the HTTP status, or `0` if there was no answer in time.
 
 ## Of the process
 
 `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds` and the
-others of their kind, `python_gc_*` and `python_info`, are those of every Python program with `prometheus_client`.
+other `process_*` metrics, `python_gc_*` and `python_info` are the standard metrics of `prometheus_client`.
 """
 
 
-# An app of which all there is to tell can be told.
+# An app with a value for every metric.
 DECISION = Decision(
     datetime.now(UTC),
     replicas_from=2,
@@ -166,7 +164,7 @@ def main() -> int:
         return 0
     if TARGET.exists() and TARGET.read_text() == rendered():
         return 0
-    print(f"{TARGET.relative_to(ROOT)} is not what the metrics say; run `make metrics-reference`", file=sys.stderr)
+    print(f"{TARGET.relative_to(ROOT)} is out of date; run `make metrics-reference`", file=sys.stderr)
     return 1
 
 

@@ -75,7 +75,7 @@ def main() -> int:
         print(f"wrote {len(stale)} of {len(rendered())} files that changed")
         return 0
     for path in stale:
-        print(f"{path.relative_to(ROOT)} is not current; run `make monitoring`", file=sys.stderr)
+        print(f"{path.relative_to(ROOT)} is out of date; run `make monitoring`", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -1,7 +1,7 @@
 """Our errors, all of them.
 
 * ScalableAppError
-  * SpecError             the user's ScalableApp is wrong: names the field and the mend
+  * SpecError             the user's ScalableApp is wrong: names the field and the fix
   * SettingsError         a variable of the operator's own environment is wrong
   * WrongAddress          the address of Prometheus cannot be used
   * MetricsUnavailable    Prometheus gave nothing to decide on

@@ -35,7 +35,7 @@ class PodAnswer:
 
 
 class UsageMetric(StrEnum):
-    """What sizes are decided on beside the CPU used, of the last minute: bytes, share of periods, share of time."""
+    """What sizes are decided on in addition to CPU usage in the last minute: bytes, share of periods or of time."""
 
     MEMORY_PEAK = "MemoryPeak"
     THROTTLED = "Throttled"

@@ -97,7 +97,7 @@ class Operator:
             raise _cause(failure)
 
     async def _engine(self) -> None:
-        """Everything beside Kopf; ends only by failing or being cancelled."""
+        """Everything except Kopf; ends only by failing or being cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold_lease(), name="lease")
             group.create_task(self._clients.telemetry.measure_lag(), name="lag")
@@ -105,7 +105,7 @@ class Operator:
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._informers.first_lists(), *listed)
             self._clients.telemetry.listed()
-            log.info("All is listed, %d ScalableApps; the loop starts", len(self._registry))
+            log.info("All objects listed, %d ScalableApp(s); starting the loop", len(self._registry))
             group.create_task(self._informers.follow_autoscalers(), name="autoscalers")
             group.create_task(self._informers.follow_limits(), name="limits")
             group.create_task(self._informers.resync(), name="resync")
@@ -113,7 +113,7 @@ class Operator:
             group.create_task(self._loop.run(self._settings.workers), name="loop")
 
     def _watches(self, group: asyncio.TaskGroup, namespace: str) -> tuple[asyncio.Event, asyncio.Event]:
-        """Start the watches of our own; the events are set when each has told of all that exists."""
+        """Start our own watches; the events are set when each has reported all existing objects."""
         api, pods_listed, routes_listed = self._clients.api, asyncio.Event(), asyncio.Event()
         pods = self._informers.follow_pods(PodWatch(api, namespace, CHILD_SELECTOR), pods_listed.set)
         group.create_task(pods, name=f"pods {namespace}")
@@ -123,18 +123,20 @@ class Operator:
         return pods_listed, routes_listed
 
     async def _hold_lease(self) -> None:
-        raise ScalableAppError(f"{await self._clients.lease.keep()}; another operator may act now, so this one ends")
+        raise ScalableAppError(
+            f"{await self._clients.lease.keep()}; another operator may be active now, so this one exits"
+        )
 
 
 async def operate(settings: Settings) -> None:
-    """Hold the Lease, then run. Raises ScalableAppError when the operator cannot go on."""
+    """Hold the Lease, then run. Raises ScalableAppError when the operator cannot continue."""
     task = asyncio.current_task()
     if task:  # Kopf takes the signals over once it runs; as process 1, nothing else would end a wait for the Lease
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncExitStack() as stack:
         clients = await _connect(settings, stack)
         features = replace(await clients.cluster.features(), redis_image=settings.redis_image)
-        log.info("The cluster serves %s", features)
+        log.info("The cluster supports %s", features)
         registry = Registry()
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
@@ -170,7 +172,7 @@ async def _require_crd(cluster: KubeClient, settings: Settings) -> None:
             return
     except NotFound as error:
         raise ScalableAppError(
-            "The cluster knows no ScalableApps; install the kind first: kubectl apply -f crds/"
+            "The ScalableApp CRD is not installed; install it first: kubectl apply -f crds/"
         ) from error
 
 
@@ -196,9 +198,9 @@ def main() -> int:
     except (asyncio.CancelledError, KeyboardInterrupt):
         log.info("Stopped by a signal")
     except ScalableAppError as error:
-        log.critical("The operator ends: %s", error)
+        log.critical("The operator exits: %s", error)
         return 1
     except Exception:
-        log.exception("The operator ends on a fault of its own or of Kopf's; please report it")
+        log.exception("The operator exits on an internal error of its own or of Kopf; please report it")
         return 1
     return 0

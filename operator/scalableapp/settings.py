@@ -15,25 +15,28 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """What the person who installs the operator may set; each as SCALABLEAPP_<NAME>."""
+    """Settings of the operator's process, each an environment variable SCALABLEAPP_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     prometheus_url: Annotated[HttpUrl, UrlConstraints(max_length=2048)] = Field(
         HttpUrl("http://prometheus.scalableapp-system.svc:9090"),
-        description="Prometheus that knows the apps' metrics; a path and parameters are kept, a password is refused.",
+        description="URL of the Prometheus that has the apps' metrics. A path and parameters are kept; a password is "
+        "rejected.",
     )
-    interval_seconds: float = Field(5.0, ge=1, le=300, description="Seconds between two looks at all apps.")
-    namespaces: Annotated[tuple[str, ...], NoDecode] = Field((), description="Comma-separated; empty: all namespaces.")
-    lease_namespace: str = Field("scalableapp-system", min_length=1, description="Where the operator's Lease is kept.")
-    metrics_port: Port = Field(8080, description="The operator's own metrics.")
-    liveness_port: Port = Field(8081, description="Liveness of the operator: /healthz.")
-    workers: int = Field(8, ge=1, le=64, description="Apps that are brought in line at the same time.")
+    interval_seconds: float = Field(5.0, ge=1, le=300, description="Seconds between two evaluations of all apps.")
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Namespaces to watch, comma-separated. Empty: all."
+    )
+    lease_namespace: str = Field("scalableapp-system", min_length=1, description="Namespace of the operator's Lease.")
+    metrics_port: Port = Field(8080, description="Port of the operator's own metrics.")
+    liveness_port: Port = Field(8081, description="Port of the operator's liveness probe, /healthz.")
+    workers: int = Field(8, ge=1, le=64, description="Number of apps reconciled concurrently.")
     redis_image: str = Field(
-        IMAGE, min_length=1, pattern=r"^\S+$", description="Image of the Redis that apps with cache.backend Redis get."
+        IMAGE, min_length=1, pattern=r"^\S+$", description="Redis image for apps with cache.backend Redis."
     )
-    log_format: Literal["json", "plain"] = Field("json", description="Form of the log lines.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: Literal["json", "plain"] = Field("json", description="Format of the log: json or plain.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
 
     @field_validator("prometheus_url", mode="before")
     @classmethod
@@ -54,8 +57,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = [f"{_variable(entry['loc'])}={_shown(entry['input'])!r}: {entry['msg']}" for entry in error.errors()]
-    # Outside of the block, as pydantic's error holds a password that stands in an address.
-    raise SettingsError(f"Wrong settings in the environment; {'; '.join(problems)}")
+    # Outside of the block, as pydantic's error contains any password in an address.
+    raise SettingsError(f"Invalid settings in the environment: {'; '.join(problems)}")
 
 
 def _shown(value: object) -> object:

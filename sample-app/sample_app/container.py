@@ -23,7 +23,7 @@ class CgroupCollector(Collector):
             ("cgroup_cpu_limit_cores", "CPU limit of the container.", self._cgroup.cpu_limit()),
             ("cgroup_memory_limit_bytes", "Memory limit of the container.", self._cgroup.memory_limit()),
             ("cgroup_memory_usage_bytes", "Memory used, page cache included.", used.memory),
-            ("cgroup_memory_working_set_bytes", "Memory that cannot be taken back at will.", used.working_set),
+            ("cgroup_memory_working_set_bytes", "Memory that cannot be reclaimed at will.", used.working_set),
         )
         yield from _known(
             CounterMetricFamily,

@@ -1,4 +1,4 @@
-"""How a variable of the environment becomes a value, or an error that says what to mend."""
+"""How a variable of the environment becomes a value, or an error that says what to correct."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def integer(environ: Environment, name: str, default: int, low: int, high: int) 
     """A whole number within bounds; unset or empty means the default. Raises SettingsError."""
     text = environ.get(name) or str(default)
     if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-        raise SettingsError(f"{name}={text!r} is not a whole number from {low} to {high}: mend or unset it")
+        raise SettingsError(f"{name}={text!r} is not a whole number from {low} to {high}: correct or unset it")
     return int(text)
 
 
@@ -23,7 +23,7 @@ def choice(environ: Environment, name: str, default: str, allowed: tuple[str, ..
     """One of `allowed`; unset or empty means the default. Raises SettingsError."""
     text = environ.get(name) or default
     if text not in allowed:
-        raise SettingsError(f"{name}={text!r} is not one of {', '.join(allowed)}: mend or unset it")
+        raise SettingsError(f"{name}={text!r} is not one of {', '.join(allowed)}: correct or unset it")
     return text
 
 
@@ -31,7 +31,7 @@ def token(environ: Environment, name: str) -> str:
     """A secret that is long enough; "" when unset. Raises SettingsError, whose message doesn't hold it."""
     text = environ.get(name, "")
     if text and (len(text) < SHORTEST_TOKEN or not text.isascii()):
-        raise SettingsError(f"{name} is not {SHORTEST_TOKEN} or more ASCII characters: mend or unset it")
+        raise SettingsError(f"{name} is not {SHORTEST_TOKEN} or more ASCII characters: correct or unset it")
     return text
 
 

@@ -71,7 +71,7 @@ def _folder(environ: Environment, name: str) -> Path | None:
     if not text:
         return None
     if not os.path.isabs(text):  # noqa: PTH117 - asked of the text, before it is a path
-        raise SettingsError(f"{name}={text!r} is not an absolute path: mend or unset it")
+        raise SettingsError(f"{name}={text!r} is not an absolute path: correct or unset it")
     return Path(text)
 
 
@@ -81,7 +81,7 @@ def _rates(environ: Environment) -> str:
         if text:
             parse_many(text)
     except ValueError:
-        raise SettingsError(f"RATE_LIMIT={text!r} is not a limit such as 100/minute: mend or unset it") from None
+        raise SettingsError(f"RATE_LIMIT={text!r} is not a limit such as 100/minute: correct or unset it") from None
     return text
 
 
@@ -89,5 +89,5 @@ def _storage(environ: Environment, default: str) -> str:
     text = environ.get("RATE_LIMIT_STORAGE") or default
     if not _STORAGES.fullmatch(text):
         # Its address may hold a password, so the message doesn't hold it.
-        raise SettingsError("RATE_LIMIT_STORAGE is not memory:// or an address redis://HOST:PORT: mend or unset it")
+        raise SettingsError("RATE_LIMIT_STORAGE is not memory:// or an address redis://HOST:PORT: correct or unset it")
     return text

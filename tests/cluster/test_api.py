@@ -82,7 +82,7 @@ def test_a_name_that_no_service_can_bear_is_refused(name: str) -> None:
 
 
 def test_kubectl_explain_describes_scaling() -> None:
-    assert "Most replicas." in kubectl("explain", "sapp.spec.scaling.horizontal")
+    assert "Maximum number of replicas." in kubectl("explain", "sapp.spec.scaling.horizontal")
     assert "minReplicas" in kubectl("explain", "sapp.spec.scaling", "--recursive")
 
 

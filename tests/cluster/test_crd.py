@@ -67,7 +67,7 @@ def test_an_app_with_a_redis_leaves_room_for_its_name(kind: Copy, backend: str, 
     manifest = kind.app(app(cache={"backend": backend}), "a" * length)
     done = answer("create", "--dry-run=server", "-f", "-", text=json.dumps(manifest))
     assert (done.returncode == 0) == accepted, done.stderr
-    said = ("metadata.name: Invalid value", "the name leaves no room for that of its Redis")
+    said = ("metadata.name: Invalid value", "the name is too long for an app with a Redis")
     assert accepted or all(message in done.stderr for message in said)
 
 
@@ -181,7 +181,7 @@ def test_the_columns_say_how_an_app_is(kind: Copy, web: Manifest) -> None:
 
 def test_explain_shows_meaning_default_and_choices(kind: Copy) -> None:
     explain = ("explain", f"--api-version={kind.group}/v1alpha1")
-    assert "Most replicas. Default: 10." in kubectl(*explain, f"{PLURAL}.spec.scaling.horizontal")
+    assert "Maximum number of replicas. Default: 10." in kubectl(*explain, f"{PLURAL}.spec.scaling.horizontal")
     assert "LeastConnections" in kubectl(*explain, f"{PLURAL}.spec.ingress.loadBalancing")
     assert "minReplicas" in kubectl(*explain, f"{PLURAL}.spec.scaling", "--recursive")
     eventually(lambda: kubectl(*explain, f"{PLURAL}.status.conditions"))

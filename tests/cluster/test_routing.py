@@ -149,7 +149,7 @@ def visited(host: str) -> None:
 @pytest.mark.parametrize(
     ("parent", "reason", "said"),
     [
-        pytest.param({**GATEWAY, "name": "nobody"}, "RoutePending", "has not answered", id="no such Gateway"),
+        pytest.param({**GATEWAY, "name": "nobody"}, "RoutePending", "has not reported", id="no such Gateway"),
         pytest.param({**GATEWAY, "sectionName": "none"}, "RouteNotAccepted", "NoMatchingParent", id="no such listener"),
         pytest.param(
             {**GATEWAY, "sectionName": "https-ingress"},

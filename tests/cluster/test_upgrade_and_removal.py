@@ -142,7 +142,7 @@ def test_an_app_left_behind_is_not_taken_over_until_its_objects_are_gone(alone: 
     install()
     alone.apply(**RUNNING)
     message = alone.wait_for("Conflicted", "True", "Conflicted")
-    assert "was not made by this ScalableApp" in message
+    assert "was not created by this ScalableApp" in message
     alone.kubectl("delete", ",".join(CHILDREN), "-l", "scalableapp.io/app=web")
     alone.apply(**{**RUNNING, "port": 8000, "env": [{"name": "AGAIN", "value": "1"}]})  # a change is looked at at once
     alone.wait_for("Conflicted", "False", "NoConflict")

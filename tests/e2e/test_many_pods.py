@@ -43,7 +43,7 @@ def test_two_pods_become_ten_and_two_again_and_no_request_is_lost(app: App) -> N
         assert sending.running
     samples = list(seen.queue)
     answered, anew = len(latencies(samples)), sum(sample.retries for sample in samples)
-    print(f"{answered} requests answered in {len(samples)} s, {anew} of them sent anew")  # noqa: T201 - the figure to tell
+    print(f"{answered} requests answered in {len(samples)} s, {anew} of them retried")  # noqa: T201 - the figure to tell
     assert {reason: count for sample in samples for reason, count in sample.failures.items()} == {}
     # A request without an answer counts as a failure after 10 s; here is only to see that there was load all the time.
     assert all(latencies(samples[second : second + 10]) for second in range(len(samples) - 10))

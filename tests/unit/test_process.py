@@ -53,7 +53,7 @@ def test_a_cluster_that_does_not_answer_ends_it_with_one_line(environment: dict[
     ended = run(environment)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
-    assert "The operator ends: GET /apis/scalableapp.io/v1alpha1/scalableapps" in ended.stderr
+    assert "The operator exits: GET /apis/scalableapp.io/v1alpha1/scalableapps" in ended.stderr
 
 
 def test_no_way_to_a_cluster_ends_it_with_one_line(environment: dict[str, str], tmp_path: Path) -> None:

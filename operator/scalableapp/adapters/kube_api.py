@@ -43,15 +43,15 @@ _FOREIGN = (aiohttp.ClientError, OpenApiException, ConfigException, OSError, Val
 
 
 class Expired(Unavailable):
-    """The place in a list or a watch from which to go on is no longer known (410): list again."""
+    """The position in a list or a watch is no longer known (410): list again."""
 
 
 class Invalid(Rejected):
-    """The object as it would become breaks a rule of its kind (422)."""
+    """The object would become invalid (422)."""
 
 
 class Denied(Rejected):
-    """Who asks is not known to the server, or lacks the right (401, 403). `answer` is the server's, without a mend."""
+    """The client is not authenticated or lacks the permission (401, 403). `answer` is the server's, without a fix."""
 
     def __init__(self, message: str, answer: str) -> None:
         super().__init__(message)
@@ -83,7 +83,7 @@ async def load_configuration(context: str | None = None) -> Configuration:
         await load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]  # as above
     except (ConfigException, OSError) as error:
         raise Rejected(
-            f"No way to the Kubernetes API: not in a pod, and the kubeconfig does not serve: {error}; set KUBECONFIG"
+            f"Cannot reach the Kubernetes API: not in a pod, and the kubeconfig is not usable: {error}; set KUBECONFIG"
         ) from error
     return configuration
 
@@ -235,7 +235,7 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
     code = response.status
     message = f"{request}: {code} {_reason(body) or response.reason}"
     if code == _TOO_MANY or code >= _SERVER_FAULT:
-        return _Throttled(f"{message}; tried again later", _seconds(response.headers.get("Retry-After", "")))
+        return _Throttled(f"{message}; will be retried", _seconds(response.headers.get("Retry-After", "")))
     if code in _KINDS:
         return _KINDS[code](message)
     if code == _FORBIDDEN and "because it is being terminated" in message:
@@ -250,10 +250,10 @@ _KINDS = {_NOT_FOUND: NotFound, _CONFLICT: Conflict, _GONE: Expired, _INVALID: I
 
 def _fix(code: int, message: str) -> str:
     if code == _UNAUTHORIZED:
-        return "; the API server does not know the operator's token: restart it, and look at its ServiceAccount"
+        return "; the API server rejects the operator's token: restart the operator and check its ServiceAccount"
     # Quotas, admission and namespaces on their way out refuse with 403 too; only RBAC says what a user "cannot" do.
     if code == _FORBIDDEN and " cannot " in message:
-        return "; give the operator's role this right: kubectl apply -k manifests/"
+        return "; grant the operator's role this permission: kubectl apply -k manifests/"
     return ""
 
 

@@ -13,7 +13,7 @@ from scalableapp.errors import Rejected
 
 
 class Access(NamedTuple):
-    """The way to a cluster, and the namespace in which things are looked for unless one is named."""
+    """The connection to a cluster, and the default namespace."""
 
     configuration: Configuration
     namespace: str = "default"
@@ -29,7 +29,7 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
     files = named or "~/.kube/config"
     if not _exist(files):
         if named or context:
-            raise Rejected(f"There is no kubeconfig at {files}; set --kubeconfig or KUBECONFIG to where it is")
+            raise Rejected(f"There is no kubeconfig at {files}; set --kubeconfig or KUBECONFIG to its path")
         return Access(await load_configuration())
     configuration = Configuration()
     try:
@@ -37,7 +37,7 @@ async def access(kubeconfig: str | None = None, context: str | None = None) -> A
         return Access(configuration, _namespace(files, context))
     except (ConfigException, OSError, ValueError) as error:
         raise Rejected(
-            f"The kubeconfig {files} does not serve: {error}; --context takes what kubectl config get-contexts lists"
+            f"The kubeconfig {files} is not usable: {error}; kubectl config get-contexts lists what --context accepts"
         ) from error
 
 
@@ -48,7 +48,7 @@ def contexts(kubeconfig: str | None = None) -> list[str]:
         merged = KubeConfigMerger(files).config if _exist(files) else None  # type: ignore[no-untyped-call]  # as above
         return [str(entry["name"]) for entry in merged.value["contexts"]] if merged else []
     except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-        raise Rejected(f"The kubeconfig {files} does not serve: {error}") from error
+        raise Rejected(f"The kubeconfig {files} is not usable: {error}") from error
 
 
 def _exist(files: str) -> bool:

@@ -132,7 +132,7 @@ class KubeClient:
         try:
             await self._emit(event)
         except ClusterError as error:
-            log.warning("%s: the event %s could not be posted: %s", event.key, event.reason, error)
+            log.warning("%s: the Event %s could not be created: %s", event.key, event.reason, error)
 
     async def _emit(self, event: Event) -> None:
         path = f"/api/v1/namespaces/{event.key.namespace}/events"
@@ -183,7 +183,7 @@ class KubeClient:
             try:
                 found[namespace] = await self._limits(nodes, namespace)
             except Unavailable as error:
-                log.warning("Limits on sizes in %s could not be read; the known ones stay: %s", namespace, error)
+                log.warning("Size limits in %s could not be read; the previous ones still apply: %s", namespace, error)
         return found
 
     async def _limits(self, nodes: Mapping[Resource, float], namespace: str) -> NamespaceLimits:
@@ -191,7 +191,7 @@ class KubeClient:
         quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
         limits = namespace_limits(nodes, ranges, quotas)
         if limits.unread:
-            log.warning("%s: passed over, as it cannot be read: %s", namespace, "; ".join(limits.unread))
+            log.warning("%s: ignored because it cannot be read: %s", namespace, "; ".join(limits.unread))
         return limits
 
     async def _readable(self, path: str) -> list[Manifest]:

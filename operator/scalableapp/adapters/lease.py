@@ -1,4 +1,4 @@
-"""One active operator: a Lease of coordination.k8s.io/v1 that is held, renewed and given back.
+"""One active operator: a Lease of coordination.k8s.io/v1 that is acquired, renewed and released.
 
 As client-go's leader election: a holder that has not renewed for its lease's duration, as seen by the *observer's*
 own monotonic clock, has lost it; clocks of different machines are never compared. The holder itself gives up
@@ -50,15 +50,17 @@ class Lease:
         self._renewed_at = 0.0
 
     async def acquire(self) -> None:
-        """Wait until the Lease is ours; what goes wrong is logged and tried again."""
+        """Wait until the Lease is ours; errors are logged and retried."""
         logged = ""
         while True:
             holder = await self._try()
             if holder == self._identity:
-                log.info("Lease %s/%s is ours as %s", self._namespace, self._name, self._identity)
+                log.info("Lease %s/%s acquired as %s", self._namespace, self._name, self._identity)
                 return
             if holder != logged:
-                log.info("Lease %s/%s is held by %s; waiting", self._namespace, self._name, holder or "nobody we know")
+                log.info(
+                    "Lease %s/%s is held by %s; waiting", self._namespace, self._name, holder or "an unknown holder"
+                )
                 logged = holder
             await self._pause()
 
@@ -79,13 +81,13 @@ class Lease:
                 return f"Lease {self._namespace}/{self._name} could not be renewed for {silent:.0f} s"
 
     async def release(self) -> None:
-        """Give it back, so that the next one needs not wait. A failure is logged: the Lease then runs out by itself."""
+        """Release it, so that the next holder need not wait. A failure is logged: the Lease then expires."""
         try:
             lease = await self._api.ask(Request("GET", f"{self._path}/{self._name}"), tries=1)
             if lease["spec"].get("holderIdentity") == self._identity:
                 await self._write(lease, {"holderIdentity": "", "leaseDurationSeconds": 1})
         except ClusterError as error:
-            log.warning("Lease %s/%s could not be given back: %s", self._namespace, self._name, error)
+            log.warning("Lease %s/%s could not be released: %s", self._namespace, self._name, error)
 
     async def _try(self) -> str:
         """Take or renew the Lease if we may. Returns who holds it then, "" when that can't be told."""
@@ -141,7 +143,7 @@ class Lease:
         try:
             await self._api.ask(Request("POST", self._path, body=body), tries=1)
         except ClusterError as error:
-            log.warning("Lease %s/%s could not be made: %s", self._namespace, self._name, error)
+            log.warning("Lease %s/%s could not be created: %s", self._namespace, self._name, error)
             return ""
         self._renewed_at = asked_at
         return self._identity

@@ -34,11 +34,11 @@ _GROUPS = {"Deployment": "apps", KIND: API_VERSION.partition("/")[0]}
 
 
 async def list_autoscalers(api: KubeApi, namespace: str) -> dict[AppKey, str]:
-    """Others that set replicas, by the name of the Deployment or ScalableApp they scale, each in words."""
+    """Others that set replicas, by the name of the Deployment or ScalableApp they scale, each as a message."""
     found: dict[AppKey, str] = {}
     for kind in _REPLICAS:
         async for key, item in _targeted(api, kind, namespace):
-            found[key] = f"{_name(kind, item)} scales it too; delete one of the two"
+            found[key] = f"{_name(kind, item)} also scales it; delete one of the two"
     return found
 
 
@@ -48,7 +48,9 @@ async def list_resizers(api: KubeApi, namespace: str) -> dict[AppKey, SizeConfli
     async for key, item in _targeted(api, _SIZES, namespace):
         if resources := _controlled(item.get("spec") or {}):
             names = " and ".join(sorted(resources))
-            message = f"{_name(_SIZES, item)} sets {names} of its pods too; delete one of the two, or set it to Off"
+            message = (
+                f"{_name(_SIZES, item)} also sets {names} of its pods; delete one of the two, or set updateMode: Off"
+            )
             found[key] = SizeConflict(frozenset(resources), message)
     return found
 

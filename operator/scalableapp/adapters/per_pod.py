@@ -70,7 +70,7 @@ def short_answer(answer: Answer, window: float, scrape_times: ScrapeTimes, flawe
     refused, values = dict(flawed), _pods(answer.samples, "")
     for pod, interval in scrape_times.intervals.items():
         if not fits(interval, window):
-            message = f"scrapes every {interval:.0f} s are too rare for a window of {window:.0f} s"
+            message = f"a scrape interval of {interval:.0f} s is too long for a window of {window:.0f} s"
             refused[pod] = DataProblem.TOO_RARE, message
     return PodAnswer({pod: value for pod, value in values.items() if pod not in refused}, refused=refused)
 
@@ -116,12 +116,12 @@ def _scrapes(answer: Answer, grouped: Grouped, scrape_times: ScrapeTimes, pods: 
 
 
 def _rare(grouped: Grouped, scrape: Scrape) -> Refusal | None:
-    """A gauge is worth something however rarely it is scraped; a rate isn't."""
+    """A gauge is usable however rarely it is scraped; a rate is not."""
     seconds = scrape.age if scrape.interval is None else scrape.interval
     if not grouped.of_rate or seconds is None or not too_rare(seconds):
         return None
     message = f"Prometheus scrapes them every {seconds:.0f} s{' or less often' if scrape.interval is None else ''}"
-    return DataProblem.TOO_RARE, f"{message}; a rate needs a scrape every 60 s at least, and every 15 s is good"
+    return DataProblem.TOO_RARE, f"{message}; a rate needs a scrape at least every 60 s, preferably every 15 s"
 
 
 def _copies(samples: Iterable[Sample], name: str) -> dict[Copy, float]:

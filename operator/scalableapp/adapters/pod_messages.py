@@ -1,4 +1,4 @@
-"""What a pod that does not come up says of itself, in the words of the scheduler and the kubelet."""
+"""Why a pod does not start, as reported by the scheduler and the kubelet."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _LONGEST = 300
 
 
 def pod_message(status: Mapping[str, Any]) -> str:
-    """Reason and message of what keeps the pod from running; "" while it is only starting."""
+    """Reason and message of what prevents the pod from running; "" while it is only starting."""
     if status.get("phase") == "Failed" and status.get("reason"):
         return _reason_of(status)
     for entry in status.get("conditions") or ():
@@ -45,6 +45,6 @@ def _reason_of(entry: Mapping[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    """The end of it: what went wrong stands last."""
+    """The end of it: the error is usually last."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

@@ -29,14 +29,14 @@ class PodEvent:
 
 
 class PodWatch:
-    """Watches pods that bear the app label, in one namespace or (namespace "") in all."""
+    """Watches pods with the app label, in one namespace or (namespace "") in all."""
 
     def __init__(self, api: KubeApi, namespace: str = "", labels: str = LABEL_APP) -> None:
         self._watch = Watch(api, collection("v1", "pods", namespace), "pods", labels)
         self._apps: dict[tuple[str, str], AppKey] = {}
 
     async def events(self) -> AsyncIterator[PodEvent | Listed]:
-        """What happens to pods, without end; Listed when all that exist have been told of."""
+        """Changes of pods, without end; Listed once all existing pods were reported."""
         async for change in self._watch.changes():
             match change:
                 case Seen(body):
@@ -46,18 +46,18 @@ class PodWatch:
                     if key := self._apps.pop((namespace, name), None):
                         yield PodEvent(key, name, None)
                 case Unserved(reason):
-                    log.warning("Pods cannot be watched; tried again and again: %s", reason)
+                    log.warning("Pods cannot be watched; retrying: %s", reason)
                 case listed:
                     yield listed
 
     def _seen(self, pod: Mapping[str, Any]) -> PodEvent | None:
-        """None for a pod that cannot be read: the others are told of all the same."""
+        """None for a pod that cannot be parsed: the others are still reported."""
         try:
             metadata = pod["metadata"]
             key = AppKey(metadata["namespace"], metadata["labels"][LABEL_APP])
             event = PodEvent(key, metadata["name"], pod_state(pod))
         except (KeyError, TypeError, ValueError):
-            log.exception("A pod cannot be read and is passed over")
+            log.exception("A pod cannot be parsed and is ignored")
             return None
         self._apps[key.namespace, event.name] = key
         return event

@@ -63,7 +63,7 @@ FRESH_SECONDS = 60.0
 _LATEST_SCRAPES = 3
 _LOOKBACK_SECONDS = 300.0
 
-# A query that times out shall be able to say so itself.
+# A query that times out should be able to report that itself.
 _GRACE_SECONDS = 0.2
 _BREAKS_AFTER = 3
 _BREAK_SECONDS = (10.0, 15.0)
@@ -220,7 +220,7 @@ class PrometheusMetrics:
             return LatencyAnswer({}, answer.problem, _with_query(answer, query))
         found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
         if not found.scrapes:
-            message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps serve it?"
+            message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps export it?"
             return LatencyAnswer({}, DataProblem.EMPTY, message)
         return found
 
@@ -234,7 +234,7 @@ class PrometheusMetrics:
             age = self._number(f"time() - timestamp({selector})") if selector else None
             if selector is None or age is None or not self._too_old(selector, age):
                 return QueryAnswer(answer.samples[0].value, age=age)
-            message = f"the newest sample of {query} is {age:.0f} s old; does its target still answer?"
+            message = f"the newest sample of {query} is {age:.0f} s old; is its target still scraped?"
             problem = DataProblem.STALE, message
         return QueryAnswer(None, *problem)
 
@@ -256,8 +256,8 @@ class PrometheusMetrics:
 
     def _too_late(self) -> str:
         return (
-            f"Prometheus at {self._prometheus.url} had not answered after {self._timeout:g} s; "
-            "look at its load, and for slow queries"
+            f"Prometheus at {self._prometheus.url} did not answer within {self._timeout:g} s; "
+            "check its load and look for slow queries"
         )
 
 
@@ -269,8 +269,8 @@ def _nothing_of(metric: str) -> PodAnswer:
 _TOO_MANY = QueryAnswer(
     None,
     DataProblem.QUERY_FAILED,
-    f"the operator asks at most {MOST_QUERIES} different queries of users at a time, and this one is beyond; "
-    "use RequestsPerSecond or CPU, which cost one query for all apps",
+    f"the operator runs at most {MOST_QUERIES} different user queries at a time, and this one exceeds the limit; "
+    "use RequestsPerSecond or CPU, which need one query for all apps",
 )
 
 

@@ -1,4 +1,4 @@
-"""Prometheus' answers as values that need no knowledge of JSON, and what it says beside the numbers."""
+"""Prometheus' answers as values that need no knowledge of JSON, and the warnings that come with them."""
 
 import time
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def _unusable(answer: Mapping[str, Any]) -> Answer | None:
         return None
     warning = "; ".join(texts)[:300]
     if all(text.lower().startswith(_WARNING) for text in texts):
-        message = f"Prometheus doubts the result of the query: {warning}"
+        message = f"Prometheus warns about the result of the query: {warning}"
     else:
         message = f"Prometheus warns that its answer may be partial: {warning}"
     return Answer(problem=DataProblem.WARNINGS, message=message)
@@ -126,4 +126,4 @@ def _skew(evaluated_at: float) -> str:
     if abs(skew) <= _LARGEST_SKEW_SECONDS:
         return ""
     which = "ahead of" if skew > 0 else "behind"
-    return f"Prometheus' clock is {abs(skew):.0f} s {which} the operator's; synchronise both with NTP"
+    return f"the clock of Prometheus is {abs(skew):.0f} s {which} the operator's; synchronise both with NTP"

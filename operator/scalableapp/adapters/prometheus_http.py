@@ -43,14 +43,14 @@ _AS_OF_NOW = {"latency_offset": "1ms", "nocache": "1"}
 # a container's restart in it, that is far too low. Its `step` is how old the samples of a plain selector may be.
 _WITHIN_WINDOWS = {"max_lookback": "1ms", "step": "5m"}
 _FIX_ACCESS = (
-    "mount a netrc file with its user and password from a Secret and name it in NETRC, or put a proxy before it that "
-    "adds what it asks for"
+    "mount a netrc file with its user and password from a Secret and set NETRC to its path, or put an authenticating "
+    "proxy in front of it"
 )
 _FIX_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
 
 
 class _Reply(NamedTuple):
-    """What came back: HTTP status, body, and how to prove who one is, where that is asked for."""
+    """A response: HTTP status, body, and the authentication challenge, if any."""
 
     status: int
     body: bytes
@@ -134,7 +134,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         except ValueError:
             return self._unreachable(f"answered with {_start(reply.body)} (HTTP {reply.status}), not JSON")
         if not isinstance(answer, dict) or "status" not in answer:
-            return self._unreachable(f"answered with JSON that is not Prometheus' (HTTP {reply.status})")
+            return self._unreachable(f"answered with JSON that is not from Prometheus (HTTP {reply.status})")
         if reply.status != _OK or answer["status"] != "success":
             return refused(reply.status, answer)
         return answer
@@ -159,7 +159,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                     return _Reply(response.status_code, self._body(response, ends), challenge)
             url = _followed(url, target, endpoint)
             parameters = () if urlsplit(url).query else self._parameters
-        raise _RedirectError(f"{printable(url)}, and so on, {_MOST_REDIRECTS} times and more")
+        raise _RedirectError(f"{printable(url)}, after more than {_MOST_REDIRECTS} redirects")
 
     def _body(self, response: requests.Response, ends: float) -> bytes:
         """The body until `ends`, and no larger than we are ready to read."""
@@ -174,9 +174,9 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         return bytes(body)
 
     def _no_access(self, reply: _Reply) -> Answer:
-        asked = f", asking for {reply.challenge[:100]}" if reply.challenge else ""
+        asked = f", requesting {reply.challenge[:100]}" if reply.challenge else ""
         message = (
-            f"Prometheus at {self.url} refuses access: {_start(reply.body)} (HTTP {reply.status}){asked}; {_FIX_ACCESS}"
+            f"Prometheus at {self.url} denies access: {_start(reply.body)} (HTTP {reply.status}){asked}; {_FIX_ACCESS}"
         )
         return Answer(problem=DataProblem.UNAUTHORIZED, message=message)
 
@@ -192,7 +192,7 @@ def _followed(url: str, target: str, endpoint: str) -> str:
     if to.scheme not in (before.scheme, "https"):
         raise _RedirectError(f"{printable(joined)}, which is not encrypted")
     if not to.path.endswith(f"/api/v1/{endpoint}"):
-        raise _RedirectError(f"{printable(joined)}, which is not its API, perhaps a page to log in")
+        raise _RedirectError(f"{printable(joined)}, which is not its API, perhaps a login page")
     return joined
 
 
@@ -214,5 +214,5 @@ def _root(error: BaseException) -> str:
 def _start(body: bytes) -> str:
     text = printable(body[:200].decode(errors="replace")).strip()[:60]
     if text.startswith("<"):
-        return f"a web page ({text!r}), perhaps one to log in"
+        return f"a web page ({text!r}), perhaps a login page"
     return f"{text!r}" if text else "nothing"

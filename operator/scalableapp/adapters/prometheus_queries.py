@@ -172,7 +172,7 @@ def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
     clusters = Flaw(
         "clusters",
         f"count by ({_POD}) (count by ({_POD}, cluster) ({series})) > 1",
-        "Prometheus has them of several clusters (label cluster), each with such a pod",
+        "Prometheus has series of several clusters (label cluster), each with a pod of this name",
     )
     if grouped.metric not in (REQUESTS, DURATION):
         return (clusters,)
@@ -188,14 +188,14 @@ def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
         Flaw(
             "targets",
             f"max by ({_POD}) ({of_a_target}) > 1",
-            "the pod's target is there more than once, as if two Prometheis wrote to one store without a label "
-            f"that is known as a replica's ({', '.join(COPY_LABELS)})",
+            "the pod's target exists more than once, as if two Prometheus replicas wrote to one store without a known "
+            f"replica label ({', '.join(COPY_LABELS)})",
         ),
         Flaw(
             RESETS,
             f"max by ({_POD}) (resets({series}[{COUNTED_SECONDS:.0f}s])) > {_MOST_RESETS}",
-            f"its counters went back more than {_MOST_RESETS} times in 5 minutes, as those of several processes do "
-            "that answer in turn, or of an exporter that starts from 0 at each scrape",
+            f"its counters were reset more than {_MOST_RESETS} times in 5 minutes, as if several processes answered in "
+            "turn, or an exporter started from 0 at each scrape",
         ),
     )
 

@@ -24,4 +24,4 @@ async def waiting(port: int) -> AsyncIterator[None]:
 
 
 async def _healthz(_request: web.Request) -> web.Response:
-    return web.json_response({"lease": "waiting for another operator to give it up"})
+    return web.json_response({"lease": "waiting for another operator to release it"})

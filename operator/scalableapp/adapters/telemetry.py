@@ -58,34 +58,34 @@ class Telemetry:
     def _make_metrics_of_the_loop(self) -> None:
         self._tick = Histogram(
             "scalableapp_tick_duration_seconds",
-            "Time from the start of a look at all apps to its end, Prometheus' answers included.",
+            "Duration of an evaluation of all apps, including queries to Prometheus.",
             buckets=_TICK_BUCKETS,
             registry=self.registry,
         )
         self._tick_ended = Gauge(
             "scalableapp_last_tick_timestamp_seconds",
-            "Unix time at which the last look at all apps ended well; time() minus this is its age.",
+            "Unix time of the last successful evaluation of all apps; time() minus this is its age.",
             registry=self.registry,
         )
         self._interval = Gauge(
-            "scalableapp_tick_interval_seconds", "Time between the starts of two looks.", registry=self.registry
+            "scalableapp_tick_interval_seconds", "Time between the starts of two evaluations.", registry=self.registry
         )
         self._lease = Gauge(
             "scalableapp_lease_held",
-            "1 in the operator that acts, 0 in one that waits for the Lease.",
+            "1 if this operator is active, 0 if it waits for the Lease.",
             registry=self.registry,
         )
         self._queue = Gauge(
-            "scalableapp_work_queue_depth", "Apps that wait to be brought in line.", registry=self.registry
+            "scalableapp_work_queue_depth", "Number of apps waiting to be reconciled.", registry=self.registry
         )
         self._lag = Gauge(
             "scalableapp_event_loop_lag_seconds",
-            "By how much the event loop was late, the worst of the last tick.",
+            "Largest delay of the event loop during the last evaluation.",
             registry=self.registry,
         )
         self._failures = Counter(
             "scalableapp_failures",
-            "Work that failed and is tried again, by kind; InternalError is a fault of the operator.",
+            "Failed operations that will be retried, by kind; InternalError is a bug in the operator.",
             ["kind"],
             registry=self.registry,
         )
@@ -97,13 +97,13 @@ class Telemetry:
         )
         self._decisions = Counter(
             "scalableapp_decisions",
-            "Evaluations of apps, by reason of the decision.",
+            "Evaluations of apps, by the decision's reason.",
             ["reason"],
             registry=self.registry,
         )
         self._problems = Counter(
             "scalableapp_data_problems",
-            "Answers of Prometheus that could not be decided on, by kind of problem.",
+            "Answers of Prometheus that could not be used, by kind of problem.",
             ["problem"],
             registry=self.registry,
         )
@@ -113,7 +113,7 @@ class Telemetry:
     def _make_metrics_of_requests(self) -> None:
         self._requests = Histogram(
             "scalableapp_api_request_duration_seconds",
-            "Requests to the Kubernetes API, each try for itself; code is the HTTP status, or 0 without an answer.",
+            "Requests to the Kubernetes API, each attempt separately; code is the HTTP status, or 0 without an answer.",
             ["verb", "code"],
             buckets=_REQUEST_BUCKETS,
             registry=self.registry,
@@ -142,7 +142,7 @@ class Telemetry:
 
     def lists(self) -> None:
         """What exists is being listed: until all of it is known, nothing is decided."""
-        self._not_ready = "the operator holds the Lease, and its watches have not told of all that exists yet"
+        self._not_ready = "the operator holds the Lease, but its watches have not reported all existing objects yet"
 
     def listed(self) -> None:
         """All that exists is known."""
@@ -184,7 +184,7 @@ class Telemetry:
 
     def serve(self, port: int) -> int:
         """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
-        # A time stamp beside each counter says nothing that is asked for, and would be a series more.
+        # A creation timestamp for each counter is not needed, and would be one more series.
         disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         try:
             self._endpoint = start_http_server(port, registry=self.registry)

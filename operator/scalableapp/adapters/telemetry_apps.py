@@ -38,7 +38,7 @@ _Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 class _Family(NamedTuple):
-    """One metric: its labels beside namespace and app, its meaning, and its samples for an app."""
+    """One metric: its labels in addition to namespace and app, its meaning, and its samples for an app."""
 
     name: str
     labels: tuple[str, ...]
@@ -92,39 +92,39 @@ _FAMILIES = (
     _Family(
         "desired_replicas",
         (),
-        "Replicas decided on, at the last tick.",
+        "Replicas decided on in the last evaluation.",
         _one(lambda view: view.decision.replicas_to if view.decision else None),
     ),
     _Family(
         "current_replicas",
         (),
-        "Replicas asked for by the Deployment, at the last tick.",
+        "Replicas set in the Deployment, as of the last evaluation.",
         _one(lambda view: view.counts and view.counts[0]),
     ),
-    _Family("ready_replicas", (), "Pods that are ready.", _one(lambda view: view.counts and view.counts[1])),
+    _Family("ready_replicas", (), "Number of ready pods.", _one(lambda view: view.counts and view.counts[1])),
     _Family(
         "min_replicas",
         (),
-        "Fewest replicas in force: minReplicas, or what a schedule puts in its place.",
+        "Current minimum of replicas: minReplicas, or that of an active schedule.",
         _one(lambda view: view.bounds and view.bounds[0]),
     ),
     _Family(
         "max_replicas",
         (),
-        "Most replicas in force: maxReplicas, or what a schedule puts in its place.",
+        "Current maximum of replicas: maxReplicas, or that of an active schedule.",
         _one(lambda view: view.bounds and view.bounds[1]),
     ),
     _Family(
         "metric_value",
         ("metric",),
-        "What a metric of the spec was measured to be, in the base unit of its target (requests/s, cores, bytes, "
-        "seconds); of metric Objective, the share of slow requests. Absent while it cannot be told.",
+        "Measured value of a metric of the spec, in the base unit of its target (requests/s, cores, bytes, seconds); "
+        "for the metric Objective, the share of slow requests. Absent while unknown.",
         _reported(lambda report: report.current),
     ),
     _Family(
         "metric_target",
         ("metric",),
-        "What that metric should be, in the same unit.",
+        "Target of that metric, in the same unit.",
         _reported(lambda report: report.target),
     ),
     _Family(
@@ -136,10 +136,10 @@ _FAMILIES = (
     _Family(
         "pod_cpu_request_cores",
         ("size",),
-        "CPU that a pod requests (current) and should request (recommended), in the modes that decide on sizes.",
+        "CPU that a pod requests (current) and should request (recommended), in modes Vertical and Combined.",
         _requests(Resource.CPU),
     ),
-    _Family("pod_memory_request_bytes", ("size",), "The same of memory.", _requests(Resource.MEMORY)),
+    _Family("pod_memory_request_bytes", ("size",), "The same for memory.", _requests(Resource.MEMORY)),
     _Family(
         "last_decision_timestamp_seconds",
         (),
@@ -149,7 +149,7 @@ _FAMILIES = (
     _Family(
         "condition",
         ("type", "status", "reason"),
-        "1 for a condition in the app's status that is not what an app in order has; absent for all others.",
+        "1 for each abnormal condition in the app's status; absent for all others.",
         _conditions,
     ),
 )

@@ -48,7 +48,7 @@ class Unserved:
 
 
 class Listed:
-    """All objects that exist have been told of. Comes after each full list, the first time and after a gap."""
+    """All existing objects have been reported. Comes after each full list, the first time and after a gap."""
 
 
 Change = Seen | Gone | Listed | Unserved
@@ -80,11 +80,9 @@ class Watch:
             except Denied as error:
                 yield Unserved(str(error), denied=True)
             except ClusterError as error:
-                log.warning(
-                    "The watch on %s broke and starts again in %.0f s at most: %s", self._what, self._pause, error
-                )
+                log.warning("The watch on %s broke and restarts within %.0f s: %s", self._what, self._pause, error)
             except (KeyError, TypeError, ValueError):
-                log.exception("The watch on %s got an answer that cannot be read; listing them anew", self._what)
+                log.exception("The watch on %s received an invalid response; listing them again", self._what)
                 self._version = ""
             await self._back_off()
 

@@ -21,7 +21,7 @@ class App(NamedTuple):
 def read_app(path: Path) -> App:
     """The first ScalableApp in the file.
 
-    Raises OptionError when there is none, SpecError (with the field and the mend) when its spec is wrong.
+    Raises OptionError when there is none, SpecError (with the field and the fix) when its spec is wrong.
     """
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
@@ -32,4 +32,4 @@ def read_app(path: Path) -> App:
             metadata = document.get("metadata") or {}
             spec = parse_spec(document.get("spec") or {})
             return App(metadata.get("namespace", "default"), metadata.get("name", path.stem), spec)
-    raise OptionError(f"{path}: holds no object of kind {KIND}; give the file that you would kubectl apply")
+    raise OptionError(f"{path}: contains no object of kind {KIND}; pass the file that you would apply with kubectl")

@@ -67,12 +67,12 @@ def _capacity(spec: ScalableAppSpec, trace: Trace) -> tuple[float, str]:
     rates = [metric for metric in spec.metrics if metric.type is MetricType.REQUESTS_PER_SECOND]
     if rates:
         capacity = rates[0].target_value / _TARGET_SHARE
-        why = f"the target of {rates[0].target} requests/s taken for {_TARGET_SHARE:.0%} of it"
+        why = f"the target of {rates[0].target} requests/s is assumed to be {_TARGET_SHARE:.0%} of it"
     else:
         busy = max(float(np.percentile(trace.rates, _BUSY_PERCENTILE)), 1e-9)
         capacity = busy / (_TARGET_SHARE * spec.scaling.horizontal.max_replicas)
-        why = "maxReplicas taken for enough to carry the busiest hours"
-    return capacity, f"assumed that a pod carries {capacity:.3g} requests/s ({why}); give --pod-capacity to say better"
+        why = "maxReplicas is assumed to be enough for the busiest hours"
+    return capacity, f"assumed that a pod handles {capacity:.3g} requests/s ({why}); set --pod-capacity to change it"
 
 
 def _target(spec: ScalableAppSpec, service: Service) -> float:

@@ -1,4 +1,4 @@
-"""The baselines' policies, written anew from their sources with their defaults (docs/backtest.md names them)."""
+"""The baselines' policies, reimplemented from their sources with their defaults (docs/backtest.md names them)."""
 
 import math
 from collections import deque

@@ -1,4 +1,4 @@
-"""`scalableapp backtest`: what the app's scaling would have done on a load curve, beside the rivals'.
+"""`scalableapp backtest`: what the app's scaling would have done on a load curve, compared with other policies.
 
 This module is light, so that the command line starts fast; what computes is imported when it is needed.
 """
@@ -31,19 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True
         help="load curve, timestamp,value (requests/s); or usage of a pod, timestamp,cpu,memory",
     )
     source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
-    parser.add_argument("--app", metavar="NS/NAME", help="whose load to read from Prometheus; default: the file's app")
+    parser.add_argument(
+        "--app", metavar="NS/NAME", help="app whose load to read from Prometheus; default: the file's app"
+    )
     parser.add_argument("--since", metavar="7d", default="7d", help="how far to look back in Prometheus (30m, 12h, 7d)")
-    parser.add_argument("--compare", metavar="NAMES", default=_BASELINES, help=f"rivals to show, of {_BASELINES}")
+    parser.add_argument(
+        "--compare", metavar="NAMES", default=_BASELINES, help=f"policies to compare with, of {_BASELINES}"
+    )
     parser.add_argument(
         "--pod-capacity",
         metavar="N",
-        help="requests/s that one pod carries with just 5 %% slow ones; or: learned (from Prometheus)",
+        help="requests/s that one pod handles with 5 %% slow ones; or: learned (from Prometheus)",
     )
     parser.add_argument(
-        "--startup-seconds", metavar="S", type=_positive, default=15.0, help="creation of a pod to ready; default 15"
+        "--startup-seconds",
+        metavar="S",
+        type=_positive,
+        default=15.0,
+        help="time from a pod's creation to ready; default 15",
     )
-    parser.add_argument("--report", metavar="OUT.html", type=Path, help="write a page with pictures")
-    parser.add_argument("--png", metavar="OUT.png", type=Path, help="write the picture alone")
+    parser.add_argument("--report", metavar="OUT.html", type=Path, help="write an HTML report with charts")
+    parser.add_argument("--png", metavar="OUT.png", type=Path, help="write only the chart")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -59,7 +67,7 @@ def guarded(work: Callable[[], None]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in ("numpy", "matplotlib"):
             raise
-        complain(f"{error.name} is not installed; pip install 'scalableapp[backtest]' brings what back-tests need")
+        complain(f"{error.name} is not installed; install it with pip install 'scalableapp[backtest]'")
         return 2
     except (ScalableAppError, OSError) as error:
         complain(str(error))
@@ -116,7 +124,7 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
     capacity = None if learn else _capacity(options.pod_capacity)
     if options.trace:
         if learn:
-            raise OptionError("--pod-capacity learned needs --prometheus: a load curve tells nothing of slow requests")
+            raise OptionError("--pod-capacity learned needs --prometheus: a load curve contains no slow requests")
         return csvtrace.read_csv(options.trace), capacity, ()
     source = history.Source(options.prometheus, options.app or f"{app.namespace}/{app.name}")
     trace, notes = history.load(source, history.seconds_of(options.since))
@@ -124,7 +132,7 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
         return trace, capacity, notes
     objective = app.spec.scaling.horizontal.objective
     learned = history.capacity(source, trace, objective.shares.limits if objective else history.USUAL_LIMITS)
-    return trace, learned, (*notes, f"learned that a pod carries {learned:.3g} requests/s")
+    return trace, learned, (*notes, f"learned that a pod handles {learned:.3g} requests/s")
 
 
 def as_json(case: "Case", results: "dict[str, Result]") -> dict[str, Any]:
@@ -174,13 +182,13 @@ def _capacity(text: str | None) -> float | None:
     try:
         return _positive(text)
     except (ValueError, argparse.ArgumentTypeError) as error:
-        raise OptionError(f"--pod-capacity {text}: give requests per second, more than 0, or `learned`") from error
+        raise OptionError(f"--pod-capacity {text}: pass requests per second, greater than 0, or `learned`") from error
 
 
 def _positive(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+        raise argparse.ArgumentTypeError(f"{text} is not greater than 0")
     return number
 
 

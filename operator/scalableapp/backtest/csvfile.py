@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from scalableapp.backtest.errors import TraceError
+from scalableapp.core.explain import count
 
 _FEWEST_ROWS = 2
 Row = TypeVar("Row", bound=tuple[float, ...])
@@ -21,14 +22,14 @@ def read_rows(path: Path, columns: Sequence[str], parse: Callable[[Sequence[str]
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: cannot be read ({error}); give a CSV file with {','.join(columns)}") from error
+        raise TraceError(f"{path}: cannot be read ({error}); pass a CSV file with {','.join(columns)}") from error
     rows: list[Row] = []
     for line, row in _rows(text, str(path), columns, parse):
         if rows and row[0] <= rows[-1][0]:
-            raise TraceError(f"{path}:{line}: the time is not after the line before; sort the file by time")
+            raise TraceError(f"{path}:{line}: the time is not later than on the line before; sort the file by time")
         rows.append(row)
     if len(rows) < _FEWEST_ROWS:
-        raise TraceError(f"{path}: {len(rows)} rows of data; {what} needs at least {_FEWEST_ROWS}")
+        raise TraceError(f"{path}: {count(len(rows), 'row')} of data; {what} needs at least {_FEWEST_ROWS}")
     return rows
 
 

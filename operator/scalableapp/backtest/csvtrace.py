@@ -26,5 +26,5 @@ def _sample(row: Sequence[str]) -> tuple[float, float]:
 def _rate(text: str) -> float:
     rate = float(text)
     if not 0 <= rate < math.inf:
-        raise ValueError(f"{text} is not a rate of requests: 0 or more")
+        raise ValueError(f"{text} is not a request rate of 0 or more")
     return rate

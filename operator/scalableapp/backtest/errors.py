@@ -8,4 +8,4 @@ class TraceError(ScalableAppError):
 
 
 class OptionError(ScalableAppError):
-    """The options, or the app's spec, do not fit together: says which and the mend."""
+    """The options, or the app's spec, do not fit together: says which and how to fix it."""

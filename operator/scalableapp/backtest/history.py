@@ -67,7 +67,7 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
         raise TraceError(
             f"Prometheus at {printable_address(source.url)} has no http_requests_total{{{source.matcher}}} "
             f"between {_time(end - since_seconds)} "
-            f"and {_time(end)}; check --app, and that its series carry the labels namespace and app"
+            f"and {_time(end)}; check --app, and that its series have the labels namespace and app"
         )
     notes = tuple(_missing(source, [at for at, _ in points], end - since_seconds, end))
     times = np.asarray([at for at, _ in points])
@@ -88,7 +88,7 @@ def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> flo
         seen = learned.minutes if learned else 0
         raise TraceError(
             f"{source.app} has {seen} minutes with load and http_request_duration_seconds, fewer than "
-            f"{_FEWEST_MINUTES}; give --pod-capacity as a number"
+            f"{_FEWEST_MINUTES}; pass --pod-capacity as a number"
         )
     return learned.per_pod
 
@@ -148,7 +148,7 @@ def _missing(source: Source, times: list[float], start: float, end: float) -> It
     for before, after in pairwise((start - _STEP_SECONDS, *times, end + _STEP_SECONDS)):
         if after - before <= 2 * _STEP_SECONDS + 1:
             continue
-        filled = "a straight line fills it" if start < before and after < end else "the back-test does without it"
+        filled = "it is interpolated" if start < before and after < end else "the back-test skips it"
         first, last = _time(before + _STEP_SECONDS), _time(after - _STEP_SECONDS)
         yield f"history of {source.app} is missing from {first} to {last}; {filled}"
 

@@ -104,14 +104,14 @@ def check_replayable(spec: ScalableAppSpec) -> None:
     """Raises OptionError when the app scales on what a load curve does not tell."""
     if spec.scaling.mode is Mode.VERTICAL:
         raise OptionError(
-            "in mode Vertical replicas don't follow the load; give --trace usage of a pod: timestamp,cpu,memory"
+            "in mode Vertical replicas do not follow the load; pass a pod's usage as --trace: timestamp,cpu,memory"
         )
     measured = (MetricType.REQUESTS_PER_SECOND, MetricType.CPU)
     unknown = [f"{metric.label} ({metric.type})" for metric in spec.metrics if metric.type not in measured]
     if unknown:
         raise OptionError(
-            f"a load curve says nothing about the metric {', '.join(unknown)}; leave it out of the file that is "
-            "tried, or scale on RequestsPerSecond, CPU or an objective"
+            f"a load curve has no values for the metric {', '.join(unknown)}; remove it from the file, or scale on "
+            "RequestsPerSecond, CPU or an objective"
         )
 
 

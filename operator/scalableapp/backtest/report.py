@@ -102,7 +102,7 @@ def _headline(case: Case, results: dict[str, Result]) -> str:
 def _page(case: Case, results: dict[str, Result], drawing: str) -> str:
     world = case.assumed.world
     facts = (
-        f"{case.trace.duration / 3600:.1f} hours; a pod carries {world.service.capacity:.3g} requests/s with 5 % slow "
+        f"{case.trace.duration / 3600:.1f} hours; a pod handles {world.service.capacity:.3g} requests/s with 5 % slow "
         f"ones and needs {world.startup_seconds:g} s to start; {world.bounds.least} to {world.bounds.most} replicas."
     )
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in case.assumed.notes)

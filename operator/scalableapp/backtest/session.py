@@ -54,7 +54,7 @@ def compare(case: Case, policies: Sequence[str], progress: Progress) -> dict[str
     """Every policy on the same arrivals, in the order given. Raises OptionError for a name nobody knows."""
     unknown = [name for name in policies if name not in (OURS, *BASELINES)]
     if unknown:
-        raise OptionError(f"no policy is called {', '.join(unknown)}; there are {', '.join((OURS, *BASELINES))}")
+        raise OptionError(f"unknown policy {', '.join(unknown)}; choose from {', '.join((OURS, *BASELINES))}")
     seconds = multiprocessing.Array("d", len(policies), lock=False)
     workers = min(os.cpu_count() or 1, len(policies))
     with ProcessPoolExecutor(workers, initializer=_share, initargs=(seconds,)) as pool:

@@ -42,7 +42,7 @@ class World:
 
 
 class Policy(Protocol):
-    """Decides every `interval_seconds` how many replicas there shall be."""
+    """Decides every `interval_seconds` how many replicas there should be."""
 
     name: str
     interval_seconds: int

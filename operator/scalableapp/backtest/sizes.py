@@ -37,7 +37,7 @@ class Seen(NamedTuple):
 
 
 class Policy(Protocol):
-    """Says what size the pod shall have."""
+    """Decides the size of the pod."""
 
     def size(self, seen: Seen) -> Size:
         """The size to have from now on, the present one to keep it."""

@@ -1,4 +1,4 @@
-"""`scalableapp backtest` for a trace of usage: the sizes of a pod, beside VPA's."""
+"""`scalableapp backtest` for a trace of usage: the sizes of a pod, compared with VPA's."""
 
 import argparse
 import json

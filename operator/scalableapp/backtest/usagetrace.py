@@ -54,5 +54,5 @@ def _moment(row: Sequence[str]) -> Moment:
 def _amount(text: str) -> float:
     value = parse_quantity(text.strip())
     if not 0 <= value < math.inf:
-        raise ValueError(f"{text} is no usage: 0 or more")
+        raise ValueError(f"{text} is not a usage of 0 or more")
     return value

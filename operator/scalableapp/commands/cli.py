@@ -25,7 +25,7 @@ from scalableapp.commands.plugin import (
     top_command,
 )
 
-_DESCRIPTION = "The cluster's apps and why they are scaled as they are; decisions tried without a cluster."
+_DESCRIPTION = "Lists the apps in a cluster, explains and pauses their scaling, and runs decisions without a cluster."
 _COMMANDS = (
     list_command.add_to,
     top_command.add_to,
@@ -80,16 +80,16 @@ def _program(command: str) -> str:
 def _add_decide(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "decide",
-        help="decide on situations given as JSON lines",
+        help="run decisions on situations from a JSON Lines file",
         description=decide.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Each line is answered by one: replicas, reason, message, steps; or error, and then exit status 2.",
+        epilog="Prints one line per input line: replicas, reason, message, steps; or error, with exit status 2.",
     )
-    command.add_argument("file", metavar="FILE", help="file of JSON lines, or - for standard input")
+    command.add_argument("file", metavar="FILE", help="JSON Lines file, or - for standard input")
     command.add_argument(
         "--follow",
         action="store_true",
-        help="the lines are successive ticks of one app: answer each at once and keep the history from one to the next",
+        help="the lines are successive ticks of one app: answer each immediately and keep the history between them",
     )
     command.set_defaults(run=_decide)
 

@@ -1,6 +1,6 @@
-"""What keeps the registry true beside the watches: pods, other autoscalers, and what a watch cannot see.
+"""What keeps the registry up to date in addition to the watches: pods, other autoscalers, and what a watch cannot see.
 
-A watch that starts anew after a gap never tells of what was deleted meanwhile; a list of metadata does.
+A watch that restarts after a gap does not report what was deleted meanwhile; a list of metadata does.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 # HPA's own period: an HPA that is laid on an app acts no sooner.
 AUTOSCALERS_SECONDS = 15.0
-# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is taken back by its rollout.
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is rolled back.
 LIMITS_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
@@ -41,13 +41,13 @@ CHILD_KINDS = {
     "PodDisruptionBudget": "policy/v1",
 }
 _NO_GATEWAY_API = (
-    f"the cluster does not serve {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API's CRDs (standard channel) and an "
-    "implementation, or name spec.ingress instead of spec.route. It is looked for again every 30 s"
+    f"the cluster does not support {API_VERSIONS[HTTP_ROUTE]}; install the Gateway API CRDs (standard channel) and an "
+    "implementation, or use spec.ingress instead of spec.route. The operator checks again every 30 s"
 )
 
 
 class Informers:
-    """Tasks that run beside the loop; each runs until cancelled and survives what the cluster does.
+    """Tasks that run in parallel with the loop; each runs until cancelled and survives what the cluster does.
 
     `kinds` are the kinds of children with their API versions; the namespace "" stands for all.
     """
@@ -67,7 +67,7 @@ class Informers:
         self._namespaces = namespaces
 
     async def follow_pods(self, watch: PodWatch, listed: Callable[[], None]) -> None:
-        """Keep the registry's pods as `watch` tells; `listed` is called when all that exist have been told of."""
+        """Keep the registry's pods as `watch` reports; `listed` is called once all existing pods were reported."""
         async for event in watch.events():
             if isinstance(event, Listed):
                 listed()
@@ -96,10 +96,10 @@ class Informers:
                 self._queue.add(due)
 
     def _gateway_api(self, missing: str) -> None:
-        """Take over whether HTTPRoutes can be made; the apps that want one have their turn when that changes."""
+        """Note whether HTTPRoutes can be created; the apps that use one are reconciled when that changes."""
         if self._registry.no_gateway_api == missing:
             return
-        log.info("HTTPRoutes: %s", missing or "the cluster serves them")
+        log.info("HTTPRoutes: %s", missing or "supported by the cluster")
         self._registry.no_gateway_api = missing
         if missing == _NO_GATEWAY_API:
             for key, child in self._registry.children_of(HTTP_ROUTE):
@@ -109,13 +109,13 @@ class Informers:
                 self._queue.add(record.key)
 
     async def follow_autoscalers(self) -> None:
-        """Keep up with the autoscalers of others; an app that gets or loses one has its turn."""
+        """Keep up with other autoscalers; an app that gets or loses one is reconciled."""
         while True:
             try:
                 await self.refresh_autoscalers()
             except ClusterError as error:
                 log.warning(
-                    "Other autoscalers could not be listed; tried again in %.0f s: %s", AUTOSCALERS_SECONDS, error
+                    "Other autoscalers could not be listed; next attempt in %.0f s: %s", AUTOSCALERS_SECONDS, error
                 )
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
 
@@ -125,7 +125,7 @@ class Informers:
             try:
                 await self.refresh_limits()
             except ClusterError as error:
-                log.warning("Limits on sizes could not be read; tried again in %.0f s: %s", LIMITS_SECONDS, error)
+                log.warning("Size limits could not be read; next attempt in %.0f s: %s", LIMITS_SECONDS, error)
             await asyncio.sleep(LIMITS_SECONDS * _spread())
 
     async def refresh_limits(self) -> None:
@@ -156,14 +156,14 @@ class Informers:
             try:
                 await self.resync_once()
             except ClusterError as error:
-                log.warning("Resync failed; the next one comes in about %.0f s: %s", RESYNC_SECONDS, error)
+                log.warning("Resync failed; the next one starts in about %.0f s: %s", RESYNC_SECONDS, error)
 
     async def resync_once(self) -> None:
         """Once. Raises ClusterError."""
         known = [record.key for record in self._registry.apps()]
         existing = {key async for key in self._apps()}
         for key in self._registry.keep_only(existing, known):
-            log.warning("%s: the ScalableApp was deleted unseen; forgotten now", key)
+            log.warning("%s: the ScalableApp is gone and its deletion was missed; removed now", key)
             self._queue.forget(key)
         for kind in self._kinds:
             await self._resync_children(kind)
@@ -172,24 +172,26 @@ class Informers:
                 self._queue.add(record.key, RESYNC_SPREAD_SECONDS * random.random())  # noqa: S311 - spreads load
 
     async def first_lists(self) -> None:
-        """Wait until the watches have told of all that exists now. Raises ClusterError.
+        """Wait until the watches have reported all existing objects. Raises ClusterError.
 
-        For single objects a minute at most; but while no app at all has been heard of, the watches are not there, and
+        For single objects a minute at most; but while no app at all was reported, the watches do not work, and
         nothing would ever be done.
         """
         while not await self._first_lists():
             if len(self._registry) or not [key async for key in self._apps()]:
-                log.warning("The watches have not told of all that exists in %.0f s; going on", FIRST_LISTS_SECONDS)
+                log.warning(
+                    "The watches have not reported all existing objects within %.0f s; continuing", FIRST_LISTS_SECONDS
+                )
                 return
-            log.error("No watch has told of any ScalableApp in %.0f s, and there are some", FIRST_LISTS_SECONDS)
+            log.error("No watch has reported a ScalableApp within %.0f s, although there are some", FIRST_LISTS_SECONDS)
 
     async def _first_lists(self) -> bool:
-        """Whether the watches have told of all that exists, within the time for that."""
+        """Whether the watches have reported all existing objects in time."""
         try:
             async with asyncio.timeout(FIRST_LISTS_SECONDS):
                 pause = 0.1
                 while missing := await self._unseen():
-                    log.debug("%d objects have not been told of yet, such as %s", len(missing), missing[0])
+                    log.debug("%d objects have not been reported yet, such as %s", len(missing), missing[0])
                     await asyncio.sleep(pause)
                     pause = min(2.0, pause * 2)
         except TimeoutError:
@@ -210,7 +212,7 @@ class Informers:
         existing = {found async for found in self._children(kind)}
         for key, child in known:
             if (key, child) not in existing and (due := self._registry.child_lost(key, child)):
-                log.warning("%s: its %s %s was deleted unseen; made again now", key, *child)
+                log.warning("%s: its %s %s is gone and the deletion was missed; recreated now", key, *child)
                 self._queue.add(due)
 
     async def _apps(self) -> AsyncIterator[AppKey]:

@@ -72,7 +72,7 @@ class Loop:
         if age < STALLED_INTERVALS * self.interval_seconds:
             return ""
         return (
-            f"the evaluation loop started its last tick {age:.0f} s ago, its interval is {self.interval_seconds:.0f} s"
+            f"the evaluation loop started its last tick {age:.0f} s ago; its interval is {self.interval_seconds:.0f} s"
         )
 
     async def tick(self) -> None:
@@ -94,7 +94,7 @@ class Loop:
             delay = self.queue.failed(key)
             self.telemetry.failed(error)
             if isinstance(error, ClusterError):
-                log.warning("%s: %s; next try in %.1f s", key, error, delay)
+                log.warning("%s: %s; next attempt in %.1f s", key, error, delay)
         else:
             self.queue.done(key)
             if not exists:
@@ -125,7 +125,7 @@ class Loop:
             await self.tick()
             self.telemetry.ticked(self.clock() - started, len(self.queue), list(self._views()))
         except Exception as error:
-            log.exception("A tick failed; the next one comes in %.0f s", self.interval_seconds)
+            log.exception("A tick failed; the next one starts in %.0f s", self.interval_seconds)
             self.telemetry.failed(error)
 
     def _views(self) -> Iterator[AppView]:
@@ -166,13 +166,13 @@ class Loop:
         )
 
     def _evaluate(self, record: AppRecord) -> None:
-        """Decide anew; the app gets a turn when something follows from that."""
+        """Decide again; the app is queued if something follows from that."""
         key = record.key
         try:
             decision = self.reconciler.evaluate(record)
         except Exception:
             if key not in self.queue:
-                log.exception("%s: fault in the operator while deciding", key)
+                log.exception("%s: internal error while deciding", key)
             self._retry_later(record)
             return
         if self.reconciler.advances(record):

@@ -61,7 +61,7 @@ def _forget_removed(record: AppRecord, now: datetime) -> None:
 def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
     """What there is to report of the app."""
     facts, spec = record.own_deployment, record.spec
-    left_alone = spec is None or spec.scaling.paused  # then nobody sets back what others set
+    left_alone = spec is None or spec.scaling.paused  # then changes by others are not reverted
     return AppState(
         generation=record.generation,
         replicas=facts.running if facts else 0,
@@ -134,9 +134,9 @@ class _Answers:
     def reading(self, metric: Metric) -> Reading:
         """What a metric says, or why it says nothing."""
         if self._snapshot is None:
-            return Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked yet")
+            return Reading(problem=DataProblem.EMPTY, message="Prometheus has not been queried yet")
         if self._stale:
-            age = f"the last look at Prometheus was {self._age.total_seconds():.0f} s ago"
+            age = f"Prometheus was last queried {self._age.total_seconds():.0f} s ago"
             return Reading(problem=DataProblem.STALE, message=age)
         if metric.type is MetricType.PROMETHEUS:
             answer = self._snapshot.queries.get(self._record.queries[metric.label])
@@ -217,12 +217,12 @@ class _Answers:
         refused = {name: why for name, why in self._own(answer.refused).items() if self._record.pods[name].ready}
         if (refusal := first_refusal(refused)) and len(found) < LEAST_COVERAGE * (len(found) + len(refused)):
             pods = count(len(refused), "pod")
-            return Reading(problem=refusal[0], message=f"the series of {pods} are of no use: {refusal[1]}")
+            return Reading(problem=refusal[0], message=f"the series of {pods} cannot be used: {refusal[1]}")
         if found:
             return None
         scrapes = self._own(answer.scrapes).values()
         if scrapes and all(scrape.interval is None for scrape in scrapes):
-            return Reading(awaited="Prometheus has scraped its pods once, and a rate needs two samples")
+            return Reading(awaited="Prometheus has scraped the pods only once, and a rate needs two samples")
         message = f"Prometheus has no {what} of any pod of {self._record.key}; is it scraping them?"
         return Reading(problem=DataProblem.EMPTY, message=message)
 
@@ -265,4 +265,4 @@ def _before(at: datetime, seconds: float) -> datetime:
 
 
 # A new metric is asked for with the next tick.
-_NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been asked for this yet")
+_NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been queried for this yet")

@@ -1,6 +1,6 @@
 """One app, one story: observe -> decide -> apply -> report.
 
-Level-triggered: everything is derived anew from what is known now, so it may run at any time and any number of
+Level-triggered: everything is derived again from what is known now, so it may run at any time and any number of
 times, and what is in line already costs no call.
 """
 
@@ -43,7 +43,7 @@ REPLAY_SECONDS = 60.0
 
 
 class Reconciler:
-    """Knows how an app is evaluated and brought in line. `now` is the wall clock in UTC, `clock` monotonic seconds."""
+    """Knows how an app is evaluated and reconciled. `now` is the wall clock in UTC, `clock` monotonic seconds."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Reconciler:
             record.deleting = True
             return True
         if self._registry.get(record.key) is not record or record.generation != generation:
-            return True  # deleted, made anew or changed meanwhile: the turn that this brought will report
+            return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
         try:
             await self._report(record)
         except NotFound:
@@ -142,8 +142,8 @@ class Reconciler:
             record.problem = record.problem or AppProblem("ApplyFailed", str(error), holds=False)
             return error
         except Exception as error:
-            log.exception("%s: fault in the operator; the app is left as it is and tried again", record.key)
-            record.problem = AppProblem("InternalError", f"fault in the operator, please report it: {error!r}")
+            log.exception("%s: internal error; the app is left as it is, and will be retried", record.key)
+            record.problem = AppProblem("InternalError", f"internal error in the operator, please report it: {error!r}")
             return error
         return None
 
@@ -191,19 +191,19 @@ class Reconciler:
             log.info("%s: %s %s applied", record.key, *_id(manifest))
 
     async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
-        """Put right what was in line before; now and then only where somebody insists on changing it."""
+        """Revert a change of what was in sync before; less often if the change keeps coming back."""
         kind, name = _id(manifest)
         if not record.repairs.take(self._now().timestamp()):
             raise Conflict(
-                f"{kind} {record.key.namespace}/{name} is changed by somebody else each time it has been put right; "
-                f"who it is: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
+                f"{kind} {record.key.namespace}/{name} is changed again each time the operator reverts it; to see by "
+                f"whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
             repaired = await self._cluster.apply(manifest)
         except ClusterError:
             record.repairs.put_back()
             raise
-        log.info("%s: %s %s was changed by somebody else and has been put right", record.key, kind, name)
+        log.info("%s: %s %s was changed and has been reverted", record.key, kind, name)
         return repaired
 
     def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
@@ -211,18 +211,18 @@ class Reconciler:
         owners = [owner for owner in live["metadata"].get("ownerReferences") or () if owner.get("controller")]
         whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""
         if whose == f"{KIND} {record.key.name}":
-            message = f"{what} is left from a deleted ScalableApp of this name; waiting for its removal"
+            message = f"{what} belongs to a deleted ScalableApp of this name; waiting until it is removed"
             record.problem = AppProblem("Deploying", message)
             raise Unavailable(message)
         record.foreign = (
-            f"{what} exists and {f'belongs to {whose}' if whose else 'was not made by this ScalableApp'}; "
-            "it is left alone. Delete or rename it, or give the ScalableApp another name"
+            f"{what} exists and {f'belongs to {whose}' if whose else 'was not created by this ScalableApp'}; "
+            "it is not touched. Delete or rename it, or give the ScalableApp another name"
         )
         record.problem = AppProblem("Conflicted", record.foreign, holds=_id(live) == record.deployment_id)
         raise Conflict(record.foreign)
 
     async def _scale_and_resize(self, record: AppRecord) -> None:
-        """Replicas and size: decided from what is known now, carried out, remembered and told."""
+        """Replicas and size: decided from what is known now, applied, recorded and reported."""
         decision = self.evaluate(record)
         record.scale_failed = False
         if decision and decision.changes:

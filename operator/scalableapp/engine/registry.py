@@ -32,7 +32,7 @@ class Registry:
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
-        self.no_gateway_api = "the cluster has not been asked for the Gateway API yet"
+        self.no_gateway_api = "the operator has not checked for the Gateway API yet"
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
@@ -66,7 +66,7 @@ class Registry:
     def app_gone(self, key: AppKey, uid: str = "") -> None:
         """A ScalableApp was deleted (that of this uid, if given): it is forgotten, with all that was its own.
 
-        Its successor of the same name may have been told of before.
+        Its successor of the same name may have been reported before.
         """
         record = self._records.get(key)
         if record and uid in ("", record.uid):

@@ -52,17 +52,17 @@ class Replayer:
         self._failures = 0
 
     async def follow(self) -> NoReturn:
-        """Until cancelled. A fault of ours costs the past of the apps at hand, never the operator."""
+        """Until cancelled. An internal error costs these apps their history, but never stops the operator."""
         while True:
             try:
                 pause = await self.replay_next()
             except Exception:
-                log.exception("Fault in the operator while replaying the past; these apps go on without theirs")
+                log.exception("Internal error while replaying history; these apps continue without it")
                 pause = PAUSE_SECONDS
             await asyncio.sleep(pause)
 
     async def replay_next(self) -> float:
-        """Take up the next apps; the seconds until the next look."""
+        """Replay the next apps; the seconds until the next call."""
         guessed, unlearned, unsized = self._guessed(), self._unlearned(), self._unsized()
         waiting = {*map(_id, guessed), *map(_id, unlearned), *map(_id, unsized)}
         if not waiting:
@@ -74,9 +74,9 @@ class Replayer:
         self._failures += 1
         if self._failures < MOST_TRIES:
             pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * (1 << self._failures - 1))
-            log.info("The past of %d apps waits: %s", len(waiting), message)
+            log.info("History of %d app(s) not loaded yet: %s", len(waiting), message)
             return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
-        log.warning("%d apps start without their past: %s", len(waiting), message)
+        log.warning("%d app(s) start without history: %s", len(waiting), message)
         self._failures = 0
         for record in unsized:
             replay_usage(record, {})
@@ -130,7 +130,7 @@ class Replayer:
             return
         replayed_ = with_past_recommendations(record.history, guessed_at, past, _window(record))
         if replayed_ is not record.history:
-            log.info("%s: the recommendations of the last %.0f s replayed", record.key, _window(record))
+            log.info("%s: replayed the recommendations of the last %.0f s", record.key, _window(record))
             record.history = replayed_
 
     async def _usage(self, apps: Collection[AppRecord]) -> str:
@@ -166,7 +166,7 @@ class Replayer:
 
     async def _replay(self, record: AppRecord, spec: ScalableAppSpec | None, moments: Sequence[Moment]) -> None:
         if not moments or record.history is None or spec is None:
-            log.info("%s: Prometheus has no loads of its past; what they teach is learnt anew", record.key)
+            log.info("%s: Prometheus has no load history; learning starts from scratch", record.key)
             return
         startups = record.history.startups
         loads = [(moment.at, moment.load) for moment in moments]
@@ -180,7 +180,9 @@ class Replayer:
         if replayed_history and (replayed_history.learned.capacity or not history.learned.capacity):
             history = replace(history, learned=replayed_history.learned)
         record.history = history
-        log.info("%s: %d loads since %s replayed", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC")
+        log.info(
+            "%s: replayed %d load samples since %s", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 def _id(record: AppRecord) -> tuple[AppKey, str]:

@@ -35,7 +35,7 @@ class Timekeeper:
         jump = self._jump(wall, steady)
         self._last = wall, steady
         if abs(jump) >= LEAST_JUMP:
-            log.warning("The clock was put %s by %s", "forward" if jump > timedelta(0) else "back", abs(jump))
+            log.warning("The clock was set %s by %s", "forward" if jump > timedelta(0) else "back", abs(jump))
             for record in self._registry.apps():
                 _move(record, jump)
             if snapshot := self._registry.snapshot:

@@ -95,7 +95,7 @@ def _unsettled(facts: DeploymentFacts, pods: list[PodState], now: datetime) -> s
     if not any(map(serves, pods)):
         return "no pod is ready"
     starting = [pod for pod in pods if not pod.ready and _since_start(pod, now) < STARTING_SECONDS]
-    return f"{count(len(starting), 'pod')} started or ended a short while ago" if starting else ""
+    return f"{count(len(starting), 'pod')} started or ended recently" if starting else ""
 
 
 def _since_start(pod: PodState, now: datetime) -> float:
@@ -151,9 +151,9 @@ class _Answers:
     def problem(self) -> tuple[DataProblem | None, str]:
         """Why the usage cannot be used, if so. Without a pod that serves, or with new ones, none is missed."""
         if self._snapshot is None:
-            return DataProblem.EMPTY, "Prometheus has not been asked yet"
+            return DataProblem.EMPTY, "Prometheus has not been queried yet"
         if self._stale:
-            return DataProblem.STALE, f"the last look at Prometheus was {self._age.total_seconds():.0f} s ago"
+            return DataProblem.STALE, f"Prometheus was last queried {self._age.total_seconds():.0f} s ago"
         answers: dict[str, PodAnswer | None] = {
             "container_cpu_usage_seconds_total": self._snapshot.kinds.get(MetricType.CPU),
             "container_memory_working_set_bytes": self._snapshot.usage.get(UsageMetric.MEMORY_PEAK),
@@ -162,7 +162,7 @@ class _Answers:
 
     def _missed(self, metric: str, answer: PodAnswer | None) -> tuple[DataProblem, str] | None:
         if answer is None:
-            return DataProblem.EMPTY, f"Prometheus has not been asked for {metric} yet"
+            return DataProblem.EMPTY, f"Prometheus has not been queried for {metric} yet"
         if answer.problem and answer.problem is not DataProblem.EMPTY:
             return answer.problem, answer.message
         due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
@@ -176,7 +176,7 @@ class _Answers:
             of = f"{seen} of {count(len(due), 'pod')}"
             return (
                 DataProblem.PARTIAL,
-                f"Prometheus has {metric} of {of} of {self._record.key} only; check the scraping",
+                f"Prometheus has {metric} of only {of} of {self._record.key}; check the scrape configuration",
             )
         return (
             DataProblem.EMPTY,

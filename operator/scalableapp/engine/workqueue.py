@@ -68,7 +68,7 @@ class WorkQueue:
         return self._heap[0][0] if self._heap else None
 
     def done(self, key: AppKey, now: float) -> None:
-        """The work on `key` succeeded: its back-off starts anew; it comes again if it was added meanwhile."""
+        """The work on `key` succeeded: its back-off is reset; it comes again if it was added meanwhile."""
         self._failures.pop(key, None)
         self._finish(key, now)
 

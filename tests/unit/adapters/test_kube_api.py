@@ -133,7 +133,7 @@ async def test_a_403_says_what_to_do_where_a_right_is_missing(
     server.replies(Refusal(403, message))
     with pytest.raises(errors.Rejected) as caught:
         await api.ask(GET)
-    assert ("give the operator's role this right" in str(caught.value)) is fixes
+    assert ("grant the operator's role this permission" in str(caught.value)) is fixes
 
 
 async def test_a_namespace_that_is_going_away_is_an_error_of_its_own(server: ApiServer, api: KubeApi) -> None:

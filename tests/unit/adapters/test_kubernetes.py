@@ -141,7 +141,7 @@ async def test_an_event_that_cannot_be_posted_is_logged_and_nothing_more(
     server.replies(Refusal(403, "events is forbidden"))
     with caplog.at_level(logging.WARNING):
         await cluster.emit(EVENT)
-    assert "shop/web: the event SuccessfulRescale could not be posted" in caplog.text
+    assert "shop/web: the Event SuccessfulRescale could not be created" in caplog.text
 
 
 async def test_the_resync_asks_for_metadata_only(server: ApiServer, cluster: KubeClient) -> None:
@@ -258,7 +258,7 @@ async def test_a_vertical_autoscaler_sizes_pods_and_is_no_conflict_for_replicas(
     assert await cluster.list_autoscalers() == {}
     found = await cluster.list_resizers()
     assert {resource for conflict in found.values() for resource in conflict.resources} == resources
-    assert all("VerticalPodAutoscaler shop/sizes sets" in conflict.message for conflict in found.values())
+    assert all("VerticalPodAutoscaler shop/sizes also sets" in conflict.message for conflict in found.values())
 
 
 async def test_in_one_namespace_only_its_autoscalers_are_asked_for(server: ApiServer, cluster: KubeClient) -> None:

@@ -184,7 +184,7 @@ async def test_releasing_without_an_api_only_warns(
 ) -> None:
     store.broken = True
     await leases[0].release()
-    assert "could not be given back" in caplog.text
+    assert "could not be released" in caplog.text
 
 
 async def test_it_is_acquired_as_soon_as_the_api_answers(leases: tuple[Lease, Lease], store: LeaseStore) -> None:

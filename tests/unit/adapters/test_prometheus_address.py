@@ -82,7 +82,7 @@ LEADING_ELSEWHERE = {
     "a page to log in": ("https://login.example.com/oauth?state=S3cret", "https://login.example.com/oauth, which"),
     "another path": ("/login", "/login, which is not its API"),
     "another protocol": ("ftp://x/api/v1/query", "ftp://x/api/v1/query, which is not encrypted"),
-    "round and round": ("/api/v1/query", "5 times and more"),
+    "round and round": ("/api/v1/query", "more than 5 redirects"),
     "with a password": ("//a:S3cret@x/login", "http://x/login"),
 }
 
@@ -99,7 +99,7 @@ def test_other_redirects_are_named_without_secrets(
 
 
 REFUSALS = {
-    "basic": (401, b"Unauthorized", "asking for Basic"),
+    "basic": (401, b"Unauthorized", "requesting Basic"),
     "tenant": (401, b"no org id\n", "'no org id' (HTTP 401)"),
     "forbidden": (403, b'{"status":"error","error":"forbidden"}', "HTTP 403"),
     "page": (403, b"<!DOCTYPE html><title>Forbidden</title>", "a web page"),

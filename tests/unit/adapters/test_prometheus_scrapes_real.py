@@ -200,7 +200,7 @@ async def test_a_short_window_counts_where_scrapes_are_frequent_enough_for_it(sn
     assert {name for (namespace, name) in snapshot.bursts[10].values if namespace == "slow"} == {"every-5"}
     assert snapshot.bursts[40].values["slow", "every-15"] == pytest.approx(10, rel=0.01)
     problem, message = snapshot.bursts[40].refused["slow", "every-30"]
-    assert (problem, message) == (DataProblem.TOO_RARE, "scrapes every 30 s are too rare for a window of 40 s")
+    assert (problem, message) == (DataProblem.TOO_RARE, "a scrape interval of 30 s is too long for a window of 40 s")
 
 
 @pytest.mark.parametrize("every", [15, 30, 60])
@@ -249,9 +249,9 @@ async def test_what_is_there_several_times_counts_once(
 
 REFUSED: dict[str, tuple[MetricType, str, DataProblem, str]] = {
     "two addresses in one job": (RPS, "two-ports", DataProblem.DUPLICATE, "several addresses"),
-    "a pair without a known label": (RPS, "unknown-pair", DataProblem.DUPLICATE, "there more than once"),
+    "a pair without a known label": (RPS, "unknown-pair", DataProblem.DUPLICATE, "exists more than once"),
     "several clusters": (CPU, "clusters", DataProblem.DUPLICATE, "several clusters"),
-    "a counter that starts again": (RPS, "from-0", DataProblem.BROKEN, "went back"),
+    "a counter that starts again": (RPS, "from-0", DataProblem.BROKEN, "counters were reset"),
 }
 
 

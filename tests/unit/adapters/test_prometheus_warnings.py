@@ -67,7 +67,7 @@ def test_the_message_tells_a_doubt_from_a_missing_part(canned: Canned, queries: 
         canned.json(vector(({}, "7"), at=time.time(), **beside))
         messages.append(queries.ask("q").message)
     assert messages == [
-        f"Prometheus doubts the result of the query: {DOUBT}",
+        f"Prometheus warns about the result of the query: {DOUBT}",
         f"Prometheus warns that its answer may be partial: {STORE}",
         "the answer is partial (isPartial): a part of the storage behind Prometheus' API did not answer",
     ]

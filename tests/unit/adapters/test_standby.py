@@ -19,7 +19,7 @@ async def test_who_waits_says_that_it_lives_and_for_what(port: int) -> None:
     address = f"http://127.0.0.1:{port}/healthz"
     async with waiting(port), aiohttp.ClientSession() as client, client.get(address) as answer:
         assert answer.status == 200
-        assert await answer.json() == {"lease": "waiting for another operator to give it up"}
+        assert await answer.json() == {"lease": "waiting for another operator to release it"}
 
 
 async def test_after_the_wait_the_port_is_free_for_kopf(port: int) -> None:

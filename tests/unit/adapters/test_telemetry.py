@@ -192,7 +192,7 @@ def test_the_operator_is_not_ready_before_all_is_listed() -> None:
         telemetry.lists()
         status, why = _ready(port)
         assert status == 503
-        assert b"have not told of all that exists" in why
+        assert b"have not reported all existing objects" in why
         telemetry.listed()
         assert _ready(port)[0] == 200
     finally:

@@ -83,7 +83,7 @@ def test_the_table_shows_all_baselines_and_what_was_assumed(
     shown = capsys.readouterr()
     names = [line.split()[0] for line in shown.out.splitlines()]
     assert names == ["policy", "scalableapp", "hpa", "hpa-tuned", "keda", "kpa", "static", "oracle"]
-    assert "assumed that a pod carries 28.6 requests/s" in shown.err
+    assert "assumed that a pod handles 28.6 requests/s" in shown.err
     assert "100%" in shown.err
 
 
@@ -100,8 +100,8 @@ def test_the_report_is_one_page_that_needs_nothing_else(app: Path, curve: Path, 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--compare", "hpa,best"], "no policy is called best; there are scalableapp, hpa"),
-        (["--pod-capacity", "lots"], "--pod-capacity lots: give requests per second"),
+        (["--compare", "hpa,best"], "unknown policy best; choose from scalableapp, hpa"),
+        (["--pod-capacity", "lots"], "--pod-capacity lots: pass requests per second"),
         (["--pod-capacity", "0"], "--pod-capacity 0"),
         (["--pod-capacity", "learned"], "needs --prometheus"),
     ],
@@ -117,10 +117,10 @@ def test_a_wrong_option_is_reported_with_its_fix(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("kind: Deployment\n", "holds no object of kind ScalableApp"),
+        ("kind: Deployment\n", "contains no object of kind ScalableApp"),
         ("a: [\n", "cannot be read as YAML"),
         (APP.replace("maxReplicas: 9", "maxReplicas: 0"), "spec.scaling.horizontal.maxReplicas"),
-        (APP.replace("RequestsPerSecond", "Prometheus, query: up"), "a load curve says nothing about the metric"),
+        (APP.replace("RequestsPerSecond", "Prometheus, query: up"), "a load curve has no values for the metric"),
     ],
     ids=["another kind", "no YAML", "bad spec", "a metric that no curve tells"],
 )
@@ -185,7 +185,7 @@ def test_the_table_of_sizes_is_for_people(app: Path, tmp_path: Path, capsys: pyt
     [
         (("0,1,1",), "at least 2"),
         (("0,1,1", "60,lots,1"), "pod.csv:3"),
-        (("60,1,1", "0,1,1"), "not after the line before"),
+        (("60,1,1", "0,1,1"), "not later than on the line before"),
         (("0,1,1", "60,1,-5"), "0 or more"),
         (("0,1,1", "60,1"), "is not timestamp,cpu,memory"),
     ],

@@ -39,7 +39,7 @@ def test_times_are_read_in_every_usual_form(tmp_path: Path, text: str) -> None:
         ("0,1\n60,nan\n", "0 or more"),
         ("0,1\ninf,1\n", "is not a time"),
         ("0,1\n60,1,2\n", "load.csv:2"),
-        ("0,1\n60,1\n60,2\n", "load.csv:3: the time is not after the line before"),
+        ("0,1\n60,1\n60,2\n", "load.csv:3: the time is not later than on the line before"),
         ("timestamp,value\n0,1\n", "needs at least 2"),
         ("", "0 rows"),
     ],

@@ -66,10 +66,10 @@ class TestFromARealPrometheus:
     def test_what_is_missing_is_reported_with_its_range(self, url: str) -> None:
         _, notes = history.load(history.Source(url, "shop/web"), 8 * 3600, now=_END)
         assert len(notes) == 2
-        assert notes[0].endswith("the back-test does without it")
+        assert notes[0].endswith("the back-test skips it")
         hole = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_HOLE[0] + 120))
         assert hole[:15] in notes[1]
-        assert "a straight line fills it" in notes[1]
+        assert "it is interpolated" in notes[1]
 
     def test_capacity_is_learned_from_the_same_hours(self, url: str) -> None:
         source = history.Source(url, "shop/web")
@@ -83,7 +83,7 @@ class TestFromARealPrometheus:
     def test_too_little_to_learn_from_is_reported(self, url: str) -> None:
         source = history.Source(url, "shop/web")
         trace, _ = history.load(source, 1800, now=_END)
-        with pytest.raises(TraceError, match="fewer than 60; give --pod-capacity"):
+        with pytest.raises(TraceError, match="fewer than 60; pass --pod-capacity"):
             history.capacity(source, trace)
 
 

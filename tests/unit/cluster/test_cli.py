@@ -74,7 +74,7 @@ def test_ctrl_c_says_that_work_is_kept_and_exits_as_an_interrupted_program_does(
 
     monkeypatch.setattr(commands, "up", interrupt)
     assert run("up") == 130
-    assert "goes on from there" in capsys.readouterr().err
+    assert "continues from there" in capsys.readouterr().err
 
 
 def test_loading_without_a_cluster_says_how_to_get_one(
@@ -83,7 +83,7 @@ def test_loading_without_a_cluster_says_how_to_get_one(
     monkeypatch.setattr(kind, "nodes", list)
     monkeypatch.setattr(images, "build", lambda: pytest.fail("there is nothing to build images for"))
     assert run("load") == 1
-    assert "`up` makes one" in capsys.readouterr().err
+    assert "`up` creates one" in capsys.readouterr().err
 
 
 def test_the_status_without_an_engine_is_a_failure_that_names_the_fix(

@@ -63,7 +63,7 @@ def test_without_go_the_same_version_of_the_same_file_is_downloaded(without_go: 
 
 
 def test_a_file_with_another_sum_is_refused(without_go: list[str]) -> None:
-    with pytest.raises(ClusterError, match=r"crds\.yaml of sigs\.k8s\.io/gateway-api v\S+ is not the one we know"):
+    with pytest.raises(ClusterError, match=r"crds\.yaml of sigs\.k8s\.io/gateway-api v\S+ is not the expected one"):
         custom_resources.text(source(sha256="0" * 64))
 
 

@@ -55,7 +55,7 @@ def test_an_engine_that_the_user_points_to_is_not_replaced(monkeypatch: pytest.M
 @pytest.mark.usefixtures("no_engine")
 def test_without_apt_the_message_says_to_install_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(ClusterError, match=r"only Debian and Ubuntu.*install it first"):
+    with pytest.raises(ClusterError, match=r"only on Debian and Ubuntu.*install it first"):
         engine.ensure()
 
 

@@ -19,7 +19,7 @@ def test_a_failing_command_shows_what_it_said() -> None:
 
 
 def test_a_command_that_hangs_is_given_up() -> None:
-    with pytest.raises(ClusterError, match="did not end within"):
+    with pytest.raises(ClusterError, match="did not finish within"):
         shell.run(sys.executable, "-c", "import time; time.sleep(60)", timeout=0.3)
 
 
@@ -35,7 +35,7 @@ def test_a_long_command_shows_how_far_it_is_and_is_ended_when_its_time_is_over(
     monkeypatch.setattr(shell, "_HEARTBEAT_SECONDS", 0.2)
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     log = tmp_path / "x.log"
-    with pytest.raises(ClusterError, match="did not end within 3 s"):
+    with pytest.raises(ClusterError, match="did not finish within 3 s"):
         shell.run_with_progress("x", sys.executable, "-c", code, log=log, timeout=3)
     process = int(log.read_text())
     assert f"... {process}" in capsys.readouterr().out

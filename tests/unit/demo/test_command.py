@@ -107,7 +107,7 @@ def test_ctrl_c_ends_it_and_says_what_is_left(
 def test_a_cluster_that_does_not_come_up_stops_the_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")  # in place of the cluster's tool
 
-    with pytest.raises(DemoError, match="the cluster did not come up"):
+    with pytest.raises(DemoError, match="the cluster could not be created"):
         prepare.cluster_up()
 
 

@@ -35,11 +35,11 @@ def test_an_app_with_its_fewest_replicas_ready_is_at_its_start() -> None:
     ],
 )
 def test_an_app_that_is_not_at_its_start_says_how_far_it_is(found: dict[str, Any]) -> None:
-    assert "the start is 2" in deployment_lacks(SCALABLE_APP, found)
+    assert "initially 2" in deployment_lacks(SCALABLE_APP, found)
 
 
 def test_an_app_without_a_deployment_says_whose_turn_it_is() -> None:
-    assert deployment_lacks(SCALABLE_APP, {}) == "the operator has not made it yet"
+    assert deployment_lacks(SCALABLE_APP, {}) == "the operator has not created it yet"
 
 
 def condition(status: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_metrics_that_the_operator_does_not_see_come_with_its_message() -> None:
 
 
 def test_an_ingress_that_does_not_answer_is_named() -> None:
-    assert answer_lacks(APP).startswith("http://127.0.0.1:1 does not serve the app:")
+    assert answer_lacks(APP).startswith("http://127.0.0.1:1 does not answer for the app:")
 
 
 def test_the_app_is_read_from_its_manifest(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_an_app_that_never_starts_ends_the_wait_with_what_is_lacking(
         }
     )
 
-    with pytest.raises(DemoError, match="team/shop did not come to its start") as raised:
+    with pytest.raises(DemoError, match="team/shop did not get ready") as raised:
         prepare.app_up(manifest)
 
-    assert "the operator has not made it yet" in str(raised.value)
+    assert "the operator has not created it yet" in str(raised.value)
     assert "ImagePullBackOff" in str(raised.value)

@@ -26,7 +26,7 @@ def pixels(png: bytes, *colour: int) -> int:
 def test_the_summary_has_every_figure_that_matters(good_run: Recording, plan: Plan) -> None:
     line = summary(judge(good_run, plan))
 
-    for figure in ("15 → 75 → 15 requests/s", "replicas 1 → 5 → 1", "patched 8.0 s", "ready 19.0 s", "back 45.0 s"):
+    for figure in ("15 → 75 → 15 requests/s", "replicas 1 → 5 → 1", "scaled up 8.0 s", "ready 19.0 s", "down 45.0 s"):
         assert figure in line
     assert "0 failed" in line
     assert "\n" not in line

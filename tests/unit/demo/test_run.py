@@ -84,5 +84,5 @@ def test_an_app_that_cannot_be_seen_ends_the_run(monkeypatch: pytest.MonkeyPatch
     stage(monkeypatch, 10_000, last=LAST)
     monkeypatch.setattr(run_module, "FIRST_SEEN_SECONDS", 0.05)
 
-    with pytest.raises(DemoError, match="nothing was seen of ScalableApp default/sample-app"):
+    with pytest.raises(DemoError, match="no data about ScalableApp default/sample-app"):
         run(APP, plan, ApiClient(), lambda *_: None)

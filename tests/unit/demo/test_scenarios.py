@@ -50,7 +50,7 @@ def test_growth_and_return_are_timed_from_the_load(sized_run: Recording, plan: P
 
 @pytest.mark.parametrize(
     ("kept", "problem"),
-    [(1, "did not grow with the load"), (3, "was not given back")],
+    [(1, "did not grow with the load"), (3, "was not lowered")],
     ids=["never grown", "never shrunk"],
 )
 def test_sizes_that_do_not_follow_are_a_problem(sized_run: Recording, plan: Plan, kept: int, problem: str) -> None:

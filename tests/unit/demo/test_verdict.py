@@ -34,9 +34,9 @@ def test_times_count_from_where_the_load_begins_to_move(good_run: Recording, pla
     [
         pytest.param([(0, 1, 1)], "did not rise", id="never moved"),
         pytest.param([(0, 5, 5)], "did not rise", id="high all the time"),
-        pytest.param([(0, 1, 1), (30, 5, 3), (115, 1, 1)], "never there", id="pods never ready"),
+        pytest.param([(0, 1, 1), (30, 5, 3), (115, 1, 1)], "never reached", id="pods never ready"),
         pytest.param([(0, 1, 1), (30, 2, 2), (115, 1, 1)], "5 ready pods were needed", id="rose too little"),
-        pytest.param([(0, 1, 1), (30, 5, 1), (80, 5, 5), (115, 1, 1)], "never there", id="ready when load was gone"),
+        pytest.param([(0, 1, 1), (30, 5, 1), (80, 5, 5), (115, 1, 1)], "never reached", id="ready when load was gone"),
         pytest.param([(0, 1, 1), (30, 5, 5)], "did not fall", id="stayed up"),
         pytest.param([(0, 1, 1), (30, 5, 5), (115, 2, 2)], "2 are left of 5", id="fell too little"),
         pytest.param([(0, 1, 1), (30, 5, 5), (115, 1, 1), (130, 4, 1)], "did not fall", id="came up again"),

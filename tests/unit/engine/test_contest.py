@@ -88,7 +88,7 @@ async def test_who_leaves_no_trace_in_managed_fields_is_counted_too(world: World
     for times in range(3):
         await somebody_sets(world, key, 7 + times, "scalableapp-operator-scale")
     assert world.condition(key, "Conflicted") == ("True", "ReplicasContested")
-    assert "somebody who goes through the scale subresource" in world.message(key, "Conflicted")
+    assert "a user of the scale subresource" in world.message(key, "Conflicted")
 
 
 async def test_while_scaling_is_paused_others_may_set_replicas(world: World) -> None:

@@ -172,7 +172,7 @@ async def test_the_loop_does_not_wait_for_ever(
     world.create("unheard")
     monkeypatch.setattr(module, "FIRST_LISTS_SECONDS", 0.01)
     await informers.first_lists()
-    assert "have not told of all that exists" in caplog.text
+    assert "have not reported all existing objects" in caplog.text
 
 
 async def test_it_waits_as_long_as_nothing_is_heard_at_all(
@@ -183,7 +183,7 @@ async def test_it_waits_as_long_as_nothing_is_heard_at_all(
     waiting = asyncio.create_task(informers.first_lists())
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    assert "No watch has told of any ScalableApp" in caplog.text
+    assert "No watch has reported a ScalableApp" in caplog.text
     world.deliver()
     await asyncio.wait_for(waiting, 5)
 

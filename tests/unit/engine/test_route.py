@@ -127,7 +127,7 @@ async def test_where_the_gateway_api_is_not_served_the_app_runs_and_that_is_repo
     assert world.replicas(key) == 2
     assert ("HTTPRoute", key) not in world.cluster.objects
     assert world.condition(key, "Ready") == ("False", "GatewayAPIMissing")
-    assert "does not serve gateway.networking.k8s.io/v1; install" in world.message(key, "Exposed")
+    assert "does not support gateway.networking.k8s.io/v1; install" in world.message(key, "Exposed")
 
 
 async def test_a_gateway_api_that_comes_later_is_used(world: World) -> None:

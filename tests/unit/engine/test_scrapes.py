@@ -14,7 +14,7 @@ from tests.unit.engine.world import SPEC, World, with_scaling
 RPS, CPU = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
 RARE: Refusal = (DataProblem.TOO_RARE, "Prometheus scrapes them every 120 s")
 TWICE: Refusal = (DataProblem.DUPLICATE, "several addresses")
-BROKEN: Refusal = (DataProblem.BROKEN, "counters went back")
+BROKEN: Refusal = (DataProblem.BROKEN, "counters were reset")
 
 
 def names(world: World, key: AppKey) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ async def test_decisions_and_conditions_date_their_numbers(world: World) -> None
 
 async def test_a_burst_says_that_scrapes_are_too_rare_for_it(world: World) -> None:
     key = await four_pods(world, burst={"windowSeconds": 10})
-    message = "scrapes every 30 s are too rare for a window of 10 s"
+    message = "a scrape interval of 30 s is too long for a window of 10 s"
     world.metrics.bursts[10] = PodAnswer({}, refused=dict.fromkeys(names(world, key), (DataProblem.TOO_RARE, message)))
     await world.tick()
     record = world.registry.get(key)
@@ -102,7 +102,7 @@ async def test_an_objective_says_which_window_it_goes_by(world: World) -> None:
     key = await world.running(spec=with_scaling(horizontal={"minReplicas": 1, "objective": objective}))
     pods = names(world, key)
     scrapes = dict.fromkeys(pods, Scrape(30.0, 5.0, 120.0))
-    message = "scrapes every 30 s are too rare for a window of 20 s"
+    message = "a scrape interval of 30 s is too long for a window of 20 s"
     world.metrics.pods = {kind: PodAnswer(dict.fromkeys(pods, 10.0), scrapes=scrapes) for kind in (RPS, CPU)}
     world.metrics.bursts[20] = PodAnswer({}, refused=dict.fromkeys(pods, (DataProblem.TOO_RARE, message)))
     fast = {0.25: 10.0, float("inf"): 10.0}

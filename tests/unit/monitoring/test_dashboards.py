@@ -193,7 +193,7 @@ def test_an_alert_says_whom_it_is_about_in_words_without_a_hole(url: str) -> Non
         if {"ScalableAppConflicted", "ScalableAppAtMaxReplicas", "ScalableAppNotEvaluated"} <= set(pending):
             break
         time.sleep(0.5)
-    assert pending["ScalableAppConflicted"]["summary"] == "Somebody else manages objects of shop/web."
+    assert pending["ScalableAppConflicted"]["summary"] == "Another manager changes objects of shop/web."
     assert "a metric is at 160% of its target" in pending["ScalableAppAtMaxReplicas"]["description"]
     assert "The last decision is 1d " in pending["ScalableAppNotEvaluated"]["description"]
     texts = [text for annotations in pending.values() for text in annotations.values()]

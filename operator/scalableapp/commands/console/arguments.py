@@ -30,9 +30,9 @@ def command(subparsers: Any, name: str, summary: str, about: str, examples: str 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """Which cluster, and where in it."""
-    parser.add_argument("-n", "--namespace", help="namespace; default: that of the context")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, or ~/.kube/config")
-    parser.add_argument("--context", help="context of the kubeconfig; default: the current one")
+    parser.add_argument("-n", "--namespace", help="namespace; default: the context's")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig file; default: KUBECONFIG, or ~/.kube/config")
+    parser.add_argument("--context", help="kubeconfig context; default: the current one")
 
 
 def add_app(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_prometheus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prometheus",
         metavar="URL",
-        help="Prometheus to ask; default: the operator's, reached through the Kubernetes API",
+        help="URL of the Prometheus to query; default: the operator's, through the Kubernetes API",
     )
 
 
@@ -68,9 +68,9 @@ def app_key(app: str, namespace: str | None, usual_namespace: str) -> AppKey:
     """The object that "[NAMESPACE/]NAME" names. Raises Rejected where the arguments do not name one app."""
     before, slash, name = app.rpartition("/")
     if slash and namespace and before != namespace:
-        raise Rejected(f"{app} is in namespace {before}, but --namespace is {namespace}; leave one of them out")
+        raise Rejected(f"{app} is in namespace {before}, but --namespace is {namespace}; remove one of them")
     if "/" in before or (slash and not before) or not name:
-        raise Rejected(f"{app!r} names no app; write NAMESPACE/NAME, as in shop/web")
+        raise Rejected(f"{app!r} is not an app; write NAMESPACE/NAME, as in shop/web")
     return AppKey(before or namespace or usual_namespace, name)
 
 

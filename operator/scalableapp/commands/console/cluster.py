@@ -32,11 +32,11 @@ async def connected(options: argparse.Namespace, timeout_seconds: float = TIMEOU
 
 
 def with_fix(error: ClusterError, verb: str, what: str, where: str, role: str) -> ClusterError:
-    """The error in the words of who sits at the terminal, with what to do about it."""
+    """The error for a user at a terminal, with how to fix it."""
     if isinstance(error, Denied):
         return Rejected(
-            f"{error.answer}; kubectl auth can-i {verb} {what} {where} asks the same, and the role {role} grants it"
+            f"{error.answer}; check with kubectl auth can-i {verb} {what} {where}; the role {role} grants it"
         )
     if isinstance(error, Unavailable):
-        return Unavailable(f"{error}; look whether kubectl reaches the cluster with the same context")
+        return Unavailable(f"{error}; check whether kubectl reaches the cluster with the same context")
     return error

@@ -27,7 +27,7 @@ def add_output(parser: argparse.ArgumentParser, wide: str) -> None:
         "--output",
         choices=(TABLE, WIDE, JSON, YAML),
         default=TABLE,
-        help=f"default: table; wide adds {wide}; json and yaml are for programs",
+        help=f"default: table; wide adds {wide}; json and yaml are for scripts",
     )
 
 

@@ -83,7 +83,7 @@ async def _operators_own(api: KubeApi) -> Service | str:
     try:
         found = address(url)
     except WrongAddress as error:
-        raise MetricsUnavailable(f"the operator's {_SETTING} {error}; or give --prometheus a URL") from None
+        raise MetricsUnavailable(f"the operator's {_SETTING} {error}; or pass a URL with --prometheus") from None
     match = _IN_CLUSTER.match(found.url)
     if match is None:
         return url
@@ -96,23 +96,25 @@ async def _operators_own(api: KubeApi) -> Service | str:
 async def _reach(api: KubeApi, service: Service) -> None:
     """Raises MetricsUnavailable when the Service does not answer as Prometheus does."""
     fix = (
-        f"forward a port, kubectl port-forward -n {service.namespace} service/{service.name} 9090:{service.port}, "
-        "and give --prometheus http://localhost:9090"
+        f"forward a port with kubectl port-forward -n {service.namespace} service/{service.name} 9090:{service.port} "
+        "and pass --prometheus http://localhost:9090"
     )
     try:
         form = service.query({"query": "vector(1)"})
         answer = await api.ask(Request("GET", f"{service.path}/api/v1/query", form), tries=TRIES)
     except Denied as error:
-        raise MetricsUnavailable(f"{error.answer}; it takes the right to get services/proxy there, or {fix}") from error
+        raise MetricsUnavailable(
+            f"{error.answer}; this needs the permission to get services/proxy there; otherwise {fix}"
+        ) from error
     except NotFound as error:
         raise MetricsUnavailable(
-            f"There is no Service {service.name} in namespace {service.namespace}; give --prometheus its URL"
+            f"There is no Service {service.name} in namespace {service.namespace}; pass Prometheus' URL as --prometheus"
         ) from error
     except ClusterError as error:
-        raise MetricsUnavailable(f"{error}; look whether Prometheus runs, or {fix}") from error
+        raise MetricsUnavailable(f"{error}; check whether Prometheus runs, or {fix}") from error
     if answer.get("status") != "success":
         raise MetricsUnavailable(
-            f"Service {service.namespace}/{service.name} is no Prometheus; give --prometheus its URL"
+            f"Service {service.namespace}/{service.name} is not a Prometheus; pass Prometheus' URL as --prometheus"
         )
 
 

@@ -13,15 +13,15 @@ One line is one situation of one app:
      "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
                  "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
 
-For spec.scaling.horizontal.objective the totals hold RequestsPerSecond and SlowShare: the share (0..1) of the last
+For spec.scaling.horizontal.objective, `totals` contains RequestsPerSecond and SlowShare: the share (0..1) of the last
 minute's requests that took longer than the objective's limit or failed. A Latency is a total in seconds.
 
-A metric goes by its name, or by its type when it has none. `readySecondsAgo` is the time since readiness
-last changed. A metric with values in `usage` is decided per pod, one with only a total by that. `burstTotals`
-are requests/s over the short window of spec.scaling.horizontal.burst; `outage` says since when no metric could be
-used, and the replicas of then. In the modes Vertical and Combined, `resources` is the pods' size, `usageHistory` the
-usage of one pod (the usage of CPU and Memory in `pods` counts beside it), `oomKills` the kills of the pods' present
-containers so far, `throttledRatio` the share of CPU periods in which they were throttled; the answer has `resources`.
+The key of a metric is its name, or its type if it has no name. `readySecondsAgo` is the time since readiness last
+changed. A metric with values in `usage` is evaluated per pod, one with only a total by the total. `burstTotals` are
+requests/s over the short window of spec.scaling.horizontal.burst; `outage` is the start of the period without usable
+metrics, and the replicas at that time. In modes Vertical and Combined, `resources` is the pods' size, `usageHistory`
+the usage of one pod (CPU and Memory in `pods` are used as well), `oomKills` the number of OOM kills of the current
+containers, `throttledRatio` the share of CPU periods in which they were throttled; the output contains `resources`.
 """
 
 import json
@@ -83,7 +83,7 @@ _CPU = Metric(type=MetricType.CPU, target="1")
 
 
 class LineError(ScalableAppError):
-    """A line that is no situation: names the field and the mend."""
+    """A line that is no situation: names the field and the fix."""
 
 
 class _Part(BaseModel):
@@ -208,7 +208,7 @@ def _read(text: str) -> _Line:
     except json.JSONDecodeError as error:
         raise LineError(f"not JSON ({error.msg} at column {error.colno}); write one JSON object per line") from error
     except RecursionError as error:
-        raise LineError("nested too deeply; write one JSON object per line, as --help shows it") from error
+        raise LineError("nested too deeply; write one JSON object per line, as shown by --help") from error
     except ValidationError as error:
         raise LineError(" | ".join(map(_problem, error.errors(include_url=False)))) from error
 
@@ -216,9 +216,7 @@ def _read(text: str) -> _Line:
 def _problem(entry: Any) -> str:
     location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"]).lstrip(".")
     fixes = {"missing": "add it", "extra_forbidden": "remove it or correct its name"}
-    return (
-        f"{location or 'line'}: {entry['msg']}; {fixes.get(entry['type'], 'scalableapp decide --help shows the form')}"
-    )
+    return f"{location or 'line'}: {entry['msg']}; {fixes.get(entry['type'], 'see scalableapp decide --help')}"
 
 
 def _observation(line: _Line, spec: ScalableAppSpec) -> Observation:
@@ -240,9 +238,9 @@ def _service_level(seen: _Observed) -> ServiceLevel:
 def _slow_share(seen: _Observed) -> Reading:
     share = seen.totals.get("SlowShare")
     if share is None:
-        return Reading(problem=DataProblem.EMPTY, message="totals has no SlowShare")
+        return Reading(problem=DataProblem.EMPTY, message="SlowShare is missing in totals")
     if not 0 <= share <= 1:
-        return Reading(problem=DataProblem.WRONG_TYPE, message=f"SlowShare is {share:g}, not a share in 0..1")
+        return Reading(problem=DataProblem.WRONG_TYPE, message=f"SlowShare is {share:g}, not between 0 and 1")
     return Reading(share)
 
 
@@ -255,13 +253,17 @@ def _pod(pod: _Pod, now: datetime) -> PodState:
 def _reading(metric: Metric, seen: _Observed) -> Reading:
     age = seen.sample_age_seconds
     if not age <= STALE_AFTER_SECONDS:
-        return Reading(problem=DataProblem.STALE, message=f"the newest sample is {age:g} s old; check the scraping")
+        return Reading(
+            problem=DataProblem.STALE, message=f"the newest sample is {age:g} s old; check the scrape configuration"
+        )
     if age < -CLOCK_SKEW_SECONDS:
-        return Reading(problem=DataProblem.CLOCK_SKEW, message=f"the sample is {-age:g} s in the future; check clocks")
+        return Reading(
+            problem=DataProblem.CLOCK_SKEW, message=f"the sample is {-age:g} s in the future; check the clocks"
+        )
     per_pod = {pod.name: float(value) for pod in seen.pods if (value := _of(metric, pod.usage)) is not None}
     total = _of(metric, seen.totals)
     if total is None and not per_pod:
-        return Reading(problem=DataProblem.EMPTY, message="neither usage nor totals has it")
+        return Reading(problem=DataProblem.EMPTY, message="it is in neither usage nor totals")
     return Reading(total=total, per_pod=per_pod, burst_total=_of(metric, seen.burst_totals))
 
 

@@ -28,13 +28,13 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 def _measured(value: str | float) -> float:
     number = parse_quantity(value) if isinstance(value, str) else value
     if not 0 <= number < LARGEST_VALUE:
-        raise ValueError(f"{value} is no usage; write a number or a quantity of 0 or more")
+        raise ValueError(f"{value} is not a usage; write a number or a quantity of 0 or more")
     return number
 
 
 def _amount(value: str | float) -> str:
     if _measured(str(value)) == 0:
-        raise ValueError(f"{value} is not more than 0")
+        raise ValueError(f"{value} is not greater than 0")
     return str(value)
 
 
@@ -100,7 +100,7 @@ def _problem(
         if not samples and not used:
             return DataProblem.EMPTY, f"neither usageHistory nor the pods' usage has {resource}"
         if samples and not used and (age := min(samples)[0]) > _stale_after(samples):
-            return DataProblem.STALE, f"the newest {resource} usage is {age:g} s old; check the scraping"
+            return DataProblem.STALE, f"the newest {resource} usage is {age:g} s old; check the scrape configuration"
     return None, ""
 
 

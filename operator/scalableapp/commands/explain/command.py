@@ -31,8 +31,8 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "explain",
-        "tell why an app in the cluster has the replicas it has",
-        "Tells what was measured, what each rule made of it, what limits it, and what comes next and when.",
+        "explain the replica count of an app",
+        "Shows what was measured, the effect of each rule, what limits scaling, and what happens next and when.",
         _EXAMPLES,
     )
     arguments.add_app(parser)
@@ -41,9 +41,11 @@ def add_to(subparsers: Any) -> None:
         "--output",
         choices=("text", TABLE, WIDE, "json", "yaml"),
         default="text",
-        help=f"default: text, also called table; wide has up to {_MANY_EVENTS} Events instead of {_FEW_EVENTS}",
+        help=f"default: text, also called table; wide shows up to {_MANY_EVENTS} Events instead of {_FEW_EVENTS}",
     )
-    parser.add_argument("-w", "--watch", action="store_true", help="tell it again whenever it changes, until Ctrl-C")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="print again whenever something changes, until Ctrl-C"
+    )
     parser.set_defaults(run=run)
 
 

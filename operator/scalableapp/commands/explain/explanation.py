@@ -49,9 +49,9 @@ def _notes(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[s
         yield "the operator has not reported on it yet; kubectl logs -n scalableapp-system deploy/scalableapp-operator"
     elif status.get("observedGeneration") != metadata.get("generation"):
         yield (
-            f"this is of generation {status.get('observedGeneration')}; the operator has not acted on the last change "
-            f"of the spec, generation {metadata.get('generation')}, yet"
+            f"this describes generation {status.get('observedGeneration')}; the operator has not acted on the last "
+            f"change of the spec, generation {metadata.get('generation')}, yet"
         )
     if status and "decision" not in status:
         messages = {entry["type"]: entry["message"] for entry in status.get("conditions") or ()}
-        yield f"nothing has been decided yet: {messages.get('Ready', 'the operator has not looked at it')}"
+        yield f"nothing has been decided yet: {messages.get('Ready', 'the operator has not evaluated it')}"

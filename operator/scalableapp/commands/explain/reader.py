@@ -28,7 +28,7 @@ class Found(NamedTuple):
 
 
 async def read(api: KubeApi, key: AppKey, most_events: int = 10) -> Found:
-    """What there is to tell of the app, its newest Events with it. Raises ClusterError that says what is missing."""
+    """What is known about the app, with its newest Events. Raises ClusterError that says what is missing."""
     app = await read_app(api, key)
     notes = await notes_on_the_operator(api, datetime.now(UTC))
     try:
@@ -50,7 +50,7 @@ async def read_app(api: KubeApi, key: AppKey) -> Manifest:
 
 
 async def notes_on_the_operator(api: KubeApi, now: datetime) -> tuple[str, ...]:
-    """What to know when the operator does not run: then all else is what it said last."""
+    """A note if the operator does not run: everything else is then its last report."""
     try:
         renewed = (await api.ask(Request("GET", _LEASE), tries=1))["spec"]["renewTime"]
         seconds_down = (now - datetime.fromisoformat(renewed)).total_seconds()
@@ -59,8 +59,8 @@ async def notes_on_the_operator(api: KubeApi, now: datetime) -> tuple[str, ...]:
     if seconds_down < _DOWN_SECONDS:
         return ()
     note = (
-        f"the operator has not been at work for {duration(seconds_down)}, and this is what it said before: "
-        "kubectl get pods -n scalableapp-system shows whether it runs"
+        f"the operator has not been active for {duration(seconds_down)}, and this is its last report; "
+        "check whether it runs: kubectl get pods -n scalableapp-system"
     )
     return (note,)
 
@@ -70,10 +70,10 @@ async def missing(api: KubeApi, what: str) -> NotFound:
     try:
         await api.ask(Request("GET", f"/apis/{API_VERSION}"), tries=TRIES)
     except NotFound:
-        return NotFound("The cluster knows no ScalableApps; install the kind first: kubectl apply -f crds/")
+        return NotFound("The ScalableApp CRD is not installed; install it first: kubectl apply -f crds/")
     except ClusterError:
-        pass  # then the cluster has told enough already
-    return NotFound(f"There is {what}; kubectl get scalableapps --all-namespaces lists those there are")
+        pass  # the first error says enough
+    return NotFound(f"There is {what}; kubectl get scalableapps --all-namespaces lists the existing ones")
 
 
 async def events_of(api: KubeApi, app: Manifest) -> tuple[Manifest, ...]:

@@ -71,7 +71,7 @@ def _metrics(found: Explanation, now: datetime) -> Part:
         (entry["name"], entry["current"], entry["target"], str(entry.get("proposedReplicas", "<none>")))
         for entry in entries
     ]
-    head: tuple[str, ...] = ("METRIC", "CURRENT", "TARGET", "ASKS FOR")
+    head: tuple[str, ...] = ("METRIC", "CURRENT", "TARGET", "PROPOSES")
     if any("measuredAt" in entry for entry in entries):
         head = (*head, "MEASURED")
         times = [_moment(entry["measuredAt"], now) if "measuredAt" in entry else "" for entry in entries]
@@ -102,7 +102,7 @@ def _events(found: Explanation, now: datetime, paint: Paint) -> Part:
             for event in entries
         ]
     )
-    return "Events, the newest last", [
+    return "Events, newest last", [
         f"{paint['bad' if event['type'] == 'Warning' else 'end']}{row}{paint['end']}"
         for event, row in zip(entries, rows, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What ScalableApp would make of an existing Deployment: a spec to apply, and what it comes to beside today."""
+"""A ScalableApp for an existing Deployment: a spec to apply, and its cost compared with today's."""
 
 import math
 from collections.abc import Sequence
@@ -110,9 +110,9 @@ def _check(found: Found, usage: UsageHistory) -> None:
     known = len(usage.of(MetricType.CPU))
     if known < _FEWEST_MOMENTS:
         raise MetricsUnavailable(
-            f"Prometheus has {known} moments with container_cpu_usage_seconds_total of container "
-            f"{found.container['name']} in pods of {found.namespace}/{found.name}, {_FEWEST_MOMENTS} are needed; is "
-            "cAdvisor scraped with the labels namespace, pod and container, and is --container right?"
+            f"Prometheus has {known} samples of container_cpu_usage_seconds_total of container "
+            f"{found.container['name']} in pods of {found.namespace}/{found.name}, but {_FEWEST_MOMENTS} are needed; "
+            "is cAdvisor scraped with the labels namespace, pod and container, and is --container right?"
         )
 
 
@@ -165,9 +165,7 @@ def _requests_target(usage: UsageHistory, cores: float) -> tuple[list[dict[str, 
         return [], []
     target = format_number(cores * served / cpu)
     cost = f"a request took {format_number(1000 * cpu / served)} ms of CPU"
-    note = (
-        f"RequestsPerSecond {target}: {cost}, so that many take a pod to its CPU target; requests tell of load sooner"
-    )
+    note = f"RequestsPerSecond {target}: {cost}, so this brings a pod to its CPU target; requests show load before CPU"
     return [{"type": "RequestsPerSecond", "target": target}], [note]
 
 
@@ -180,21 +178,21 @@ def _lacking(usage: UsageHistory) -> list[str]:
     missing = [note for kind, note in notes.items() if not usage.of(kind)]
     cpu, lasted = usage.of(MetricType.CPU), usage.times[-1] - usage.times[0]
     if lasted < _DAY_SECONDS:
-        missing.append(f"{duration(lasted)} of history: what a night, a peak or a weekend takes is not in it")
+        missing.append(f"{duration(lasted)} of history: this may not cover nights, peaks or weekends")
     expected = lasted / usage.step + 1
     if len(cpu) < 0.98 * expected:
         missing.append(
-            f"CPU usage is missing at {1 - len(cpu) / expected:.0%} of the moments: replicas were held there"
+            f"CPU usage is missing in {1 - len(cpu) / expected:.0%} of the samples: replicas were held there"
         )
     return missing
 
 
 def _to_know(found: Found, hpa: Bounds | None, name: str) -> list[str]:
-    hpas = [f"HPA {hpa.name} scales the Deployment now, and its bounds were taken over"] if hpa else []
-    beside = f"{name} runs beside Deployment {found.name}, under a Service and Ingress of its own"
+    hpas = [f"HPA {hpa.name} currently scales the Deployment; its bounds were kept"] if hpa else []
+    beside = f"{name} runs alongside Deployment {found.name}, with its own Service and Ingress"
     return [
         *found.left,
         *hpas,
         "the image has to run as non-root with a read-only root file system",
-        f"{beside}; delete the Deployment once traffic goes there",
+        f"{beside}; move the traffic there, then delete the Deployment",
     ]

@@ -49,8 +49,8 @@ def as_text(advice: Advice, usage: UsageHistory, prices: Prices | None, now: dat
 
 def _lines(advice: Advice, usage: UsageHistory, prices: Prices | None, now: datetime, *, wide: bool) -> Iterator[str]:
     first, last = (datetime.fromtimestamp(at, UTC) for at in (usage.times[0], usage.times[-1]))
-    span = f"{duration((last - first).total_seconds())} from {clock(first, now)} on, every {usage.step:g} s"
-    yield f"Deployment {advice.deployment}, by its usage of {span}."
+    span = f"{duration((last - first).total_seconds())} since {clock(first, now)}, one sample every {usage.step:g} s"
+    yield f"Deployment {advice.deployment}, based on its usage of {span}."
     yield ""
     plans = {
         "today": advice.today,
@@ -61,14 +61,14 @@ def _lines(advice: Advice, usage: UsageHistory, prices: Prices | None, now: date
     yield ""
     yield from _changes(advice, now, wide=wide)
     yield ""
-    yield "To know:"
+    yield "Notes:"
     yield from (f"- {note}" for note in advice.notes)
     yield ""
 
 
 def _head(prices: Prices | None) -> tuple[str, ...]:
     cost = ("COST OF 30 DAYS",) if prices else ()
-    return "", "REPLICAS min/avg/max", "CORES avg", "GiB avg", *cost, "A POD REQUESTS"
+    return "", "REPLICAS min/avg/max", "CORES avg", "GiB avg", *cost, "REQUESTS PER POD"
 
 
 def _row(name: str, plan: Plan, prices: Prices | None) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def _changes(advice: Advice, now: datetime, *, wide: bool) -> Iterator[str]:
         yield "Replicas would not have changed."
         return
     shown = changes if wide else changes[-_FEW_CHANGES:]
-    all_of_them = "" if len(shown) == len(changes) else f", the last {len(shown)} (--output wide has all)"
+    all_of_them = "" if len(shown) == len(changes) else f", the last {len(shown)} (--output wide shows all)"
     yield f"{count(len(changes), 'change')} of replicas would have been made{all_of_them}:"
     for each in shown:
         why = f"{each.reason}: {each.message}" if wide else each.reason

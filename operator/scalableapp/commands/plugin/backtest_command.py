@@ -1,4 +1,4 @@
-"""`scalableapp backtest`: an app's scaling on a load curve; the app from a file or the cluster, the load likewise."""
+"""`scalableapp backtest`: an app's scaling on a load curve; both come from a file or the cluster."""
 
 import argparse
 import asyncio
@@ -18,8 +18,8 @@ examples:
   scalableapp backtest app.yaml --trace load.csv --compare hpa,oracle --report report.html
   scalableapp backtest app.yaml --prometheus http://localhost:9090 --app shop/web --since 7d
 
-Of an app in the cluster the load comes from the operator's Prometheus, reached through the Kubernetes API, unless
---trace or --prometheus names another.
+For an app in the cluster, the load comes from the operator's Prometheus, through the Kubernetes API, unless --trace or
+--prometheus names another source.
 """
 _FILES = (".yaml", ".yml", ".json")
 _PROMETHEUS_SECONDS = 30.0
@@ -30,8 +30,8 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "backtest",
-        "try an app's scaling on a load curve",
-        "Tells what the app's scaling would have done on a load curve, beside the rivals'.",
+        "replay a load curve against an app's scaling",
+        "Shows what the app's scaling would have done on a load curve, compared with other policies.",
         _EXAMPLES,
     )
     what = "file with the ScalableApp, or the name of one in the cluster"
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.spec.suffix in _FILES or options.spec.is_file()):
         return command.guarded(lambda: _of_cluster(options))
     if not options.trace and not options.prometheus:
-        command.complain(f"the load for {options.spec} is not named; give --trace FILE.csv or --prometheus URL")
+        command.complain(f"there is no load for {options.spec}; pass --trace FILE.csv or --prometheus URL")
         return 2
     return command.run(options)
 

@@ -18,7 +18,7 @@ examples:
   scalableapp completion zsh > "${fpath[1]}/_scalableapp"
   scalableapp completion fish > ~/.config/fish/completions/scalableapp.fish
 
-As a plugin of kubectl it needs none of these: kubectl asks kubectl_complete-scalableapp on PATH.
+The kubectl plugin does not need them: kubectl calls kubectl_complete-scalableapp on PATH.
 """
 _NO_FILES, _FILES = ":4", ":0"
 # Somebody waits with a finger on the Tab key.
@@ -73,7 +73,7 @@ def add_to(subparsers: Any) -> None:
     """Add the command; it sets `run`."""
     parser = subparsers.add_parser(
         "completion",
-        help="print a script that completes commands in a shell",
+        help="print a shell completion script",
         description="Prints a script that completes commands, options, namespaces and apps in a shell.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

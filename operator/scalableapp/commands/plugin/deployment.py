@@ -15,10 +15,10 @@ _PLAIN_PATH = re.compile(r"^/[^\s?#]*$")
 _TAKEN = ("image", "env", "envFrom", "command", "args", "resources")
 # Of a container and of a pod: what a ScalableApp has no field for, and what to know of it.
 _LEFT_OF_CONTAINER = {
-    "volumeMounts": "volumes are not taken over; an app that needs files gets /tmp alone",
-    "lifecycle": "its lifecycle hooks are not taken over; the operator sets a preStop of its own",
+    "volumeMounts": "volumes are not taken over; the app can only write to /tmp",
+    "lifecycle": "its lifecycle hooks are not taken over; the operator sets its own preStop",
     "startupProbe": "its startupProbe is not taken over",
-    "securityContext": "its securityContext is not taken over; pods run as non-root with a read-only root",
+    "securityContext": "its securityContext is not taken over; pods run as non-root with a read-only root file system",
 }
 _LEFT_OF_POD = {
     "initContainers": "its init containers are not taken over",
@@ -31,7 +31,7 @@ _LEFT_OF_POD = {
 
 
 class Found(NamedTuple):
-    """A Deployment: its key's parts, replicas asked for, the app's container, and what is left behind, in words."""
+    """A Deployment: its key's parts, its replicas, the app's container, and notes on what is not taken over."""
 
     namespace: str
     name: str
@@ -63,13 +63,13 @@ def _container(containers: Sequence[Mapping[str, Any]], name: str | None, deploy
         if name in (None, container["name"]):
             return container
     names = ", ".join(container["name"] for container in containers)
-    raise Rejected(f"Deployment {deployment} has no container {name}; --container takes one of {names}")
+    raise Rejected(f"Deployment {deployment} has no container {name}; pass one of {names} as --container")
 
 
 def _left(pod: Mapping[str, Any], chosen: Mapping[str, Any]) -> Iterator[str]:
     others = [container["name"] for container in pod["containers"] if container is not chosen]
     if others:
-        yield f"its containers {', '.join(others)} are not taken over: a ScalableApp's pods have one"
+        yield f"its containers {', '.join(others)} are not taken over: a ScalableApp's pods have one container"
     service_account = pod.get("serviceAccountName", "default")
     if service_account != "default":
         yield f"its ServiceAccount {service_account} is not taken over: pods have no token"
@@ -84,9 +84,9 @@ def _probes_left(container: Mapping[str, Any]) -> Iterator[str]:
     for field, probe in _PROBES.items():
         path = _path(container.get(probe))
         if path and not _PLAIN_PATH.match(path):
-            yield f"its {probe} asks {path}, and a path has no query: GET {usual[field]} is asked instead"
+            yield f"its {probe} uses {path}, but queries are not supported: GET {usual[field]} is used instead"
         elif not path:
-            yield f"it has no {probe} by HTTP: GET {usual[field]} has to answer, or set spec.health.{field}"
+            yield f"it has no HTTP {probe}: GET {usual[field]} must answer 200, or set spec.health.{field}"
 
 
 def taken_over(found: Found) -> dict[str, Any]:

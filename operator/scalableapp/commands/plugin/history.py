@@ -60,7 +60,7 @@ def _of_samples(samples: Samples) -> Iterator[Row]:
 
 
 def _of_status(app: Manifest) -> Iterator[Row]:
-    """The decision in force, since it came to this number and reason."""
+    """The current decision, since its number or reason last changed."""
     decision = (app.get("status") or {}).get("decision") or {}
     if "time" in decision:
         named = {name: decision.get(name) for name in ("time", "from", "to", "reason", "message")}
@@ -68,7 +68,7 @@ def _of_status(app: Manifest) -> Iterator[Row]:
 
 
 def _is_known(row: Row, known: Iterable[Row], step: float) -> bool:
-    """Whether an Event tells of the same change; of the two, the Event has more to say."""
+    """Whether an Event reports the same change; the Event has more details."""
     window = timedelta(seconds=step + _SLACK_SECONDS)
     return row["from"] != row["to"] and any(
         other.get("to") == row["to"] and abs(_at(other) - _at(row)) <= window for other in known
@@ -80,22 +80,22 @@ def notes_of(rows: Sequence[Row], samples: Samples, problem: str, since: datetim
     events = [_at(row) for row in rows if row["source"] == "Event"]
     notes = [
         f"Events: {len(events)}, the oldest of {clock(min(events), now)}; the API server forgets them after an hour, "
-        "unless its --event-ttl says otherwise"
+        "unless its --event-ttl differs"
         if events
-        else "Events: none left; the API server forgets them after an hour, unless its --event-ttl says otherwise"
+        else "Events: none left; the API server forgets them after an hour, unless its --event-ttl differs"
     ]
     if problem:
-        return [*notes, f"Prometheus: not asked, so what is older is missing: {problem}"]
+        return [*notes, f"Prometheus: not available, so older rows are missing: {problem}"]
     if not samples.points:
         lack = f"Prometheus: no scalableapp_desired_replicas of this app since {clock(since, now)}; does it scrape the"
         return [*notes, f"{lack} operator?"]
     first = datetime.fromtimestamp(samples.points[0][0], UTC)
-    late = ", where its memory begins" if (first - since).total_seconds() > 2 * samples.step else ""
+    late = " (its oldest)" if (first - since).total_seconds() > 2 * samples.step else ""
     return [
         *notes,
         (
-            f"Prometheus: from {clock(first, now)} on{late}, looked at every {duration(samples.step)}; it has the "
-            "number decided on, not why: rows of it have no reason"
+            f"Prometheus: samples every {duration(samples.step)} since {clock(first, now)}{late}; they contain only "
+            "the replica count, so these rows have no reason"
         ),
     ]
 
@@ -103,7 +103,7 @@ def notes_of(rows: Sequence[Row], samples: Samples, problem: str, since: datetim
 def as_text(rows: Sequence[Row], notes: Sequence[str], now: datetime, paint: Paint, *, wide: bool) -> str:
     """The rows as a table, then the notes. Messages are cut to what tells most unless `wide`."""
     cells = [_cells(row, now, wide=wide) for row in rows]
-    lines = table([("TIME", "CHANGE", "REASON", "FROM", "MESSAGE"), *cells]) if rows else ["Nothing is remembered."]
+    lines = table([("TIME", "CHANGE", "REASON", "FROM", "MESSAGE"), *cells]) if rows else ["No past decisions found."]
     shown = [f"{paint['title']}{lines[0]}{paint['end']}", *lines[1:], ""]
     return "\n".join([*shown, *(f"{paint['dim']}{note}{paint['end']}" for note in notes)])
 

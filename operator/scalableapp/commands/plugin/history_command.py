@@ -28,8 +28,8 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "history",
-        "tell what was decided in the past",
-        "Tells past decisions: from Events with their reasons, and from Prometheus, without, as far as it remembers.",
+        "show past decisions",
+        "Shows past decisions: from Events with their reasons, and from Prometheus without reasons.",
         _EXAMPLES,
     )
     arguments.add_app(parser)
@@ -37,7 +37,7 @@ def add_to(subparsers: Any) -> None:
         "--since", metavar="24h", type=arguments.seconds_of, default=86_400.0, help="how far to look back; default 24h"
     )
     arguments.add_prometheus(parser)
-    add_output(parser, "whole messages")
+    add_output(parser, "full messages")
     parser.set_defaults(run=run)
 
 

@@ -20,8 +20,8 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "list",
-        "list the apps and how each stands",
-        "Lists ScalableApps: replicas, bounds, the metric nearest to its target, and why they have that number.",
+        "list the apps and their state",
+        "Lists ScalableApps: replicas, bounds, the metric with the highest utilisation, and the reason for the count.",
         _EXAMPLES,
     )
     add_selection(parser)
@@ -31,8 +31,8 @@ def add_to(subparsers: Any) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Which apps."""
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="those of every namespace")
-    parser.add_argument("-l", "--selector", metavar="LABELS", help="only apps with these labels, as in team=web")
+    parser.add_argument("-A", "--all-namespaces", action="store_true", help="list apps in all namespaces")
+    parser.add_argument("-l", "--selector", metavar="LABELS", help="label selector, as in team=web")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ async def _list(options: argparse.Namespace, out: TextIO) -> None:
         apps = await read_apps(connection.api, namespace, options.selector)
     text = for_programs({"items": apps}, options.output)
     if text is None and not apps:
-        where = f"in namespace {namespace}; -A looks in all" if namespace else "in the cluster"
+        where = f"in namespace {namespace}; -A lists all namespaces" if namespace else "in the cluster"
         print(f"No ScalableApps{' with these labels' if options.selector else ''} {where}.", file=sys.stderr)  # noqa: T201 - as below
         return
     wide = options.output == WIDE

@@ -20,8 +20,8 @@ def add_to(subparsers: Any) -> None:
     _add(
         subparsers,
         "pause",
-        "leave replicas and sizes of an app as they are",
-        "Sets spec.scaling.paused and nothing else. The app runs on; nothing scales it until it is resumed.",
+        "freeze replicas and sizes of an app",
+        "Sets spec.scaling.paused and nothing else. The app keeps running and is not scaled until it is resumed.",
     )
     _add(subparsers, "resume", "scale a paused app again", "Sets spec.scaling.paused to false and nothing else.")
 
@@ -57,7 +57,7 @@ async def _set(api: "KubeApi", key: "AppKey", *, paused: bool) -> str:
 
     app = await read_app(api, key)
     if _paused(app) == paused:
-        return f"{key} {'is paused already' if paused else 'is not paused'}; nothing was changed"
+        return f"{key} {'is already paused' if paused else 'is not paused'}; nothing was changed"
     path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}"
     body = {"spec": {"scaling": {"paused": paused}}}
     query = {"fieldManager": FIELD_MANAGER}

@@ -31,9 +31,9 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "recommend",
-        "tell what ScalableApp would make of an existing Deployment",
-        "Runs the operator's own decisions over what a Deployment's pods used, by Prometheus. Nothing is changed; "
-        "what it prints can be applied.",
+        "print a ScalableApp manifest for an existing Deployment",
+        "Replays what a Deployment's pods used, according to Prometheus, through the operator's own decisions. Changes "
+        "nothing; you can apply the output.",
         _EXAMPLES,
     )
     parser.add_argument("deployment", metavar="deployment/NAME", help="the Deployment")
@@ -41,8 +41,8 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument(
         "--since", metavar="7d", type=arguments.seconds_of, default=604_800.0, help="how far to look back; default 7d"
     )
-    parser.add_argument("--core-hour", metavar="PRICE", help="what a core costs an hour, to tell the cost")
-    parser.add_argument("--gibibyte-hour", metavar="PRICE", help="what a GiB of memory costs an hour")
+    parser.add_argument("--core-hour", metavar="PRICE", help="price of one core per hour, to show the cost")
+    parser.add_argument("--gibibyte-hour", metavar="PRICE", help="price of one GiB of memory per hour")
     arguments.add_prometheus(parser)
     add_output(parser, "every change of replicas with its reason")
     parser.set_defaults(run=run)
@@ -80,7 +80,7 @@ def _name(text: str) -> str:
     """NAME of "deployment/NAME". Raises Rejected for another kind."""
     kind, slash, name = text.rpartition("/")
     if (slash and kind.lower() not in _KINDS) or not name:
-        raise Rejected(f"{text!r} is no Deployment; write deployment/NAME, and its namespace as -n NAMESPACE")
+        raise Rejected(f"{text!r} is not a Deployment; write deployment/NAME, and its namespace as -n NAMESPACE")
     return name
 
 
@@ -92,7 +92,7 @@ def _prices(options: argparse.Namespace) -> "Prices | None":
     if given == (None, None):
         return None
     if None in given:
-        raise Rejected("a cost takes both prices; give --core-hour and --gibibyte-hour")
+        raise Rejected("the cost needs both prices; pass --core-hour and --gibibyte-hour")
     try:
         return Prices(cpu_core_hour=given[0], memory_gibibyte_hour=given[1])
     except ValueError as error:

@@ -37,7 +37,7 @@ def _with_fix(answer: RangeAnswer) -> str:
     """What went wrong, with what who sits at a terminal can do; the adapter speaks to who runs the operator."""
     if answer.problem not in (DataProblem.UNREACHABLE, DataProblem.REDIRECTED):
         return answer.message
-    return f"{answer.message.partition('; ')[0]}; give --prometheus the URL of one that answers"
+    return f"{answer.message.partition('; ')[0]}; pass the URL of a working Prometheus as --prometheus"
 
 
 def joined(series: list[Series]) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:

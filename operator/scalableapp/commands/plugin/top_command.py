@@ -1,4 +1,4 @@
-"""`scalableapp top`: the apps as they are scaled, drawn anew every few seconds."""
+"""`scalableapp top`: a live view of the apps, redrawn every few seconds."""
 
 import argparse
 import asyncio
@@ -35,22 +35,24 @@ def add_to(subparsers: Any) -> None:
     parser = arguments.command(
         subparsers,
         "top",
-        "watch the apps as they are scaled",
-        "Shows ScalableApps and draws them anew; q or Ctrl-C leaves. What is no terminal gets them once.",
+        "show a live view of the apps",
+        "Shows a live view of ScalableApps; q or Ctrl-C quits. If the output is not a terminal, prints once.",
         _EXAMPLES,
     )
     add_selection(parser)
-    parser.add_argument("--sort-by", choices=_ORDERS, default="load", help="default: load, the fullest app first")
-    parser.add_argument("--interval", metavar="S", type=_seconds, default=2.0, help="seconds between looks; default 2")
+    parser.add_argument("--sort-by", choices=_ORDERS, default="load", help="default: load, the most loaded app first")
+    parser.add_argument(
+        "--interval", metavar="S", type=_seconds, default=2.0, help="seconds between refreshes; default 2"
+    )
     parser.add_argument("--once", action="store_true", help="print once, as text")
-    parser.add_argument("--svg", metavar="FILE", type=Path, help="write what a terminal would show now as a picture")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="write the view as an SVG picture")
     parser.set_defaults(run=run)
 
 
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0.5 <= number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0.5..3600")
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.5 and 3600")
     return number
 
 
@@ -123,7 +125,7 @@ async def _next(
     try:
         return update.result()
     except ScalableAppError as error:
-        return view._replace(error=f"{error}; shown as it was at {view.now:%H:%M:%S} UTC")
+        return view._replace(error=f"{error}; showing the data of {view.now:%H:%M:%S} UTC")
 
 
 def _picture(view: "TopView", file: Path) -> None:
@@ -137,7 +139,7 @@ def _picture(view: "TopView", file: Path) -> None:
     try:
         file.write_text(picture, encoding="utf-8")
     except OSError as error:
-        raise ScalableAppError(f"{file} cannot be written: {error}; give --svg another place") from error
+        raise ScalableAppError(f"{file} cannot be written: {error}; pass another path as --svg") from error
 
 
 def _rich() -> Callable[..., Any]:
@@ -146,6 +148,6 @@ def _rich() -> Callable[..., Any]:
         from rich.console import Console  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise ScalableAppError(
-            "rich is not installed; pip install 'scalableapp[cli]' brings it, and --once does without it"
+            "rich is not installed; install it with pip install 'scalableapp[cli]', or use --once"
         ) from error
     return Console

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scalableapp.commands.console.output import table
 from scalableapp.commands.plugin.apps import App, age, metric_text, number, ratio, reason
+from scalableapp.core.explain import count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-HEAD = ("APP", "MODE", "REPLICAS", "READY", "MIN", "MAX", "METRIC", "OF TARGET", "REASON", "DECIDED")
+HEAD = ("APP", "MODE", "REPLICAS", "READY", "MIN", "MAX", "METRIC", "UTILISATION", "REASON", "DECIDED")
 BAR_CELLS = 12
 # Title, head, frame and the line below.
 _LINES_AROUND = 7
@@ -25,7 +26,7 @@ ORDERS: dict[str, Callable[[App], tuple[object, ...]]] = {
 
 
 class TopView(NamedTuple):
-    """The apps at a moment, in order, and what there is to say of all: where they are, notes, the last error."""
+    """The apps at a moment, in order, with where they are, notes and the last error."""
 
     apps: Sequence[App]
     now: datetime
@@ -37,7 +38,7 @@ class TopView(NamedTuple):
     def title(self) -> str:
         """How many there are, where, and when that was."""
         replicas = sum(app.get("replicas", 0) for app in self.apps)
-        return f"{self.where}: {len(self.apps)} apps, {replicas} replicas, {self.now:%H:%M:%S} UTC"
+        return f"{self.where}: {count(len(self.apps), 'app')}, {count(replicas, 'replica')}, {self.now:%H:%M:%S} UTC"
 
 
 def bar(share: float | None, cells: int = BAR_CELLS) -> str:
@@ -86,19 +87,19 @@ def as_panel(view: TopView, height: int) -> "RenderableType":
         scaling = app.get("replicas") != app.get("desiredReplicas")
         styles = {
             "REPLICAS": "bold dark_orange" if scaling else "",
-            "OF TARGET": _colour(ratio(app)),
+            "UTILISATION": _colour(ratio(app)),
             "REASON": "bold red" if app.get("ready") == "False" else "",
         }
         row = zip(HEAD, cells(app, view.now), strict=True)
         grid.add_row(*(Text(cell, styles.get(name, "")) for name, cell in row))
     left_out = len(view.apps) - len(fitting)
-    below = f"{left_out} more do not fit; -n and -l choose fewer. " if left_out else ""
+    below = f"{left_out} more do not fit; select fewer with -n or -l. " if left_out else ""
     return Group(
         Text(view.title, "bold"),
         *(Text(note, "yellow") for note in view.notes),
         *([Text(view.error, "bold red")] if view.error else []),
         grid,
-        Text(f"{below}q or Ctrl-C: leave", "grey62"),
+        Text(f"{below}q or Ctrl-C: quit", "grey62"),
     )
 
 

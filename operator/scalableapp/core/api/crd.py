@@ -18,8 +18,8 @@ Schema = dict[str, Any]
 GROUP, VERSION, KIND, PLURAL = "scalableapp.io", "v1alpha1", "ScalableApp", "scalableapps"
 
 # A quantity is text, but YAML reads an unquoted 50 as an integer and 0.5 as a float. Kubernetes' own
-# int-or-string would refuse the float with a message that helps nobody. A node without a type takes all three;
-# the pattern then holds for text and the bounds for numbers.
+# int-or-string would refuse the float with an unhelpful message. A node without a type accepts all three;
+# the pattern then applies to text and the bounds to numbers.
 _UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
 _NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
 _FORMATS: dict[str, Schema] = {
@@ -143,11 +143,11 @@ def status_schema() -> Schema:
     when = {"format": "date-time"}
     metric = {
         "name": _string("Name of the metric."),
-        "current": _string("Measured value, in the target's unit; empty when there is none."),
-        "target": _string("Value it shall have."),
-        "proposedReplicas": _integer("Replicas this metric alone asks for; absent without a usable value.")
+        "current": _string("Measured value, in the target's unit; empty if there is none."),
+        "target": _string("Target value."),
+        "proposedReplicas": _integer("Replicas that this metric alone would need; absent without a usable value.")
         | {"nullable": True},
-        "measuredAt": _string("When the oldest of the pods' newest samples was taken, where Prometheus tells.") | when,
+        "measuredAt": _string("Time of the oldest of the pods' newest samples, if Prometheus reports it.") | when,
     }
     step = {
         "rule": _string("Name of the rule."),
@@ -155,23 +155,23 @@ def status_schema() -> Schema:
         "message": _string("What it did and why."),
     }
     decision = {
-        "time": _string("When it was made.") | when,
+        "time": _string("Time of the decision.") | when,
         "from": _integer("Replicas before."),
         "to": _integer("Replicas decided on."),
-        "reason": _string("One word for the rule that had the last say."),
-        "message": _string("Why, in words."),
-        "steps": _list("The rules that led to the number, in order, the last one last.", _object("A rule.", step)),
+        "reason": _string("Reason given by the last rule that changed the number."),
+        "message": _string("Explanation of the decision."),
+        "steps": _list("The rules that led to the number, in order.", _object("A rule.", step)),
     }
     return _object(
-        "What the operator sees and did, and why.",
+        "What the operator sees and does, and why.",
         {
-            "observedGeneration": _integer("Generation of the spec that this status is about.") | {"format": "int64"},
-            "replicas": _integer("Pods that there are."),
-            "readyReplicas": _integer("Pods that are ready to serve."),
-            "desiredReplicas": _integer("Pods that the operator wants."),
+            "observedGeneration": _integer("Generation of the spec that this status describes.") | {"format": "int64"},
+            "replicas": _integer("Number of pods."),
+            "readyReplicas": _integer("Number of ready pods."),
+            "desiredReplicas": _integer("Number of pods that the operator wants."),
             "selector": _string("Label selector of the pods."),
-            "url": _string("Where the app answers."),
-            "metrics": _list("The metrics as last reported.", _object("A metric.", metric)),
+            "url": _string("URL of the app."),
+            "metrics": _list("Last measured values of the metrics.", _object("A metric.", metric)),
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,
             "resources": _sizes(when),
@@ -182,66 +182,72 @@ def status_schema() -> Schema:
 
 
 def _sizes(when: Schema) -> Schema:
-    amount = {"request": _string("What a pod is guaranteed."), "limit": _string("What a pod may use at most.")}
+    amount = {"request": _string("Guaranteed amount per pod."), "limit": _string("Maximum amount per pod.")}
 
     def size(description: str) -> Schema:
         return _object(description, {name: _object("One resource.", amount) for name in ("cpu", "memory")})
 
     change = {
-        "to": size("The size that the pods get."),
-        "good": size("The size that it goes back to when they don't get on with it."),
+        "to": size("The new size."),
+        "good": size("The size to roll back to if the pods have problems."),
         "way": _string("InPlace or Rollout."),
-        "phase": _string("First: one pod is watched. Rest: the others follow. Template: later pods, too. Rollback."),
-        "openedAt": _string("When it began.") | when,
-        "since": _string("When its last step was taken.") | when,
-        "doneAt": _string("When the first pod had its size in place.") | when,
-        "why": _string("What it is for, or why it is taken back."),
+        "phase": _string(
+            "First: one pod is changed and watched. Rest: the others follow. Template: the Deployment, for later pods. "
+            "Rollback: the pods return to the last good size.",
+        ),
+        "openedAt": _string("When the change began.") | when,
+        "since": _string("When the current phase began.") | when,
+        "doneAt": _string("When the first pod had its new size.") | when,
+        "why": _string("Why the size is changed, or rolled back."),
     }
     failed_resize = {
-        "size": size("The size that had to be taken back."),
+        "size": size("The size that was rolled back."),
         "before": size("The size before."),
-        "time": _string("When.") | when,
-        "why": _string("Why."),
-        "times": _integer("How many times in a row; the wait before the next try doubles with each."),
+        "time": _string("Time of the rollback.") | when,
+        "why": _string("Why it was rolled back."),
+        "times": _integer("Number of rollbacks in a row; each doubles the wait before the next attempt."),
     }
     return _object(
         "The size of the pods, in the modes Vertical and Combined.",
         {
-            "current": size("The last size that has proved good."),
-            "recommended": size("What the usage asks for, within all bounds."),
+            "current": size("The last size that worked well."),
+            "recommended": size("The size that the usage needs, within all bounds."),
             "changedAt": _string("When the size was last changed.") | when,
             "change": _object("A change under way.", change),
-            "failedResize": _object("The last change that was taken back.", failed_resize),
+            "failedResize": _object("The last change that was rolled back.", failed_resize),
         },
     )
 
 
 def _memory(when: Schema) -> dict[str, Schema]:
-    """What decisions remember, kept in status to survive a restart of the operator."""
+    """State of the decisions, stored in status to survive a restart of the operator."""
     recommendation = {
-        "time": _string("When.") | when,
-        "replicas": _integer("What the metrics asked for, before stabilisation."),
+        "time": _string("Time of the recommendation.") | when,
+        "replicas": _integer("Replicas that the metrics needed, before stabilisation."),
     }
-    scale_event = {"time": _string("When.") | when, "change": _integer("Replicas added, or removed when negative.")}
+    scale_event = {
+        "time": _string("Time of the change.") | when,
+        "change": _integer("Replicas added, or removed if negative."),
+    }
     outage = {
-        "time": _string("When it began.") | when,
-        "replicas": _integer("Replicas then: the last that usable metrics led to."),
+        "time": _string("Start of the outage.") | when,
+        "replicas": _integer("Replicas at that time: the last count that usable metrics led to."),
     }
     surplus = {
-        "podSeconds": _integer("Seconds that pods too many have idled, all together."),
-        "replicas": _integer("The most that was wanted meanwhile."),
+        "podSeconds": _integer("Total idle seconds of surplus pods."),
+        "replicas": _integer("The highest count needed meanwhile."),
     }
     return {
         "recommendations": _list(
-            "Memory of the stabilisation windows, kept here to survive a restart of the operator.",
+            "Recommendations of the stabilisation windows, stored here to survive a restart of the operator.",
             _object("A recommendation.", recommendation),
         ),
         "scaleEvents": _list(
-            "Memory of the scaling policies, kept here to survive a restart of the operator.",
+            "Changes that the scaling policies count, stored here to survive a restart of the operator.",
             _object("A change of replicas.", scale_event),
         ),
-        "outage": _object("Since when no metric can be used; absent while one can.", outage),
-        "surplus": _object("Memory of an objective's scale-down, kept here to survive a restart.", surplus),
+        "outage": _object("The period without usable metrics; absent while a metric can be used.", outage),
+        "surplus": _object("State of an objective's scale-down, stored here to survive a restart.", surplus),
     }
 
 
@@ -250,14 +256,14 @@ def _conditions(when: Schema) -> Schema:
         "type": _string(
             "Ready, Available, Exposed, MetricsAvailable, ScalingActive, ScalingLimited, Paused, Conflicted or Sized.",
         ),
-        "status": _string("Whether it holds.") | {"enum": ["True", "False", "Unknown"]},
-        "observedGeneration": _integer("Generation of the spec it is about.") | {"format": "int64"},
+        "status": _string("Whether the condition holds.") | {"enum": ["True", "False", "Unknown"]},
+        "observedGeneration": _integer("Generation of the spec that it describes.") | {"format": "int64"},
         "lastTransitionTime": _string("When the status last changed.") | when,
-        "reason": _string("One word for why."),
+        "reason": _string("Short reason in CamelCase."),
         "message": _string("What happened, to what, and what to do."),
     }
     return _list(
-        "Where the app stands; Ready sums it up.", _object("A condition.", condition, required=["type", "status"])
+        "State of the app; Ready summarises it.", _object("A condition.", condition, required=["type", "status"])
     ) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 

@@ -1,14 +1,14 @@
 """Rules across fields, in CEL, which the API server checks when a ScalableApp is written. crd.py puts them in the CRD.
 
 The operator checks the same and more. A field without a default is read behind has() only, so that no rule fails to
-evaluate. Quantities have no type in the schema: of them a rule sees through dyn() whether they are there, no more.
+evaluate. Quantities have no type in the schema: through dyn() a rule sees only whether they are set.
 """
 
 from typing import Any, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What has to hold of the object at a path, and what the user reads where it does not, of which field in it."""
+    """A condition on the object at a path, and the message and field that the user gets when it does not hold."""
 
     holds: str
     message: str
@@ -46,15 +46,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
             "self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
-            "the name leaves no room for that of its Redis; use at most 57 characters or another spec.cache.backend",
+            "the name is too long for an app with a Redis; use at most 57 characters or another spec.cache.backend",
             field=".metadata.name",
         ),
     ),
     "spec": (
         Rule(
             "!has(self.route) || !has(self.ingress) || !self.ingress.enabled",
-            "ingress and route are both set, and the app has one way in; remove ingress to be reached through the "
-            "Gateway, or route to be reached through the Ingress",
+            "ingress and route are both set, and an app is exposed by one of them; remove ingress to use the Gateway, "
+            "or route to use the Ingress",
         ),
     ),
     "spec.env[]": (
@@ -67,7 +67,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             f"!{_PROFILE_NONE} || !(has(self.loadBalancing) || has(self.keepalive) || has(self.rateLimit) "
             "|| has(self.httpsRedirect))",
-            "the annotation profile for this className is None, so that nobody would be told of loadBalancing, "
+            "the annotation profile for this className is None, which has no annotations for loadBalancing, "
             "keepalive, rateLimit and httpsRedirect; remove them, or set annotationProfile to Contour, NGINX or "
             "HAProxy if that is your controller",
         ),
@@ -87,19 +87,19 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Rule(
             "!has(self.httpsRedirect) || !self.httpsRedirect || has(self.tlsSecretName)",
-            "httpsRedirect leads to no certificate; add tlsSecretName or remove httpsRedirect",
+            "httpsRedirect needs a certificate; add tlsSecretName or remove httpsRedirect",
         ),
     ),
     "spec.route": (
         Rule(
             "self.parentRefs.all(a, self.parentRefs.exists_one(b, a == b))",
-            "parentRefs names one twice; keep one of each",
+            "parentRefs lists a Gateway twice; keep one of each",
         ),
     ),
     "spec.scaling.horizontal": (
         Rule(
             "self.minReplicas <= self.maxReplicas",
-            "minReplicas is more than maxReplicas; lower minReplicas or raise maxReplicas",
+            "minReplicas is larger than maxReplicas; lower minReplicas or raise maxReplicas",
         ),
         Rule(
             "self.metrics.all(a, self.metrics.exists_one(b, (has(a.name) ? a.name : a.type) "
@@ -109,20 +109,20 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "(self.minReplicas > 0 && self.schedules.all(s, !has(s.minReplicas) || s.minReplicas > 0)) "
             "|| self.metrics.exists(m, has(dyn(m).activationTarget))",
-            "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus",
+            "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus",
         ),
         Rule(
             "!has(self.burst) || self.metrics.exists(m, m.type == 'RequestsPerSecond')",
-            "burst looks at requests; add a metric of type RequestsPerSecond or remove burst",
+            "burst is based on requests; add a metric of type RequestsPerSecond or remove burst",
         ),
         Rule(
             "!self.prediction.enabled || has(self.objective) || self.metrics.exists(m, m.type == 'RequestsPerSecond')",
-            "prediction looks at requests; add an objective or a metric of type RequestsPerSecond, or remove "
+            "prediction is based on requests; add an objective or a metric of type RequestsPerSecond, or remove "
             "prediction",
         ),
         Rule(
             "self.combine == 'Weighted' || !self.metrics.exists(m, has(dyn(m).weight))",
-            "only combine Weighted takes a weight; remove weight or use combine: Weighted",
+            "only combine: Weighted uses a weight; remove weight or use combine: Weighted",
         ),
         Rule(
             "self.schedules.all(a, self.schedules.exists_one(b, a.name == b.name))",
@@ -131,13 +131,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "self.schedules.all(s, (has(s.minReplicas) ? s.minReplicas : self.minReplicas) "
             "<= (has(s.maxReplicas) ? s.maxReplicas : self.maxReplicas))",
-            "a schedule leads to minReplicas over maxReplicas; set both in it",
+            "a schedule makes minReplicas larger than maxReplicas; set both in the schedule",
         ),
     ),
     "spec.scaling.horizontal.fallback": (
         Rule(
             "(self.behavior == 'Hold') != has(self.replicas)",
-            "replicas go with behavior Static and CurrentIfHigher only; add or remove replicas",
+            "replicas is for behavior Static and CurrentIfHigher only; add or remove replicas",
         ),
     ),
     "spec.scaling.horizontal.schedules[]": (
@@ -149,23 +149,23 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "spec.scaling.horizontal.metrics[]": (
         Rule(
             "self.type != 'Prometheus' || has(self.query)",
-            "type Prometheus has no query; add query: with PromQL that returns one number",
+            "type Prometheus needs a query; add query: with PromQL that returns one number",
         ),
         Rule(
             "self.type == 'Prometheus' || !has(self.query)",
-            "only type Prometheus takes a query; remove query or use type: Prometheus",
+            "only type Prometheus can have a query; remove query or use type: Prometheus",
         ),
         Rule(
             "self.type == 'Prometheus' || self.targetType == 'AverageValue'",
-            "this type takes no targetType; remove targetType or use type: Prometheus",
+            "this type cannot have a targetType; remove targetType or use type: Prometheus",
         ),
         Rule(
             "self.type == 'Latency' || !has(self.quantile)",
-            "only type Latency takes a quantile; remove quantile or use type: Latency",
+            "only type Latency can have a quantile; remove quantile or use type: Latency",
         ),
         Rule(
             "self.type != 'Latency' || self.aggregate == 'Average'",
-            "a latency is the whole app's; remove aggregate, quantile says which latency counts",
+            "a latency is measured over the whole app; remove aggregate and use quantile to choose the latency",
         ),
         Rule(
             "self.type != 'Prometheus' || self.aggregate == 'Average'",
@@ -183,7 +183,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "spec.scaling.vertical": (
         Rule(
             "self.resources.size() < 2 || self.resources[0] != self.resources[1]",
-            "resources names one twice; write [cpu, memory], [cpu] or [memory]",
+            "resources lists one twice; write [cpu, memory], [cpu] or [memory]",
         ),
     ),
 }

@@ -63,16 +63,16 @@ def cron(expression: str, timezone: str) -> Cron:
 def _valid(expression: str) -> str:
     if len(expression.split()) != 5:
         raise ValueError(
-            f"{expression!r} is not a cron expression of five fields; "
+            f"{expression!r} is not a cron expression with five fields; "
             'write minute, hour, day of month, month and day of week, as in "0 8 * * MON-FRI"'
         )
     try:
         next(CronSim(expression, _ANY_DAY))
     except StopIteration as never:
-        raise ValueError(f"{expression!r} never fires; choose a day that its month has") from never
+        raise ValueError(f"{expression!r} never fires; choose a day that exists in the month") from never
     except (CronSimError, AssertionError, ValueError) as error:
         field = str(error).removeprefix("Bad ") or "value"
-        raise ValueError(f"{expression!r} has a wrong {field}; correct it") from error
+        raise ValueError(f"{expression!r} has an invalid {field}; correct it") from error
     return expression
 
 
@@ -80,4 +80,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones
-        raise ValueError(f"{name!r} is no time zone; write a name such as Europe/Paris or UTC") from error
+        raise ValueError(f"{name!r} is not a time zone; write a name such as Europe/Paris or UTC") from error

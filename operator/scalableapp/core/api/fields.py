@@ -15,13 +15,13 @@ def _quantity(text: str) -> str:
 
 def _positive(text: str) -> str:
     if parse_quantity(text) <= 0:
-        raise ValueError(f"{text} is not more than 0")
+        raise ValueError(f"{text} is not greater than 0")
     return text
 
 
 def _positive_target(text: str) -> str:
     if parse_target(text) <= 0:
-        raise ValueError(f"{text} is not more than 0")
+        raise ValueError(f"{text} is not greater than 0")
     return text
 
 

@@ -1,4 +1,4 @@
-"""`spec.scaling.horizontal.metrics`: what to scale on, and the value it shall have."""
+"""`spec.scaling.horizontal.metrics`: what to scale on, and its target."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -28,68 +28,71 @@ class TargetType(StrEnum):
 
 
 class Aggregate(StrEnum):
-    """What stands for the app when a metric has a value per pod."""
+    """How the pods' values of a metric become the app's value."""
 
     AVERAGE = "Average"
     PERCENTILE = "Percentile"
 
 
 class Metric(Model):
-    """One metric and the value it shall have."""
+    """One metric and its target."""
 
     type: MetricType = Field(
         description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
-        "a share of the request. Memory: bytes of the working set per pod. Latency: seconds that a quantile of the "
-        "app's requests took in the last minute, from http_request_duration_seconds; the ready pods times its ratio to "
-        "the target are asked for. Prometheus: a query of your own."
+        "a share of the request. Memory: working set per pod in bytes. Latency: a quantile of the app's request "
+        "durations in the last minute in seconds, from http_request_duration_seconds; it proposes the number of ready "
+        "pods times the ratio of latency to target. Prometheus: your own query."
     )
     name: str | None = Field(
-        None, min_length=1, max_length=63, description="Name in status and events; without it, the type."
+        None, min_length=1, max_length=63, description="Name in status and Events. Defaults to the type."
     )
     target: Target = Field(
-        description="Value per pod to aim at, as a quantity (50, 300m, 200Mi); with targetType Value, for the whole "
-        "app. For Latency seconds (0.25) or a duration (250ms, 2s)."
+        description="Target value per pod, as a quantity (50, 300m, 200Mi); with targetType Value, for the whole "
+        "app. For Latency, seconds (0.25) or a duration (250ms, 2s)."
     )
     quantile: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Which latency counts: 0.95 is what 95 % of the requests stay within. Only for type Latency, "
-        "where it is 0.95 unless stated.",
+        description="Quantile of the request durations: 95 % of the requests are faster than quantile 0.95. Only for "
+        "type Latency, where it defaults to 0.95.",
     )
     target_type: TargetType = Field(
         TargetType.AVERAGE_VALUE,
-        description="AverageValue: the query's value divided by the pods is compared with the target. "
-        "Value: the query's value itself. Only for type Prometheus.",
+        description="AverageValue: the query's value divided by the number of pods is compared with the target. "
+        "Value: the query's value itself is. Only for type Prometheus.",
     )
     query: str | None = Field(
         None,
         min_length=1,
         max_length=2048,
-        description="PromQL that returns one number for the app. $namespace and $app stand for the app's own; every "
-        'selector must hold namespace="$namespace". Only for type Prometheus.',
+        description="PromQL that returns one number for the app. $namespace and $app stand for the app's namespace and "
+        'name; every selector must contain namespace="$namespace". Only for type Prometheus.',
     )
     aggregate: Aggregate = Field(
         Aggregate.AVERAGE,
         description="Average: the pods' average is compared with the target. Percentile: the pod at `percentile` is, "
-        "so that a few hot pods count; it helps where new pods take load off the hot ones. Not for types Prometheus "
-        "and Latency.",
+        "so that a few hot pods count; useful if new pods take load off the hot ones. Not for types Prometheus and "
+        "Latency.",
     )
     percentile: int | None = Field(
-        None, ge=1, le=100, description="Nearest rank; 100 is the hottest pod. Only with aggregate Percentile."
+        None,
+        ge=1,
+        le=100,
+        description="Percentile by nearest rank; 100 is the hottest pod. Only with aggregate Percentile.",
     )
     weight: PositiveQuantity | None = Field(
-        None, description="Share in the average of combine Weighted; without it, 1. Only with combine Weighted."
+        None, description="Weight in the average of combine Weighted. Defaults to 1. Only with combine Weighted."
     )
     activation_target: NonNegativeQuantity | None = Field(
         None,
-        description="With minReplicas 0, the app sleeps at 0 replicas until the query's value is above this. "
+        description="With minReplicas 0, the app stays at 0 replicas until the query's value exceeds this. "
         "Only for type Prometheus.",
     )
 
     @cached_property
     def label(self) -> str:
-        """Name under which status, events and readings know this metric."""
+        """Name of this metric in status, Events and readings."""
         return self.name or self.type.value
 
     @cached_property
@@ -127,13 +130,13 @@ class Metric(Model):
     def _fields_fit_the_type(self) -> Self:
         is_query = self.type is MetricType.PROMETHEUS
         if is_query and not self.query:
-            raise ValueError("type Prometheus has no query; add query: with PromQL that returns one number")
+            raise ValueError("type Prometheus needs a query; add query: with PromQL that returns one number")
         if not is_query and self.query:
-            raise ValueError(f"type {self.type} takes no query; remove query or use type: Prometheus")
+            raise ValueError(f"type {self.type} cannot have a query; remove query or use type: Prometheus")
         if not is_query and self.target_type is TargetType.VALUE:
-            raise ValueError(f"type {self.type} takes no targetType; remove targetType or use type: Prometheus")
+            raise ValueError(f"type {self.type} cannot have a targetType; remove targetType or use type: Prometheus")
         if self.type is not MetricType.LATENCY and self.quantile is not None:
-            raise ValueError(f"type {self.type} takes no quantile; remove quantile or use type: Latency")
+            raise ValueError(f"type {self.type} cannot have a quantile; remove quantile or use type: Latency")
         if self.type is not MetricType.LATENCY and is_duration(self.target):
             raise ValueError(f"target {self.target} is a duration; write a quantity, or use type: Latency")
         if not is_query and self.activation_target is not None:
@@ -148,9 +151,13 @@ class Metric(Model):
         if by_percentile and self.type is MetricType.PROMETHEUS:
             raise ValueError("a query has no values per pod; remove aggregate or use quantile() in the query")
         if by_percentile and self.type is MetricType.LATENCY:
-            raise ValueError("a latency is the whole app's; remove aggregate, quantile says which latency counts")
+            raise ValueError(
+                "a latency is measured over the whole app; remove aggregate and use quantile to choose the latency"
+            )
         if by_percentile and self.percentile is None:
-            raise ValueError("aggregate Percentile has no percentile; add percentile: 90")
+            raise ValueError("aggregate: Percentile needs a percentile; add percentile: 90")
         if not by_percentile and self.percentile is not None:
-            raise ValueError("percentile has no effect; add aggregate: Percentile or remove percentile")
+            raise ValueError(
+                "percentile is for aggregate: Percentile only; add aggregate: Percentile or remove percentile"
+            )
         return self

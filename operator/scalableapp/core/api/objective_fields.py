@@ -1,4 +1,4 @@
-"""`spec.scaling.horizontal.objective`: what users want of an app, instead of a load per pod to tune."""
+"""`spec.scaling.horizontal.objective`: a latency goal, instead of a load per pod to tune."""
 
 from functools import cached_property
 
@@ -10,25 +10,28 @@ from scalableapp.core.learning.objective import Objective
 
 
 class LatencyLimit(Model):
-    """How fast most requests shall be answered."""
+    """How fast most requests should be answered."""
 
     quantile: float = Field(
-        0.95, ge=0.5, le=0.999, description="Share of a minute's requests that must be fast, else the minute is bad."
+        0.95,
+        ge=0.5,
+        le=0.999,
+        description="Share of requests that must be fast in each minute; otherwise the minute is bad.",
     )
     seconds: float = Field(
         gt=0,
         le=60,
-        description="Seconds within which a request is fast. Best a bucket boundary of the app's "
-        "http_request_duration_seconds; between two, the share is interpolated.",
+        description="Seconds within which a request is fast. Preferably a bucket boundary of the app's "
+        "http_request_duration_seconds; between two boundaries, the share is interpolated.",
     )
 
 
 class LatencyObjective(Model):
-    """A latency that most requests keep in most minutes; what a pod carries at that is learned."""
+    """A latency that most requests should meet in most minutes; the load that a pod can handle is learned."""
 
-    latency: LatencyLimit = Field(description="Which requests are fast enough. Failed ones (5xx) never are.")
+    latency: LatencyLimit = Field(description="Which requests are fast enough. Failed requests (5xx) never are.")
     bad_minutes_percent: float = Field(
-        0.5, ge=0.01, le=20, description="Percent of all minutes that may be bad; fewer cost more pods."
+        0.5, ge=0.01, le=20, description="Percentage of all minutes that may be bad; a lower value needs more pods."
     )
 
     @cached_property

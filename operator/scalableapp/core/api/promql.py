@@ -1,8 +1,8 @@
-"""Users' PromQL: variables filled in, and held to the metrics of the user's own namespace.
+"""Users' PromQL: variables are filled in, and queries are limited to metrics of the user's own namespace.
 
-Fail-closed: a query is let pass only when every part of its syntax tree is of a known kind and every selector
-demands namespace="<own namespace>". What is sent to Prometheus is the tree written out again, so that what was
-checked is what is asked, however oddly the user's text was quoted or commented.
+Fail-closed: a query is accepted only when every part of its syntax tree is of a known kind and every selector
+requires namespace="<own namespace>". The query sent to Prometheus is regenerated from the parsed tree, so that
+exactly what was checked is sent, however the user's text was quoted or commented.
 """
 
 import re
@@ -31,33 +31,31 @@ _NOT_ONE_NUMBER = (ast.StringLiteral, ast.MatrixSelector, ast.SubqueryExpr)
 def bind(query: str, key: AppKey, index: int) -> str:
     """The query of `spec.scaling.horizontal.metrics[index]` as it may be sent to Prometheus for this app.
 
-    Raises SpecError that names the field and the mend: wrong syntax, no single number, or a selector that is not
+    Raises SpecError that names the field and how to fix it: wrong syntax, no single number, or a selector that is not
     bound to the app's namespace.
     """
     field = f"spec.scaling.horizontal.metrics[{index}].query"
     filled = _fill(query, key)
     if len(filled) > MAX_LENGTH:
-        raise _error(field, f"is longer than {MAX_LENGTH} characters", "shorten it, or make it a recording rule")
+        raise _error(field, f"is longer than {MAX_LENGTH} characters", "shorten it, or use a recording rule")
     if len(_PARTS.findall(filled)) > MOST_PARTS:
-        raise _error(
-            field, f"has more than {MOST_PARTS} operators and calls", "simplify it, or make it a recording rule"
-        )
+        raise _error(field, f"has more than {MOST_PARTS} operators and calls", "simplify it, or use a recording rule")
     tree = _parse(filled, field)
     text = tree.prettify()
     for node in _nodes(_parse(text, field), field):
         _check(node, key.namespace, field)
     if isinstance(_inner(tree), _NOT_ONE_NUMBER):
         raise _error(
-            field, "returns a range or a text, not one number", "wrap it, for example max_over_time(...) or rate(...)"
+            field, "returns a range or a string, not one number", "wrap it, for example max_over_time(...) or rate(...)"
         )
     return text
 
 
 @lru_cache(maxsize=1024)
 def plain_selector(query: str) -> str | None:
-    """The selector of a query that only picks the newest samples, whose age timestamp() then tells.
+    """The selector of a query that only selects the newest samples, whose age timestamp() returns.
 
-    None for one that computes: of its value Prometheus does not tell the age of the samples behind it.
+    None for a query that computes something: Prometheus does not report how old the samples behind its value are.
     """
     node = _inner(ast.parse(query))
     picks = isinstance(node, ast.VectorSelector) and node.offset is None and node.at is None
@@ -76,7 +74,7 @@ def _parse(text: str, field: str) -> ast.Expr:
     try:
         parsed = ast.parse(text)
     except (ValueError, RecursionError) as error:
-        raise _error(field, f"is not PromQL: {error}", "try it in Prometheus' own query page") from error
+        raise _error(field, f"is not valid PromQL: {error}", "try it on Prometheus' query page") from error
     if not isinstance(parsed, ast.Expr):
         raise _error(field, "is not an expression", "write a PromQL expression")
     return parsed
@@ -96,7 +94,7 @@ def _nodes(root: ast.Expr, field: str) -> Iterator[ast.Expr]:
         parts = _parts(node)
         if parts is None:
             raise _error(
-                field, f"has a part that cannot be checked ({type(node).__name__})", "write it without that part"
+                field, f"has a part that cannot be checked ({type(node).__name__})", "rewrite it without that part"
             )
         pending.extend(parts)
         yield node

@@ -1,4 +1,4 @@
-"""Fields of the spec that say how requests come to the app from outside: an Ingress, or an HTTPRoute."""
+"""Fields of the spec that expose the app: an Ingress, or an HTTPRoute."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -24,7 +24,7 @@ class LoadBalancing(StrEnum):
 
 
 class AnnotationProfile(StrEnum):
-    """Whose annotations say to the ingress controller what the Ingress object itself has no field for."""
+    """Whose annotations configure the ingress controller where the Ingress object has no field."""
 
     CONTOUR = "Contour"
     NGINX = "NGINX"
@@ -36,66 +36,66 @@ class RateLimit(Model):
     """How many requests one client may make before it is answered 429."""
 
     requests_per_second: int = Field(
-        ge=1, le=1_000_000, description="Requests a second that each client address may make; others are answered 429."
+        ge=1, le=1_000_000, description="Requests per second allowed for each client address; others are answered 429."
     )
     burst: int | None = Field(
         None,
         ge=0,
         le=1_000_000,
-        description="Requests beyond the rate that may come at once; without it, one second's. Profile NGINX only.",
+        description="Requests beyond the rate that may come at once. Defaults to one second's. Profile NGINX only.",
     )
     divide_by_ingress_pods: bool = Field(
         False,
-        description="Whether each of several ingress controller pods grants its part of the rate only; right where the "
-        "requests of one client are spread over all of them. Profile NGINX only.",
+        description="Whether the rate is divided by the number of ingress controller pods; right if the requests of "
+        "one client are spread over all of them. Profile NGINX only.",
     )
 
 
 class Ingress(Model):
     """The load balancer in front of the app: an Ingress of networking.k8s.io/v1."""
 
-    enabled: bool = Field(True, description="Whether the operator makes an Ingress.")
+    enabled: bool = Field(True, description="Whether the operator creates an Ingress.")
     host: str | None = Field(
-        None, max_length=253, pattern=_HOST, description="Host name that leads to the app; without it, every host does."
+        None, max_length=253, pattern=_HOST, description="Host name of the app. Without it, every host matches."
     )
-    path: Path = Field("/", description="Path prefix that leads to the app.")
+    path: Path = Field("/", description="Path prefix of the app.")
     class_name: str | None = Field(
-        None, max_length=253, description="IngressClass that serves it; without it, the cluster's default class."
+        None, max_length=253, description="IngressClass. Defaults to the cluster's default class."
     )
     tls_secret_name: str | None = Field(
         None,
         max_length=253,
-        description="TLS Secret (kubernetes.io/tls) in the same namespace; without it, plain HTTP.",
+        description="TLS Secret (kubernetes.io/tls) in the same namespace. Without it, plain HTTP.",
     )
     annotation_profile: AnnotationProfile | None = Field(
         None,
-        description="Whose annotations carry the fields below: Contour, NGINX (F5's controller), HAProxy (HAProxy "
-        "Technologies') or None. Without it: HAProxy if className has haproxy in it, NGINX if it has nginx in it or is "
-        "not set, Contour if it has contour in it, else None.",
+        description="Controller whose annotations express the fields below: Contour, NGINX (F5's), HAProxy (HAProxy "
+        "Technologies') or None. Defaults to HAProxy if className contains haproxy, NGINX if it contains nginx or is "
+        "not set, Contour if it contains contour, otherwise None.",
     )
     load_balancing: LoadBalancing | None = Field(
         None,
-        description="How requests are spread over pods. Without it LeastConnections, which spares slow and cold pods; "
-        "with profile Contour always RoundRobin.",
+        description="How requests are spread over pods. Defaults to LeastConnections, which spares slow and cold pods; "
+        "with profile Contour it is always RoundRobin.",
     )
     keepalive: int | None = Field(
         None,
         ge=0,
         le=1024,
-        description="Idle connections to the pods that each worker of the ingress keeps open; 0 for none, 32 without "
-        "it. Profile NGINX only.",
+        description="Idle connections to the pods that each worker of the ingress controller keeps open; 0 for none. "
+        "Defaults to 32. Profile NGINX only.",
     )
     rate_limit: RateLimit | None = Field(
-        None, description="Bounds how many requests each client may make. Profiles NGINX and HAProxy only."
+        None, description="Limits the requests of each client. Profiles NGINX and HAProxy only."
     )
     https_redirect: bool | None = Field(
         None,
-        description="Whether plain HTTP is redirected to HTTPS; without it, it is where tlsSecretName is set.",
+        description="Whether plain HTTP is redirected to HTTPS. Defaults to true if tlsSecretName is set.",
     )
     annotations: dict[str, str] = Field(
         default_factory=dict,
         max_length=64,
-        description="Further annotations of the Ingress, for your controller. They win over those of the profile.",
+        description="Further annotations of the Ingress, for your controller. They override those of the profile.",
     )
 
     @property
@@ -110,14 +110,13 @@ class Ingress(Model):
     def _profile_can_say_it(self) -> Self:
         if self.profile is AnnotationProfile.NONE and (field := self._first_for_controller()):
             raise ValueError(
-                f"{field} is said to the ingress controller by annotations, and the profile for "
-                f"className {self.class_name} is None; set annotationProfile to Contour, NGINX or HAProxy if that is "
-                f"your controller, or remove {field}"
+                f"the annotation profile for className {self.class_name} is None, which has no annotation for {field}; "
+                f"remove {field}, or set annotationProfile to Contour, NGINX or HAProxy if that is your controller"
             )
         for beyond in _BEYOND.get(self.profile, ()):
             if beyond.is_set(self):
                 raise ValueError(
-                    f"{beyond.field} has no annotation of {self.profile}'s: {beyond.why}; remove {beyond.field}"
+                    f"{self.profile} has no annotation for {beyond.field}: {beyond.why}; remove {beyond.field}"
                 )
         return self
 
@@ -130,7 +129,7 @@ class Ingress(Model):
     @model_validator(mode="after")
     def _redirect_has_a_certificate(self) -> Self:
         if self.https_redirect and self.tls_secret_name is None:
-            raise ValueError("httpsRedirect leads to no certificate; add tlsSecretName or remove httpsRedirect")
+            raise ValueError("httpsRedirect needs a certificate; add tlsSecretName or remove httpsRedirect")
         return self
 
     def _first_for_controller(self) -> str:
@@ -163,12 +162,12 @@ _BEYOND = {
         _Beyond(
             "loadBalancing",
             lambda ingress: ingress.load_balancing is LoadBalancing.LEAST_CONNECTIONS,
-            "it balances every Ingress RoundRobin, and has other ways for its own HTTPProxy only",
+            "it balances every Ingress by RoundRobin, and has other methods for its own HTTPProxy only",
         ),
         _Beyond(
             "keepalive",
             lambda ingress: ingress.keepalive is not None,
-            "it keeps connections by itself",
+            "it keeps connections open by itself",
         ),
         _Beyond(
             "rateLimit",
@@ -180,7 +179,7 @@ _BEYOND = {
         _Beyond(
             "keepalive",
             lambda ingress: ingress.keepalive is not None,
-            "it keeps them by itself, as http-connection-mode in its ConfigMap says",
+            "it keeps connections open by itself, as configured by http-connection-mode in its ConfigMap",
         ),
         _Beyond(
             "rateLimit.burst",
@@ -190,51 +189,54 @@ _BEYOND = {
         _Beyond(
             "rateLimit.divideByIngressPods",
             lambda ingress: ingress.rate_limit and ingress.rate_limit.divide_by_ingress_pods,
-            "its pods tell each other what they have counted",
+            "its pods share their counts",
         ),
     ),
 }
 
 
 class ParentRef(Model):
-    """A Gateway that shall lead requests to the app. It is somebody else's: the operator never makes one."""
+    """A Gateway that routes requests to the app. The operator never creates one."""
 
     name: str = Field(min_length=1, max_length=253, pattern=_NAME, description="Name of the Gateway.")
     namespace: str | None = Field(
-        None, min_length=1, max_length=63, pattern=_NAMESPACE, description="Its namespace; without it, the app's."
+        None, min_length=1, max_length=63, pattern=_NAMESPACE, description="Its namespace. Defaults to the app's."
     )
     section_name: str | None = Field(
         None,
         min_length=1,
         max_length=253,
         pattern=_NAME,
-        description="Name of one of its listeners; without it, all that fit.",
+        description="Name of one of its listeners. Defaults to all that match.",
     )
     port: int | None = Field(
-        None, ge=1, le=65535, description="Port of its listeners; without it, all that fit. One of 443 is HTTPS."
+        None,
+        ge=1,
+        le=65535,
+        description="Port of its listeners. Defaults to all that match. Port 443 is taken as HTTPS.",
     )
 
 
 class Route(Model):
-    """A way to the app through a Gateway: an HTTPRoute of gateway.networking.k8s.io/v1, in place of the Ingress."""
+    """Exposes the app through a Gateway: an HTTPRoute of gateway.networking.k8s.io/v1, in place of the Ingress."""
 
     parent_refs: tuple[ParentRef, ...] = Field(
-        min_length=1, max_length=32, description="The Gateways that lead to the app. Each has to allow it."
+        min_length=1, max_length=32, description="The Gateways that route to the app. Each has to allow it."
     )
     hostnames: tuple[Hostname, ...] = Field(
-        (), max_length=16, description="Host names that lead to the app; without any, those of the listeners."
+        (), max_length=16, description="Host names of the app. Defaults to those of the listeners."
     )
-    path: Path = Field("/", description="Path prefix that leads to the app.")
+    path: Path = Field("/", description="Path prefix of the app.")
     request_timeout_seconds: int | None = Field(
         None,
         ge=1,
         le=3600,
-        description="Seconds after which the Gateway answers 504; without it, as the Gateway has it. Needs Gateway API "
+        description="Seconds after which the Gateway answers 504. Defaults to the Gateway's own. Needs Gateway API "
         "1.2 or later, and an implementation that supports timeouts.",
     )
 
     @model_validator(mode="after")
     def _each_parent_once(self) -> Self:
         if len(set(self.parent_refs)) < len(self.parent_refs):
-            raise ValueError("parentRefs names one twice; keep one of each")
+            raise ValueError("parentRefs lists a Gateway twice; keep one of each")
         return self

@@ -1,4 +1,4 @@
-"""`spec.scaling`: bounds, and the speed and calm of scaling."""
+"""`spec.scaling`: bounds, rates and stabilisation of scaling."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -41,10 +41,10 @@ class ScaleUp(Model):
     """How fast replicas may be added (autoscaling/v2 HPAScalingRules and its defaults)."""
 
     stabilization_window_seconds: int = Field(
-        0, ge=0, le=3600, description="Look back this long and take the lowest recommendation."
+        0, ge=0, le=3600, description="The lowest recommendation of this period limits scale-up."
     )
     select_policy: SelectPolicy = Field(
-        SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale up."
+        SelectPolicy.MAX, description="Max: the policy that allows the most. Min: the least. Disabled: never scale up."
     )
     policies: tuple[Policy, ...] = Field(
         (
@@ -53,9 +53,11 @@ class ScaleUp(Model):
         ),
         min_length=1,
         max_length=16,
-        description="Limits on the speed of scaling up.",
+        description="Limits on the rate of scaling up.",
     )
-    tolerance: Quantity = Field("0.1", description="Ratio over 1 that is let pass without scaling up.")
+    tolerance: Quantity = Field(
+        "0.1", description="How far a metric may exceed its target before scaling up (0.1 is 10 %)."
+    )
 
     @cached_property
     def tolerance_ratio(self) -> float:
@@ -74,20 +76,23 @@ class ScaleDown(Model):
         None,
         ge=0,
         le=3600,
-        description="Look back this long and take the highest recommendation. Without it 300; where an objective "
-        "decides, pods go instead when those too many have idled together for 600 s, or for 20 start-ups if that is "
-        "more: one for ten minutes, ten for one.",
+        description="The highest recommendation of this period limits scale-down. Defaults to 300. With an objective, "
+        "surplus pods are removed instead after 600 pod-seconds of idleness (one surplus pod: 10 minutes, ten: 1 "
+        "minute) or 20 start-up times, whichever is longer.",
     )
     select_policy: SelectPolicy = Field(
-        SelectPolicy.MAX, description="Max: the policy that allows most. Min: least. Disabled: never scale down."
+        SelectPolicy.MAX,
+        description="Max: the policy that allows the most. Min: the least. Disabled: never scale down.",
     )
     policies: tuple[Policy, ...] = Field(
         (Policy(type=PolicyType.PERCENT, value=100, period_seconds=15),),
         min_length=1,
         max_length=16,
-        description="Limits on the speed of scaling down.",
+        description="Limits on the rate of scaling down.",
     )
-    tolerance: Quantity = Field("0.1", description="Ratio under 1 that is let pass without scaling down.")
+    tolerance: Quantity = Field(
+        "0.1", description="How far a metric may fall below its target before scaling down (0.1 is 10 %)."
+    )
 
     @property
     def window_seconds(self) -> int:
@@ -102,14 +107,14 @@ class ScaleDown(Model):
 
 
 class Behavior(Model):
-    """Speed and calm of scaling, with the names and semantics of autoscaling/v2."""
+    """Rates and stabilisation of scaling, with the names and semantics of autoscaling/v2."""
 
     scale_up: ScaleUp = Field(default_factory=ScaleUp, description="Rules for adding replicas.")
     scale_down: ScaleDown = Field(default_factory=ScaleDown, description="Rules for removing replicas.")
     applies_to_bounds: bool = Field(
         False,
-        description="Whether the policies also slow the way to a changed minReplicas or maxReplicas, a schedule's too. "
-        "Otherwise replicas out of bounds are corrected at once, as HPA does.",
+        description="Whether the policies also limit the rate towards a changed minReplicas or maxReplicas, also of a "
+        "schedule. If false, replicas out of bounds are corrected immediately, as with HPA.",
     )
 
     @cached_property
@@ -121,7 +126,7 @@ class Behavior(Model):
     def _tolerances_are_ratios(self) -> Self:
         for name, rules in (("scaleUp", self.scale_up), ("scaleDown", self.scale_down)):
             if not 0 <= parse_quantity(rules.tolerance) < 1:
-                raise ValueError(f"{name}.tolerance {rules.tolerance} is not in 0..1; write 0.1 for 10 %")
+                raise ValueError(f"{name}.tolerance {rules.tolerance} is not between 0 and 1; write 0.1 for 10 %")
         return self
 
 
@@ -140,57 +145,59 @@ class Horizontal(Model):
         1,
         ge=0,
         le=MOST_REPLICAS,
-        description="Fewest replicas. 0 needs a metric with activationTarget: while it is at or below that, the app "
-        "sleeps. Nothing serves then: HTTP requests fail (the load balancer answers 503) and wake nobody, so 0 is for "
-        "workers that draw from a queue, not for what people wait for.",
+        description="Minimum number of replicas. 0 needs a metric with activationTarget: while the metric is at or "
+        "below it, the app is scaled to zero. HTTP requests then fail (the load balancer answers 503) and do not wake "
+        "the app, so use 0 for queue workers, not for what people wait for.",
     )
-    max_replicas: int = Field(10, ge=1, le=MOST_REPLICAS, description="Most replicas.")
+    max_replicas: int = Field(10, ge=1, le=MOST_REPLICAS, description="Maximum number of replicas.")
     objective: LatencyObjective | None = Field(
         None,
-        description="What you want of the app, instead of a load per pod to tune: a latency and how many minutes may "
-        "miss it. The operator learns from http_request_duration_seconds what a pod carries, and from the load how "
-        "much head-room new pods' start-up takes. Metrics stated beside it may ask for more. While it has nothing to "
-        "go by, the metrics decide, or without any CPU at 80 % of the request.",
+        description="A latency goal and how many minutes may miss it, instead of a load per pod to tune. The operator "
+        "learns the load that a pod can handle from http_request_duration_seconds, and from the load how much headroom "
+        "the start-up of new pods needs. Metrics may add pods to that. Until enough is learned, the metrics decide, or "
+        "without any, CPU at 80 % of the request.",
     )
     metrics: tuple[Metric, ...] = Field(
         (),
         max_length=16,
-        description="Metrics to scale on; the largest proposal wins. Without any and without an objective: CPU at "
+        description="Metrics to scale on; the largest proposal wins. Without metrics and without an objective: CPU at "
         "80 % of spec.resources.requests.cpu, as an absolute amount.",
     )
     combine: Combine = Field(
         Combine.MAX,
         description="Max: the largest proposal wins. Min: the smallest, so all metrics must agree on more. Weighted: "
-        "the average by weight. With each of them, a metric that cannot be used forbids scaling down.",
+        "the average by weight. In each case, a metric that cannot be used prevents scaling down.",
     )
-    behavior: Behavior = Field(default_factory=Behavior, description="Speed and calm of scaling.")
+    behavior: Behavior = Field(default_factory=Behavior, description="Rates and stabilisation of scaling.")
     schedules: tuple[Schedule, ...] = Field(
         (),
         max_length=32,
-        description="Times with other bounds. Where several are active, the highest minReplicas and the lowest "
-        "maxReplicas count; if they cross, minReplicas wins.",
+        description="Times with other bounds. If several are active, the highest minReplicas and the lowest "
+        "maxReplicas apply; if they conflict, minReplicas wins.",
     )
     burst: Burst | None = Field(
-        None, description="A short window beside the long one, for sudden load. Needs a metric RequestsPerSecond."
+        None, description="A second, short window for sudden load. Needs a metric of type RequestsPerSecond."
     )
     prediction: Prediction = Field(
-        default_factory=Prediction, description="Forecasts of the requests. Needs a metric RequestsPerSecond."
+        default_factory=Prediction,
+        description="Forecasts of the requests. Needs an objective or a metric of type RequestsPerSecond.",
     )
     fallback: Fallback = Field(
-        default_factory=Fallback, description="What happens while no metric can be used, as when Prometheus is down."
+        default_factory=Fallback,
+        description="What happens while no metric can be used, for example when Prometheus is down.",
     )
 
     @model_validator(mode="after")
     def _bounds_and_names(self) -> Self:
         if self.min_replicas > self.max_replicas:
             raise ValueError(
-                f"minReplicas {self.min_replicas} is more than maxReplicas {self.max_replicas}; "
+                f"minReplicas {self.min_replicas} is larger than maxReplicas {self.max_replicas}; "
                 "lower minReplicas or raise maxReplicas"
             )
         labels = [metric.label for metric in self.metrics]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
-            raise ValueError(f"metrics: {', '.join(twice)} stands there twice; give each metric its own name")
+            raise ValueError(f"metrics: {', '.join(twice)} appears twice; give each metric its own name")
         return self
 
     @model_validator(mode="after")
@@ -198,13 +205,14 @@ class Horizontal(Model):
         names = [schedule.name for schedule in self.schedules]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"schedules: {', '.join(twice)} stands there twice; give each schedule its own name")
+            raise ValueError(f"schedules: {', '.join(twice)} appears twice; give each schedule its own name")
         for schedule in self.schedules:
             least = self.min_replicas if schedule.min_replicas is None else schedule.min_replicas
             most = self.max_replicas if schedule.max_replicas is None else schedule.max_replicas
             if least > most:
                 raise ValueError(
-                    f"schedules: {schedule.name} leads to minReplicas {least} over maxReplicas {most}; set both in it"
+                    f"schedules: {schedule.name} makes minReplicas {least} larger than maxReplicas {most}; "
+                    "set both in the schedule"
                 )
         return self
 
@@ -213,24 +221,24 @@ class Horizontal(Model):
         floors = (self.min_replicas, *(schedule.min_replicas for schedule in self.schedules))
         if 0 in floors and all(metric.activation_target is None for metric in self.metrics):
             raise ValueError(
-                "minReplicas 0 has nothing that wakes the app; add activationTarget to a metric of type Prometheus, or "
-                "set minReplicas to 1"
+                "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus, or set "
+                "minReplicas to 1"
             )
         by_requests = any(metric.type is MetricType.REQUESTS_PER_SECOND for metric in self.metrics)
         if self.burst and not by_requests:
-            raise ValueError("burst looks at requests; add a metric of type RequestsPerSecond or remove burst")
+            raise ValueError("burst is based on requests; add a metric of type RequestsPerSecond or remove burst")
         if self.prediction.enabled and not by_requests and not self.objective:
             raise ValueError(
-                "prediction looks at requests; add an objective or a metric of type RequestsPerSecond, or remove "
+                "prediction is based on requests; add an objective or a metric of type RequestsPerSecond, or remove "
                 "prediction"
             )
         if self.combine is not Combine.WEIGHTED and any(metric.weight for metric in self.metrics):
-            raise ValueError(f"combine {self.combine} takes no weight; use combine: Weighted or remove weight")
+            raise ValueError(f"combine: {self.combine} uses no weight; use combine: Weighted or remove weight")
         return self
 
 
 class Mode(StrEnum):
-    """In which direction the app is scaled."""
+    """Whether the number of pods, their size or both are scaled."""
 
     HORIZONTAL = "Horizontal"
     VERTICAL = "Vertical"
@@ -247,25 +255,25 @@ class Scaling(Model):
 
     mode: Mode = Field(
         Mode.HORIZONTAL,
-        description="Horizontal: replicas follow the metrics. Vertical: requests and limits follow the usage, and "
-        "replicas stay as they are within minReplicas..maxReplicas (spec.replicas sets them). Combined: both, in one "
-        "decision; replicas move first.",
+        description="Horizontal: replicas follow the metrics. Vertical: requests and limits follow the usage; replicas "
+        "stay as they are, within minReplicas..maxReplicas (set spec.replicas to change them). Combined: both, in one "
+        "decision; replicas change first.",
     )
-    dry_run: bool = Field(False, description="Compute, explain and report, but change no replicas.")
-    paused: bool = Field(False, description="Leave replicas as they are.")
+    dry_run: bool = Field(False, description="Compute, explain and report decisions without acting on them.")
+    paused: bool = Field(False, description="Leave replicas and sizes as they are.")
     interval_seconds: int | None = Field(
         None,
         ge=1,
         le=3600,
-        description="Seconds between two decisions; without it, every look of the operator at the metrics is one. "
-        "A changed spec is decided on at once.",
+        description="Seconds between two decisions. Defaults to the operator's own interval. A changed spec is decided "
+        "on immediately.",
     )
     horizontal: Horizontal = Field(
         default_factory=Horizontal, description="Bounds, metrics and behaviour for replicas."
     )
     vertical: Vertical = Field(
-        default_factory=Vertical, description="Bounds and behaviour for sizes, in the modes Vertical and Combined."
+        default_factory=Vertical, description="Bounds and behaviour for pod sizes, in modes Vertical and Combined."
     )
     prices: Prices | None = Field(
-        None, description="What requested resources cost, so that decisions on sizes tell the difference an hour."
+        None, description="Prices of requested resources, so that decisions on sizes show the difference per hour."
     )

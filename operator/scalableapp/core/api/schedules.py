@@ -1,4 +1,4 @@
-"""Parts of `spec.scaling.horizontal` that hold at times: schedules, bursts, forecasts, outages of the metrics."""
+"""Parts of `spec.scaling.horizontal` that apply at times: schedules, bursts, forecasts, outages of the metrics."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -17,18 +17,24 @@ class Schedule(Model):
     name: str = Field(min_length=1, max_length=63, description="Name in decisions and messages.")
     start: str = Field(
         max_length=128,
-        description='When it begins: a cron expression of five fields, "0 8 * * MON-FRI". A time that the clocks skip '
-        "in spring counts right after, one that comes twice in autumn counts once.",
+        description='When it starts: a cron expression with five fields, "0 8 * * MON-FRI". When clocks change, a time '
+        "that is skipped fires right afterwards, and one that occurs twice fires once.",
     )
-    end: str = Field(max_length=128, description='When it is over: a cron expression, "0 18 * * MON-FRI".')
+    end: str = Field(max_length=128, description='When it ends: a cron expression, "0 18 * * MON-FRI".')
     timezone: str = Field(
-        "UTC", max_length=64, description="Time zone of both, by its IANA name: Europe/Paris, America/New_York."
+        "UTC", max_length=64, description="IANA time zone of start and end: Europe/Paris, America/New_York."
     )
     min_replicas: int | None = Field(
-        None, ge=0, le=MOST_REPLICAS, description="Takes the place of minReplicas meanwhile, be it higher or lower."
+        None,
+        ge=0,
+        le=MOST_REPLICAS,
+        description="Replaces minReplicas while the schedule is active, whether higher or lower.",
     )
     max_replicas: int | None = Field(
-        None, ge=1, le=MOST_REPLICAS, description="Takes the place of maxReplicas meanwhile, be it higher or lower."
+        None,
+        ge=1,
+        le=MOST_REPLICAS,
+        description="Replaces maxReplicas while the schedule is active, whether higher or lower.",
     )
 
     @cached_property
@@ -46,22 +52,22 @@ class Schedule(Model):
         for expression in (self.start, self.end):
             cron(expression, self.timezone)
         if self.start.split() == self.end.split():
-            raise ValueError(f"start and end are both {self.start}; let end fire at another time")
+            raise ValueError(f"start and end are both {self.start}; choose another end")
         if self.min_replicas is None and self.max_replicas is None:
-            raise ValueError("it changes nothing; add minReplicas or maxReplicas")
+            raise ValueError("the schedule changes nothing; add minReplicas or maxReplicas")
         return self
 
 
 class Burst(Model):
-    """A second look at the requests over a short window, which may only add replicas."""
+    """The request rate over a short window, which may only add replicas."""
 
     window_seconds: int = Field(
         10, ge=10, le=30, description="Length of the short window; it must span two scrapes of the app."
     )
     threshold: PositiveQuantity = Field(
         "1.5",
-        description="Ratio of the requests in the short window to what the replicas carry at the target, those that "
-        "are starting included. From it on the short window decides, past the window of behavior.scaleUp.",
+        description="Ratio of the requests in the short window to what all replicas, starting ones included, handle at "
+        "the target. From this ratio on the short window decides and bypasses the window of behavior.scaleUp.",
     )
 
     @cached_property
@@ -72,7 +78,7 @@ class Burst(Model):
     @model_validator(mode="after")
     def _threshold_is_above_the_target(self) -> Self:
         if self.threshold_ratio <= 1:
-            raise ValueError(f"threshold {self.threshold} is not more than 1; write 1.5 for half more than the target")
+            raise ValueError(f"threshold {self.threshold} is not greater than 1; write 1.5 for 50 % above the target")
         return self
 
 
@@ -81,9 +87,9 @@ class Prediction(Model):
 
     enabled: bool = Field(
         False,
-        description="Whether to scale ahead to the load expected at the time new pods would serve. A model is used "
-        "only while it was clearly better in the last hour than expecting the load of now. Needs a metric "
-        "RequestsPerSecond or an objective.",
+        description="Whether to scale to the load that is expected when new pods would be ready. A model is used only "
+        "while its forecasts of the last hour were clearly better than assuming constant load. Needs an objective or a "
+        "metric of type RequestsPerSecond.",
     )
 
 
@@ -99,19 +105,21 @@ class Fallback(Model):
     """What happens when no metric can be used for long. Until then, replicas are held."""
 
     after_seconds: int = Field(
-        300, ge=0, le=86400, description="Seconds without any usable metric after which the fallback counts."
+        300, ge=0, le=86400, description="Seconds without any usable metric after which the fallback applies."
     )
     behavior: FallbackBehavior = Field(
         FallbackBehavior.HOLD,
-        description="Hold: not below what the last usable metrics led to. CurrentIfHigher: nor below `replicas`. "
-        "Static: exactly `replicas`, even if that is less.",
+        description="Hold: keep at least the last count that usable metrics led to. CurrentIfHigher: the same, but at "
+        "least `replicas`. Static: exactly `replicas`, even if lower.",
     )
-    replicas: int | None = Field(None, ge=0, le=MOST_REPLICAS, description="For Static and CurrentIfHigher.")
+    replicas: int | None = Field(
+        None, ge=0, le=MOST_REPLICAS, description="Replicas for behavior Static and CurrentIfHigher."
+    )
 
     @model_validator(mode="after")
     def _replicas_where_they_count(self) -> Self:
         if self.behavior is FallbackBehavior.HOLD and self.replicas is not None:
-            raise ValueError("behavior Hold takes no replicas; remove replicas or use behavior: CurrentIfHigher")
+            raise ValueError("behavior Hold uses no replicas; remove replicas or use behavior: CurrentIfHigher")
         if self.behavior is not FallbackBehavior.HOLD and self.replicas is None:
-            raise ValueError(f"behavior {self.behavior} has no replicas; add replicas")
+            raise ValueError(f"behavior {self.behavior} needs replicas; add replicas")
         return self

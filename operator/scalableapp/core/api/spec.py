@@ -1,7 +1,7 @@
 """The spec of a ScalableApp: fields, defaults, bounds and the rules across fields.
 
 The CRD in crds/ is generated from these models (core/api/crd.py), so a description here is what
-`kubectl explain sapp.spec` prints. A field stands here only when the operator acts on it.
+`kubectl explain sapp.spec` prints. Only fields that the operator acts on are here.
 """
 
 from collections.abc import Mapping
@@ -41,15 +41,15 @@ class EnvVar(Model):
 
 
 class Resources(Model):
-    """Start values of the app's container; vertical scaling moves from here."""
+    """Initial resources of the app's container; vertical scaling starts from here."""
 
     requests: ResourceMap = Field(
         default_factory=lambda: {"cpu": "100m", "memory": "128Mi"},
-        description="What a pod is guaranteed, by resource name.",
+        description="Guaranteed amount per pod, by resource name.",
     )
     limits: ResourceMap = Field(
         default_factory=lambda: {"cpu": "1", "memory": "256Mi"},
-        description="What a pod may use at most, by resource name.",
+        description="Maximum amount per pod, by resource name.",
     )
 
     @cached_property
@@ -64,33 +64,32 @@ class Resources(Model):
             limit = self.limits.get(name)
             if limit is not None and parse_quantity(request) > parse_quantity(limit):
                 raise ValueError(
-                    f"requests.{name} {request} is more than limits.{name} {limit}; raise the limit or cut the request"
+                    f"requests.{name} {request} is larger than limits.{name} {limit}; "
+                    "raise the limit or lower the request"
                 )
         return self
 
 
 class Health(Model):
-    """Where the kubelet asks whether a pod lives and may serve."""
+    """Paths of the kubelet's liveness and readiness probes."""
 
     liveness_path: Path = Field("/healthz", description="HTTP path that answers 200 while the process works.")
     readiness_path: Path = Field("/readyz", description="HTTP path that answers 200 while the pod can serve requests.")
 
 
 class SecurityContext(Model):
-    """As whom the app runs. Pods always meet the restricted Pod Security Standard: the user is never root."""
+    """The user that the app runs as. Pods always meet the restricted Pod Security Standard: it is never root."""
 
     run_as_user: int | None = Field(
         None,
         ge=1,
         le=MOST_ID,
-        description="Number of the user, for an image whose user has a name, or none: by a name the kubelet cannot see "
-        "that it is not root, and does not start it (CreateContainerConfigError). Without it, the image's own.",
+        description="User ID. Defaults to the image's own. Needed if the image names its user or has none: the kubelet "
+        "cannot verify that a named user is not root, and does not start it (CreateContainerConfigError).",
     )
-    run_as_group: int | None = Field(
-        None, ge=0, le=MOST_ID, description="Number of its group. Without it, the image's own."
-    )
+    run_as_group: int | None = Field(None, ge=0, le=MOST_ID, description="Group ID. Defaults to the image's own.")
     fs_group: int | None = Field(
-        None, ge=0, le=MOST_ID, description="Group that volumes belong to, so that the user may write to them."
+        None, ge=0, le=MOST_ID, description="Group that owns volumes, so that the user may write to them."
     )
     read_only_root_filesystem: bool = Field(
         True, description="Whether the app may write to /tmp only. Set it to false for an image that writes elsewhere."
@@ -110,22 +109,22 @@ class Cache(Model):
 
     backend: CacheBackend = Field(
         CacheBackend.MEMORY,
-        description="None; Memory: each worker process keeps its own answers; Redis: all pods share them in a Redis "
-        "that the operator runs beside the app, named as the app with -cache at its end. It holds 64 MiB, then forgets "
-        "what is used least; it keeps nothing over a restart, and the app has to do without it meanwhile.",
+        description="None. Memory: each worker process caches its own answers. Redis: all pods share a Redis that the "
+        "operator runs for the app, named like the app with the suffix -cache. It holds 64 MiB, then evicts what is "
+        "used least; a restart empties it, and the app has to work without it meanwhile.",
     )
     timeout_seconds: int = Field(60, ge=1, le=86400, description="Seconds for which an answer stays cached.")
 
 
 class Monitoring(Model):
-    """How Prometheus reads the app's metrics."""
+    """How Prometheus scrapes the app's metrics."""
 
-    scrape: bool = Field(True, description="Whether pods carry the prometheus.io annotations.")
+    scrape: bool = Field(True, description="Whether pods have the prometheus.io annotations for scraping.")
     path: Path = Field("/metrics", description="HTTP path of the app's metrics, on spec.port.")
 
 
 class ScalableAppSpec(Model):
-    """What a team writes: an image, and how it shall be scaled."""
+    """What you write: an image and how to scale it."""
 
     image: str = Field(min_length=1, max_length=1024, pattern=r"^\S+$", description="Container image of the app.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port on which the app serves HTTP.")
@@ -142,21 +141,19 @@ class ScalableAppSpec(Model):
     args: tuple[str, ...] = Field((), max_length=256, description="Replaces the image's arguments.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of each pod.")
     security_context: SecurityContext = Field(
-        default_factory=SecurityContext, description="User and group of the app, and what it may write to."
+        default_factory=SecurityContext, description="User and group of the app, and where it may write."
     )
     replicas: int | None = Field(
         None,
         ge=0,
         le=MOST_REPLICAS,
-        description="Pins the replicas, as `kubectl scale sapp` does; horizontal scaling waits while it is set.",
+        description="Pins the replicas, as `kubectl scale sapp` does; no horizontal scaling while it is set.",
     )
     health: Health = Field(default_factory=Health, description="Liveness and readiness.")
-    ingress: Ingress | None = Field(
-        None, description="Load balancer in front of the app; there without being named, unless route is set."
-    )
+    ingress: Ingress | None = Field(None, description="Ingress for the app; created by default unless route is set.")
     route: Route | None = Field(
         None,
-        description="Way to the app through a Gateway, in place of the Ingress; needs the Gateway API in the cluster.",
+        description="Exposes the app through a Gateway instead of an Ingress; needs the Gateway API in the cluster.",
     )
     cache: Cache = Field(default_factory=Cache, description="The app's cache.")
     monitoring: Monitoring = Field(default_factory=Monitoring, description="The app's metrics.")
@@ -168,15 +165,15 @@ class ScalableAppSpec(Model):
         names = [variable.name for variable in env]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"{', '.join(twice)} stands there twice; keep one of each name")
+            raise ValueError(f"{', '.join(twice)} appears twice; keep one of each name")
         return env
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         if self.route and self.ingress and self.ingress.enabled:
             raise ValueError(
-                "ingress and route are both set, and the app has one way in; "
-                "remove ingress to be reached through the Gateway, or route to be reached through the Ingress"
+                "ingress and route are both set, and an app is exposed by one of them; "
+                "remove ingress to use the Gateway, or route to use the Ingress"
             )
         return self
 
@@ -192,7 +189,7 @@ class ScalableAppSpec(Model):
 
     @cached_property
     def entry_point(self) -> Ingress | Route | None:
-        """What leads to the app from outside: an Ingress, unless something else was asked for."""
+        """What exposes the app: an Ingress, unless the spec says otherwise."""
         if self.route:
             return self.route
         ingress = self.ingress or Ingress()
@@ -200,7 +197,7 @@ class ScalableAppSpec(Model):
 
     @property
     def objective(self) -> LatencyObjective | None:
-        """What the user wants of the app; None in mode Vertical, which leaves replicas alone."""
+        """The app's latency goal; None in mode Vertical, which leaves replicas alone."""
         return None if self.scaling.mode is Mode.VERTICAL else self.scaling.horizontal.objective
 
     @cached_property
@@ -221,7 +218,7 @@ class ScalableAppSpec(Model):
 def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
     """The spec of a ScalableApp as the API server holds it.
 
-    Raises SpecError that names every wrong field and its mend.
+    Raises SpecError that names every wrong field and how to fix it.
     """
     try:
         return ScalableAppSpec.model_validate(raw)

@@ -1,4 +1,4 @@
-"""`spec.scaling.vertical`: which resources of the pods are sized, within which bounds, how fast and how carried out."""
+"""`spec.scaling.vertical`: which resources of the pods are scaled, within which bounds, how fast and by what method."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -12,7 +12,7 @@ from scalableapp.core.size import Resource, parse_amount
 
 
 class LimitsPolicy(StrEnum):
-    """What becomes of the limits when requests change."""
+    """What happens to the limits when requests change."""
 
     PROPORTIONAL = "Proportional"
     REQUESTS_ONLY = "RequestsOnly"
@@ -42,44 +42,48 @@ class Most(Model):
 
 
 class CpuNeed(Model):
-    """The need of CPU, read from its usage."""
+    """Percentile, margin and weighting of the CPU usage."""
 
-    percentile: int = Field(90, ge=50, le=100, description="Percentile of the usage that the request shall cover.")
-    margin_percent: int = Field(15, ge=0, le=200, description="Added on top of it.")
+    percentile: int = Field(90, ge=50, le=100, description="Percentile of the usage that the request should cover.")
+    margin_percent: int = Field(15, ge=0, le=200, description="Percentage added on top.")
     half_life_seconds: int = Field(
-        900, ge=60, le=604800, description="Age at which a sample of the usage counts half as much as a new one."
+        900, ge=60, le=604800, description="Age at which a usage sample has half the weight of a new one."
     )
 
 
 class MemoryNeed(Model):
     """How the memory request follows from the usage. Memory cannot be squeezed: by default nearly the peak counts."""
 
-    percentile: int = Field(98, ge=50, le=100, description="Percentile of the peaks that the request shall cover.")
-    margin_percent: int = Field(15, ge=0, le=200, description="Added on top of it.")
+    percentile: int = Field(98, ge=50, le=100, description="Percentile of the peaks that the request should cover.")
+    margin_percent: int = Field(15, ge=0, le=200, description="Percentage added on top.")
     half_life_seconds: int = Field(
-        1800, ge=60, le=604800, description="Age at which a peak counts half as much as a new one."
+        1800, ge=60, le=604800, description="Age at which a peak has half the weight of a new one."
     )
 
 
 class Raising(Model):
     """When a size is raised."""
 
-    tolerance: Quantity = Field("0.15", description="Share by which the need may exceed a request unanswered.")
-    interval_seconds: int = Field(60, ge=15, le=86400, description="Least seconds since the last change.")
+    tolerance: Quantity = Field(
+        "0.15", description="How far the need may exceed a request before it is raised (0.15 is 15 %)."
+    )
+    interval_seconds: int = Field(60, ge=15, le=86400, description="Minimum seconds since the last change.")
 
 
 class Cutting(Model):
-    """When a size is cut."""
+    """When a size is lowered."""
 
-    tolerance: Quantity = Field("0.3", description="Share by which a request may exceed the need unanswered.")
-    interval_seconds: int = Field(600, ge=30, le=86400, description="Least seconds since the last change.")
+    tolerance: Quantity = Field(
+        "0.3", description="How far a request may exceed the need before it is lowered (0.3 is 30 %)."
+    )
+    interval_seconds: int = Field(600, ge=30, le=86400, description="Minimum seconds since the last change.")
 
 
 class SizeBehavior(Model):
-    """Calm of vertical scaling. Raises come sooner than cuts."""
+    """Thresholds and intervals of vertical scaling. Sizes are raised sooner than lowered."""
 
     scale_up: Raising = Field(default_factory=Raising, description="When sizes are raised.")
-    scale_down: Cutting = Field(default_factory=Cutting, description="When sizes are cut.")
+    scale_down: Cutting = Field(default_factory=Cutting, description="When sizes are lowered.")
 
     @cached_property
     def up_ratio(self) -> float:
@@ -95,7 +99,7 @@ class SizeBehavior(Model):
     def _tolerances_are_ratios(self) -> Self:
         for name, ratio in (("scaleUp", self.up_ratio), ("scaleDown", self.down_ratio)):
             if not 0 <= ratio < 10:
-                raise ValueError(f"{name}.tolerance is not in 0..10; write 0.1 for 10 %")
+                raise ValueError(f"{name}.tolerance is not between 0 and 10; write 0.1 for 10 %")
         return self
 
 
@@ -106,22 +110,22 @@ class Vertical(Model):
         (Resource.CPU, Resource.MEMORY),
         min_length=1,
         max_length=2,
-        description="What is sized; the others stay as spec.resources states them.",
+        description="Resources that are scaled; the others stay as in spec.resources.",
     )
     min_allowed: Least = Field(default_factory=Least, description="Smallest requests.")
     max_allowed: Most = Field(
         default_factory=Most,
-        description="Largest requests. The largest node, LimitRanges and ResourceQuotas bound them, too.",
+        description="Largest requests. The largest node, LimitRanges and ResourceQuotas also limit them.",
     )
     limits: LimitsPolicy = Field(
         LimitsPolicy.PROPORTIONAL,
-        description="Proportional: limits keep their ratio to the requests. RequestsOnly: limits stay, and bound the "
-        "requests. None: no limits are set.",
+        description="Proportional: limits keep their ratio to the requests. RequestsOnly: limits stay, and requests "
+        "never exceed them. None: no limits are set.",
     )
     update_strategy: UpdateStrategy = Field(
         UpdateStrategy.AUTO,
-        description="Auto: running pods are resized in place where the cluster can (Kubernetes 1.33), else by a "
-        "rollout that starts new pods first. A lower memory limit always goes by rollout.",
+        description="Auto: running pods are resized in place if the cluster supports it (Kubernetes 1.33), otherwise "
+        "by a rollout that starts new pods first. A lower memory limit always needs a rollout.",
     )
     cpu: CpuNeed = Field(default_factory=CpuNeed, description="How the CPU request follows from the usage.")
     memory: MemoryNeed = Field(default_factory=MemoryNeed, description="How the memory request follows from the usage.")
@@ -147,16 +151,16 @@ class Vertical(Model):
         for resource, most in self.most.items():
             if self.least[resource] > most:
                 raise ValueError(
-                    f"minAllowed.{resource} {getattr(self.min_allowed, resource)} is more than maxAllowed.{resource} "
+                    f"minAllowed.{resource} {getattr(self.min_allowed, resource)} is larger than maxAllowed.{resource} "
                     f"{getattr(self.max_allowed, resource)}; lower minAllowed or raise maxAllowed"
                 )
         if len(set(self.resources)) < len(self.resources):
-            raise ValueError("resources names one twice; write [cpu, memory], [cpu] or [memory]")
+            raise ValueError("resources lists one twice; write [cpu, memory], [cpu] or [memory]")
         return self
 
 
 class Prices(Model):
-    """What requested resources cost, in a currency of yours, so that decisions tell it."""
+    """What requested resources cost, in your currency, so that decisions show it."""
 
-    cpu_core_hour: NonNegativeQuantity = Field(description="Price of one core for an hour.")
-    memory_gibibyte_hour: NonNegativeQuantity = Field(description="Price of one GiB of memory for an hour.")
+    cpu_core_hour: NonNegativeQuantity = Field(description="Price of one core per hour.")
+    memory_gibibyte_hour: NonNegativeQuantity = Field(description="Price of one GiB of memory per hour.")

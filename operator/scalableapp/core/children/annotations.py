@@ -1,4 +1,4 @@
-"""What an Ingress says to its controller by annotations: typed fields in the words of the controller's profile.
+"""Annotations of an Ingress for its controller: typed fields as the annotations of the controller's profile.
 
 Only documented keys of their own, never a snippet: those are off by default and let an author rewrite the proxy.
 """
@@ -16,7 +16,7 @@ _HAPROXY_METHODS = {LoadBalancing.ROUND_ROBIN: "roundrobin", LoadBalancing.LEAST
 
 
 def annotations(ingress: Ingress) -> dict[str, str]:
-    """The profile's annotations; the user's win over them."""
+    """The profile's annotations; the user's override them."""
     return _PROFILES[ingress.profile](ingress) | ingress.annotations
 
 

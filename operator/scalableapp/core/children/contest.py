@@ -1,4 +1,4 @@
-"""Somebody else who sets an app's replicas again and again: who it is, by the managed fields of the Deployment."""
+"""Another manager that keeps setting an app's replicas: which one, by the managed fields of the Deployment."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ WITHIN = timedelta(minutes=10)
 
 
 class ReplicaSetting(NamedTuple):
-    """Replicas that somebody else set: when it was seen, to what, and by which manager."""
+    """Replicas set by another manager: when it was seen, the number, and which manager."""
 
     at: datetime
     replicas: int
@@ -39,14 +39,14 @@ def recent(replica_settings: Iterable[ReplicaSetting], now: datetime) -> tuple[R
 
 
 def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: datetime) -> str:
-    """Who sets the replicas again and again, in words; "" while nobody does."""
+    """A message that names who keeps setting the replicas; "" while nobody does."""
     counted = recent(replica_settings, now)
     if len(counted) < TIMES:
         return ""
     managers = sorted({replica_setting.manager for replica_setting in counted if replica_setting.manager})
-    who = " and ".join(map(repr, managers)) or "somebody who goes through the scale subresource, as kubectl scale does,"
+    who = " and ".join(map(repr, managers)) or "a user of the scale subresource, such as kubectl scale,"
     return (
         f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "
-        f"to {counted[-1].replicas} the last time, and each time they are set back; take replicas out of what it "
-        "applies, or hold this ScalableApp by spec.scaling.paused"
+        f"most recently to {counted[-1].replicas}, and each change was reverted; remove replicas from what it applies, "
+        "or set spec.scaling.paused"
     )

@@ -21,7 +21,7 @@ def with_spec_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_sync(live: Any, desired: Any) -> bool:
-    """Whether everything desired stands in the live object; defaults and additions of others don't matter.
+    """Whether everything desired is in the live object; defaults and additions of others don't matter.
 
     Lists of maps that each have a name of their own (containers, env, ports, volumes) are compared by name, all others
     item by item.

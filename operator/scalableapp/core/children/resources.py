@@ -55,7 +55,7 @@ _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 @dataclass(frozen=True, slots=True)
 class ClusterFeatures:
-    """What not every cluster serves, and where it gets what is not the user's.
+    """What not every cluster supports, and where it gets what is not the user's.
 
     `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
     `gateway_api`: HTTPRoutes can be made. `redis_image`: what apps with cache.backend Redis get.
@@ -82,23 +82,23 @@ AS_SPECIFIED = Template()
 
 
 def name_problem(key: AppKey) -> FieldProblem | None:
-    """What is wrong with the app's name, which its Service and its labels bear as well."""
+    """What is wrong with the app's name, which its Service and its labels use as well."""
     if _NAME.match(key.name):
         return None
     return FieldProblem(
         "metadata.name",
-        f"{key.name!r} cannot name a Service, which bears the app's name",
-        "use 1 to 63 lower-case letters, digits and hyphens, first a letter and last no hyphen",
+        f"{key.name!r} is not a valid name for the app's Service",
+        "use 1 to 63 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen",
     )
 
 
 def cache_name_problem(key: AppKey, spec: ScalableAppSpec) -> FieldProblem | None:
-    """What keeps the app's Redis from bearing a name made from the app's."""
+    """Why the name of the app's Redis, which is made from the app's name, is not valid."""
     if not _has_redis(spec) or len(key.name) <= redis.LONGEST_APP_NAME:
         return None
     return FieldProblem(
         "metadata.name",
-        f"{key.name!r} leaves no room for the name of its Redis, {redis.cache_name(key)}",
+        f"{key.name!r} is too long for an app with a Redis, which is named {redis.cache_name(key)}",
         f"use at most {redis.LONGEST_APP_NAME} characters, or another spec.cache.backend",
     )
 
@@ -157,7 +157,7 @@ _REDIS_KINDS = (("networking.k8s.io/v1", "NetworkPolicy"), ("apps/v1", "Deployme
 
 
 def _redis(key: AppKey, uid: str, features: ClusterFeatures) -> list[Manifest]:
-    """The policy comes first, so that nobody reaches it before."""
+    """The policy comes first, so that nobody reaches the Redis before it applies."""
     specs = (
         redis.network_policy(key, selector(key)),
         redis.deployment(key, features.redis_image),

@@ -1,4 +1,4 @@
-"""What leads requests to the app from outside: its Ingress or its HTTPRoute, and what becomes of them.
+"""What exposes the app: its Ingress or its HTTPRoute, and their status.
 
 The HTTPRoute asks Gateways of others to lead to the app's Service; each of them answers in the route's status.
 """
@@ -19,7 +19,7 @@ _HTTPS_PORT = 443
 
 
 class Exposure(NamedTuple):
-    """Whether the Gateways lead to the app: a CamelCase reason, and words for the person on call."""
+    """Whether the Gateways route to the app: a CamelCase reason, and a message for the person on call."""
 
     accepted: bool
     reason: str
@@ -94,7 +94,7 @@ def _load_balancer(status: Mapping[str, Any]) -> str:
 
 
 def _route_url(key: AppKey, route: Route, parents: Sequence[Mapping[str, Any]]) -> str:
-    """By the first host name and the first Gateway that leads there.
+    """By the first host name and the first Gateway that routes to it.
 
     Only a Gateway knows whether a listener speaks HTTPS; port and name of it are what can be gone by here.
     """
@@ -112,20 +112,20 @@ def _route_url(key: AppKey, route: Route, parents: Sequence[Mapping[str, Any]]) 
 def exposure_of(
     key: AppKey, entry_point: Ingress | Route | None, status: Mapping[str, Any], missing: str
 ) -> Exposure | None:
-    """What the Gateways say to the app's HTTPRoute; None for an app without one.
+    """What the Gateways report about the app's HTTPRoute; None for an app without one.
 
-    `missing` says in words why the Gateway API cannot be used in this cluster, "" where it can.
+    `missing` says why the Gateway API cannot be used in this cluster, "" where it can.
     """
     if not isinstance(entry_point, Route):
         return None
     if missing:
-        return Exposure(accepted=False, reason="GatewayAPIMissing", message=f"spec.route is not carried out: {missing}")
+        return Exposure(accepted=False, reason="GatewayAPIMissing", message=f"spec.route has no effect: {missing}")
     verdicts = [_verdict(key, parent, status.get("parents") or ()) for parent in entry_point.parent_refs]
     return next((verdict for verdict in verdicts if not verdict.accepted), verdicts[0])
 
 
 def _verdict(key: AppKey, parent: ParentRef, parents: Sequence[Mapping[str, Any]]) -> Exposure:
-    """What one Gateway says. It may lack a condition that it has not come to yet."""
+    """What one Gateway reports. A condition may still be missing."""
     gateway, namespace = f"Gateway {_place(key, _reference(parent))}", parent.namespace or key.namespace
     command = f"kubectl get gateway -n {namespace} {parent.name} -o yaml"
     said = {entry.get("type"): entry for entry in _conditions(key, parent, parents)}
@@ -135,14 +135,14 @@ def _verdict(key: AppKey, parent: ParentRef, parents: Sequence[Mapping[str, Any]
             why = f"{found.get('reason')}: {found.get('message') or 'no message'}"
             return Exposure(False, reason, f"{gateway} {refusal} HTTPRoute {key} ({why}); {command}")
     if (said.get("Accepted") or {}).get("status") == "True":
-        return Exposure(True, "Accepted", f"{gateway} leads to the app")
-    message = f"{gateway} has not answered to HTTPRoute {key}; does it exist, and does its controller run? {command}"
+        return Exposure(True, "Accepted", f"{gateway} routes to the app")
+    message = f"{gateway} has not reported on HTTPRoute {key}; does it exist, and does its controller run? {command}"
     return Exposure(False, "RoutePending", message)
 
 
 _REFUSALS = (
     ("Accepted", "RouteNotAccepted", "does not accept"),
-    ("ResolvedRefs", "RouteNotResolved", "cannot lead on from"),
+    ("ResolvedRefs", "RouteNotResolved", "cannot resolve the references of"),
 )
 
 
@@ -154,7 +154,7 @@ def _conditions(key: AppKey, parent: ParentRef, parents: Sequence[Mapping[str, A
 
 
 def _place(key: AppKey, reference: Mapping[str, Any]) -> str:
-    """A reference to a Gateway in words that tell it from others."""
+    """A reference to a Gateway as text that distinguishes it from others."""
     place = f"{reference.get('namespace') or key.namespace}/{reference.get('name')}"
     section = f", listener {reference['sectionName']}" if reference.get("sectionName") else ""
     port = f", port {reference['port']}" if reference.get("port") else ""

@@ -97,9 +97,9 @@ def test_an_objective_is_decided_by_load_and_slow_share(ask: Any) -> None:
 @pytest.mark.parametrize(
     ("totals", "expected"),
     [
-        pytest.param({"RequestsPerSecond": 80}, "totals has no SlowShare", id="no share"),
+        pytest.param({"RequestsPerSecond": 80}, "SlowShare is missing in totals", id="no share"),
         pytest.param(
-            {"RequestsPerSecond": 80, "SlowShare": 1.2}, "SlowShare is 1.2, not a share in 0..1", id="none that is one"
+            {"RequestsPerSecond": 80, "SlowShare": 1.2}, "SlowShare is 1.2, not between 0 and 1", id="none that is one"
         ),
         pytest.param({"SlowShare": 0.0}, "RequestsPerSecond cannot be used", id="no requests"),
     ],

@@ -87,16 +87,18 @@ async def test_programs_get_the_same_messages(terminal: Terminal, form: str, loa
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        pytest.param({}, "The cluster knows no ScalableApps; install the kind first", id="no CRD"),
+        pytest.param({}, "The ScalableApp CRD is not installed; install it first", id="no CRD"),
         pytest.param(
             {"/apis/scalableapp.io/v1alpha1": {}}, "There is no ScalableApp shop/web; kubectl get", id="no app"
         ),
         pytest.param(
             {APP_PATH: Refusal(403, 'User "u" cannot get resource "scalableapps"')},
-            'User "u" cannot get resource "scalableapps"; kubectl auth can-i get scalableapps -n shop',
+            'User "u" cannot get resource "scalableapps"; check with kubectl auth can-i get scalableapps -n shop',
             id="forbidden",
         ),
-        pytest.param({APP_PATH: Refusal(401, "Unauthorized")}, "401 Unauthorized; kubectl auth can-i", id="who is it?"),
+        pytest.param(
+            {APP_PATH: Refusal(401, "Unauthorized")}, "401 Unauthorized; check with kubectl auth can-i", id="who is it?"
+        ),
         pytest.param({APP_PATH: Refusal(503, "apiserver is busy")}, "503 apiserver is busy", id="busy"),
     ],
 )
@@ -130,7 +132,7 @@ async def test_an_operator_that_is_not_at_work_is_reported(
     server.respond = answers(known if lease is None else {**known, path: {"spec": lease()}})
     status, out, _ = await terminal.run("shop/web")
     assert status == 0
-    assert ("the operator has not been at work for" in out) is expected
+    assert ("the operator has not been active for" in out) is expected
 
 
 async def test_a_cluster_that_is_away_is_named(terminal: Terminal) -> None:
@@ -138,7 +140,7 @@ async def test_a_cluster_that_is_away_is_named(terminal: Terminal) -> None:
     status, _, err = await terminal.run("shop/web")
     assert status == 1
     assert "no answer from the Kubernetes API" in err
-    assert "look whether kubectl reaches the cluster" in err
+    assert "check whether kubectl reaches the cluster" in err
 
 
 async def test_without_a_right_to_events_the_rest_is_reported(terminal: Terminal, server: ApiServer) -> None:
@@ -153,9 +155,9 @@ async def test_without_a_right_to_events_the_rest_is_reported(terminal: Terminal
     ("arguments", "expected"),
     [
         (("-n", "other", "shop/web"), "is in namespace shop, but --namespace is other"),
-        (("shop/web/1",), "names no app"),
-        (("/web",), "names no app"),
-        (("shop/",), "names no app"),
+        (("shop/web/1",), "is not an app"),
+        (("/web",), "is not an app"),
+        (("shop/",), "is not an app"),
         (("--context", "nowhere", "shop/web"), "nowhere"),
     ],
     ids=str,

@@ -65,7 +65,7 @@ def test_the_parts_are_laid_out_for_reading() -> None:
         "  RULE               REPLICAS",
     ]
     assert "  Stabilization      9         the stabilisation window holds 9 until" in text
-    assert "  METRIC             CURRENT  TARGET  ASKS FOR" in text
+    assert "  METRIC             CURRENT  TARGET  PROPOSES" in text
     assert "  RequestsPerSecond  22.2     50      4" in text
     assert "  12:01:00 UTC (5 m 55 s ago)  SuccessfulRescale  x2  8 -> 9 replicas" in text
 
@@ -106,7 +106,7 @@ def test_an_app_that_nobody_has_evaluated_says_so() -> None:
 
 
 def test_a_spec_that_has_not_been_acted_on_says_so() -> None:
-    assert "this is of generation 2" in as_text(explanation(found(observedGeneration=2)), NOW)
+    assert "this describes generation 2" in as_text(explanation(found(observedGeneration=2)), NOW)
 
 
 def test_without_a_decision_the_reason_is_that_of_ready() -> None:
@@ -119,6 +119,6 @@ def test_measured_values_are_dated_where_prometheus_shows() -> None:
     entries = [{"name": "CPU", "current": "200m", "target": "300m", "measuredAt": "2026-11-23T12:06:00Z"}]
     undated = {"name": "queue", "current": "4", "target": "10", "proposedReplicas": 1}
     text = as_text(explanation(found(metrics=[*entries, undated])), NOW)
-    assert "  METRIC  CURRENT  TARGET  ASKS FOR  MEASURED" in text
+    assert "  METRIC  CURRENT  TARGET  PROPOSES  MEASURED" in text
     assert "  CPU     200m     300m    <none>    12:06:00 UTC (35 s ago)" in text
     assert "  queue   4        10      1" in text

@@ -47,7 +47,7 @@ async def test_what_is_wrong_is_reported(cluster: Terminal) -> None:
     cluster.known[f"{PROXY}/query"] = Refusal(503, "no endpoints available")
     status, out, err = await cluster.run("backtest", "web")
     assert (status, out) == (2, "")
-    assert "look whether Prometheus runs, or forward a port" in err
+    assert "check whether Prometheus runs, or forward a port" in err
 
 
 async def test_a_history_that_prometheus_does_not_know_is_reported_without_the_url(cluster: Terminal) -> None:
@@ -62,4 +62,4 @@ async def test_a_history_that_prometheus_does_not_know_is_reported_without_the_u
 async def test_a_file_needs_a_load(terminal: Terminal) -> None:
     status, _, err = await terminal.run("backtest", "app.yaml")
     assert status == 2
-    assert "the load for app.yaml is not named; give --trace FILE.csv or --prometheus URL" in err
+    assert "there is no load for app.yaml; pass --trace FILE.csv or --prometheus URL" in err

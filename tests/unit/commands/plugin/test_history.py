@@ -97,12 +97,10 @@ def test_what_is_before_since_is_left_out_and_the_rest_in_order() -> None:
 @pytest.mark.parametrize(
     ("samples", "problem", "expected"),
     [
-        pytest.param(Samples(), "no way to it", "not asked, so what is older is missing: no way to it", id="away"),
+        pytest.param(Samples(), "no way to it", "not available, so older rows are missing: no way to it", id="away"),
         pytest.param(Samples(), "", "does it scrape the operator?", id="not scraped"),
-        pytest.param(
-            sampled(("2026-11-23T08:00:00+00:00", 3)), "", "from 08:00:00 UTC on, where its memory begins", id="young"
-        ),
-        pytest.param(Samples([(SINCE.timestamp(), 3)]), "", "from 2026-11-22 12:10:00 UTC on, looked at", id="whole"),
+        pytest.param(sampled(("2026-11-23T08:00:00+00:00", 3)), "", "since 08:00:00 UTC (its oldest)", id="young"),
+        pytest.param(Samples([(SINCE.timestamp(), 3)]), "", "since 2026-11-22 12:10:00 UTC; they", id="whole"),
     ],
 )
 def test_how_far_back_each_source_goes_is_reported(samples: Samples, problem: str, expected: str) -> None:
@@ -169,13 +167,15 @@ async def test_where_the_operator_asks_elsewhere_that_service_is_asked(remembere
     [
         pytest.param(
             Refusal(403, 'User "u" cannot get resource "services/proxy"'),
-            "it takes the right to get services/proxy there, or forward a port, kubectl port-forward -n "
-            "scalableapp-system service/prometheus 9090:9090, and give --prometheus http://localhost:9090",
+            "this needs the permission to get services/proxy there; otherwise forward a port with "
+            "kubectl port-forward -n scalableapp-system service/prometheus 9090:9090 and pass --prometheus http://localhost:9090",
             id="forbidden",
         ),
         pytest.param(Refusal(404, "not found"), "There is no Service prometheus in namespace", id="none"),
-        pytest.param(Refusal(503, "no endpoints available"), "look whether Prometheus runs", id="down"),
-        pytest.param({"hello": "world"}, "is no Prometheus; give --prometheus its URL", id="another program"),
+        pytest.param(Refusal(503, "no endpoints available"), "check whether Prometheus runs", id="down"),
+        pytest.param(
+            {"hello": "world"}, "is not a Prometheus; pass Prometheus' URL as --prometheus", id="another program"
+        ),
     ],
 )
 async def test_without_prometheus_the_events_are_reported_and_the_fix(
@@ -194,9 +194,9 @@ async def test_a_stated_prometheus_that_is_away_and_events_that_are_forbidden_ar
     remembered.known[EVENTS] = Refusal(403, 'User "u" cannot list resource "events"')
     status, out, _ = await remembered.run("history", "web", "--prometheus", "http://127.0.0.1:1")
     assert status == 0
-    assert "kubectl auth can-i list events -n shop asks the same, and the role view grants it" in out
+    assert "kubectl auth can-i list events -n shop; the role view grants it" in out
     assert "127.0.0.1:1: no connection" in out
-    assert "give --prometheus the URL of one that answers" in out
+    assert "pass the URL of a working Prometheus as --prometheus" in out
     assert "SCALABLEAPP_PROMETHEUS_URL" not in out
 
 

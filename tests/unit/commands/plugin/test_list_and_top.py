@@ -84,7 +84,7 @@ async def test_programs_get_stable_keys(terminal: Terminal, form: str, load: Any
 async def test_no_apps_are_no_error_and_json_of_none_is_an_empty_list(terminal: Terminal) -> None:
     terminal.known[SHOP] = {"items": []}
     status, out, err = await terminal.run("list")
-    assert (status, out, err) == (0, "", "No ScalableApps in namespace shop; -A looks in all.\n")
+    assert (status, out, err) == (0, "", "No ScalableApps in namespace shop; -A lists all namespaces.\n")
     _, out, _ = await terminal.run("list", "-o", "json")
     assert json.loads(out) == {"items": []}
 
@@ -92,13 +92,13 @@ async def test_no_apps_are_no_error_and_json_of_none_is_an_empty_list(terminal: 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param(None, "install the kind first: kubectl apply -f crds/", id="no CRD"),
+        pytest.param(None, "install it first: kubectl apply -f crds/", id="no CRD"),
         pytest.param(
             Refusal(403, 'User "u" cannot list resource "scalableapps"'),
-            "kubectl auth can-i list scalableapps -n shop asks the same, and the role scalableapp-view (or view)",
+            "kubectl auth can-i list scalableapps -n shop; the role scalableapp-view (or view)",
             id="forbidden",
         ),
-        pytest.param(Refusal(503, "apiserver is busy"), "look whether kubectl reaches the cluster", id="busy"),
+        pytest.param(Refusal(503, "apiserver is busy"), "check whether kubectl reaches the cluster", id="busy"),
     ],
 )
 async def test_what_is_wrong_is_reported_with_the_fix(terminal: Terminal, answer: Any, expected: str) -> None:
@@ -133,7 +133,7 @@ async def test_top_draws_a_picture(terminal: Terminal, tmp_path: Path) -> None:
     assert "shop/web" in picture
     assert 'url("http' not in picture  # nothing is fetched by who looks at it
     status, _, err = await terminal.run("top", "-A", "--svg", str(tmp_path / "none" / "top.svg"))
-    assert (status, "give --svg another place" in err) == (1, True)
+    assert (status, "pass another path as --svg" in err) == (1, True)
 
 
 async def test_without_rich_the_extra_is_named(
@@ -143,7 +143,7 @@ async def test_without_rich_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert (await terminal.run("top", "-A"))[0] == 0
     status, _, err = await terminal.run("top", "-A", "--svg", str(tmp_path / "top.svg"))
-    assert (status, "pip install 'scalableapp[cli]' brings it, and --once does without it" in err) == (1, True)
+    assert (status, "pip install 'scalableapp[cli]', or use --once" in err) == (1, True)
 
 
 class Screen:
@@ -231,7 +231,7 @@ async def test_top_draws_anew_and_leaves_the_terminal_as_it_was(terminal: Termin
         terminal.known[SHOP] = {"items": [app(current="49")]}
         screen.wait_for("49/50")
         terminal.known[SHOP] = Refusal(403, 'User "u" cannot list resource "scalableapps"')
-        screen.wait_for("shown as it was at")
+        screen.wait_for("showing the data of")
         terminal.known[SHOP] = {"items": [app(current="31")]}
         screen.wait_for("31/50")
         os.write(screen.number, b"\x1b[A")  # an arrow is no Escape

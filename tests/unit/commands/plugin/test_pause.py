@@ -58,7 +58,7 @@ def _pinned(respond: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("command", "paused", "expected"),
-    [("pause", True, "shop/web is paused already"), ("resume", False, "shop/web is not paused")],
+    [("pause", True, "shop/web is already paused"), ("resume", False, "shop/web is not paused")],
 )
 async def test_what_is_so_already_is_not_written(terminal: Terminal, command: str, paused: bool, expected: str) -> None:
     stored(terminal, paused=paused)
@@ -81,4 +81,4 @@ async def test_without_the_right_to_it_the_role_is_named(terminal: Terminal) -> 
     terminal.known[WEB] = lambda asked: refusal if asked.verb == "PATCH" else app()
     status, _, err = await terminal.run("pause", "web")
     assert status == 1
-    assert "kubectl auth can-i patch scalableapps -n shop asks the same, and the role scalableapp-edit" in err
+    assert "kubectl auth can-i patch scalableapps -n shop; the role scalableapp-edit" in err

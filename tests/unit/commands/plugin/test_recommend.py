@@ -77,7 +77,7 @@ def test_what_has_no_field_is_reported() -> None:
     found = read_deployment(deployment(pod=pod, volumeMounts=[{}]), None)
     assert [note.split(" are ")[0].split(" is ")[0] for note in found.left] == [
         "its ServiceAccount web",
-        "it has no livenessProbe by HTTP: GET /healthz has to answer, or set spec.health.livenessPath",
+        "it has no HTTP livenessProbe: GET /healthz must answer 200, or set spec.health.livenessPath",
         "volumes",
         "its init containers",
     ]
@@ -86,12 +86,12 @@ def test_what_has_no_field_is_reported() -> None:
 def test_a_probe_with_a_query_is_reported_and_left_out() -> None:
     found = read_deployment(deployment(readinessProbe={"httpGet": {"path": "/metrics?name=up"}}), None)
     assert "health" not in taken_over(found)
-    output = "its readinessProbe asks /metrics?name=up, and a path has no query: GET /readyz is asked"
+    output = "its readinessProbe uses /metrics?name=up, but queries are not supported: GET /readyz is used"
     assert any(note.startswith(output) for note in found.left)
 
 
 def test_a_container_that_is_not_there_and_a_child_of_ours_are_refused() -> None:
-    with pytest.raises(Rejected, match="has no container app; --container takes one of server"):
+    with pytest.raises(Rejected, match="has no container app; pass one of server as --container"):
         read_deployment(deployment(), "app")
     ours = deployment()
     ours["metadata"]["ownerReferences"] = [{"kind": "ScalableApp", "name": "web"}]
@@ -146,7 +146,7 @@ def test_the_bounds_of_an_hpa_are_kept() -> None:
     horizontal = made.manifest["spec"]["scaling"]["horizontal"]
     assert (horizontal["minReplicas"], horizontal["maxReplicas"]) == (3, 4)
     assert set(made.scaled.replicas) == {3, 4}
-    assert any("HPA web scales the Deployment now" in note for note in made.notes)
+    assert any("HPA web currently scales the Deployment" in note for note in made.notes)
 
 
 def test_without_requests_of_cpu_the_size_is_taken_from_the_usage() -> None:
@@ -178,9 +178,7 @@ def test_what_was_not_measured_is_reported(kinds: tuple[MetricType, ...], expect
 
 
 def test_without_cpu_there_is_no_advice() -> None:
-    with pytest.raises(
-        MetricsUnavailable, match="0 moments with container_cpu_usage_seconds_total of container server"
-    ):
+    with pytest.raises(MetricsUnavailable, match="0 samples of container_cpu_usage_seconds_total of container server"):
         advice(used=usage(kinds=(MetricType.MEMORY,)))
 
 
@@ -238,12 +236,12 @@ async def test_programs_get_stable_keys(measured: Terminal) -> None:
 @pytest.mark.parametrize(
     ("arguments", "changes", "expected"),
     [
-        (["service/web"], {}, "'service/web' is no Deployment; write deployment/NAME"),
-        (["web", "--core-hour", "1"], {}, "give --core-hour and --gibibyte-hour"),
+        (["service/web"], {}, "'service/web' is not a Deployment; write deployment/NAME"),
+        (["web", "--core-hour", "1"], {}, "pass --core-hour and --gibibyte-hour"),
         (["web", "--core-hour", "x", "--gibibyte-hour", "1"], {}, "write numbers, as in 0.03"),
         (["web"], {DEPLOYMENT: Refusal(404, "not found")}, "There is no Deployment web in namespace shop"),
         (["web"], {DEPLOYMENT: Refusal(403, 'User "u" cannot get')}, "can-i get deployments -n shop"),
-        (["web"], {f"{PROXY}/query": Refusal(503, "no endpoints")}, "look whether Prometheus runs"),
+        (["web"], {f"{PROXY}/query": Refusal(503, "no endpoints")}, "check whether Prometheus runs"),
     ],
     ids=["another kind", "one price", "no price", "no Deployment", "forbidden", "no Prometheus"],
 )

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_refused_by_the_cluster_and_the_operator(spec: Spec, me
 
 @pytest.mark.parametrize(
     ("backend", "length", "message"),
-    [("Redis", 57, []), ("Redis", 58, ["the name leaves no room for that of its Redis"]), ("Memory", 63, [])],
+    [("Redis", 57, []), ("Redis", 58, ["the name is too long for an app with a Redis"]), ("Memory", 63, [])],
 )
 def test_an_app_with_a_redis_leaves_room_for_its_name(backend: str, length: int, message: list[str]) -> None:
     spec = app(cache={"backend": backend})
@@ -72,7 +72,7 @@ MESSAGES = [rule.message for rules in RULES.values() for rule in rules]
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_every_rule_has_a_case_that_breaks_it_and_says_what_to_do(message: str) -> None:
-    starts = [start for _, start in BAD.values()] + ["the name leaves no room"]
+    starts = [start for _, start in BAD.values()] + ["the name is too long"]
     assert any(message.startswith(start) for start in starts)
     assert ";" in message
 

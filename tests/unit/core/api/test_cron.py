@@ -114,13 +114,13 @@ def test_a_moment_lies_between_its_firings_wherever_the_clocks_stand(
     [
         pytest.param("0 8 * *", "UTC", "five fields", id="four fields"),
         pytest.param("0 0 8 * * *", "UTC", "five fields", id="with seconds"),
-        pytest.param("0 25 * * *", "UTC", "wrong hour", id="hour 25"),
-        pytest.param("0 8 * * FOO", "UTC", "wrong day-of-week", id="no such day"),
-        pytest.param("0 0 30 2 *", "UTC", "wrong day-of-month", id="30 February"),
-        pytest.param("0 8 * * *", "Mars/Base", "is no time zone", id="no such zone"),
-        pytest.param("0 8 * * *", "Europe", "is no time zone", id="a folder of zones"),
-        pytest.param("0 8 * * *", "../../etc/passwd", "is no time zone", id="a path"),
-        pytest.param("0 8 * * *", "", "is no time zone", id="no zone"),
+        pytest.param("0 25 * * *", "UTC", "invalid hour", id="hour 25"),
+        pytest.param("0 8 * * FOO", "UTC", "invalid day-of-week", id="no such day"),
+        pytest.param("0 0 30 2 *", "UTC", "invalid day-of-month", id="30 February"),
+        pytest.param("0 8 * * *", "Mars/Base", "is not a time zone", id="no such zone"),
+        pytest.param("0 8 * * *", "Europe", "is not a time zone", id="a folder of zones"),
+        pytest.param("0 8 * * *", "../../etc/passwd", "is not a time zone", id="a path"),
+        pytest.param("0 8 * * *", "", "is not a time zone", id="no zone"),
     ],
 )
 def test_what_is_wrong_is_said(expression: str, zone: str, expected: str) -> None:

@@ -119,12 +119,12 @@ def test_a_label_value_cannot_break_out_of_its_quotes(value: str) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        pytest.param("sum(", "is not PromQL", id="wrong syntax"),
+        pytest.param("sum(", "is not valid PromQL", id="wrong syntax"),
         pytest.param('q{namespace="shop"}[5m]', "not one number", id="a range"),
         pytest.param('(q{namespace="shop"}[5m:1m])', "not one number", id="a subquery"),
         pytest.param('"text"', "not one number", id="a text"),
         pytest.param('info(q{namespace="shop"})', "other namespaces", id="info() joins foreign labels"),
-        pytest.param("$other", "is not PromQL", id="an unknown variable"),
+        pytest.param("$other", "is not valid PromQL", id="an unknown variable"),
         pytest.param("1+" * MAX_LENGTH + "1", "longer than", id="too long"),
     ],
 )

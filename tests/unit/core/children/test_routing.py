@@ -126,8 +126,8 @@ ACCEPTED = parent(Accepted="True", ResolvedRefs="True")
 @pytest.mark.parametrize(
     ("parents", "reason", "message"),
     [
-        pytest.param([], "RoutePending", "Gateway shop/public has not answered to HTTPRoute shop/cart", id="no answer"),
-        pytest.param([ACCEPTED], "Accepted", "Gateway shop/public leads to the app", id="accepted"),
+        pytest.param([], "RoutePending", "Gateway shop/public has not reported on HTTPRoute shop/cart", id="no answer"),
+        pytest.param([ACCEPTED], "Accepted", "Gateway shop/public routes to the app", id="accepted"),
         pytest.param(
             [parent(Accepted="NotAllowedByListeners")],
             "RouteNotAccepted",
@@ -137,7 +137,7 @@ ACCEPTED = parent(Accepted="True", ResolvedRefs="True")
         pytest.param(
             [parent(Accepted="True", ResolvedRefs="BackendNotFound")],
             "RouteNotResolved",
-            "cannot lead on from HTTPRoute shop/cart (BackendNotFound",
+            "cannot resolve the references of HTTPRoute shop/cart (BackendNotFound",
             id="not resolved",
         ),
         pytest.param([parent("other", Accepted="True")], "RoutePending", "shop/public has not", id="another's answer"),
@@ -155,14 +155,14 @@ def test_what_its_gateway_says_is_reported(parents: list[dict[str, Any]], reason
 def test_each_of_several_gateways_has_to_accept() -> None:
     both = [{"name": "public"}, {"name": "inner", "namespace": "infra", "sectionName": "web"}]
     inner = {"namespace": "infra", "sectionName": "web"}
-    assert exposure(ACCEPTED, parentRefs=both).message.startswith("Gateway infra/inner, listener web has not answered")
+    assert exposure(ACCEPTED, parentRefs=both).message.startswith("Gateway infra/inner, listener web has not reported")
     assert exposure(ACCEPTED, parent("inner", reference=inner, Accepted="True"), parentRefs=both).accepted
 
 
 def test_without_the_gateway_api_that_is_what_is_reported() -> None:
     found = exposure(ACCEPTED, missing="the cluster does not serve it; install it")
     assert (found.accepted, found.reason) == (False, "GatewayAPIMissing")
-    assert found.message == "spec.route is not carried out: the cluster does not serve it; install it"
+    assert found.message == "spec.route has no effect: the cluster does not serve it; install it"
 
 
 def test_an_app_with_an_ingress_asks_no_gateway() -> None:

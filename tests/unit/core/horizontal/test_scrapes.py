@@ -152,8 +152,10 @@ def test_numbers_are_dated_and_say_of_how_many_pods_they_are() -> None:
 
 
 def test_a_burst_says_where_scrapes_are_too_rare_for_it() -> None:
-    reading = Reading(total=150, burst_total=0.0, burst_note="scrapes every 30 s are too rare for a window of 10 s")
+    reading = Reading(
+        total=150, burst_total=0.0, burst_note="a scrape interval of 30 s is too long for a window of 10 s"
+    )
     spec = app(behavior=free(), burst={})
     decision = decide(spec, observe(current=3, RequestsPerSecond=reading), History())
     assert decision.replicas_to == 3
-    assert "burst is not used: scrapes every 30 s are too rare for a window of 10 s" in decision.message
+    assert "burst is not used: a scrape interval of 30 s is too long for a window of 10 s" in decision.message
