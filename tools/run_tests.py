@@ -25,7 +25,7 @@ from tools import junit  # noqa: E402 - as above
 
 WITHOUT_CLUSTER = ("-m", "not cluster and not e2e", "-n", "4")
 # Most of these wait for a pod or a controller.
-SHARED_CLUSTER = ("-m", "(cluster or e2e) and not alone", "-n", "5", "--dist", "loadgroup", "--no-loadscope-reorder")
+SHARED_CLUSTER = ("-m", "(cluster or e2e) and not alone", "-n", "5", "--maxschedchunk", "1")
 ALONE = ("-m", "alone")
 # Tests beside a compiler come first.
 _NICE = 10

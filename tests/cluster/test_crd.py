@@ -13,8 +13,7 @@ from tests.cluster.crd_copies import PLURAL, Copy, Manifest, copied
 from tests.cluster.shop import answer, eventually, kubectl, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app, horizontal
 
-# Its tests share what takes long to make.
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("crd")]
+pytestmark = pytest.mark.cluster
 
 # The API server bounds what a rule and all rules together may cost.
 ROOM = 20

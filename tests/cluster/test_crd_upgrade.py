@@ -12,8 +12,7 @@ from tests.cluster.crd_copies import Copy, Manifest, copied, old
 from tests.cluster.shop import answer, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app
 
-# Its tests share what takes long to make.
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("crd upgrade")]
+pytestmark = pytest.mark.cluster
 
 # What the first CRD could hold.
 FIRST: dict[str, Spec] = {

@@ -16,8 +16,8 @@ from tests.cluster.shop import CONTEXT, SMALL, Shop, eventually, kubectl
 from tests.docs.pages import ROOT, Block, apps, runnable
 from tests.docs.running import run, scratch_copy
 
-# Its tests share what takes long to make.
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("docs")]
+# The pages' app has a name and a namespace that is not of the test's own.
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 # Turns what changes something into a dry run; flags before the verb that have a value are stepped over.
 _KUBECTL = """\

@@ -229,24 +229,28 @@ class PrometheusMetrics:
         problem = answer.problem, _with_query(answer, query)
         if answer.problem is None:
             problem = _not_one_number(answer, query)
-        if problem[0] is None:
-            selector = plain_selector(query)
-            age = self._number(f"time() - timestamp({selector})") if selector else None
-            if selector is None or age is None or not self._too_old(selector, age):
-                return QueryAnswer(answer.samples[0].value, age=age)
-            message = f"the newest sample of {query} is {age:.0f} s old; is its target still scraped?"
-            problem = DataProblem.STALE, message
-        return QueryAnswer(None, *problem)
+        if problem[0] is not None:
+            return QueryAnswer(None, *problem)
+        selector, value = plain_selector(query), answer.samples[0].value
+        return self._with_age(query, selector, value) if selector else QueryAnswer(value)
+
+    def _with_age(self, query: str, selector: str, value: float) -> QueryAnswer:
+        """The value, unless its newest sample is too old or its age cannot be read: it may not be of now."""
+        answer = self._timed(MetricType.PROMETHEUS, f"time() - timestamp({selector})")
+        if answer.problem:
+            return QueryAnswer(None, answer.problem, f"the age of its samples cannot be read: {answer.message}")
+        age = _only_value(answer)
+        if age is None or not self._too_old(selector, age):
+            return QueryAnswer(value, age=age)
+        message = f"the newest sample of {query} is {age:.0f} s old; is its target still scraped?"
+        return QueryAnswer(None, DataProblem.STALE, message)
 
     def _too_old(self, selector: str, age: float) -> bool:
         if age <= FRESH_SECONDS:
             return False
-        scrapes = self._number(f"count_over_time({selector}[{_LOOKBACK_SECONDS:.0f}s])") or 1.0
-        return age > _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes
-
-    def _number(self, query: str) -> float | None:
-        samples = self._timed(MetricType.PROMETHEUS, query).samples
-        return samples[0].value if len(samples) == 1 else None
+        query = f"count_over_time({selector}[{_LOOKBACK_SECONDS:.0f}s])"
+        scrapes = _only_value(self._timed(MetricType.PROMETHEUS, query))
+        return not scrapes or age > _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes
 
     def _timed(self, metric_type: MetricType, query: str, *, of_rates: bool = False) -> Answer:
         started = time.monotonic()
@@ -321,6 +325,10 @@ def _namespace_matcher(namespaces: Collection[str]) -> str:
     # A hyphen means nothing outside brackets, and Prometheus turns plain alternatives into a fast look-up.
     escaped = (re.escape(name).replace(r"\-", "-").replace("\\", "\\\\") for name in sorted(namespaces))
     return f'namespace=~"{"|".join(escaped)}"'
+
+
+def _only_value(answer: Answer) -> float | None:
+    return answer.samples[0].value if len(answer.samples) == 1 else None
 
 
 def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str]:

@@ -324,6 +324,14 @@ async def test_a_plain_selector_s_sample_may_be_three_scrapes_old(
     assert answer.value == (None if stale else 8.0)
 
 
+async def test_a_value_whose_age_cannot_be_read_is_not_used(canned: Canned, metrics: PrometheusMetrics) -> None:
+    warning = {"warnings": ["some stores did not answer"]}
+    canned.answer = lambda query: vector(({}, "8"), at=time.time(), **(warning if "timestamp(" in query else {}))
+    answer = await one(metrics, 'queue{namespace="shop"}')
+    assert (answer.value, answer.problem) == (None, DataProblem.WARNINGS)
+    assert answer.message.startswith("the age of its samples cannot be read: ")
+
+
 async def test_how_long_queries_took_is_reported(canned: Canned) -> None:
     observed: list[str] = []
     metrics = PrometheusMetrics(canned.url, observe=lambda kind, _seconds: observed.append(kind))
