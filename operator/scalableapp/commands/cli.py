@@ -4,16 +4,13 @@ As `kubectl-scalableapp` on PATH it is kubectl's plugin: kubectl scalableapp exp
 """
 
 import argparse
-import contextlib
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from scalableapp import __version__
-from scalableapp.commands.decide import lines as decide
+from scalableapp.commands.decide import command as decide
 from scalableapp.commands.explain import command as explain
 from scalableapp.commands.plugin import (
     backtest_command,
@@ -35,8 +32,8 @@ _COMMANDS = (
     recommend_command.add_to,
     backtest_command.add_to,
     completion_command.add_to,
+    decide.add_to,
 )
-EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 # What the scripts of `scalableapp completion` call; no command for people.
 COMPLETE = "__complete"
@@ -67,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_program(sys.argv[0]), description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"scalableapp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_to in (*_COMMANDS, _add_decide):
+    for add_to in _COMMANDS:
         add_to(commands)
     return parser
 
@@ -75,47 +72,6 @@ def _parser() -> argparse.ArgumentParser:
 def _program(command: str) -> str:
     """The name under which the user called it."""
     return "kubectl scalableapp" if Path(command).name.startswith("kubectl-") else "scalableapp"
-
-
-def _add_decide(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "decide",
-        help="run decisions on situations from a JSON Lines file",
-        description=decide.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Prints one line per input line: replicas, reason, message, steps; or error, with exit status 2.",
-    )
-    command.add_argument("file", metavar="FILE", help="JSON Lines file, or - for standard input")
-    command.add_argument(
-        "--follow",
-        action="store_true",
-        help="the lines are successive ticks of one app: answer each immediately and keep the history between them",
-    )
-    command.set_defaults(run=_decide)
-
-
-def _decide(options: argparse.Namespace) -> int:
-    status = 0
-    try:
-        with _opened(options.file) as lines:
-            for answer in decide.answer_lines(lines, follow=options.follow):
-                print(json.dumps(answer), flush=True)  # noqa: T201 - answers on standard output are what this command is for
-                status = EXIT_BAD_INPUT if "error" in answer else status
-    except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        print(f"scalableapp decide: cannot read {options.file}: {error}", file=sys.stderr)  # noqa: T201 - as above
-        return EXIT_BAD_INPUT
-    return status
-
-
-@contextlib.contextmanager
-def _opened(file: str) -> Iterator[TextIO]:
-    if file == "-":
-        yield sys.stdin
-        return
-    with Path(file).open(encoding="utf-8") as lines:
-        yield lines
 
 
 if __name__ == "__main__":

@@ -1,28 +1,4 @@
-"""`scalableapp decide`: JSON lines in, decisions out, through the operator's own core and without a cluster.
-
-One line is one situation of one app:
-
-    {"spec": {ScalableApp .spec}, "now": RFC 3339,
-     "observed": {"replicas": int, "rollout": bool, "sampleAgeSeconds": number,
-                  "pods": [{"name", "phase", "ready", "deleting", "startedSecondsAgo", "readySecondsAgo": number|null,
-                            "usage": {metric: quantity}}],
-                  "totals": {metric: number}, "burstTotals": {metric: number},
-                  "resources": {"cpu": {"request", "limit"}, "memory": {"request", "limit"}},
-                  "usageHistory": {"cpu": [[secondsAgo, cores]], "memory": [[secondsAgo, bytes]]},
-                  "oomKills": int, "throttledRatio": number},
-     "history": {"recommendations": [{"secondsAgo", "replicas"}], "scaleEvents": [{"secondsAgo", "change"}],
-                 "outage": {"secondsAgo", "replicas"}, "load": [[secondsAgo, requestsPerSecond]]}}
-
-For spec.scaling.horizontal.objective, `totals` contains RequestsPerSecond and SlowShare: the share (0..1) of the last
-minute's requests that took longer than the objective's limit or failed. A Latency is a total in seconds.
-
-The key of a metric is its name, or its type if it has no name. `readySecondsAgo` is the time since readiness last
-changed. A metric with values in `usage` is evaluated per pod, one with only a total by the total. `burstTotals` are
-requests/s over the short window of spec.scaling.horizontal.burst; `outage` is the start of the period without usable
-metrics, and the replicas at that time. In modes Vertical and Combined, `resources` is the pods' size, `usageHistory`
-the usage of one pod (CPU and Memory in `pods` are used as well), `oomKills` the number of OOM kills of the current
-containers, `throttledRatio` the share of CPU periods in which they were throttled; the output contains `resources`.
-"""
+"""The answers of `scalableapp decide`: JSON lines in, decisions out, through the operator's own core."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
