@@ -42,7 +42,7 @@ def test_an_app_is_listed_paused_resumed_and_its_history_shown(shop: Shop) -> No
     assert f"{shop.namespace}/web" in plugin("top", "--all-namespaces")
 
     assert "paused: it stays at" in plugin("pause", *place, "web")
-    assert "is paused already; nothing was changed" in plugin("pause", *place, "web")
+    assert "is already paused; nothing was changed" in plugin("pause", *place, "web")
     shop.wait_for("Paused", "True", "Paused")
     assert "resumed: it is scaled again" in plugin("resume", *place, "web")
     shop.wait_for("Paused", "False", "NotPaused")

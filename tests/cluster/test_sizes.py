@@ -126,8 +126,12 @@ def test_a_size_that_no_new_pod_can_have_is_rolled_back(shop: Shop) -> None:
 
     message = eventually(rolled_back, 20 + 120 + 240)
     assert "is rolled back to cpu" in message
-    assert requests_of(shop)["memory"] == "64Mi"
-    assert all(map(is_ready, pods(shop)))
+
+    def as_before() -> None:
+        assert requests_of(shop)["memory"] == "64Mi"
+        assert all(map(is_ready, pods(shop)))
+
+    eventually(as_before)  # the Event comes first
     assert shop.condition("Sized")[:2] == ("False", "ResizeRolledBack")
 
 

@@ -9,7 +9,8 @@ from demo.kube import api_client
 from demo.plan import five_stages
 from demo.run import App, run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.long]
+# Latency decides here, and other tests' load would be seen in it.
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone]
 
 # On a small and busy machine half a second is what an app with a pod to spare keeps.
 OBJECTIVE: dict[str, Any] = {
