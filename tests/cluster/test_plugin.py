@@ -51,7 +51,7 @@ def test_an_app_is_listed_paused_resumed_and_its_history_shown(shop: Shop) -> No
 
     def past() -> dict[str, Any]:
         output = json.loads(plugin("history", *place, "web", "-o", "json"))
-        assert any(note.startswith("Prometheus: from ") for note in output["notes"]), output["notes"]
+        assert any(note.startswith("Prometheus: samples every ") for note in output["notes"]), output["notes"]
         return dict(output)
 
     rows = [row for row in eventually(past)["items"] if row.get("to") == 2 and row["from"] == 1]
