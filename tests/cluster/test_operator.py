@@ -217,7 +217,7 @@ def test_a_name_that_cannot_name_a_service_is_refused_with_a_message(shop: Shop)
         shop.apply("web.shop")
 
 
-@pytest.mark.long
+@pytest.mark.alone
 def test_200_apps_at_once(shop: Shop) -> None:
     count = 200
     apps = [

@@ -15,7 +15,8 @@ from demo.report import summary
 from demo.run import App, run
 from demo.verdict import judge
 
-pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.long]
+# Seconds count here, and other tests' load takes them.
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e, pytest.mark.alone]
 
 RPS = {"type": "RequestsPerSecond", "target": "5"}
 # The window of scaleUp is longer than the run: only a burst passes it.
@@ -68,7 +69,6 @@ def test_a_jump_of_the_load_is_met_by_the_short_window(app: App) -> None:
     assert "requests/s in the last 10 s, " in ups[0].message
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("app", [SHORT_WINDOW], indirect=True, ids=["short window"])
 def test_an_operator_that_starts_anew_within_a_stabilisation_window_costs_no_request_and_no_replica(app: App) -> None:
     """The load has just fallen: the replicas wait for the window, and the operator that knows of it is deleted."""

@@ -13,6 +13,7 @@ from scalableapp.adapters.prometheus_history import STEPS_A_QUERY, PrometheusHis
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.prediction import replayed
 from scalableapp.core.horizontal.replay import Moment
+from scalableapp.core.learning.buckets import BUCKET_SECONDS
 from scalableapp.core.model import AppKey, DataProblem, Startups
 from scalableapp.core.size import Resource
 from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past
@@ -20,6 +21,8 @@ from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past
 pytestmark = pytest.mark.process
 
 DAY, SCRAPE = 86_400, 15
+# How often is scraped is counted up to now: samples after the end keep that right while the servers start.
+AFTER = 900
 WEB, SHOP = AppKey("shop", "shop-web"), AppKey("shop", "shop")
 # Pods of shop-web: of an old ReplicaSet until 27 hours ago, then of a new one; and one of the app named shop.
 CHANGED = DAY + 3 * 3600
@@ -48,14 +51,14 @@ def _samples(end: int) -> Iterator[str]:
     yield "# TYPE http_requests counter"
     for pod, rate in rates.items():
         total = 0.0
-        for at in range(end - 3 * DAY, end + 1, SCRAPE):
+        for at in range(end - 3 * DAY, end + AFTER, SCRAPE):
             if (pod == OLD and at > end - CHANGED) or (pod == NEW and at <= end - CHANGED):
                 continue
             total += SCRAPE * rate(at)
             yield f'http_requests_total{{namespace="shop",pod="{pod}"}} {total} {at}'
     yield "# TYPE http_request_duration_seconds histogram"
     for bound, share in (("0.1", 0.5), ("0.5", 0.9), ("+Inf", 1.0)):
-        for at in range(end - 2 * 3600, end + 1, SCRAPE):
+        for at in range(end - 2 * 3600, end + AFTER, SCRAPE):
             labels = f'namespace="shop",pod="{NEW}",le="{bound}"'
             yield f"http_request_duration_seconds_bucket{{{labels}}} {share * 10 * (at - end + 8000)} {at}"
     yield from _usage(end)
@@ -64,7 +67,7 @@ def _samples(end: int) -> Iterator[str]:
 
 def _usage(end: int) -> Iterator[str]:
     """Two hours of cAdvisor's: shop-web's pod uses half a core and 100 MiB, and for a moment of an hour ago 300."""
-    times = range(end - 2 * 3600, end + 1, SCRAPE)
+    times = range(end - 2 * 3600, end + AFTER, SCRAPE)
     labels = f'{{namespace="shop",pod="{NEW}",container="app"}}'
     yield "# TYPE container_cpu_usage_seconds counter"
     for at in times:
@@ -76,7 +79,8 @@ def _usage(end: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def end() -> int:
-    return int(time.time()) // SCRAPE * SCRAPE
+    """A scrape after a step's border, at any time of day: the hardest case for the change of pods."""
+    return (int(time.time()) - SCRAPE) // BUCKET_SECONDS * BUCKET_SECONDS + SCRAPE
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,8 @@ async def test_loads_of_days_are_those_of_an_apps_pods_old_and_new(
     assert all(abs(moment.load - load_at(moment.at.timestamp())) < 2 for moment in middles[1:])
     # VictoriaMetrics does not extrapolate: both pods count in full while both have samples in the 5 minutes of a step.
     most = 2.05 if promql_server.name == VICTORIAMETRICS else 1.05
-    assert all(0.95 < moment.load / load_at(moment.at.timestamp()) < most for moment in at_change)
+    # Prometheus 3 excludes the beginning of a window: of the old pod one sample is left in the step, which has no rate.
+    assert all(0.92 < moment.load / load_at(moment.at.timestamp()) < most for moment in at_change)
     assert all(abs(moment.load - load_at(moment.at.timestamp())) < 2 for moment in fine)
     assert {moment.ready for moment in fine} == {1}
     assert found == sorted(found, key=lambda moment: moment.at)
