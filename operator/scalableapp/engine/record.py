@@ -1,6 +1,7 @@
 """One app's record: the slim facts that decisions need, as taken from the objects of the watches. No I/O here."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,10 +21,13 @@ from scalableapp.core.status.conditions import Abnormal, AppProblem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
-from scalableapp.errors import SpecError
+from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
 
+log = logging.getLogger(__name__)
+
 DEPLOYMENT = "Deployment"
+_REPORT = "please report it, with the spec"
 # Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
@@ -160,7 +164,7 @@ class AppRecord:
         return not (self.uid or self.children or self.pods)
 
     def read(self, raw: Mapping[str, Any]) -> None:
-        """Take over a spec, once per generation; with a wrong one the app is left as it is."""
+        """Take over a spec, once per generation; with a wrong one the app is left as it is, and says so."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
         try:
             spec = _spec(self.key, raw)
@@ -168,6 +172,9 @@ class AppRecord:
             self.spec, self.metrics = spec, spec.metrics
         except SpecError as error:
             self.spec_error = error
+        except Exception as error:
+            log.exception("%s: internal error while reading the spec; the app is left as it is", self.key)
+            self.spec_error = SpecError((FieldProblem("spec", f"the operator failed on it: {error!r}", _REPORT),))
 
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""
