@@ -35,13 +35,24 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "FailedRescale",
             "the replica count could not be set",
-            "read the message; the operator retries with growing pauses",
+            "read the message: it has the words of the admission webhook or policy; the operator retries at each "
+            "evaluation",
         ),
         Reason("PodsNotReady", "no pod is ready", "see `kubectl describe pods`"),
         Reason(
             "PodsFailing",
             "no pod is ready, and a pod reports an error, which is in the message",
             "see the message: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
+        ),
+        Reason(
+            "ReplicaFailure",
+            "the API server refuses to create pods of the app",
+            "see the message: raise the ResourceQuota it names, or meet the admission webhook or policy",
+        ),
+        Reason(
+            "ProgressDeadlineExceeded",
+            "the Deployment's rollout has made no progress for 10 minutes; the pods before it still serve",
+            "see the message for what new pods report; fix the spec, or go back to the image that worked",
         ),
         Reason(
             "Conflicted",
@@ -61,6 +72,8 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "PodsFailing", "no pod is ready, and a pod reports an error, which is in the message", "see the message"
         ),
+        Reason("ReplicaFailure", "no pod is ready, as the API server refuses to create them", "see the message"),
+        Reason("ProgressDeadlineExceeded", "no pod is ready, and the rollout makes no progress", "see the message"),
         Reason("Deploying", "there is no Deployment yet", "wait a few seconds"),
     ),
     "MetricsAvailable": (

@@ -76,6 +76,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         problem=AppProblem("InvalidSpec", str(record.spec_error)) if record.spec_error else record.problem,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
         pod_message=_pod_message(record),
+        deployment_problem=facts.problem if facts else None,
         contested="" if left_alone else contested(record.replica_settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),

@@ -69,6 +69,8 @@ class Reconciler:
         """
         if record.deleting:
             return True
+        if await self._still_fails_to_scale(record):
+            return True
         generation = record.generation
         failure = await self._act(record)
         if isinstance(failure, Terminating):
@@ -84,6 +86,12 @@ class Reconciler:
         if failure:
             raise failure
         return True
+
+    async def _still_fails_to_scale(self, record: AppRecord) -> bool:
+        """Try a scaling that has failed again, as at each look; all else that belongs to a turn comes less often."""
+        if not record.scale_failed or record.whole_turns.take(self._now().timestamp()):
+            return False
+        return await self._guarded(self._scale_and_resize, record) is not None
 
     def evaluate(self, record: AppRecord) -> Decision | None:
         """What to do with the replicas, decided from what is known now.

@@ -18,6 +18,7 @@ from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import Abnormal, AppProblem
+from scalableapp.core.status.deployment_status import deployment_problem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
@@ -31,13 +32,16 @@ _REPORT = "please report it, with the spec"
 # Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
+# While a scaling fails, it is tried at each look, and all that belongs to a turn every third time or so.
+WHOLE_TURNS_RATE = 1 / 15
+WHOLE_TURNS_BURST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
-    `size` is what its template gives the app's container.
+    `size` is what its template gives the app's container, `problem` why its controller cannot bring its pods in line.
     """
 
     generation: int
@@ -47,6 +51,7 @@ class DeploymentFacts:
     ready: int = 0
     stuck: bool = False
     size: Size | None = None
+    problem: AppProblem | None = None
 
     @property
     def rollout(self) -> bool:
@@ -102,6 +107,7 @@ class AppRecord:
     foreign: str = ""
     problem: AppProblem | None = None
     scale_failed: bool = False
+    whole_turns: TokenBucket = field(default_factory=lambda: TokenBucket(WHOLE_TURNS_RATE, WHOLE_TURNS_BURST))
     scaling_to: int | None = None
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
@@ -166,6 +172,7 @@ class AppRecord:
     def read(self, raw: Mapping[str, Any]) -> None:
         """Take over a spec, once per generation; with a wrong one the app is left as it is, and says so."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
+        self.scale_failed = False
         try:
             spec = _spec(self.key, raw)
             self.queries = _queries(spec, self.key)
@@ -187,6 +194,8 @@ class AppRecord:
         facts = _facts(body)
         if self.deployment and facts.generation <= self.scaled_at_generation:
             facts = replace(facts, replicas=self.deployment.replicas)
+        before = self.deployment.problem if self.deployment else None
+        self.may_report_measures |= facts.problem != before  # the words alone are worth a write
         changed, self.deployment = facts != self.deployment, facts
         return changed
 
@@ -264,4 +273,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
         size=template_size(body),
+        problem=deployment_problem(status),
     )
