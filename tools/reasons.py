@@ -201,6 +201,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "another manager set the replicas three times in ten minutes; the operator reverted it each time",
             "remove `replicas` from what the manager in the message applies, or set `spec.scaling.paused`",
         ),
+        Reason(
+            "StatusContested",
+            "another manager changed the status three times in ten minutes; the operator reverted it each time",
+            "stop the manager in the message, or take away its right to `scalableapps/status`",
+        ),
         Reason("NoConflict", "no other manager changes the app's objects"),
         Reason(
             "Conflicted", "another autoscaler, or another owner of an object with the same name", "the message names it"

@@ -85,6 +85,8 @@ class Reconciler:
             return False
         if failure:
             raise failure
+        if record.own_status.altered is not None:
+            raise Conflict(f"the status of {KIND} {record.key} is changed again each time the operator reverts it")
         return True
 
     async def _still_fails_to_scale(self, record: AppRecord) -> bool:
@@ -269,12 +271,19 @@ class Reconciler:
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
         record.abnormal = abnormal(status["conditions"])
-        if change is Change.MEASURED and not record.may_report_measures:
+        altered = record.own_status.altered if record.own_status.may_repair(now) else None
+        if change is Change.MEASURED and not record.may_report_measures and altered is None:
             record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
             return
-        if change is not Change.NONE:
-            await self._cluster.patch_status(record.key, patch_of(previous, status))
+        if change is not Change.NONE or altered is not None:
+            record.own_status.wrote(status)  # its echo may come before the answer
+            there = previous if altered is None else altered
+            answer = await self._cluster.patch_status(record.key, patch_of(there, status))
             record.status = status
+            record.own_status.wrote(answer)
+            if altered is not None:
+                record.own_status.repaired()
+                log.info("%s: its status was changed and has been reverted", record.key)
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))

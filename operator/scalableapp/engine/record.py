@@ -22,6 +22,7 @@ from scalableapp.core.status.deployment_status import deployment_problem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
+from scalableapp.engine.own_status import OwnStatus
 from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
 
@@ -125,6 +126,7 @@ class AppRecord:
     reported: Decision | None = None
     reported_at: datetime | None = None
     may_report_measures: bool = False
+    own_status: OwnStatus = field(default_factory=OwnStatus)
     _status: str = "{}"
 
     @property

@@ -1,8 +1,8 @@
-"""Another manager that keeps setting an app's replicas: which one, by the managed fields of the Deployment."""
+"""Another manager that keeps setting an app's replicas, or changing its status: which one, by managed fields."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from scalableapp.core.model import AppKey
 
@@ -19,23 +19,44 @@ class ReplicaSetting(NamedTuple):
     manager: str
 
 
+class StatusChange(NamedTuple):
+    """A status that another manager changed: when it was seen, and which manager."""
+
+    at: datetime
+    manager: str
+
+
+_Seen = TypeVar("_Seen", ReplicaSetting, StatusChange)
+
+
 def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
     """The manager who set spec.replicas last, by managedFields; "" where they do not name one but us.
 
     Our own names begin with `ours`. Who goes through the scale subresource leaves no trace in some versions.
     """
-    entries = [
-        entry
-        for entry in deployment["metadata"].get("managedFields") or ()
-        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-        and not str(entry.get("manager", "")).startswith(ours)
-    ]
-    return str(max(entries, key=lambda entry: str(entry.get("time", "")))["manager"]) if entries else ""
+    entries = others_entries(deployment, ours)
+    return _last(entry for entry in entries if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}))
 
 
-def recent(replica_settings: Iterable[ReplicaSetting], now: datetime) -> tuple[ReplicaSetting, ...]:
+def status_setter_of(app: Mapping[str, Any], ours: str) -> str:
+    """The manager other than us who changed the status last, by managedFields; "" where they do not name one."""
+    return _last(entry for entry in others_entries(app, ours) if entry.get("subresource") == "status")
+
+
+def others_entries(body: Mapping[str, Any], ours: str) -> list[Mapping[str, Any]]:
+    """The managed fields of others than us; our own names begin with `ours`."""
+    entries = body["metadata"].get("managedFields") or ()
+    return [entry for entry in entries if not str(entry.get("manager", "")).startswith(ours)]
+
+
+def _last(entries: Iterable[Mapping[str, Any]]) -> str:
+    found = max(entries, key=lambda entry: str(entry.get("time", "")), default={})
+    return str(found.get("manager", ""))
+
+
+def recent(seen: Iterable[_Seen], now: datetime) -> tuple[_Seen, ...]:
     """Those that still count."""
-    return tuple(replica_setting for replica_setting in replica_settings if abs(now - replica_setting.at) < WITHIN)
+    return tuple(entry for entry in seen if abs(now - entry.at) < WITHIN)
 
 
 def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: datetime) -> str:
@@ -43,10 +64,25 @@ def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: da
     counted = recent(replica_settings, now)
     if len(counted) < TIMES:
         return ""
-    managers = sorted({replica_setting.manager for replica_setting in counted if replica_setting.manager})
-    who = " and ".join(map(repr, managers)) or "a user of the scale subresource, such as kubectl scale,"
+    who = _names(counted) or "a user of the scale subresource, such as kubectl scale,"
     return (
         f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "
         f"most recently to {counted[-1].replicas}, and each change was reverted; remove replicas from what it applies, "
         "or set spec.scaling.paused"
     )
+
+
+def status_contested(changes: tuple[StatusChange, ...], key: AppKey, now: datetime) -> str:
+    """A message that names who keeps changing the status; "" while nobody does."""
+    counted = recent(changes, now)
+    if len(counted) < TIMES:
+        return ""
+    return (
+        f"{_names(counted) or 'another manager'} changed the status of ScalableApp {key} {len(counted)} times in the "
+        "last 10 minutes, and each change was reverted; only the operator writes it: stop the other manager, or take "
+        "away its right to scalableapps/status"
+    )
+
+
+def _names(seen: Iterable[ReplicaSetting | StatusChange]) -> str:
+    return " and ".join(map(repr, sorted({entry.manager for entry in seen if entry.manager})))

@@ -30,7 +30,8 @@ class AppState:
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
-    `deployment_problem` is what the Deployment's controller reports.
+    `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
+    reports.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
     """
@@ -45,6 +46,7 @@ class AppState:
     problem: AppProblem | None = None
     conflict: str = ""
     contested: str = ""
+    status_contested: str = ""
     pod_message: str = ""
     deployment_problem: AppProblem | None = None
     decision: Decision | None = None
@@ -189,6 +191,8 @@ def _conflicted(state: AppState) -> Condition:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
     if state.contested:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
+    if state.status_contested:
+        return Condition("Conflicted", "True", "StatusContested", state.status_contested)
     return Condition("Conflicted", "False", "NoConflict", "no other manager changes this app's objects")
 
 

@@ -1,0 +1,57 @@
+"""Whether the status in the cluster is still the one that the operator wrote. No I/O here."""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from scalableapp.core.children.contest import StatusChange, recent
+from scalableapp.core.tokens import TokenBucket
+
+# Events of the watch may be as many writes behind.
+_ECHOES = 8
+# Somebody who insists is not fought at full speed.
+REPAIRS_RATE = 1 / 30
+REPAIRS_BURST = 5
+
+
+@dataclass(slots=True)
+class OwnStatus:
+    """Tells the echo of our own writes from what somebody else made of the status.
+
+    `altered` is the status as somebody else left it, None once it is ours again; `changes` are those of a short while
+    ago.
+    """
+
+    altered: Mapping[str, Any] | None = None
+    changes: tuple[StatusChange, ...] = ()
+    _written: deque[int] = field(default_factory=lambda: deque(maxlen=_ECHOES))
+    _repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
+
+    def wrote(self, status: Mapping[str, Any]) -> None:
+        """This is what we write, have written, or found at first: to read it is no news."""
+        self._written.append(_hash(status))
+        if self.altered is not None and _hash(self.altered) == self._written[-1]:
+            self.altered = None
+
+    def repaired(self) -> None:
+        """It has been written again; what comes of it is read."""
+        self.altered = None
+
+    def seen(self, status: Mapping[str, Any], change: StatusChange | None) -> bool:
+        """The status as it is in the cluster. Returns whether somebody else has changed it, which is `change`."""
+        ours = _hash(status) in self._written
+        self.altered = None if ours else status
+        if change and not ours:
+            self.changes = (*recent(self.changes, change.at), change)
+        return not ours
+
+    def may_repair(self, now: datetime) -> bool:
+        """Whether it is to be written again now."""
+        return self.altered is not None and self._repairs.take(now.timestamp())
+
+
+def _hash(status: Mapping[str, Any]) -> int:
+    return hash(json.dumps(status, sort_keys=True))
