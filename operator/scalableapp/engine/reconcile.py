@@ -13,6 +13,7 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_sync, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
+from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.interval import due
@@ -33,7 +34,7 @@ from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
-from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
+from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
 
 log = logging.getLogger(__name__)
@@ -199,6 +200,8 @@ class Reconciler:
         else:
             self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
+            if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
+                record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
 
     async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
         """Revert a change of what was in sync before; less often if the change keeps coming back."""
@@ -233,6 +236,7 @@ class Reconciler:
 
     async def _scale_and_resize(self, record: AppRecord) -> None:
         """Replicas and size: decided from what is known now, applied, recorded and reported."""
+        await self._restore_replicas(record)
         decision = self.evaluate(record)
         record.scale_failed = False
         if decision and decision.changes:
@@ -241,6 +245,27 @@ class Reconciler:
             await self._report(record)  # the intent first, so that a restart in between finds it
             await self._apply_children(record)
 
+    async def _restore_replicas(self, record: AppRecord) -> None:
+        """A Deployment that was deleted comes back with the replicas it had: the load is still there."""
+        facts, before = record.own_deployment, record.lost_replicas
+        if facts is None or before is None:
+            return
+        if facts.replicas != before:
+            record.scaling_to, record.scale_failed = before, True
+            try:
+                await self._cluster.scale(record.key, before)
+            except Rejected as error:
+                log.warning("%s: the Deployment cannot have its %d replicas back: %s", record.key, before, error)
+            else:
+                self._registry.scaled(record, before)
+                await self._tell_recreated(record, before)
+        record.lost_replicas, record.scale_failed = None, False
+
+    async def _tell_recreated(self, record: AppRecord, replicas: int) -> None:
+        message = f"Deployment {record.key} was deleted and has been recreated with the {replicas} replicas that it had"
+        log.info("%s: %s", record.key, message)
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "Recreated", message))
+
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
         record.scaling_to = decision.replicas_to
@@ -248,7 +273,7 @@ class Reconciler:
             await self._cluster.scale(record.key, decision.replicas_to)
         except ClusterError as error:
             if isinstance(error, NotFound):
-                record.children.pop(record.deployment_id, None)
+                record.remove_child(record.deployment_id)
             record.scale_failed = True
             record.problem = AppProblem("FailedRescale", f"{change} failed: {error}", holds=False)
             raise
@@ -291,6 +316,14 @@ class Reconciler:
 
 def _id(manifest: Manifest) -> ChildId:
     return ChildId(manifest["kind"], manifest["metadata"]["name"])
+
+
+def _replicas_in_status(record: AppRecord, now: datetime) -> int | None:
+    """The replicas that status reports, within the maximum; None for an app that has never had any."""
+    desired = record.status.get("desiredReplicas")
+    if desired is None or record.spec is None:
+        return None
+    return min(int(desired), bounds_at(record.spec.scaling.horizontal, now).most.value)
 
 
 def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:

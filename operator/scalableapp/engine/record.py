@@ -87,6 +87,7 @@ class AppRecord:
     `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `lost_replicas` is what the app's Deployment had when it was deleted, until it has been recreated with as many.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
@@ -101,6 +102,7 @@ class AppRecord:
     queries: dict[str, str] = field(default_factory=dict)
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
+    lost_replicas: int | None = None
     pods: dict[str, PodState] = field(default_factory=dict)
     removed_pods: dict[str, PodState] = field(default_factory=dict)
     children: dict[ChildId, Child] = field(default_factory=dict)
@@ -203,10 +205,12 @@ class AppRecord:
 
     def remove_child(self, child: ChildId) -> None:
         """A child is gone, and what its status said with it."""
+        if child == self.deployment_id:
+            if facts := self.own_deployment:
+                self.lost_replicas = facts.replicas
+            self.deployment, self.scaled_at_generation = None, -1
         self.children.pop(child, None)
         self.entry_points.pop(child.kind, None)
-        if child == self.deployment_id:
-            self.deployment = None
 
 
 def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:

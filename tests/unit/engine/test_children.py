@@ -23,13 +23,6 @@ async def test_a_deleted_child_comes_back(world: World, kind: str) -> None:
     assert (kind, key) in world.cluster.objects
 
 
-async def test_a_deleted_deployment_comes_back_with_its_least_replicas(world: World) -> None:
-    key = await world.running()
-    world.cluster.remove("Deployment", key)
-    await world.settle()
-    assert world.replicas(key) == 2
-
-
 async def test_an_edited_child_is_restored_with_one_write(world: World) -> None:
     key = await world.running()
     service = copy.deepcopy(world.cluster.objects["Service", key])
