@@ -268,6 +268,7 @@ DECISIONS: tuple[Reason, ...] = (
 EVENTS: tuple[Reason, ...] = (
     Reason("SuccessfulRescale", "Normal: the replica count was changed; the message is that of the decision"),
     Reason("Recreated", "Normal: the Deployment was deleted, and has been recreated with the replicas that it had"),
+    Reason("Reverted", "Normal: somebody changed an object of the app; the message names the fields, and who it was"),
     Reason("Resizing", "Normal: a change of size starts with one pod"),
     Reason("FirstPodPassed", "Normal: the first pod is healthy; the others follow"),
     Reason("Resized", "Normal: all pods have the new size"),

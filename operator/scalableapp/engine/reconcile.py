@@ -8,9 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_sync, owned_by
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
 from scalableapp.core.horizontal.bounds import bounds_at
@@ -30,7 +31,7 @@ from scalableapp.core.status.status import (
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.engine.observe import observe, state_of
-from scalableapp.engine.record import AppRecord
+from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # Prometheus' history takes some seconds to read; longer than this an app is not held for it.
 REPLAY_SECONDS = 60.0
+# So many of the fields that somebody changed are named.
+_MOST_FIELDS = 3
 
 
 class Reconciler:
@@ -196,27 +199,31 @@ class Reconciler:
         elif live and in_sync(live, manifest):
             self._registry.child_synced(record, live, spec_hash)
         elif ours and ours.synced_hash == spec_hash:
-            self._registry.child_synced(record, await self._repaired(record, manifest), spec_hash)
+            self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
         else:
             self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
             if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
                 record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
 
-    async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
+    async def _repaired(self, record: AppRecord, manifest: Manifest, child: Child) -> Manifest:
         """Revert a change of what was in sync before; less often if the change keeps coming back."""
         kind, name = _id(manifest)
+        by = f", last by {child.editor!r}" if child.editor else ""
         if not record.repairs.take(self._now().timestamp()):
             raise Conflict(
-                f"{kind} {record.key.namespace}/{name} is changed again each time the operator reverts it; to see by "
-                f"whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
+                f"{kind} {record.key.namespace}/{name} is changed again each time the operator reverts it{by}; to see "
+                f"by whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
             repaired = await self._cluster.apply(manifest)
         except ClusterError:
             record.repairs.put_back()
             raise
-        log.info("%s: %s %s was changed and has been reverted", record.key, kind, name)
+        fields = ", ".join(islice(differences(child.live, manifest), _MOST_FIELDS))
+        message = f"{kind} {record.key.namespace}/{name}: a change of {fields}{by} has been reverted"
+        log.info("%s: %s", record.key, message)
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "Reverted", message))
         return repaired
 
     def _note_foreign(self, record: AppRecord, live: Manifest) -> None:

@@ -11,8 +11,8 @@ from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.children.contest import ReplicaSetting
-from scalableapp.core.children.resources import cache_name_problem, name_problem
+from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
+from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
@@ -42,7 +42,8 @@ WHOLE_TURNS_BURST = 3
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
-    `size` is what its template gives the app's container, `problem` why its controller cannot bring its pods in line.
+    `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
+    controller cannot bring its pods in line.
     """
 
     generation: int
@@ -53,6 +54,7 @@ class DeploymentFacts:
     stuck: bool = False
     size: Size | None = None
     problem: AppProblem | None = None
+    additions: str = ""
 
     @property
     def rollout(self) -> bool:
@@ -65,19 +67,20 @@ class Child:
     """A live child: `live` until it has been compared with what we want, then only the verdict.
 
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
-    lets it be.
+    lets it be. `editor` is the manager other than us who changed it last, "" where none is known.
     """
 
     owner: str
     fingerprint: int
     live: Manifest | None
     synced_hash: str = ""
+    editor: str = ""
 
     @classmethod
     def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
         """A child as it is seen now. The replicas of the `scaled` one move without being out of line."""
         slim = _slim(body)
-        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim)
+        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim, editor=editor_of(body, MANAGED_BY))
 
 
 @dataclass(slots=True)
@@ -198,8 +201,8 @@ class AppRecord:
         facts = _facts(body)
         if self.deployment and facts.generation <= self.scaled_at_generation:
             facts = replace(facts, replicas=self.deployment.replicas)
-        before = self.deployment.problem if self.deployment else None
-        self.may_report_measures |= facts.problem != before  # the words alone are worth a write
+        before = (self.deployment.problem, self.deployment.additions) if self.deployment else (None, "")
+        self.may_report_measures |= (facts.problem, facts.additions) != before  # the words alone are worth a write
         changed, self.deployment = facts != self.deployment, facts
         return changed
 
@@ -280,4 +283,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         stuck=stuck,
         size=template_size(body),
         problem=deployment_problem(status),
+        additions=additions(body, MANAGED_BY),
     )

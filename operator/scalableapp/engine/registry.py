@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
-from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
+from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
 from scalableapp.core.vertical.limits import NamespaceLimits
@@ -199,8 +199,13 @@ def _reason(message: str) -> str:
 
 
 def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:
-    """Whose child an object is by its labels and its name; None for no app's."""
-    app = (metadata.get("labels") or {}).get(LABEL_APP)
+    """Whose child an object is by its owner or else its label, and its name; None for no app's.
+
+    The label may have been changed by hand, which is to be reverted as any other change.
+    """
+    owners = metadata.get("ownerReferences") or ()
+    owner = next((entry["name"] for entry in owners if entry.get("controller") and entry.get("kind") == KIND), "")
+    app = owner or (metadata.get("labels") or {}).get(LABEL_APP)
     if not app:
         return None
     key = AppKey(metadata["namespace"], app)

@@ -77,6 +77,9 @@ class FakeCluster:
         new = copy.deepcopy(manifest)
         if manifest["kind"] == "Deployment":
             new["spec"] = {"replicas": old.get("spec", {}).get("replicas", 1), **new["spec"]}
+            new["spec"] = {
+                name: value for name, value in new["spec"].items() if value not in (False, 0) or name == "replicas"
+            }
         unchanged = old and old["spec"] == new["spec"]
         new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
         new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}

@@ -1,6 +1,6 @@
 """Another manager that keeps setting an app's replicas, or changing its status: which one, by managed fields."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -43,10 +43,52 @@ def status_setter_of(app: Mapping[str, Any], ours: str) -> str:
     return _last(entry for entry in others_entries(app, ours) if entry.get("subresource") == "status")
 
 
+def editor_of(child: Mapping[str, Any], ours: str) -> str:
+    """The manager other than us who set a field of the object itself last, by managedFields; "" where none is named."""
+    return _last(entry for entry in others_entries(child, ours) if not entry.get("subresource"))
+
+
+def additions(deployment: Mapping[str, Any], ours: str) -> str:
+    """What others have set in the spec that we do not set, and who: it is in force, but nobody reverts it."""
+    entries = deployment["metadata"].get("managedFields") or ()
+    own = {path for entry in entries if _is(entry, ours) for path in _spec_paths(entry)}
+    found = [
+        f"{entry.get('manager')!r} set {path}"
+        for entry in others_entries(deployment, ours)
+        for path in _spec_paths(entry)
+        if path not in own and path not in _NOT_ADDED
+    ]
+    return ", ".join(dict.fromkeys(found[:_MOST_ADDITIONS]))
+
+
+# Replicas are told of by `contested`; the annotation is how kubectl rollout restart works.
+_ANNOTATIONS = "spec.template.metadata.annotations"
+_NOT_ADDED = {"spec.replicas", _ANNOTATIONS, f"{_ANNOTATIONS}.kubectl.kubernetes.io/restartedAt"}
+_MOST_ADDITIONS = 5
+
+
+def _spec_paths(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Fields of spec in an entry of managedFields, down to the first list or map of any keys."""
+    fields = (entry.get("fieldsV1") or {}).get("f:spec")
+    return _paths(fields, "spec") if fields and not entry.get("subresource") else iter(())
+
+
+def _paths(fields: Mapping[str, Any], path: str) -> Iterator[str]:
+    if not fields or not all(name.startswith("f:") for name in fields):
+        yield path
+        return
+    for name, inner in fields.items():
+        yield from _paths(inner, f"{path}.{name.removeprefix('f:')}")
+
+
 def others_entries(body: Mapping[str, Any], ours: str) -> list[Mapping[str, Any]]:
     """The managed fields of others than us; our own names begin with `ours`."""
     entries = body["metadata"].get("managedFields") or ()
-    return [entry for entry in entries if not str(entry.get("manager", "")).startswith(ours)]
+    return [entry for entry in entries if not _is(entry, ours)]
+
+
+def _is(entry: Mapping[str, Any], manager: str) -> bool:
+    return str(entry.get("manager", "")).startswith(manager)
 
 
 def _last(entries: Iterable[Mapping[str, Any]]) -> str:

@@ -31,7 +31,7 @@ class AppState:
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
     `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
-    reports.
+    reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
     """
@@ -47,6 +47,7 @@ class AppState:
     conflict: str = ""
     contested: str = ""
     status_contested: str = ""
+    additions: str = ""
     pod_message: str = ""
     deployment_problem: AppProblem | None = None
     decision: Decision | None = None
@@ -193,7 +194,10 @@ def _conflicted(state: AppState) -> Condition:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
     if state.status_contested:
         return Condition("Conflicted", "True", "StatusContested", state.status_contested)
-    return Condition("Conflicted", "False", "NoConflict", "no other manager changes this app's objects")
+    message = "no other manager changes this app's objects"
+    if state.additions:
+        message = f"{state.additions} in the Deployment; that stays, as the operator does not set it"
+    return Condition("Conflicted", "False", "NoConflict", message)
 
 
 def _sized(state: AppState) -> Condition | None:
