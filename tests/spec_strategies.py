@@ -55,7 +55,7 @@ _SIZED = app(scaling={"mode": "Combined", "prices": {"cpuCoreHour": "0.04", "mem
 def _changes(schema: Schema) -> st.SearchStrategy[Spec]:
     """One field of the schema, at any depth, with a value."""
     leaves = list(_leaves(schema, ()))
-    return st.sampled_from(leaves).flatmap(lambda leaf: _values(leaf[1]).map(lambda value: _nested(leaf[0], value)))
+    return st.sampled_from(leaves).flatmap(lambda leaf: values(leaf[1]).map(lambda value: _nested(leaf[0], value)))
 
 
 def _leaves(schema: Schema, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Schema]]:
@@ -64,7 +64,8 @@ def _leaves(schema: Schema, path: tuple[str, ...]) -> list[tuple[tuple[str, ...]
     return [leaf for name, child in schema["properties"].items() for leaf in _leaves(child, (*path, name))]
 
 
-def _values(schema: Schema) -> st.SearchStrategy[Any]:
+def values(schema: Schema) -> st.SearchStrategy[Any]:
+    """What a structural schema accepts. Times of date-time are whole seconds in UTC."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if UNTYPED in schema:
@@ -77,6 +78,8 @@ def _values(schema: Schema) -> st.SearchStrategy[Any]:
 
 
 def _texts(schema: Schema) -> st.SearchStrategy[str]:
+    if schema.get("format") == "date-time":
+        return st.datetimes().map(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}Z".zfill(20))
     found = st.from_regex(schema["pattern"].replace("$", r"\Z")) if "pattern" in schema else TEXT
     return found.filter(lambda text: schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 99999))
 
@@ -87,16 +90,16 @@ def _whole(schema: Schema) -> st.SearchStrategy[int]:
 
 
 def _lists(schema: Schema) -> st.SearchStrategy[list[Any]]:
-    items = _values(schema["items"])
+    items = values(schema["items"])
     return st.lists(items, min_size=schema.get("minItems", 0), max_size=min(3, schema.get("maxItems", 3)))
 
 
 def _objects(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
     if "additionalProperties" in schema:
         keys = st.sampled_from(["cpu", "memory", "nvidia.com/gpu"]) | TEXT
-        return st.dictionaries(keys, _values(schema["additionalProperties"]), max_size=3)
+        return st.dictionaries(keys, values(schema["additionalProperties"]), max_size=3)
     required = schema.get("required", ())
-    fields = {name: _values(child) for name, child in schema.get("properties", {}).items()}
+    fields = {name: values(child) for name, child in schema.get("properties", {}).items()}
     return st.fixed_dictionaries(
         {name: value for name, value in fields.items() if name in required},
         optional={name: value for name, value in fields.items() if name not in required},
