@@ -159,6 +159,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("Fallback", "no metric can be used, and `fallback` applies", "fix the metrics: see MetricsAvailable"),
         Reason("NoReadyPods", "no pod is ready, so nothing can be measured", "see `kubectl describe pods`"),
         Reason("AwaitingSamples", "pods became ready a few seconds ago", "wait a minute"),
+        Reason("FailedRescale", "the decision could not be carried out", "see Ready"),
     ),
     "ScalingLimited": (
         Reason("DesiredWithinRange", "no limit applies"),

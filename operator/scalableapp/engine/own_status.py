@@ -22,11 +22,12 @@ class OwnStatus:
     """Tells the echo of our own writes from what somebody else made of the status.
 
     `altered` is the status as somebody else left it, None once it is ours again; `changes` are those of a short while
-    ago.
+    ago. `waits`: it has been written again so often that the next time has to wait.
     """
 
     altered: Mapping[str, Any] | None = None
     changes: tuple[StatusChange, ...] = ()
+    waits: bool = False
     _written: deque[int] = field(default_factory=lambda: deque(maxlen=_ECHOES))
     _repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
 
@@ -50,7 +51,8 @@ class OwnStatus:
 
     def may_repair(self, now: datetime) -> bool:
         """Whether it is to be written again now."""
-        return self.altered is not None and self._repairs.take(now.timestamp())
+        self.waits = self.altered is not None and not self._repairs.take(now.timestamp())
+        return self.altered is not None and not self.waits
 
 
 def _hash(status: Mapping[str, Any]) -> int:

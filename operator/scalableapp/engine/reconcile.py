@@ -83,13 +83,11 @@ class Reconciler:
             return True
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
-        try:
-            await self._report(record)
-        except NotFound:
+        if not await self._could_report(record):
             return False
         if failure:
             raise failure
-        if record.own_status.altered is not None:
+        if record.own_status.waits:
             raise Conflict(f"the status of {KIND} {record.key} is changed again each time the operator reverts it")
         return True
 
@@ -294,6 +292,19 @@ class Reconciler:
             record.sizing.history = replicas_changed(record.sizing.history, decision)
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
+
+    async def _could_report(self, record: AppRecord) -> bool:
+        """Report. False when the ScalableApp is gone."""
+        try:
+            await self._report(record)
+        except NotFound:
+            return False
+        except ClusterError:
+            raise
+        except Exception:
+            log.exception("%s: internal error while reporting; its status stays as it is", record.key)
+            raise
+        return True
 
     async def _report(self, record: AppRecord) -> None:
         """Write the status when something in it is worth a write now; an Event for what has gone wrong."""

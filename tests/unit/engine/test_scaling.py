@@ -73,6 +73,7 @@ async def test_a_refused_scaling_is_reported_once_and_tried_again_at_each_look(w
     assert [event.reason for event in world.cluster.events] == ["FailedRescale"]
     assert world.condition(key, "Ready") == ("False", "FailedRescale")
     assert "2 -> 4 replicas failed: 403 admission webhook says no" in world.message(key, "Ready")
+    assert world.condition(key, "ScalingActive") == ("False", "FailedRescale")
     assert 24 <= world.cluster.verbs().count("scale") <= 40
     assert world.cluster.verbs().count("status") <= 4
     world.cluster.failures.clear()

@@ -166,6 +166,8 @@ def _scaling_active(state: AppState) -> Condition:
     if state.problem and _held(state):
         message = f"replicas stay unchanged: {state.problem.message}"
         return Condition("ScalingActive", "False", state.problem.reason, message)
+    if state.problem and state.problem.reason == "FailedRescale":
+        return Condition("ScalingActive", "False", "FailedRescale", state.problem.message)
     if decision is None:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "no decision has been made yet")
     if not decision.active:
