@@ -29,7 +29,6 @@ from scalableapp.ports import Manifest
 log = logging.getLogger(__name__)
 
 DEPLOYMENT = "Deployment"
-_REPORT = "please report it, with the spec"
 # Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
@@ -188,7 +187,8 @@ class AppRecord:
             self.spec_error = error
         except Exception as error:
             log.exception("%s: internal error while reading the spec; the app is left as it is", self.key)
-            self.spec_error = SpecError((FieldProblem("spec", f"the operator failed on it: {error!r}", _REPORT),))
+            message = f"internal error in the operator while reading it: {error!r}"
+            self.spec_error = SpecError((FieldProblem("spec", message[:500], "please report it"),))
 
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""

@@ -106,7 +106,7 @@ async def test_a_spec_that_the_operator_fails_on_is_never_reported_as_deployed(
     world.load(key, 500)
     await world.tick(3)
     assert world.condition(key, "Ready") == ("False", "InvalidSpec")
-    assert "spec: the operator failed on it: ZeroDivisionError" in world.message(key, "Ready")
+    assert "spec: internal error in the operator while reading it: ZeroDivisionError" in world.message(key, "Ready")
     assert world.status(key)["observedGeneration"] == 2
     assert [verb for verb in world.cluster.verbs() if verb != "status"] == []
 
