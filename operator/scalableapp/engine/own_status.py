@@ -42,12 +42,15 @@ class OwnStatus:
         self.altered = None
 
     def seen(self, status: Mapping[str, Any], change: StatusChange | None) -> bool:
-        """The status as it is in the cluster. Returns whether somebody else has changed it, which is `change`."""
-        ours = _hash(status) in self._written
+        """The status as it is in the cluster. Returns whether a turn has come by it.
+
+        So it has when somebody else has changed it, which is `change`, and no repair waits already.
+        """
+        ours, known = _hash(status) in self._written, self.altered is not None
         self.altered = None if ours else status
         if change and not ours:
             self.changes = (*recent(self.changes, change.at), change)
-        return not ours
+        return not ours and not known
 
     def may_repair(self, now: datetime) -> bool:
         """Whether it is to be written again now."""

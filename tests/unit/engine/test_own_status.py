@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from scalableapp.core.children.contest import MOST, status_contested
 from scalableapp.core.model import AppKey
 from scalableapp.ports import Manifest
-from tests.unit.engine.world import FakeCluster, World, with_spec
+from tests.unit.engine.world import START, FakeCluster, World, with_spec
 
 
 def told(world: World, key: AppKey) -> dict[str, Any]:
@@ -113,3 +114,16 @@ async def test_it_still_scales_meanwhile(world: World) -> None:
         world.load(key, 100)
         await world.tick()
     assert world.replicas(key) == 4
+
+
+async def test_a_flood_of_changes_is_no_flood_of_turns(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    key = await world.running()
+    for number in range(500):
+        world.change_status(key, {"desiredReplicas": number})
+        await world.settle()
+    assert world.cluster.verbs().count("status") <= 10
+    assert len(caplog.records) <= 20
+    record = world.registry.get(key)
+    assert record
+    assert len(record.own_status.changes) <= MOST + 1
+    assert "at least 50 times in the last 10 minutes" in status_contested(record.own_status.changes, key, START)

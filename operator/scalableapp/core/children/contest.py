@@ -9,6 +9,8 @@ from scalableapp.core.model import AppKey
 # So often within so long is no slip of a hand.
 TIMES = 3
 WITHIN = timedelta(minutes=10)
+# So many are remembered: who changes something all the time is known by then.
+MOST = 50
 
 
 class ReplicaSetting(NamedTuple):
@@ -97,8 +99,8 @@ def _last(entries: Iterable[Mapping[str, Any]]) -> str:
 
 
 def recent(seen: Iterable[_Seen], now: datetime) -> tuple[_Seen, ...]:
-    """Those that still count."""
-    return tuple(entry for entry in seen if abs(now - entry.at) < WITHIN)
+    """The last of those that still count."""
+    return tuple(entry for entry in seen if abs(now - entry.at) < WITHIN)[-MOST:]
 
 
 def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: datetime) -> str:
@@ -108,7 +110,7 @@ def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: da
         return ""
     who = _names(counted) or "a user of the scale subresource, such as kubectl scale,"
     return (
-        f"{who} set the replicas of Deployment {key.namespace}/{key.name} {len(counted)} times in the last 10 minutes, "
+        f"{who} set the replicas of Deployment {key.namespace}/{key.name} {_times(counted)} in the last 10 minutes, "
         f"most recently to {counted[-1].replicas}, and each change was reverted; remove replicas from what it applies, "
         "or set spec.scaling.paused"
     )
@@ -120,10 +122,14 @@ def status_contested(changes: tuple[StatusChange, ...], key: AppKey, now: dateti
     if len(counted) < TIMES:
         return ""
     return (
-        f"{_names(counted) or 'another manager'} changed the status of ScalableApp {key} {len(counted)} times in the "
+        f"{_names(counted) or 'another manager'} changed the status of ScalableApp {key} {_times(counted)} in the "
         "last 10 minutes, and each change was reverted; only the operator writes it: stop the other manager, or take "
         "away its right to scalableapps/status"
     )
+
+
+def _times(seen: tuple[object, ...]) -> str:
+    return f"{len(seen)} times" if len(seen) < MOST else f"at least {MOST} times"
 
 
 def _names(seen: Iterable[ReplicaSetting | StatusChange]) -> str:
