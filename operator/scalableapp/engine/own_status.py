@@ -15,6 +15,8 @@ _ECHOES = 8
 # Somebody who insists is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
+# Ours have at most 30 kB. Of a longer one only the names of its fields are held, which is enough to write it again.
+_LONGEST = 65_536
 
 
 @dataclass(slots=True)
@@ -33,8 +35,8 @@ class OwnStatus:
 
     def wrote(self, status: Mapping[str, Any]) -> None:
         """This is what we write, have written, or found at first: to read it is no news."""
-        self._written.append(_hash(status))
-        if self.altered is not None and _hash(self.altered) == self._written[-1]:
+        self._written.append(hash(_text(status)))
+        if self.altered is not None and hash(_text(self.altered)) == self._written[-1]:
             self.altered = None
 
     def repaired(self) -> None:
@@ -46,8 +48,9 @@ class OwnStatus:
 
         So it has when somebody else has changed it, which is `change`, and no repair waits already.
         """
-        ours, known = _hash(status) in self._written, self.altered is not None
-        self.altered = None if ours else status
+        text, known = _text(status), self.altered is not None
+        ours = hash(text) in self._written
+        self.altered = None if ours else status if len(text) <= _LONGEST else dict.fromkeys(status)
         if change and not ours:
             self.changes = (*recent(self.changes, change.at), change)
         return not ours and not known
@@ -58,5 +61,5 @@ class OwnStatus:
         return self.altered is not None and not self.waits
 
 
-def _hash(status: Mapping[str, Any]) -> int:
-    return hash(json.dumps(status, sort_keys=True))
+def _text(status: Mapping[str, Any]) -> str:
+    return json.dumps(status, sort_keys=True)

@@ -51,6 +51,18 @@ async def test_a_status_that_is_wiped_keeps_its_history(world: World) -> None:
     assert told(world, key) == before
 
 
+async def test_a_huge_status_is_put_right_without_being_held(world: World) -> None:
+    key = await world.running()
+    before = told(world, key)
+    world.change_status(key, {"url": "x" * 1_000_000, "decision": {"message": "x" * 1_000_000}})
+    world.deliver()
+    record = world.registry.get(key)
+    assert record
+    assert len(str(record.own_status.altered)) < 1000
+    await world.settle()
+    assert told(world, key) == before
+
+
 async def test_our_own_writes_are_no_change_however_late_their_echoes_come(world: World) -> None:
     key = await world.running()
     late, world.cluster.news = world.cluster.news, []
