@@ -221,12 +221,13 @@ def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
 
     Raises SpecError that names every wrong field and how to fix it.
     """
-    if halves := tuple(_half_characters(raw, "spec")):
-        raise SpecError(halves)
     try:
-        return ScalableAppSpec.model_validate(raw)
+        spec = ScalableAppSpec.model_validate(raw)
     except ValidationError as error:
         raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
+    if halves := tuple(_half_characters(raw, "spec")):
+        raise SpecError(halves)
+    return spec
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
