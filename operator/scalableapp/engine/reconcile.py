@@ -83,13 +83,12 @@ class Reconciler:
             return True
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
-        if not await self._could_report(record):
-            return False
-        if failure:
+        exists = await self._reported(record)
+        if failure and exists:
             raise failure
-        if record.own_status.waits:
+        if exists and record.own_status.waits:
             raise Conflict(f"the status of {KIND} {record.key} is changed again each time the operator reverts it")
-        return True
+        return exists
 
     async def _still_fails_to_scale(self, record: AppRecord) -> bool:
         """Try a scaling that has failed again, as at each look; all else that belongs to a turn comes less often."""
@@ -293,8 +292,8 @@ class Reconciler:
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
 
-    async def _could_report(self, record: AppRecord) -> bool:
-        """Report. False when the ScalableApp is gone."""
+    async def _reported(self, record: AppRecord) -> bool:
+        """Report; False when the ScalableApp itself is gone."""
         try:
             await self._report(record)
         except NotFound:
@@ -302,7 +301,7 @@ class Reconciler:
         except ClusterError:
             raise
         except Exception:
-            log.exception("%s: internal error while reporting; its status stays as it is", record.key)
+            log.exception("%s: internal error while writing the status, which will be retried", record.key)
             raise
         return True
 
