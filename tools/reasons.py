@@ -35,13 +35,24 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "FailedRescale",
             "the replica count could not be set",
-            "read the message; the operator retries with growing pauses",
+            "read the message: it has the words of the admission webhook or policy; the operator retries at each "
+            "evaluation",
         ),
         Reason("PodsNotReady", "no pod is ready", "see `kubectl describe pods`"),
         Reason(
             "PodsFailing",
             "no pod is ready, and a pod reports an error, which is in the message",
             "see the message: the image, its user (`spec.securityContext`), a ConfigMap, room in the cluster",
+        ),
+        Reason(
+            "ReplicaFailure",
+            "the API server refuses to create pods of the app",
+            "see the message: raise the ResourceQuota it names, or meet the admission webhook or policy",
+        ),
+        Reason(
+            "ProgressDeadlineExceeded",
+            "the Deployment's rollout has made no progress for 10 minutes; the pods before it still serve",
+            "see the message for what new pods report; fix the spec, or go back to the image that worked",
         ),
         Reason(
             "Conflicted",
@@ -61,6 +72,8 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "PodsFailing", "no pod is ready, and a pod reports an error, which is in the message", "see the message"
         ),
+        Reason("ReplicaFailure", "no pod is ready, as the API server refuses to create them", "see the message"),
+        Reason("ProgressDeadlineExceeded", "no pod is ready, and the rollout makes no progress", "see the message"),
         Reason("Deploying", "there is no Deployment yet", "wait a few seconds"),
     ),
     "MetricsAvailable": (
@@ -146,6 +159,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("Fallback", "no metric can be used, and `fallback` applies", "fix the metrics: see MetricsAvailable"),
         Reason("NoReadyPods", "no pod is ready, so nothing can be measured", "see `kubectl describe pods`"),
         Reason("AwaitingSamples", "pods became ready a few seconds ago", "wait a minute"),
+        Reason("FailedRescale", "the decision could not be carried out", "see Ready"),
     ),
     "ScalingLimited": (
         Reason("DesiredWithinRange", "no limit applies"),
@@ -187,6 +201,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "ReplicasContested",
             "another manager set the replicas three times in ten minutes; the operator reverted it each time",
             "remove `replicas` from what the manager in the message applies, or set `spec.scaling.paused`",
+        ),
+        Reason(
+            "StatusContested",
+            "another manager changed the status three times in ten minutes; the operator reverted it each time",
+            "stop the manager in the message, or take away its right to `scalableapps/status`",
         ),
         Reason("NoConflict", "no other manager changes the app's objects"),
         Reason(
@@ -249,6 +268,8 @@ DECISIONS: tuple[Reason, ...] = (
 
 EVENTS: tuple[Reason, ...] = (
     Reason("SuccessfulRescale", "Normal: the replica count was changed; the message is that of the decision"),
+    Reason("Recreated", "Normal: the Deployment was deleted, and has been recreated with the replicas that it had"),
+    Reason("Reverted", "Normal: somebody changed an object of the app; the message names the fields, and who it was"),
     Reason("Resizing", "Normal: a change of size starts with one pod"),
     Reason("FirstPodPassed", "Normal: the first pod is healthy; the others follow"),
     Reason("Resized", "Normal: all pods have the new size"),

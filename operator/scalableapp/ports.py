@@ -176,8 +176,8 @@ class Cluster(Protocol):
         """Set the Deployment's replicas through its scale subresource."""
         ...
 
-    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
-        """Merge-patch the ScalableApp's status subresource; None removes a field."""
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
+        """Merge-patch the ScalableApp's status subresource; None removes a field. Returns the status afterwards."""
         ...
 
     async def emit(self, event: Event) -> None:

@@ -17,6 +17,7 @@ CORE = ROOT / "operator" / "scalableapp"
 TELLING = (
     *(
         "core/status/conditions.py",
+        "core/status/deployment_status.py",
         "core/vertical/recommendation.py",
         "core/vertical/combined.py",
         "core/children/routing.py",
@@ -27,7 +28,7 @@ TELLING = (
 OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)
 RULES = {"Bounds", "Busy", "CPURequest", "Conflict", "Cost", "MemoryRequest", "Pace"}
 # Words of the Kubernetes API.
-KUBERNETES = {"Gateway", "HTTPRoute", "Ingress", "PathPrefix", "Prefix", "ResolvedRefs", "Service"}
+KUBERNETES = {"Gateway", "HTTPRoute", "Ingress", "PathPrefix", "Prefix", "Progressing", "ResolvedRefs", "Service"}
 
 
 def _words(source: Path) -> set[str]:

@@ -7,6 +7,7 @@ cost tens of MiB and refuse what a newer server adds. Nothing of the library's p
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -109,6 +110,18 @@ def collection(api_version: str, plural: str, namespace: str = "") -> str:
     return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
 
 
+_BEYOND_ASCII = re.compile("[\x7f-\uffff]")
+
+
+def as_yaml(body: Any) -> str:
+    """JSON that YAML 1.1 reads the same, for server-side apply.
+
+    YAML has no surrogate pairs, so characters beyond the BMP stand for themselves. All others beyond ASCII are escaped:
+    some of them may not stand in YAML, and some end a line.
+    """
+    return _BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(body, ensure_ascii=False))
+
+
 class KubeApi:
     """At most `rate` requests a second (`burst` at once), `in_flight` at a time, each `timeout_seconds` long.
 
@@ -187,12 +200,16 @@ class KubeApi:
     @asynccontextmanager
     async def _sent(self, request: Request, limits: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response of which only the head has been read, and which is good."""
+        content_type, body = request.content_type, request.body
+        if content_type == APPLY_PATCH:
+            # With a parameter in the type, the client leaves the text as it is.
+            content_type, body = f"{APPLY_PATCH}; charset=utf-8", as_yaml(body)
         serialized = await self._client.param_serialize(
             request.verb,
             request.path,
             query_params=list(request.query.items()),
-            header_params={"Accept": request.accept, "Content-Type": request.content_type},
-            body=request.body,
+            header_params={"Accept": request.accept, "Content-Type": content_type},
+            body=body,
             auth_settings=["BearerToken"],
         )
         started, code = time.monotonic(), 0

@@ -122,10 +122,11 @@ class KubeClient:
         body = {"spec": {"template": _sized(size, replace=True)}}
         await self._api.ask(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
 
-    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
-        """Merge-patch the ScalableApp's status; None removes a field."""
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
+        """Merge-patch the ScalableApp's status; None removes a field. Returns the status afterwards."""
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
-        await self._api.ask(Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH))
+        request = Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH)
+        return (await self._api.ask(request)).get("status") or {}
 
     async def emit(self, event: Event) -> None:
         """Post an Event, or count up the same one of the last 10 minutes. A failure is logged, never raised."""

@@ -180,8 +180,8 @@ class Loop:
         if decision is None:
             return
         self.telemetry.decided(decision)
-        if decision.changes and not record.scale_failed:
-            self.queue.add(key)
+        if decision.changes:
+            self.queue.add(key)  # one that fails, too, is worth a try at each look
         elif decision.resizes or record.reported is None or _differs(record.reported, decision):
             self._retry_later(record)
         elif self._measures_due(record, decision):

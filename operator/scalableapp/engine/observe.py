@@ -9,7 +9,7 @@ from typing import TypeVar
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.scaling import Mode
-from scalableapp.core.children.contest import contested
+from scalableapp.core.children.contest import contested, status_contested
 from scalableapp.core.children.resources import selector_text
 from scalableapp.core.children.routing import exposure_of, url_of
 from scalableapp.core.explain import count
@@ -76,6 +76,9 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         problem=AppProblem("InvalidSpec", str(record.spec_error)) if record.spec_error else record.problem,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
         pod_message=_pod_message(record),
+        deployment_problem=facts.problem if facts else None,
+        additions=facts.additions if facts else "",
+        status_contested=status_contested(record.own_status.changes, record.key, now),
         contested="" if left_alone else contested(record.replica_settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),

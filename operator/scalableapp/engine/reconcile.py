@@ -8,11 +8,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, in_sync, owned_by
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
+from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.interval import due
@@ -29,17 +31,19 @@ from scalableapp.core.status.status import (
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.engine.observe import observe, state_of
-from scalableapp.engine.record import AppRecord
+from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
-from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
+from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
 
 log = logging.getLogger(__name__)
 
 # Prometheus' history takes some seconds to read; longer than this an app is not held for it.
 REPLAY_SECONDS = 60.0
+# So many of the fields that somebody changed are named.
+_MOST_FIELDS = 3
 
 
 class Reconciler:
@@ -69,6 +73,8 @@ class Reconciler:
         """
         if record.deleting:
             return True
+        if await self._still_fails_to_scale(record):
+            return True
         generation = record.generation
         failure = await self._act(record)
         if isinstance(failure, Terminating):
@@ -77,13 +83,18 @@ class Reconciler:
             return True
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
-        try:
-            await self._report(record)
-        except NotFound:
-            return False
-        if failure:
+        exists = await self._reported(record)
+        if failure and exists:
             raise failure
-        return True
+        if exists and record.own_status.waits:
+            raise Conflict(f"the status of {KIND} {record.key} is changed again each time the operator reverts it")
+        return exists
+
+    async def _still_fails_to_scale(self, record: AppRecord) -> bool:
+        """Try a scaling that has failed again, as at each look; all else that belongs to a turn comes less often."""
+        if not record.scale_failed or record.whole_turns.take(self._now().timestamp()):
+            return False
+        return await self._guarded(self._scale_and_resize, record) is not None
 
     def evaluate(self, record: AppRecord) -> Decision | None:
         """What to do with the replicas, decided from what is known now.
@@ -185,25 +196,31 @@ class Reconciler:
         elif live and in_sync(live, manifest):
             self._registry.child_synced(record, live, spec_hash)
         elif ours and ours.synced_hash == spec_hash:
-            self._registry.child_synced(record, await self._repaired(record, manifest), spec_hash)
+            self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
         else:
             self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
+            if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
+                record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
 
-    async def _repaired(self, record: AppRecord, manifest: Manifest) -> Manifest:
+    async def _repaired(self, record: AppRecord, manifest: Manifest, child: Child) -> Manifest:
         """Revert a change of what was in sync before; less often if the change keeps coming back."""
         kind, name = _id(manifest)
+        by = f", last by {child.editor!r}" if child.editor else ""
         if not record.repairs.take(self._now().timestamp()):
             raise Conflict(
-                f"{kind} {record.key.namespace}/{name} is changed again each time the operator reverts it; to see by "
-                f"whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
+                f"{kind} {record.key.namespace}/{name} is changed again each time the operator reverts it{by}; to see "
+                f"by whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
             repaired = await self._cluster.apply(manifest)
         except ClusterError:
             record.repairs.put_back()
             raise
-        log.info("%s: %s %s was changed and has been reverted", record.key, kind, name)
+        fields = ", ".join(islice(differences(child.live, manifest), _MOST_FIELDS))
+        message = f"{kind} {record.key.namespace}/{name}: a change of {fields}{by} has been reverted"
+        log.info("%s: %s", record.key, message)
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "Reverted", message))
         return repaired
 
     def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
@@ -223,6 +240,7 @@ class Reconciler:
 
     async def _scale_and_resize(self, record: AppRecord) -> None:
         """Replicas and size: decided from what is known now, applied, recorded and reported."""
+        await self._restore_replicas(record)
         decision = self.evaluate(record)
         record.scale_failed = False
         if decision and decision.changes:
@@ -231,6 +249,27 @@ class Reconciler:
             await self._report(record)  # the intent first, so that a restart in between finds it
             await self._apply_children(record)
 
+    async def _restore_replicas(self, record: AppRecord) -> None:
+        """A Deployment that was deleted comes back with the replicas it had: the load is still there."""
+        facts, before = record.own_deployment, record.lost_replicas
+        if facts is None or before is None:
+            return
+        if facts.replicas != before:
+            record.scaling_to, record.scale_failed = before, True
+            try:
+                await self._cluster.scale(record.key, before)
+            except Rejected as error:
+                log.warning("%s: the Deployment cannot have its %d replicas back: %s", record.key, before, error)
+            else:
+                self._registry.scaled(record, before)
+                await self._tell_recreated(record, before)
+        record.lost_replicas, record.scale_failed = None, False
+
+    async def _tell_recreated(self, record: AppRecord, replicas: int) -> None:
+        message = f"Deployment {record.key} was deleted and has been recreated with the {replicas} replicas that it had"
+        log.info("%s: %s", record.key, message)
+        await self._cluster.emit(Event(record.key, record.uid, "Normal", "Recreated", message))
+
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
         record.scaling_to = decision.replicas_to
@@ -238,7 +277,7 @@ class Reconciler:
             await self._cluster.scale(record.key, decision.replicas_to)
         except ClusterError as error:
             if isinstance(error, NotFound):
-                record.children.pop(record.deployment_id, None)
+                record.remove_child(record.deployment_id)
             record.scale_failed = True
             record.problem = AppProblem("FailedRescale", f"{change} failed: {error}", holds=False)
             raise
@@ -253,6 +292,19 @@ class Reconciler:
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
 
+    async def _reported(self, record: AppRecord) -> bool:
+        """Report; False when the ScalableApp itself is gone."""
+        try:
+            await self._report(record)
+        except NotFound:
+            return False
+        except ClusterError:
+            raise
+        except Exception:
+            log.exception("%s: internal error while writing the status, which will be retried", record.key)
+            raise
+        return True
+
     async def _report(self, record: AppRecord) -> None:
         """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
         now = self._now()
@@ -261,12 +313,19 @@ class Reconciler:
         change = change_of(previous, status)
         record.ready = next(entry["status"] for entry in status["conditions"] if entry["type"] == "Ready")
         record.abnormal = abnormal(status["conditions"])
-        if change is Change.MEASURED and not record.may_report_measures:
+        altered = record.own_status.altered if record.own_status.may_repair(now) else None
+        if change is Change.MEASURED and not record.may_report_measures and altered is None:
             record.reported, record.reported_at = record.reported or record.decision, record.reported_at or now
             return
-        if change is not Change.NONE:
-            await self._cluster.patch_status(record.key, patch_of(previous, status))
+        if change is not Change.NONE or altered is not None:
+            record.own_status.wrote(status)  # its echo may come before the answer
+            there = previous if altered is None else altered
+            answer = await self._cluster.patch_status(record.key, patch_of(there, status))
             record.status = status
+            record.own_status.wrote(answer)
+            if altered is not None:
+                record.own_status.repaired()
+                log.info("%s: its status was changed and has been reverted", record.key)
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
@@ -274,6 +333,14 @@ class Reconciler:
 
 def _id(manifest: Manifest) -> ChildId:
     return ChildId(manifest["kind"], manifest["metadata"]["name"])
+
+
+def _replicas_in_status(record: AppRecord, now: datetime) -> int | None:
+    """The replicas that status reports, within the maximum; None for an app that has never had any."""
+    desired = record.status.get("desiredReplicas")
+    if desired is None or record.spec is None:
+        return None
+    return min(int(desired), bounds_at(record.spec.scaling.horizontal, now).most.value)
 
 
 def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:

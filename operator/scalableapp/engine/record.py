@@ -1,6 +1,7 @@
 """One app's record: the slim facts that decisions need, as taken from the objects of the watches. No I/O here."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,30 +11,38 @@ from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.children.contest import ReplicaSetting
-from scalableapp.core.children.resources import cache_name_problem, name_problem
+from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
+from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import Abnormal, AppProblem
+from scalableapp.core.status.deployment_status import deployment_problem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
-from scalableapp.errors import SpecError
+from scalableapp.engine.own_status import OwnStatus
+from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
+
+log = logging.getLogger(__name__)
 
 DEPLOYMENT = "Deployment"
 # Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
+# While a scaling fails, it is tried at each look, and all that belongs to a turn every third time or so.
+WHOLE_TURNS_RATE = 1 / 15
+WHOLE_TURNS_BURST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
-    `size` is what its template gives the app's container.
+    `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
+    controller cannot bring its pods in line.
     """
 
     generation: int
@@ -43,6 +52,8 @@ class DeploymentFacts:
     ready: int = 0
     stuck: bool = False
     size: Size | None = None
+    problem: AppProblem | None = None
+    additions: str = ""
 
     @property
     def rollout(self) -> bool:
@@ -55,19 +66,20 @@ class Child:
     """A live child: `live` until it has been compared with what we want, then only the verdict.
 
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
-    lets it be.
+    lets it be. `editor` is the manager other than us who changed it last, "" where none is known.
     """
 
     owner: str
     fingerprint: int
     live: Manifest | None
     synced_hash: str = ""
+    editor: str = ""
 
     @classmethod
     def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
         """A child as it is seen now. The replicas of the `scaled` one move without being out of line."""
         slim = _slim(body)
-        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim)
+        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim, editor=editor_of(body, MANAGED_BY))
 
 
 @dataclass(slots=True)
@@ -77,6 +89,7 @@ class AppRecord:
     `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `lost_replicas` is what the app's Deployment had when it was deleted, until it has been recreated with as many.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
@@ -91,6 +104,7 @@ class AppRecord:
     queries: dict[str, str] = field(default_factory=dict)
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
+    lost_replicas: int | None = None
     pods: dict[str, PodState] = field(default_factory=dict)
     removed_pods: dict[str, PodState] = field(default_factory=dict)
     children: dict[ChildId, Child] = field(default_factory=dict)
@@ -98,6 +112,7 @@ class AppRecord:
     foreign: str = ""
     problem: AppProblem | None = None
     scale_failed: bool = False
+    whole_turns: TokenBucket = field(default_factory=lambda: TokenBucket(WHOLE_TURNS_RATE, WHOLE_TURNS_BURST))
     scaling_to: int | None = None
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
@@ -115,6 +130,7 @@ class AppRecord:
     reported: Decision | None = None
     reported_at: datetime | None = None
     may_report_measures: bool = False
+    own_status: OwnStatus = field(default_factory=OwnStatus)
     _status: str = "{}"
 
     @property
@@ -160,14 +176,19 @@ class AppRecord:
         return not (self.uid or self.children or self.pods)
 
     def read(self, raw: Mapping[str, Any]) -> None:
-        """Take over a spec, once per generation; with a wrong one the app is left as it is."""
+        """Take over a spec, once per generation; with a wrong one the app is left as it is, and says so."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
+        self.scale_failed = False
         try:
             spec = _spec(self.key, raw)
             self.queries = _queries(spec, self.key)
             self.spec, self.metrics = spec, spec.metrics
         except SpecError as error:
             self.spec_error = error
+        except Exception as error:
+            log.exception("%s: internal error while reading the spec; the app is left as it is", self.key)
+            message = f"internal error in the operator while reading it: {error!r}"
+            self.spec_error = SpecError((FieldProblem("spec", message[:500], "please report it"),))
 
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""
@@ -180,15 +201,19 @@ class AppRecord:
         facts = _facts(body)
         if self.deployment and facts.generation <= self.scaled_at_generation:
             facts = replace(facts, replicas=self.deployment.replicas)
+        before = (self.deployment.problem, self.deployment.additions) if self.deployment else (None, "")
+        self.may_report_measures |= (facts.problem, facts.additions) != before  # the words alone are worth a write
         changed, self.deployment = facts != self.deployment, facts
         return changed
 
     def remove_child(self, child: ChildId) -> None:
         """A child is gone, and what its status said with it."""
+        if child == self.deployment_id:
+            if facts := self.own_deployment:
+                self.lost_replicas = facts.replicas
+            self.deployment, self.scaled_at_generation = None, -1
         self.children.pop(child, None)
         self.entry_points.pop(child.kind, None)
-        if child == self.deployment_id:
-            self.deployment = None
 
 
 def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
@@ -257,4 +282,6 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
         size=template_size(body),
+        problem=deployment_problem(status),
+        additions=additions(body, MANAGED_BY),
     )

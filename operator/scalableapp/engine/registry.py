@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from scalableapp.core.children.contest import ReplicaSetting, recent, setter_of
-from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
+from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
+from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
 from scalableapp.core.vertical.limits import NamespaceLimits
@@ -54,14 +54,21 @@ class Registry:
         if record.uid and record.uid != metadata["uid"]:
             record = self._renew(record)
         deleting = "deletionTimestamp" in metadata
+        altered = record.uid != "" and self._status_altered(record, body)
         if record.uid and record.generation == metadata["generation"] and record.deleting == deleting:
-            return None
+            return key if altered else None
         if not record.uid:
             record.uid = metadata["uid"]
             record.status = body.get("status") or {}
+            record.own_status.wrote(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
         record.read(body.get("spec") or {})
         return key
+
+    def _status_altered(self, record: AppRecord, body: Mapping[str, Any]) -> bool:
+        at = self.snapshot.at if self.snapshot else None
+        change = StatusChange(at, status_setter_of(body, MANAGED_BY)) if at else None
+        return record.own_status.seen(body.get("status") or {}, change)
 
     def app_gone(self, key: AppKey, uid: str = "") -> None:
         """A ScalableApp was deleted (that of this uid, if given): it is forgotten, with all that was its own.
@@ -192,8 +199,13 @@ def _reason(message: str) -> str:
 
 
 def child_of(kind: str, metadata: Mapping[str, Any]) -> tuple[AppKey, ChildId] | None:
-    """Whose child an object is by its labels and its name; None for no app's."""
-    app = (metadata.get("labels") or {}).get(LABEL_APP)
+    """Whose child an object is by its owner or else its label, and its name; None for no app's.
+
+    The label may have been changed by hand, which is to be reverted as any other change.
+    """
+    owners = metadata.get("ownerReferences") or ()
+    owner = next((entry["name"] for entry in owners if entry.get("controller") and entry.get("kind") == KIND), "")
+    app = owner or (metadata.get("labels") or {}).get(LABEL_APP)
     if not app:
         return None
     key = AppKey(metadata["namespace"], app)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
 from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
@@ -156,14 +157,22 @@ _BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
 def template_of(record: AppRecord) -> Template:
     """How the template of the app's Deployment differs from its spec now."""
     sizing, spec = record.sizing, record.spec
-    if not record.sizes or sizing.size is None or spec is None:
+    if not record.sizes or spec is None:
         return AS_SPECIFIED
+    if sizing.size is None:
+        return _template_before(record, spec)
     change = sizing.change
     canary = change is not None and change.way is Way.ROLLOUT and change.phase is Phase.FIRST
     size = change.template if change else sizing.size
     if change and change.phase is Phase.TEMPLATE and record.own_deployment:
         size = record.own_deployment.size or size  # the template is led to the new one by `_resize_later_pods`
     return Template(size, spec.scaling.vertical.resources, canary)
+
+
+def _template_before(record: AppRecord, spec: ScalableAppSpec) -> Template:
+    """That of a Deployment that was deleted while the operator was not running: its pods had the size in status."""
+    stored = read_sizes(record.status.get("resources")) if record.own_deployment is None else None
+    return Template(stored.current, spec.scaling.vertical.resources) if stored else AS_SPECIFIED
 
 
 def _seen(deployment: Manifest) -> bool:

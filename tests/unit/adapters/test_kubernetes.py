@@ -23,7 +23,7 @@ async def test_apply_is_server_side_by_one_manager(server: ApiServer, cluster: K
     (asked,) = server.asked
     assert (asked.verb, asked.path) == ("PATCH", "/apis/apps/v1/namespaces/shop/deployments/web")
     assert asked.query == {"fieldManager": "scalableapp-operator", "force": "true"}
-    assert asked.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert asked.headers["Content-Type"] == "application/apply-patch+yaml; charset=utf-8"
     assert asked.body == DEPLOYMENT
 
 
@@ -32,7 +32,7 @@ async def test_where_an_edit_makes_apply_invalid_the_lists_are_replaced_by_ours_
 ) -> None:
     server.replies(Refusal(422, "duplicate port"), {}, {"kind": "Service"})
     assert await cluster.apply(SERVICE) == {"kind": "Service"}
-    content = [asked.headers["Content-Type"].partition("/")[2] for asked in server.asked]
+    content = [asked.headers["Content-Type"].partition(";")[0].partition("/")[2] for asked in server.asked]
     assert content == ["apply-patch+yaml", "merge-patch+json", "apply-patch+yaml"]
 
 

@@ -80,7 +80,7 @@ def needed(asked: Asked) -> Iterator[Right]:
     resource, named = "/".join([rest[0], *rest[2:]]), len(rest) > 1
     verbs = {"GET": "get" if named else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
     yield Right(group, resource, "watch" if asked.query.get("watch") else verbs[asked.verb])
-    if asked.headers.get("Content-Type") == "application/apply-patch+yaml":
+    if asked.headers.get("Content-Type", "").startswith("application/apply-patch+yaml"):
         yield Right(group, resource, "create")  # of what is not there yet
 
 

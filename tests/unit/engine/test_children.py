@@ -1,9 +1,12 @@
 """The app's objects: made, put right, left alone where they are somebody else's."""
 
 import copy
+from typing import Any
 
 import pytest
 
+from scalableapp.core.children.contest import additions
+from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY
 from scalableapp.ports import Manifest
 from tests.unit.engine.world import (
     FakeCluster,
@@ -21,13 +24,6 @@ async def test_a_deleted_child_comes_back(world: World, kind: str) -> None:
     await world.settle()
     assert ("apply", kind) in world.cluster.writes
     assert (kind, key) in world.cluster.objects
-
-
-async def test_a_deleted_deployment_comes_back_with_its_least_replicas(world: World) -> None:
-    key = await world.running()
-    world.cluster.remove("Deployment", key)
-    await world.settle()
-    assert world.replicas(key) == 2
 
 
 async def test_an_edited_child_is_restored_with_one_write(world: World) -> None:
@@ -148,3 +144,86 @@ async def test_the_leavings_of_a_deleted_app_of_the_same_name_are_waited_for(wor
     await world.settle()
     owners = {child["metadata"]["ownerReferences"][0]["uid"] for child in world.cluster.objects.values()}
     assert owners == {"another"}
+
+
+RESTART: dict[str, Any] = {"f:kubectl.kubernetes.io/restartedAt": {}}
+
+
+def managed(manager: str, fields: dict[str, Any], **entry: str) -> dict[str, Any]:
+    return {"manager": manager, "time": "2026-01-05T12:00:00Z", "fieldsV1": {"f:spec": fields}, **entry}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("paused", True),
+        ("minReadySeconds", 300),
+        ("revisionHistoryLimit", 0),
+        ("strategy", {"type": "Recreate"}),
+    ],
+)
+async def test_what_stops_or_breaks_a_rollout_is_reverted_and_told(world: World, field: str, value: object) -> None:
+    key = await world.running()
+    before = copy.deepcopy(world.cluster.objects["Deployment", key]["spec"])
+    deployment = copy.deepcopy(world.cluster.objects["Deployment", key])
+    deployment["spec"][field] = value
+    deployment["metadata"]["managedFields"] = [managed("kubectl-rollout", {f"f:{field}": {}})]
+    world.cluster.put(deployment)
+    await world.settle()
+    assert world.cluster.objects["Deployment", key]["spec"] == before
+    (event,) = world.cluster.events
+    assert (event.type, event.reason) == ("Normal", "Reverted")
+    assert f"Deployment shop/web: a change of spec.{field}" in event.message
+    assert "last by 'kubectl-rollout' has been reverted" in event.message
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service"])
+@pytest.mark.parametrize("label", [LABEL_APP, "app.kubernetes.io/name"])
+@pytest.mark.parametrize("value", ["other", None], ids=["another value", "removed"])
+async def test_a_changed_label_is_reverted(world: World, kind: str, label: str, value: str | None) -> None:
+    key = await world.running()
+    await world.running("other")
+    world.cluster.writes.clear()
+    child = copy.deepcopy(world.cluster.objects[kind, key])
+    before = dict(child["metadata"]["labels"])
+    child["metadata"]["labels"] = {n: v for n, v in (before | {label: value}).items() if v is not None}
+    world.cluster.put(child)
+    await world.settle()
+    assert world.cluster.objects[kind, key]["metadata"]["labels"] == before
+    assert world.cluster.writes == [("apply", kind)]
+
+
+async def test_what_others_add_to_the_deployment_is_told_and_stays(world: World) -> None:
+    key = await world.running()
+    deployment = copy.deepcopy(world.cluster.objects["Deployment", key])
+    deployment["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+    fields: dict[str, Any] = {"f:template": {"f:spec": {"f:nodeSelector": {".": {}, "f:disk": {}}}}}
+    deployment["metadata"]["managedFields"] = [managed("kubectl-edit", fields)]
+    world.cluster.put(deployment)
+    await world.settle()
+    assert "apply" not in world.cluster.verbs()
+    assert world.condition(key, "Conflicted") == ("False", "NoConflict")
+    assert "'kubectl-edit' set spec.template.spec.nodeSelector in the Deployment" in world.message(key, "Conflicted")
+    assert world.condition(key, "Ready")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([], ""),
+        ([managed("scalableapp-operator", {"f:paused": {}})], ""),
+        ([managed("x", {"f:paused": {}}), managed("scalableapp-operator", {"f:paused": {}})], ""),
+        ([managed("x", {"f:replicas": {}}), managed("x", {"f:replicas": {}}, subresource="scale")], ""),
+        ([managed("kubectl-rollout", {"f:template": {"f:metadata": {"f:annotations": {".": {}, **RESTART}}}})], ""),
+        ([managed("kubectl-rollout", {"f:template": {"f:metadata": {"f:annotations": RESTART}}})], ""),
+        ([managed("x", {"f:template": {"f:spec": {"f:hostNetwork": {}}}})], "'x' set spec.template.spec.hostNetwork"),
+        (
+            [managed("x", {"f:template": {"f:spec": {"f:containers": {'k:{"name":"side"}': {".": {}}}}}})],
+            "'x' set spec.template.spec.containers",
+        ),
+        ([{"manager": "x"}], ""),
+    ],
+    ids=["nobody", "we", "both", "replicas", "the first restart", "a restart", "a field", "a side-car", "no fields"],
+)
+def test_additions_are_read_from_managed_fields(entries: list[dict[str, Any]], told: str) -> None:
+    assert additions({"metadata": {"managedFields": entries}}, MANAGED_BY) == told

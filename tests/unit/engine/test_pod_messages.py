@@ -46,3 +46,28 @@ async def test_an_app_that_serves_is_ready_whatever_one_pod_says(world: World) -
     key = await world.running()
     await see_pod(world, key, "web-9", CONFIG_ERROR)
     assert world.condition(key, "Ready")[0] == "True"
+
+
+QUOTA = 'pods "web-{}" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1'
+
+
+async def see_refusal(world: World, key: AppKey, pod: str) -> None:
+    """The Deployment's controller tries once more to create a pod."""
+    deployment = world.cluster.objects["Deployment", key]
+    message = QUOTA.format(pod)
+    refusal = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    deployment["status"] = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "conditions": [refusal]}
+    world.cluster.put(deployment)
+    await world.settle()
+
+
+async def test_pods_that_a_quota_refuses_are_reported_in_its_words_at_once_and_once(world: World) -> None:
+    key = await world.running()
+    for pod in ("a1b2c", "d3e4f"):
+        await see_refusal(world, key, pod)
+    assert world.condition(key, "Ready") == ("False", "ReplicaFailure")
+    assert "1 of 2 pods are ready; pods cannot be created: exceeded quota: small" in world.message(key, "Ready")
+    assert world.cluster.verbs().count("status") == 1
+    assert [event.reason for event in world.cluster.events] == ["ReplicaFailure"]
+    await world.run_pods(key, rps_each=50)
+    assert world.condition(key, "Ready") == ("True", "InSync")

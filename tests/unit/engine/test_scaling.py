@@ -65,18 +65,46 @@ async def test_an_event_from_before_a_scaling_does_not_scale_again(world: World)
     assert world.cluster.verbs().count("scale") == 1
 
 
-async def test_a_refused_scaling_is_reported_once_and_tried_again_with_back_off(world: World) -> None:
+async def test_a_refused_scaling_is_reported_once_and_tried_again_at_each_look(world: World) -> None:
     key = await world.running()
-    world.cluster.failures["scale"] = Rejected("quota exceeded")
+    world.cluster.failures["scale"] = Rejected("403 admission webhook says no")
     world.load(key, 100)
-    await world.tick(12)
+    await world.tick(24)
     assert [event.reason for event in world.cluster.events] == ["FailedRescale"]
     assert world.condition(key, "Ready") == ("False", "FailedRescale")
-    assert 4 <= world.cluster.verbs().count("scale") <= 8
+    assert "2 -> 4 replicas failed: 403 admission webhook says no" in world.message(key, "Ready")
+    assert world.condition(key, "ScalingActive") == ("False", "FailedRescale")
+    assert 24 <= world.cluster.verbs().count("scale") <= 40
+    assert world.cluster.verbs().count("status") <= 4
     world.cluster.failures.clear()
-    await world.tick(12)
+    await world.tick()
     assert world.replicas(key) == 4
     assert world.condition(key, "Ready")[0] == "True"
+
+
+async def test_what_else_fails_is_not_tried_at_each_look(world: World) -> None:
+    key = await world.running()
+    world.cluster.failures |= {verb: Rejected("policy says no") for verb in ("scale", "apply")}
+    world.change(key, with_spec(image="web:2"))
+    world.load(key, 100)
+    await world.tick(36)
+    assert world.cluster.verbs().count("scale") >= 36
+    assert world.cluster.verbs().count("apply") <= 20
+    world.cluster.failures.clear()
+    await world.tick(4)
+    assert world.replicas(key) == 4
+    assert world.condition(key, "Ready")[0] == "True"
+
+
+async def test_a_changed_spec_is_applied_at_once_while_a_scaling_fails(world: World) -> None:
+    key = await world.running()
+    world.cluster.failures["scale"] = Rejected("policy says no")
+    world.load(key, 100)
+    await world.tick(10)
+    world.change(key, with_spec(image="web:2"))
+    await world.settle()
+    container = world.cluster.objects["Deployment", key]["spec"]["template"]["spec"]["containers"][0]
+    assert (container["image"], world.status(key)["observedGeneration"]) == ("web:2", 2)
 
 
 async def test_a_child_that_cannot_be_applied_does_not_stop_the_scaling(world: World) -> None:

@@ -62,6 +62,7 @@ class FakeCluster:
     events: list[Event] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
     on_resize: Callable[[str, Size], None] = lambda _pod, _size: None
+    kept: Callable[[Manifest], Manifest] = lambda status: status
     later: Size | None = None
     resized: list[tuple[str, Size]] = field(default_factory=list)
     news: list[tuple[str, Manifest]] = field(default_factory=list)
@@ -76,6 +77,9 @@ class FakeCluster:
         new = copy.deepcopy(manifest)
         if manifest["kind"] == "Deployment":
             new["spec"] = {"replicas": old.get("spec", {}).get("replicas", 1), **new["spec"]}
+            new["spec"] = {
+                name: value for name, value in new["spec"].items() if value not in (False, 0) or name == "replicas"
+            }
         unchanged = old and old["spec"] == new["spec"]
         new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
         new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}
@@ -105,12 +109,13 @@ class FakeCluster:
         deployment["spec"]["replicas"] = replicas
         self.put(deployment)
 
-    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
+    async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         self._write("status", ",".join(sorted(status)))
         if key not in self.apps:
             raise NotFound(f"ScalableApp {key} is gone")
-        self.apps[key]["status"] = merged(self.apps[key].get("status", {}), status)
+        self.apps[key]["status"] = self.kept(merged(self.apps[key].get("status", {}), status))
         self.news.append(("MODIFIED", copy.deepcopy(self.apps[key])))
+        return copy.deepcopy(self.apps[key]["status"])
 
     async def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -207,6 +212,15 @@ class World:
         app = self.cluster.apps[key]
         app["metadata"]["generation"] += 1
         app["spec"] = copy.deepcopy(dict(spec))
+        self._app_news("MODIFIED", key)
+
+    def change_status(self, key: AppKey, status: Mapping[str, Any], manager: str = "kubectl-patch") -> None:
+        """Somebody merge-patches the status, which is ours."""
+        app = self.cluster.apps[key]
+        app["status"] = merged(app.get("status", {}), status)
+        app["metadata"]["managedFields"] = [
+            {"manager": manager, "subresource": "status", "time": "2026-01-05T12:00:00Z"}
+        ]
         self._app_news("MODIFIED", key)
 
     def delete(self, key: AppKey) -> None:

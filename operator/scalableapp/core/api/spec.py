@@ -4,7 +4,8 @@ The CRD in crds/ is generated from these models (core/api/crd.py), so a descript
 `kubectl explain sapp.spec` prints. Only fields that the operator acts on are here.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
@@ -16,7 +17,7 @@ from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.scaling import Mode, Scaling
-from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.quantity import canonical_quantity, parse_quantity
 from scalableapp.errors import FieldProblem, SpecError
 
 # User and group IDs, as the API server takes them.
@@ -211,8 +212,8 @@ class ScalableAppSpec(Model):
             return ()
         if self.scaling.horizontal.metrics:
             return self.scaling.horizontal.metrics
-        cores = 0.8 * parse_quantity(self.resources.requests["cpu"])
-        return (Metric(type=MetricType.CPU, target=f"{cores * 1000:.0f}m"),)
+        cores = 0.8 * parse_quantity(canonical_quantity(self.resources.requests["cpu"]))
+        return (Metric(type=MetricType.CPU, target=f"{max(1, round(cores * 1000))}m"),)
 
 
 def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
@@ -221,9 +222,28 @@ def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
     Raises SpecError that names every wrong field and how to fix it.
     """
     try:
-        return ScalableAppSpec.model_validate(raw)
+        spec = ScalableAppSpec.model_validate(raw)
     except ValidationError as error:
         raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
+    if halves := tuple(_half_characters(raw, "spec")):
+        raise SpecError(halves)
+    return spec
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _half_characters(value: object, path: str) -> Iterator[FieldProblem]:
+    """Texts with half of a surrogate pair: JSON can escape one, but nothing that is written in UTF-8 can hold it."""
+    if isinstance(value, str) and _SURROGATE.search(value):
+        yield FieldProblem(path, f"{_short(value)} has half of a surrogate pair, which is no character", "remove it")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _half_characters(name, path)
+            yield from _half_characters(inner, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _half_characters(inner, f"{path}[{index}]")
 
 
 _FIXES = {

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 ANNOTATION_SPEC_HASH = "scalableapp.io/spec-hash"
@@ -20,27 +20,44 @@ def with_spec_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
+# The API server does not write these back where they are so. What is absent is as wanted then.
+_UNWRITTEN = {"paused": False, "minReadySeconds": 0}
+_ABSENT = object()
+
+
 def in_sync(live: Any, desired: Any) -> bool:
-    """Whether everything desired is in the live object; defaults and additions of others don't matter.
+    """Whether everything desired is in the live object; defaults and additions of others don't matter."""
+    return next(differences(live, desired), None) is None
+
+
+def differences(live: Any, desired: Any, path: str = "") -> Iterator[str]:
+    """Paths of what is desired and differs in the live object: "spec.ports[http].port".
 
     Lists of maps that each have a name of their own (containers, env, ports, volumes) are compared by name, all others
     item by item.
     """
-    if isinstance(desired, Mapping):
-        return isinstance(live, Mapping) and all(
-            key in live and in_sync(live[key], value) for key, value in desired.items()
-        )
-    if isinstance(desired, list):
-        return isinstance(live, list) and _lists_in_sync(live, desired)
-    return type(live) is type(desired) and bool(live == desired)
+    if isinstance(desired, Mapping) and isinstance(live, Mapping):
+        for key, value in desired.items():
+            inner = live.get(key, _ABSENT)
+            if inner is not _ABSENT or _UNWRITTEN.get(key, _ABSENT) != value:
+                yield from differences(inner, value, f"{path}.{key}" if path else key)
+    elif isinstance(desired, list) and isinstance(live, list):
+        yield from _between_lists(live, desired, path)
+    elif type(live) is not type(desired) or live != desired:
+        yield path
 
 
-def _lists_in_sync(live: list[Any], desired: list[Any]) -> bool:
+def _between_lists(live: list[Any], desired: list[Any], path: str) -> Iterator[str]:
     named = all(isinstance(item, Mapping) and "name" in item for item in desired)
     if named and len({item["name"] for item in desired}) == len(desired) > 0:
         by_name = {item.get("name"): item for item in live if isinstance(item, Mapping)}
-        return all(in_sync(by_name.get(item["name"]), item) for item in desired)
-    return len(live) == len(desired) and all(map(in_sync, live, desired))
+        for item in desired:
+            yield from differences(by_name.get(item["name"]), item, f"{path}[{item['name']}]")
+    elif len(live) != len(desired):
+        yield path
+    else:
+        for index, (one, other) in enumerate(zip(live, desired, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
 
 
 def owned_by(live: Mapping[str, Any], uid: str) -> bool:

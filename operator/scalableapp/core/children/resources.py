@@ -194,11 +194,11 @@ def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest, *
 
 def _deployment(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
     surge = 1 if template.canary else "25%"
-    # minReadySeconds holds the Deployment's own controller back while the first pod is watched.
-    modes = {"minReadySeconds": WATCH_SECONDS} if template.canary else {}
     return {
-        **modes,
-        **({"paused": True} if template.paused else {}),
+        # It holds the Deployment's own controller back while the first pod is watched.
+        "minReadySeconds": WATCH_SECONDS if template.canary else 0,
+        # Stated even where it is false: else one that somebody has paused would stay so.
+        "paused": template.paused,
         "selector": {"matchLabels": selector(key)},
         "revisionHistoryLimit": REVISIONS,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}},

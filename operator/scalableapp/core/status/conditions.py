@@ -1,6 +1,6 @@
 """The conditions of a ScalableApp: one rule each, in the order in which status shows them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ class AppState:
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
+    `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
+    reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
     """
@@ -44,7 +46,10 @@ class AppState:
     problem: AppProblem | None = None
     conflict: str = ""
     contested: str = ""
+    status_contested: str = ""
+    additions: str = ""
     pod_message: str = ""
+    deployment_problem: AppProblem | None = None
     decision: Decision | None = None
     history: History | None = None
     sizes: SizeState | None = None
@@ -107,6 +112,8 @@ def _ready(state: AppState) -> Condition:
     available = _available(state)
     if available.status != "True":
         return Condition("Ready", "False", available.reason, available.message)
+    if state.deployment_problem:
+        return Condition("Ready", "False", state.deployment_problem.reason, available.message)
     if state.exposure and not state.exposure.accepted:
         return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
     return Condition("Ready", "True", "InSync", f"Deployed as specified; {available.message}")
@@ -118,12 +125,26 @@ def _available(state: AppState) -> Condition:
     counts = f"{state.ready_replicas} of {count_with_verb(state.desired_replicas, 'pod')} ready"
     if state.desired_replicas == 0:
         return Condition("Available", "True", "ScaledToZero", "the app is scaled to 0 replicas")
-    if state.ready_replicas < state.desired_replicas:
-        why = "see kubectl describe pods, and kubectl get nodes for a lost node"
-        counts += f"; {state.pod_message or why}"
+    counts = "; ".join((counts, *_not_ready_because(state)))
     if state.ready_replicas == 0:
-        return Condition("Available", "False", "PodsFailing" if state.pod_message else "PodsNotReady", counts)
+        return Condition("Available", "False", _not_ready_reason(state), counts)
     return Condition("Available", "True", "PodsReady", counts)
+
+
+def _not_ready_because(state: AppState) -> Iterator[str]:
+    lacking = state.ready_replicas < (state.desired_replicas or 0)
+    if problem := state.deployment_problem:
+        yield problem.message
+    if state.pod_message and (lacking or problem):
+        yield state.pod_message
+    elif lacking and not problem:
+        yield "see kubectl describe pods, and kubectl get nodes for a lost node"
+
+
+def _not_ready_reason(state: AppState) -> str:
+    if state.pod_message:
+        return "PodsFailing"
+    return state.deployment_problem.reason if state.deployment_problem else "PodsNotReady"
 
 
 def _metrics_available(state: AppState) -> Condition:
@@ -145,6 +166,8 @@ def _scaling_active(state: AppState) -> Condition:
     if state.problem and _held(state):
         message = f"replicas stay unchanged: {state.problem.message}"
         return Condition("ScalingActive", "False", state.problem.reason, message)
+    if state.problem and state.problem.reason == "FailedRescale":
+        return Condition("ScalingActive", "False", "FailedRescale", state.problem.message)
     if decision is None:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "no decision has been made yet")
     if not decision.active:
@@ -171,7 +194,12 @@ def _conflicted(state: AppState) -> Condition:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
     if state.contested:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
-    return Condition("Conflicted", "False", "NoConflict", "no other manager changes this app's objects")
+    if state.status_contested:
+        return Condition("Conflicted", "True", "StatusContested", state.status_contested)
+    message = "no other manager changes this app's objects"
+    if state.additions:
+        message = f"{state.additions} in the Deployment; that stays, as the operator does not set it"
+    return Condition("Conflicted", "False", "NoConflict", message)
 
 
 def _sized(state: AppState) -> Condition | None:
