@@ -77,6 +77,7 @@ class Loop:
 
     async def tick(self) -> None:
         """Ask Prometheus once for all apps, then look at each."""
+        self.registry.look_begins()
         self.registry.snapshot = await self.metrics.collect(self._metrics_request())
         self.telemetry.collected(self.registry.snapshot)
         self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -15,6 +15,7 @@ from scalableapp.core.children.resources import cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
+from scalableapp.core.quality import leaves
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import Abnormal, AppProblem
 from scalableapp.core.status.status import Status
@@ -33,6 +34,7 @@ REPAIRS_BURST = 5
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
+    `refused`: pods cannot be created, as for a quota.
     `size` is what its template gives the app's container.
     """
 
@@ -42,6 +44,7 @@ class DeploymentFacts:
     updated: int = 0
     ready: int = 0
     stuck: bool = False
+    refused: bool = False
     size: Size | None = None
 
     @property
@@ -70,6 +73,13 @@ class Child:
         return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim)
 
 
+class Dated(NamedTuple):
+    """A pod as the API server has it, and with its times by the operator's clock."""
+
+    reported: PodState
+    pod: PodState
+
+
 @dataclass(slots=True)
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
@@ -77,6 +87,10 @@ class AppRecord:
     `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `changed_in` is the look that was the last to begin when replicas were last changed, by whomever; `spent_in` the one
+    whose readings our own last change was decided on.
+    `dated` holds the pods as they came, each with its times as decisions take them (timekeeping.py); `unseen_since` is
+    since when pods are missing among them, `watched_since` when the app was first looked at.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
@@ -93,6 +107,11 @@ class AppRecord:
     scaled_at_generation: int = -1
     pods: dict[str, PodState] = field(default_factory=dict)
     removed_pods: dict[str, PodState] = field(default_factory=dict)
+    dated: dict[str, Dated] = field(default_factory=dict)
+    changed_in: int = -1
+    spent_in: int = -1
+    watched_since: datetime | None = None
+    unseen_since: datetime | None = None
     children: dict[ChildId, Child] = field(default_factory=dict)
     entry_points: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
@@ -153,6 +172,20 @@ class AppRecord:
         """The Deployment's counts, if it is the app's own."""
         child = self.children.get(self.deployment_id)
         return self.deployment if child and child.owner == self.uid else None
+
+    @property
+    def unseen(self) -> int:
+        """Replicas whose pods the watch has not reported, or not as ready, though they are there or are to come.
+
+        A Deployment that cannot create pods has no more than it counts.
+        """
+        facts = self.own_deployment
+        if facts is None:
+            return 0
+        staying = [pod for pod in self.pods.values() if not leaves(pod)]
+        there = min(facts.running, facts.replicas) if facts.refused else facts.replicas
+        ready = min(facts.ready, facts.replicas)
+        return max(0, there - len(staying), ready - sum(pod.ready for pod in staying))
 
     @property
     def empty(self) -> bool:
@@ -245,10 +278,11 @@ def _fingerprint(slim: Manifest, *, scaled: bool) -> int:
 
 def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
     status = body.get("status") or {}
+    conditions = status.get("conditions") or ()
     stuck = any(
-        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded"
-        for entry in status.get("conditions") or ()
+        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded" for entry in conditions
     )
+    refused = any(entry.get("type") == "ReplicaFailure" and entry.get("status") == "True" for entry in conditions)
     return DeploymentFacts(
         generation=body["metadata"].get("generation", 0),
         replicas=(body.get("spec") or {}).get("replicas", 1),
@@ -256,5 +290,6 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
+        refused=refused,
         size=template_size(body),
     )

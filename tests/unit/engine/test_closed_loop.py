@@ -1,0 +1,212 @@
+"""Whatever happens between two looks, and whatever the watches and clocks do: no pod goes that the load needs.
+
+The whole engine runs over a plant (plant.py) whose load never falls, while things happen in any order. One snapshot
+leads to one change at most, and once all is well again the number comes right.
+"""
+
+import asyncio
+import copy
+import math
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.engine.plant import KEY, TARGET, WINDOW_SECONDS, Plant, Write
+from tests.unit.engine.world import BROKEN
+
+AT_ONCE = {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
+SPEC: dict[str, Any] = {
+    "image": "web:1",
+    "scaling": {
+        "horizontal": {
+            "minReplicas": 1,
+            "maxReplicas": 40,
+            "metrics": [{"type": "RequestsPerSecond", "target": f"{TARGET:g}"}],
+            "behavior": {"scaleDown": AT_ONCE},
+        }
+    },
+}
+# A window of the metrics and a look later, what is measured contains a load of before no more.
+LAG_SECONDS = WINDOW_SECONDS + 15
+
+
+def needed(load: float) -> int:
+    return math.ceil(round(load / TARGET, 6))
+
+
+Fault = Callable[[Plant, int], Awaitable[None]]
+
+
+async def kubectl_scale(plant: Plant, size: int) -> None:
+    deployment = plant.deployment
+    deployment["spec"]["replicas"] = 1 + size % 40
+    deployment["metadata"]["generation"] += 1
+    plant.cluster.put(deployment)
+    await plant.turns()
+
+
+def _changed(plant: Plant, **scaling: object) -> dict[str, Any]:
+    spec = copy.deepcopy(plant.cluster.apps[KEY]["spec"])
+    spec["scaling"] |= scaling
+    return dict(spec)
+
+
+async def paused_or_not(plant: Plant, size: int) -> None:
+    before = plant.cluster.apps[KEY]["spec"]["scaling"].get("paused", False)
+    plant.operator.change(KEY, _changed(plant, paused=not before))
+    await plant.turns()
+
+
+async def spec_changed(plant: Plant, size: int) -> None:
+    horizontal = plant.cluster.apps[KEY]["spec"]["scaling"]["horizontal"]
+    plant.operator.change(KEY, _changed(plant, horizontal=horizontal | {"maxReplicas": 40 + size}))
+    await plant.turns()
+
+
+async def drift(plant: Plant, size: int) -> None:
+    deployment = plant.deployment
+    deployment["spec"]["template"]["spec"]["serviceAccountName"] = f"another-{size}"
+    plant.cluster.put(deployment)
+    await plant.turns()
+
+
+async def pods_leave(plant: Plant, size: int) -> None:
+    for pod in [pod for pod in plant.pods.values() if pod.left_at is None][: 1 + size % 4]:
+        plant.leave(pod)
+    await plant.turns()
+
+
+async def slow_starts(plant: Plant, size: int) -> None:
+    plant.start_seconds = 5 + size
+
+
+async def no_samples_of_new_pods(plant: Plant, size: int) -> None:
+    plant.sampled = False
+
+
+async def no_samples_of_some(plant: Plant, size: int) -> None:
+    for pod in list(plant.pods.values())[: 1 + size % 4]:
+        pod.sampled = False
+
+
+async def pods_silent(plant: Plant, size: int) -> None:
+    plant.silent["pods"] = plant.second + 2 * size
+
+
+async def deployments_silent(plant: Plant, size: int) -> None:
+    plant.silent["deployments"] = plant.second + 2 * size
+
+
+async def clock_put(plant: Plant, size: int) -> None:
+    plant.put += timedelta(seconds=(size - 20) * 180)
+
+
+async def restarted(plant: Plant, size: int) -> None:
+    await plant.restart(size)
+
+
+async def restarted_with_another_clock(plant: Plant, size: int) -> None:
+    plant.put += timedelta(seconds=(size - 20) * 15)
+    await plant.restart(5)
+
+
+async def slow_snapshot(plant: Plant, size: int) -> None:
+    plant.slow = 1 + size % 12
+
+
+async def no_prometheus(plant: Plant, size: int) -> None:
+    plant.unreachable_until = plant.second + 2 * size
+
+
+async def scalings_refused(plant: Plant, size: int) -> None:
+    plant.cluster.failures["scale"] = BROKEN
+
+
+async def scalings_taken(plant: Plant, size: int) -> None:
+    plant.cluster.failures.clear()
+
+
+async def load_rises(plant: Plant, size: int) -> None:
+    plant.load = min(600.0, plant.load + 2.0 * size)
+
+
+FAULTS: tuple[Fault, ...] = (
+    kubectl_scale,
+    paused_or_not,
+    spec_changed,
+    drift,
+    pods_leave,
+    slow_starts,
+    no_samples_of_new_pods,
+    no_samples_of_some,
+    pods_silent,
+    deployments_silent,
+    clock_put,
+    restarted,
+    restarted_with_another_clock,
+    slow_snapshot,
+    no_prometheus,
+    scalings_refused,
+    scalings_taken,
+    load_rises,
+)
+HAPPENINGS = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 40), st.integers(0, 12)), max_size=10)
+
+
+async def all_well_again(plant: Plant) -> None:
+    plant.silent.clear()
+    plant.cluster.failures.clear()
+    plant.unreachable_until, plant.sampled, plant.start_seconds = 0, True, 5
+    for pod in plant.pods.values():
+        pod.sampled = True
+    if plant.cluster.apps[KEY]["spec"]["scaling"].get("paused"):
+        await paused_or_not(plant, 0)
+
+
+def judge(write: Write, load: float) -> None:
+    assert write.after >= min(write.before, needed(load)), f"{write}, though {load} requests/s need {needed(load)}"
+
+
+async def live(happenings: list[tuple[Fault, int, int]], spec: dict[str, Any] = SPEC) -> Plant:
+    plant = Plant(spec)
+    await plant.begin(5)
+    written = 0
+    for fault, size, seconds in [*happenings, (no_fault, 0, 40)]:
+        await fault(plant, size)
+        for _ in range(seconds):
+            await plant.run(1)
+            for write in plant.writes[written:]:
+                judge(write, min(list(plant.loads)[-LAG_SECONDS:]))
+            written = len(plant.writes)
+    return plant
+
+
+async def no_fault(plant: Plant, size: int) -> None:
+    """Time passes."""
+
+
+def once_a_snapshot(writes: list[Write]) -> None:
+    looks = [write.look for write in writes]
+    assert len(looks) == len(set(looks)), f"several changes on one snapshot: {writes}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(HAPPENINGS)
+@example([(kubectl_scale, 36, 10)])
+@example([(kubectl_scale, 7, 20), (paused_or_not, 0, 20), (paused_or_not, 0, 3)])
+@example([(load_rises, 20, 2), (pods_silent, 38, 60)])
+def test_no_pod_goes_that_the_load_needs(happenings: list[tuple[Fault, int, int]]) -> None:
+    async def told() -> None:
+        plant = await live(happenings)
+        once_a_snapshot(plant.writes)
+        await all_well_again(plant)
+        await plant.run(180)
+        once_a_snapshot(plant.writes)
+        ratio = plant.load / TARGET / plant.replicas
+        assert plant.replicas == needed(plant.load) or 0.9 <= ratio <= 1.1
+
+    asyncio.run(told())
