@@ -154,7 +154,7 @@ FAULTS: tuple[Fault, ...] = (
     scalings_taken,
     load_rises,
 )
-HAPPENINGS = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 40), st.integers(0, 12)), max_size=10)
+HAPPENINGS = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 40), st.integers(0, 25)), min_size=2, max_size=14)
 
 
 async def all_well_again(plant: Plant) -> None:
