@@ -135,10 +135,9 @@ class Observation:
     another size, so that a rollout under way is the operator's own. `replay_until`: after a
     restart, until when what an objective has learned is waited for.
 
-    `watched_since` is when this process first looked: which pods left before, and when, it has not seen. `unseen` counts
-    replicas whose pods, or their readiness, the watch has not reported; `unseen_since` is since when, once that lasts.
-    `spent`: the readings have led to a change of replicas already. `outdated`: replicas have been changed, by whomever,
-    since the readings were begun.
+    `watched_since` is when this process first looked: which pods left before, it has not seen. `unseen` counts replicas
+    whose pods, or their readiness, the watch has not reported, since `unseen_since`. `spent`: the readings have led to a
+    change of replicas already. `outdated`: replicas have been changed, by whomever, since the readings were begun.
     """
 
     now: datetime

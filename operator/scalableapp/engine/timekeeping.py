@@ -1,7 +1,7 @@
 """The time that decisions go by: the wall clock's, with all that is remembered moved along when it jumps.
 
-Pods bear times of other clocks, the API server's and the nodes'. What changes while the operator looks has changed since
-the last look, whatever these clocks show.
+Pods bear times of other clocks, the API server's and the nodes'. What changes while the operator looks has changed
+since the last look, whatever these clocks show.
 
 And the time in which nobody looked: a process that was stopped, or metrics that could not be read.
 """
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from scalableapp.core.model import PodState
 from scalableapp.core.vertical.clocks import moved, moved_change, moved_sizes, unwatched
@@ -54,7 +55,9 @@ class Timekeeper:
             for record in self._registry.apps():
                 _move(record, jump)
             snapshot = self._registry.snapshot
-            if snapshot and abs(wall - snapshot.at) > abs(wall - snapshot.at - jump):  # else it was taken after the jump
+            if snapshot and abs(wall - snapshot.at) > abs(
+                wall - snapshot.at - jump
+            ):  # else it was taken after the jump
                 self._registry.move_snapshot(jump)
         return wall
 
@@ -103,7 +106,7 @@ def _dated(pod: PodState, known: Dated | None, earliest: datetime | None, now: d
         latest = max(times.values())
         by = _between(latest, earliest, now) - latest
         return _moved_pod(pod, by) if by else pod
-    dated = {
+    dated: dict[str, Any] = {
         name: getattr(known.pod, name) if getattr(known.reported, name) == at else _between(at, earliest, now)
         for name, at in times.items()
     }

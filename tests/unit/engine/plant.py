@@ -1,7 +1,7 @@
 """A cluster with a load, second by second, under the real loop: pods start, serve, leave and are measured.
 
-Nothing here shares a formula with the core. Pods share the load evenly, Prometheus shows of each pod the mean of its last
-30 s, the Deployment's controller creates and deletes pods, and events reach the operator by watches that may fall
+Nothing here shares a formula with the core. Pods share the load evenly, Prometheus shows of each pod the mean of its
+last 30 s, the Deployment's controller creates and deletes pods, and events reach the operator by watches that may fall
 silent. The API server's clock is right; that of the operator may be put.
 """
 
@@ -279,7 +279,7 @@ class Plant:
         cpu = PodAnswer({pod: CPU_PER_REQUEST * rate for pod, rate in rps.values.items()}, scrapes=scrapes)
         memory = PodAnswer(dict.fromkeys(rps.values, 100e6), scrapes=scrapes)
         answers = {MetricType.REQUESTS_PER_SECOND: rps, MetricType.CPU: cpu}
-        usage = {UsageMetric.MEMORY_PEAK: memory, UsageMetric.THROTTLED: PodAnswer(), UsageMetric.CPU_PRESSURE: PodAnswer()}
+        usage = dict.fromkeys(UsageMetric, PodAnswer()) | {UsageMetric.MEMORY_PEAK: memory}
         return Snapshot(
             self.wall(),
             {kind: answers[kind] if reached else UNREACHABLE for kind in request.kinds},

@@ -48,8 +48,7 @@ class Histogram:
         """All times moved, so that samples keep their age where the clock was put."""
         if not self.samples:
             return self
-        times = {"reference": self.reference, "first": self.first, "last": self.last}
-        return replace(self, **{name: at + seconds for name, at in times.items()})
+        return replace(self, reference=self.reference + seconds, first=self.first + seconds, last=self.last + seconds)
 
     def percentile(self, percent: float) -> float | None:
         """The value that `percent` of the weight lies at or below; None without samples."""
