@@ -55,9 +55,8 @@ class Timekeeper:
             for record in self._registry.apps():
                 _move(record, jump)
             snapshot = self._registry.snapshot
-            if snapshot and abs(wall - snapshot.at) > abs(
-                wall - snapshot.at - jump
-            ):  # else it was taken after the jump
+            taken_before = snapshot and abs(wall - snapshot.at) > abs(wall - snapshot.at - jump)
+            if taken_before:
                 self._registry.move_snapshot(jump)
         return wall
 
@@ -86,8 +85,8 @@ def mark_evaluated(record: AppRecord, now: datetime, longest: timedelta) -> None
 def date_pods(record: AppRecord, now: datetime) -> None:
     """Bring `record.dated` up to date, and note since when pods are missing in it.
 
-    At the first look the pods' times are taken as they are. Later a time that is new lies between the last look and now;
-    all times of a pod that is new are moved as its latest one.
+    At the first look the pods' times are taken as they are. Later a time that is new lies between the last look and
+    now; all times of a pod that is new are moved as its latest one.
     """
     earliest = record.evaluated_at if record.watched_since else None
     record.watched_since = record.watched_since or now

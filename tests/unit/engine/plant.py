@@ -200,7 +200,7 @@ class Plant:
 
     def _operator(self) -> World:
         world = World(self.cluster, float(self.second))
-        world.loop.metrics = self  # type: ignore[assignment] # it collects
+        world.loop.metrics = self
         world.loop.now = self.wall
         world.loop.reconciler = Reconciler(
             world.registry, self.cluster, world.features, self.wall, stale_after_seconds=25, clock=world.clock

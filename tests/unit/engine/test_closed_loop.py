@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import example, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.engine.plant import KEY, TARGET, WINDOW_SECONDS, Plant, Write
@@ -194,19 +195,42 @@ def once_a_snapshot(writes: list[Write]) -> None:
     assert len(looks) == len(set(looks)), f"several changes on one snapshot: {writes}"
 
 
+async def told(happenings: list[tuple[Fault, int, int]]) -> None:
+    plant = await live(happenings)
+    once_a_snapshot(plant.writes)
+    await all_well_again(plant)
+    await plant.run(180)
+    once_a_snapshot(plant.writes)
+    ratio = plant.load / TARGET / plant.replicas
+    assert plant.replicas == needed(plant.load) or 0.9 <= ratio <= 1.1
+
+
 @settings(max_examples=60, deadline=None)
 @given(HAPPENINGS)
-@example([(kubectl_scale, 36, 10)])
-@example([(kubectl_scale, 7, 20), (paused_or_not, 0, 20), (paused_or_not, 0, 3)])
-@example([(load_rises, 20, 2), (pods_silent, 38, 60)])
 def test_no_pod_goes_that_the_load_needs(happenings: list[tuple[Fault, int, int]]) -> None:
-    async def told() -> None:
-        plant = await live(happenings)
-        once_a_snapshot(plant.writes)
-        await all_well_again(plant)
-        await plant.run(180)
-        once_a_snapshot(plant.writes)
-        ratio = plant.load / TARGET / plant.replicas
-        assert plant.replicas == needed(plant.load) or 0.9 <= ratio <= 1.1
+    asyncio.run(told(happenings))
 
-    asyncio.run(told())
+
+HOUR_AHEAD = (clock_put, 40, 0)
+
+
+@pytest.mark.parametrize(
+    "happenings",
+    [
+        pytest.param([(kubectl_scale, 36, 10)], id="replicas are set too high"),
+        pytest.param([(kubectl_scale, 0, 1), (kubectl_scale, 36, 2)], id="replicas are set too low, and too high"),
+        pytest.param([(paused_or_not, 0, 2), (kubectl_scale, 7, 60), (paused_or_not, 0, 3)], id="a pause ends"),
+        pytest.param([(pods_silent, 40, 0), (kubectl_scale, 19, 20)], id="pods come while their watch is silent"),
+        pytest.param([(slow_starts, 0, 0), (kubectl_scale, 19, 1), (pods_silent, 40, 20)], id="pods become ready then"),
+        pytest.param(
+            [(deployments_silent, 40, 0), (pods_silent, 40, 0), (load_rises, 40, 60)], id="both watches are silent"
+        ),
+        pytest.param([(pods_silent, 40, 0), (pods_leave, 3, 60)], id="pods are replaced while their watch is silent"),
+        pytest.param([HOUR_AHEAD, (pods_leave, 7, 60)], id="pods start while the clock is ahead"),
+        pytest.param([(pods_leave, 3, 2), HOUR_AHEAD, (no_fault, 0, 30)], id="the clock is put after pods left"),
+        pytest.param([(pods_leave, 3, 12), (restarted, 1, 30)], id="a restart after pods left"),
+        pytest.param([(kubectl_scale, 9, 30), (slow_snapshot, 10, 0), (pods_leave, 3, 40)], id="a slow snapshot"),
+    ],
+)
+def test_each_alone(happenings: list[tuple[Fault, int, int]]) -> None:
+    asyncio.run(told(happenings))
