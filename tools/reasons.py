@@ -105,10 +105,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample, the response is marked as partial (`isPartial`), or the "
-            "Deployment has pods that the operator does not know",
-            "check which targets, or which stores behind the Prometheus API, are down; where the message says that pods "
-            "are missing, look in the operator's log for a broken watch on pods",
+            "fewer than half of the ready pods have a sample, the response is marked as partial (`isPartial`), or the pods "
+            "that the operator knows differ from what the Deployment counts",
+            "check which targets, or which stores behind the Prometheus API, are down; where the message says that "
+            "they differ, look in the operator's log for a broken watch on pods",
         ),
         Reason(
             "PrometheusWarnings",
@@ -186,7 +186,7 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "PartialData",
-            "pods of the Deployment are not known to the operator, so there is no scale-down",
+            "the pods that the operator knows differ from what the Deployment counts, so there is no scale-down",
             "see MetricsAvailable",
         ),
         Reason("Burst", "the short window needs the pods that would be removed"),

@@ -136,7 +136,7 @@ class Observation:
     restart, until when what an objective has learned is waited for.
 
     `watched_since` is when this process first looked: which pods left before, it has not seen. `unseen` counts replicas
-    whose pods, or their readiness, the watch has not reported, since `unseen_since`. `spent`: the readings have led to
+    in which the known pods differ from what the Deployment has, since `unseen_since`. `spent`: the readings have led to
     a change of replicas already. `outdated`: replicas have been changed, by whomever, since the readings were begun.
     """
 

@@ -175,17 +175,18 @@ class AppRecord:
 
     @property
     def unseen(self) -> int:
-        """Replicas whose pods the watch has not reported, or not as ready, though they are there or are to come.
+        """By how many replicas the pods that the watch has reported differ from what the Deployment has, or is to have.
 
-        A Deployment that cannot create pods has no more than it counts.
+        A Deployment that cannot create pods has no more than it counts. Pods of the same label may run beside its own.
         """
         facts = self.own_deployment
         if facts is None:
             return 0
         staying = [pod for pod in self.pods.values() if not leaves(pod)]
         there = min(facts.running, facts.replicas) if facts.refused else facts.replicas
-        ready = min(facts.ready, facts.replicas)
-        return max(0, there - len(staying), ready - sum(pod.ready for pod in staying))
+        ready = sum(pod.ready for pod in staying)
+        gone = ready - facts.ready if len(staying) <= facts.running else 0
+        return max(0, there - len(staying), min(facts.ready, facts.replicas) - ready, gone)
 
     @property
     def empty(self) -> bool:

@@ -108,7 +108,7 @@ def _unsettled(facts: DeploymentFacts, pods: list[PodState], now: datetime) -> s
 def _partial(record: AppRecord, pods: Sequence[PodState], now: datetime) -> str:
     """Why the pods' usage is not all of it: pods are not known, or the others do not show what those took that left."""
     if record.unseen:
-        return f"{count_with_verb(record.unseen, 'pod')} missing among those that the operator knows"
+        return f"{count(record.unseen, 'pod')} differ between the Deployment and those that the operator knows"
     left = [pod for pod in pods if pod.left_at and seconds_between(pod.left_at, now) < CPU_RATE_WINDOW_SECONDS]
     return f"{count(len(left), 'pod')} left in the last {CPU_RATE_WINDOW_SECONDS:.0f} s" if left else ""
 

@@ -16,6 +16,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import CONTAINER
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
+from scalableapp.core.vertical.sized import template_size
 from scalableapp.engine.informers import Informers
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.usage import replay_usage
@@ -86,12 +87,13 @@ class _Reported:
 
 @dataclass
 class Write:
-    """The operator set replicas."""
+    """The operator set replicas. `fresh`: the snapshot that it went by began after they were last changed."""
 
     second: int
     before: int
     after: int
     look: int
+    fresh: bool
 
 
 class Cluster(FakeCluster):
@@ -119,7 +121,9 @@ class Plant:
     silent: dict[str, int] = field(default_factory=dict)
     unreachable_until: int = 0
     refused_until: int = 0
-    looks: int = 0
+    begun: int = 0
+    answered: int = 0
+    changed_in: int = 0
     pods: dict[str, Pod] = field(default_factory=dict)
     news: list[PodEvent] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
@@ -146,6 +150,13 @@ class Plant:
     @property
     def replicas(self) -> int:
         return int(self.deployment["spec"]["replicas"])
+
+    @property
+    def requested(self) -> float:
+        """Cores that the Deployment's template requests for a pod."""
+        size = template_size(self.deployment)
+        assert size
+        return size.cpu.request or 0.0
 
     def wall(self) -> datetime:
         """The operator's wall clock."""
@@ -210,7 +221,8 @@ class Plant:
 
     def _scaled(self, before: int, after: int) -> None:
         if before != after:
-            self.writes.append(Write(self.second, before, after, self.looks))
+            self.writes.append(Write(self.second, before, after, self.answered, self.answered > self.changed_in))
+            self.changed_in = self.begun
 
     # The Deployment's controller and the kubelets
 
@@ -229,6 +241,14 @@ class Plant:
                 pod.ready_at = pod.changed_at = self.second
                 self.news.append(self._event(pod))
         self._count()
+
+    async def kubectl_scale(self, replicas: int) -> None:
+        """Somebody sets the Deployment's replicas."""
+        self.deployment["spec"]["replicas"] = replicas
+        self.deployment["metadata"]["generation"] += 1
+        self.changed_in = self.begun
+        self.cluster.put(self.deployment)
+        await self.turns()
 
     def _create(self) -> None:
         self._made += 1
@@ -268,12 +288,13 @@ class Plant:
 
     async def collect(self, request: MetricsRequest) -> Snapshot:
         """Implements ports.Metrics; what happens while a slow one is under way happens."""
+        self.begun += 1
         rates, there = self._rates(), set(self.pods)
         reached = self.second >= self.unreachable_until
         slow, self.slow = self.slow, 0
         for _ in range(slow):
             await self.pass_second()
-        self.looks += 1
+        self.answered = self.begun
         scrapes = {(NAMESPACE, name): SCRAPED if name in there else GONE for name in rates}
         rps = PodAnswer({(NAMESPACE, name): rate for name, rate in rates.items()}, scrapes=scrapes)
         cpu = PodAnswer({pod: CPU_PER_REQUEST * rate for pod, rate in rps.values.items()}, scrapes=scrapes)

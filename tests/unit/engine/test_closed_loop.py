@@ -9,13 +9,14 @@ import copy
 import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.engine.plant import KEY, TARGET, WINDOW_SECONDS, Plant, Write
+from tests.unit.engine.plant import CPU_PER_REQUEST, KEY, TARGET, WINDOW_SECONDS, Plant, Write
 from tests.unit.engine.world import BROKEN
 
 AT_ONCE = {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
@@ -42,11 +43,7 @@ Fault = Callable[[Plant, int], Awaitable[None]]
 
 
 async def kubectl_scale(plant: Plant, size: int) -> None:
-    deployment = plant.deployment
-    deployment["spec"]["replicas"] = 1 + size % 40
-    deployment["metadata"]["generation"] += 1
-    plant.cluster.put(deployment)
-    await plant.turns()
+    await plant.kubectl_scale(1 + size % 40)
 
 
 def _changed(plant: Plant, **scaling: object) -> dict[str, Any]:
@@ -62,7 +59,7 @@ async def paused_or_not(plant: Plant, size: int) -> None:
 
 
 async def spec_changed(plant: Plant, size: int) -> None:
-    horizontal = plant.cluster.apps[KEY]["spec"]["scaling"]["horizontal"]
+    horizontal = plant.cluster.apps[KEY]["spec"]["scaling"].get("horizontal", {})
     plant.operator.change(KEY, _changed(plant, horizontal=horizontal | {"maxReplicas": 40 + size}))
     await plant.turns()
 
@@ -169,6 +166,7 @@ async def all_well_again(plant: Plant) -> None:
 
 
 def judge(write: Write, load: float) -> None:
+    assert write.fresh or write.after > write.before, f"{write} on a reading of before the last change"
     assert write.after >= min(write.before, needed(load)), f"{write}, though {load} requests/s need {needed(load)}"
 
 
@@ -226,11 +224,114 @@ HOUR_AHEAD = (clock_put, 40, 0)
             [(deployments_silent, 40, 0), (pods_silent, 40, 0), (load_rises, 40, 60)], id="both watches are silent"
         ),
         pytest.param([(pods_silent, 40, 0), (pods_leave, 3, 60)], id="pods are replaced while their watch is silent"),
+        pytest.param(
+            [(pods_silent, 4, 2), (pods_leave, 4, 20)], id="all pods are replaced while their watch is silent"
+        ),
         pytest.param([HOUR_AHEAD, (pods_leave, 7, 60)], id="pods start while the clock is ahead"),
         pytest.param([(pods_leave, 3, 2), HOUR_AHEAD, (no_fault, 0, 30)], id="the clock is put after pods left"),
         pytest.param([(pods_leave, 3, 12), (restarted, 1, 30)], id="a restart after pods left"),
+        pytest.param(
+            [
+                (paused_or_not, 0, 0),
+                (kubectl_scale, 7, 60),
+                (kubectl_scale, 4, 7),
+                (restarted, 1, 0),
+                (paused_or_not, 0, 30),
+            ],
+            id="a restart after somebody removed pods",
+        ),
         pytest.param([(kubectl_scale, 9, 30), (slow_snapshot, 10, 0), (pods_leave, 3, 40)], id="a slow snapshot"),
     ],
 )
 def test_each_alone(happenings: list[tuple[Fault, int, int]]) -> None:
     asyncio.run(told(happenings))
+
+
+def slowly(**scale_down: Any) -> dict[str, Any]:
+    spec = copy.deepcopy(SPEC)
+    spec["scaling"]["horizontal"]["behavior"]["scaleDown"] = AT_ONCE | scale_down
+    return spec
+
+
+CLOCKS = st.lists(
+    st.tuples(
+        st.sampled_from([clock_put, restarted, restarted_with_another_clock, slow_snapshot, no_prometheus]),
+        st.integers(0, 40),
+        SECONDS,
+    ),
+    min_size=1,
+    max_size=6,
+)
+PERIOD_SECONDS = 120
+
+
+async def after_a_fall(spec: dict[str, Any], happenings: list[tuple[Fault, int, int]]) -> tuple[Plant, int]:
+    """Nine pods, whose load falls to that of two before all this happens."""
+    plant = Plant(spec, load=180.0)
+    await plant.begin(9)
+    fell = plant.second
+    plant.load = 40.0
+    for fault, size, seconds in happenings:
+        await fault(plant, size)
+        await plant.run(seconds)
+    await plant.run(3 * PERIOD_SECONDS)
+    return plant, fell
+
+
+@settings(max_examples=20, deadline=None)
+@given(CLOCKS)
+@example([(restarted_with_another_clock, 27, 0)])
+@example([(clock_put, 40, 4), (clock_put, 0, 0)])
+def test_no_clock_and_no_restart_shortens_a_window(happenings: list[tuple[Fault, int, int]]) -> None:
+    plant, fell = asyncio.run(after_a_fall(slowly(stabilizationWindowSeconds=PERIOD_SECONDS), happenings))
+    assert plant.writes[0].second >= fell + PERIOD_SECONDS
+    assert plant.replicas == 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(CLOCKS)
+@example([(no_fault, 0, 25), (restarted_with_another_clock, 40, 0)])
+@example([(no_fault, 0, 25), (restarted_with_another_clock, 0, 0)])
+@example([(no_fault, 0, 25), (clock_put, 40, 0)])
+def test_no_clock_and_no_restart_shortens_the_period_of_a_policy(happenings: list[tuple[Fault, int, int]]) -> None:
+    policy = {"type": "Pods", "value": 1, "periodSeconds": PERIOD_SECONDS}
+    plant, _ = asyncio.run(after_a_fall(slowly(policies=[policy]), happenings))
+    seconds = [write.second for write in plant.writes]
+    assert len(seconds) >= 2
+    assert all(later - sooner >= PERIOD_SECONDS for sooner, later in pairwise(seconds))
+
+
+VERTICAL: dict[str, Any] = {
+    "image": "web:1",
+    "resources": {"requests": {"cpu": "300m", "memory": "200Mi"}},
+    "scaling": {
+        "mode": "Vertical",
+        "vertical": {
+            "minAllowed": {"cpu": "10m", "memory": "16Mi"},
+            "behavior": {"scaleDown": {"intervalSeconds": 30}, "scaleUp": {"intervalSeconds": 15}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("mode", ["Vertical", "Combined"])
+@settings(max_examples=15, deadline=None)
+@given(happenings=HAPPENINGS)
+def test_no_request_falls_below_what_the_pods_use(mode: str, happenings: list[tuple[Fault, int, int]]) -> None:
+    spec = VERTICAL | {"scaling": VERTICAL["scaling"] | {"mode": mode}}
+    if mode == "Combined":
+        spec["scaling"]["horizontal"] = SPEC["scaling"]["horizontal"]
+
+    async def sized() -> None:
+        plant = Plant(spec)
+        await plant.begin(5)
+        await plant.run(180)
+        for fault, size, seconds in [*happenings, (no_fault, 0, 40)]:
+            await fault(plant, size)
+            for _ in range(seconds):
+                before = plant.requested
+                await plant.run(1)
+                used = CPU_PER_REQUEST * plant.load / max(1, plant.replicas)
+                assert plant.requested >= min(before, used), (plant.second, before, plant.requested, used)
+
+    asyncio.run(sized())

@@ -7,7 +7,7 @@ Of pods that the operator does not know, it shows nowhere.
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.metrics import Metric, MetricType
-from scalableapp.core.explain import Reason, clock, count_with_verb
+from scalableapp.core.explain import Reason, clock, count
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS
@@ -51,11 +51,11 @@ def unseen(case: Case, number: int) -> RuleResult | None:
 
 
 def unseen_text(observation: Observation) -> str:
-    """How many of the pods are not known, and what to do."""
+    """How many of the pods are not known as they are, and what to do."""
     return (
-        f"{observation.unseen} of {count_with_verb(observation.replicas, 'replica')} missing among the pods that the "
-        "operator knows, so their load is not measured; compare with kubectl get pods, and look in the operator's log "
-        "for a broken watch on pods"
+        f"{observation.unseen} of {count(observation.replicas, 'replica')} differ between the Deployment and the pods "
+        "that the operator knows, so part of the load may not be measured; compare with kubectl get pods, and look in "
+        "the operator's log for a broken watch on pods"
     )
 
 
