@@ -79,6 +79,12 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
     "MetricsAvailable": (
         Reason("MetricsRead", "all metrics are available"),
         Reason(
+            "PodsWithoutSamples",
+            "all metrics are available, but some pods have no sample, though they have been ready for long enough; a "
+            "scale-down counts them as on target",
+            "check on the targets page of Prometheus that it scrapes the pods that the message counts",
+        ),
+        Reason(
             "NotMeasured", "a metric is not available yet: no pod is ready, or not for long enough", "wait a minute"
         ),
         Reason(
@@ -112,8 +118,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample, or the response is marked as partial (`isPartial`)",
-            "check which targets, or which stores behind the Prometheus API, are down",
+            "fewer than half of the ready pods have a sample, the response is marked as partial (`isPartial`), or the pods "
+            "that the operator knows differ from what the Deployment counts",
+            "check which targets, or which stores behind the Prometheus API, are down; where the message says that "
+            "they differ, look in the operator's log for a broken watch on pods",
         ),
         Reason(
             "PrometheusWarnings",
@@ -183,11 +191,17 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("ScaleUpLimit", "a policy of `behavior.scaleUp` limits the change", "wait, or allow more"),
         Reason(
             "LoadSettling",
-            "pods were just removed; no further scale-down until the metrics show their load on the other pods",
+            "replicas were just changed, pods were just removed, or the operator has just started; no scale-down until "
+            "the metrics show the load on the pods that are left",
         ),
         Reason("ScaleDownLimit", "a policy of `behavior.scaleDown` limits the change"),
         Reason(
             "SizeCoolDown", "the size of the pods has just changed, so there is no scale-down yet", "wait two minutes"
+        ),
+        Reason(
+            "PartialData",
+            "the pods that the operator knows differ from what the Deployment counts, so there is no scale-down",
+            "see MetricsAvailable",
         ),
         Reason("Burst", "the short window needs the pods that would be removed"),
     ),

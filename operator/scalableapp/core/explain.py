@@ -21,7 +21,7 @@ class Reason(StrEnum):
     SCALE_UP_STABILIZED = "ScaleUpStabilized"  # limited by the stabilisation window of scaleUp
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized"  # limited by the stabilisation window of scaleDown
     SCALE_UP_LIMIT = "ScaleUpLimit"  # limited by a policy of scaleUp
-    LOAD_SETTLING = "LoadSettling"  # pods were just removed; their load does not show on the others yet
+    LOAD_SETTLING = "LoadSettling"  # the readings do not show what the last change of pods did
     SCALE_DOWN_LIMIT = "ScaleDownLimit"  # limited by a policy of scaleDown
     MODE_VERTICAL = "ModeVertical"  # replicas are not decided on
     PAUSED = "Paused"  # spec.scaling.paused

@@ -134,6 +134,10 @@ class Observation:
     `conflict` names what else scales it, `size_conflict` what else sizes its pods. `resizing`: the pods get
     another size, so that a rollout under way is the operator's own. `replay_until`: after a
     restart, until when what an objective has learned is waited for.
+
+    `watched_since` is when this process first looked: which pods left before, it has not seen. `unseen` counts replicas
+    in which the known pods differ from what the Deployment has, since `unseen_since`. `spent`: the readings have led to
+    a change of replicas already. `outdated`: replicas have been changed, by whomever, since the readings were begun.
     """
 
     now: datetime
@@ -146,6 +150,11 @@ class Observation:
     replay_until: datetime | None = None
     conflict: str = ""
     size_conflict: str = ""
+    watched_since: datetime | None = None
+    unseen: int = 0
+    unseen_since: datetime | None = None
+    spent: bool = False
+    outdated: bool = False
 
     @property
     def distorted(self) -> bool:
@@ -222,6 +231,7 @@ class MetricReport:
     """One metric as the user sees it in status: numbers as text, in the target's unit.
 
     `at` is when the oldest of the pods' newest samples was taken, None where Prometheus does not report it.
+    `pods` counts those that should have a sample, `without_sample` those of them that have none.
     """
 
     name: str
@@ -229,6 +239,8 @@ class MetricReport:
     target: str
     proposed_replicas: int | None
     at: datetime | None = None
+    pods: int = 0
+    without_sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)

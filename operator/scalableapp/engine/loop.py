@@ -77,8 +77,9 @@ class Loop:
 
     async def tick(self) -> None:
         """Ask Prometheus once for all apps, then look at each."""
-        self.registry.snapshot = await self.metrics.collect(self._metrics_request())
-        self.telemetry.collected(self.registry.snapshot)
+        self.registry.look_begins()
+        self.registry.snapshot = snapshot = await self.metrics.collect(self._metrics_request())
+        self.telemetry.collected(snapshot)
         self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))
         for number, record in enumerate(self.registry.apps(), start=1):
             self._evaluate(record)

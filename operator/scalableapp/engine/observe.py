@@ -22,6 +22,7 @@ from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.timekeeping import date_pods, left_at
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 
 _T = TypeVar("_T")
@@ -36,11 +37,12 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
     if facts is None:
         return None
     _forget_removed(record, now)
+    date_pods(record, now)
     answers = _Answers(record, registry.snapshot, now, stale_after)
     return Observation(
         now=now,
         replicas=facts.replicas,
-        pods=(*record.pods.values(), *record.removed_pods.values()),
+        pods=tuple(dated.pod for dated in record.dated.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NO_SERVICE_LEVEL,
         rollout=facts.rollout,
@@ -48,12 +50,17 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         replay_until=record.replay_until,
         conflict=registry.autoscalers.get(record.key, ""),
         size_conflict=_size_conflict(record, registry),
+        watched_since=record.watched_since,
+        unseen=record.unseen,
+        unseen_since=record.unseen_since,
+        spent=record.spent_in == registry.answered_look,
+        outdated=record.changed_in >= registry.answered_look,
     )
 
 
 def _forget_removed(record: AppRecord, now: datetime) -> None:
     """Pods whose samples no window of the metrics reaches any more."""
-    past = [name for name, pod in record.removed_pods.items() if abs(now - (pod.left_at or now)) > REMOVED_COUNT]
+    past = [name for name in record.removed_pods if abs(now - (left_at(record, name) or now)) > REMOVED_COUNT]
     for name in past:
         del record.removed_pods[name]
 

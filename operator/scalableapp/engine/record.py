@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -16,6 +16,7 @@ from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, 
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
+from scalableapp.core.quality import leaves
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import Abnormal, AppProblem
 from scalableapp.core.status.deployment_status import deployment_problem
@@ -42,7 +43,7 @@ class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
+    controller cannot bring its pods in line. `refused`: pods cannot be created, as for a quota.
     """
 
     generation: int
@@ -51,6 +52,7 @@ class DeploymentFacts:
     updated: int = 0
     ready: int = 0
     stuck: bool = False
+    refused: bool = False
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
@@ -82,6 +84,13 @@ class Child:
         return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim, editor=editor_of(body, MANAGED_BY))
 
 
+class Dated(NamedTuple):
+    """A pod as the API server has it, and with its times by the operator's clock."""
+
+    reported: PodState
+    pod: PodState
+
+
 @dataclass(slots=True)
 class AppRecord:
     """All that is known of one app. `uid` is empty until the ScalableApp itself has been seen.
@@ -90,6 +99,10 @@ class AppRecord:
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
     `lost_replicas` is what the app's Deployment had when it was deleted, until it has been recreated with as many.
+    `changed_in` is the look that was the last to begin when replicas were last changed, by whomever; `spent_in` the one
+    whose readings our own last change was decided on.
+    `dated` holds the pods as they came, each with its times as decisions take them (timekeeping.py); `unseen_since` is
+    since when pods are missing among them, `watched_since` when the app was first looked at.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
@@ -107,6 +120,11 @@ class AppRecord:
     lost_replicas: int | None = None
     pods: dict[str, PodState] = field(default_factory=dict)
     removed_pods: dict[str, PodState] = field(default_factory=dict)
+    dated: dict[str, Dated] = field(default_factory=dict)
+    changed_in: int = -1
+    spent_in: int = -1
+    watched_since: datetime | None = None
+    unseen_since: datetime | None = None
     children: dict[ChildId, Child] = field(default_factory=dict)
     entry_points: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
@@ -169,6 +187,21 @@ class AppRecord:
         """The Deployment's counts, if it is the app's own."""
         child = self.children.get(self.deployment_id)
         return self.deployment if child and child.owner == self.uid else None
+
+    @property
+    def unseen(self) -> int:
+        """By how many replicas the pods that the watch has reported differ from what the Deployment has, or is to have.
+
+        A Deployment that cannot create pods has no more than it counts. Pods of the same label may run beside its own.
+        """
+        facts = self.own_deployment
+        if facts is None:
+            return 0
+        staying = [pod for pod in self.pods.values() if not leaves(pod)]
+        there = min(facts.running, facts.replicas) if facts.refused else facts.replicas
+        ready = sum(pod.ready for pod in staying)
+        gone = ready - facts.ready if len(staying) <= facts.running else 0
+        return max(0, there - len(staying), min(facts.ready, facts.replicas) - ready, gone)
 
     @property
     def empty(self) -> bool:
@@ -270,10 +303,11 @@ def _fingerprint(slim: Manifest, *, scaled: bool) -> int:
 
 def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
     status = body.get("status") or {}
+    conditions = status.get("conditions") or ()
     stuck = any(
-        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded"
-        for entry in status.get("conditions") or ()
+        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded" for entry in conditions
     )
+    refused = any(entry.get("type") == "ReplicaFailure" and entry.get("status") == "True" for entry in conditions)
     return DeploymentFacts(
         generation=body["metadata"].get("generation", 0),
         replicas=(body.get("spec") or {}).get("replicas", 1),
@@ -281,6 +315,7 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
+        refused=refused,
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),

@@ -6,6 +6,7 @@ nothing changed that matters.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
@@ -23,12 +24,15 @@ MAX_REMOVED_PODS = 1000
 class Registry:
     """All apps by key, the last answers of Prometheus, the autoscalers of others, and the limits in each namespace.
 
+    `looks` counts the times that Prometheus has been asked, one under way included; `answered_look` is that of the
+    snapshot.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
     def __init__(self) -> None:
         self._records: dict[AppKey, AppRecord] = {}
-        self.snapshot: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
+        self.looks = self.answered_look = 0
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
@@ -86,6 +90,24 @@ class Registry:
             self.app_gone(key)
         return gone
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last answers of Prometheus."""
+        return self._snapshot
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self._snapshot, self.answered_look = snapshot, self.looks
+
+    def move_snapshot(self, by: timedelta) -> None:
+        """The clock that dates it was put."""
+        if self._snapshot:
+            self._snapshot = replace(self._snapshot, at=self._snapshot.at + by)
+
+    def look_begins(self) -> None:
+        """Prometheus is asked from now on: what it answers knows of nothing that happens later."""
+        self.looks += 1
+
     def child_seen(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was listed, added or changed, by whomever."""
         found = child_of(body["kind"], body["metadata"])
@@ -94,7 +116,7 @@ class Registry:
         key, child = found
         record = self._record(key)
         before = record.deployment
-        counted = record.count(child, body)
+        counted = self._count(record, child, body)
         self._note_setter(record, before, body)
         seen = Child.of(body, scaled=child == record.deployment_id)
         known = record.children.get(child)
@@ -102,6 +124,14 @@ class Registry:
             return key if counted else None
         record.children[child] = replace(seen, synced_hash=known.synced_hash if known else "")
         return key
+
+    def _count(self, record: AppRecord, child: ChildId, body: Mapping[str, Any]) -> bool:
+        """Take over what a child's status says, and note when replicas have been changed, by whomever."""
+        before = record.deployment
+        counted = record.count(child, body)
+        if before and record.deployment and before.replicas != record.deployment.replicas:
+            record.changed_in = self.looks
+        return counted
 
     def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
         """Replicas that are neither what they were nor what we set them to are somebody else's."""
@@ -116,7 +146,7 @@ class Registry:
         """A child was written, or found to be, as the manifest of that hash wants it: the echo of it is no news."""
         child = ChildId(live["kind"], live["metadata"]["name"])
         if "status" in live:
-            record.count(child, live)
+            self._count(record, child, live)
         seen = Child.of(live, scaled=child == record.deployment_id)
         record.children[child] = replace(seen, live=None, synced_hash=spec_hash)
 
@@ -172,6 +202,7 @@ class Registry:
     def scaled(self, record: AppRecord, replicas: int) -> None:
         """The Deployment was told to have `replicas`; events from before that no longer count."""
         facts = record.deployment
+        record.changed_in, record.spent_in = self.looks, self.answered_look
         if facts:
             record.scaled_at_generation = facts.generation
             record.deployment = replace(facts, replicas=replicas)
@@ -184,6 +215,7 @@ class Registry:
     def _renew(self, old: AppRecord) -> AppRecord:
         """Deleted and made again under the same name: only what lives beside it is still true."""
         new = AppRecord(old.key, deployment=old.deployment, pods=old.pods, children=old.children)
+        new.removed_pods, new.dated, new.changed_in = old.removed_pods, old.dated, old.changed_in
         self._records[old.key] = new
         return new
 

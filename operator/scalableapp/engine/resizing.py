@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
@@ -15,7 +16,7 @@ from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
 from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.model import Decision
 from scalableapp.core.size import Size
-from scalableapp.core.status.size_status import read_sizes
+from scalableapp.core.status.size_status import SizeState, read_sizes
 from scalableapp.core.vertical.combined import size_changed
 from scalableapp.core.vertical.recommendation import counted
 from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
@@ -191,12 +192,31 @@ def _restore(record: AppRecord, now: datetime) -> None:
     change = stored.change if stored else None
     history = SizeHistory.blank(spec.scaling.vertical, ready=False)
     if stored:
-        history = replace(history, changed_at=stored.changed_at, failed_resize=stored.failed_resize)
+        history = replace(history, **_resumed(stored, now))
     answered = stored.changed_at if stored and stored.changed_at else now - _KILLS_COUNT
     fresh = [pod for pod in record.pods.values() if pod.oom_killed_at and pod.oom_killed_at > answered]
     history = replace(history, oom_kills=record.oom_kills - len(fresh))
     size = facts.size if change is None else change.good if change.phase is Phase.ROLLBACK else change.to
-    record.sizing = Sized(size, history, change, stored.recommended if stored else None)
+    events = record.history.scale_events if record.history else ()
+    history = replace(history, scaled=events[-1] if events else None)
+    record.sizing = Sized(size, history, _continued(change, now), stored.recommended if stored else None)
+
+
+def _resumed(stored: SizeState, now: datetime) -> dict[str, Any]:
+    """What was remembered before a restart; nothing of it lies ahead, as a clock that was put back would have it."""
+    changed_at, failed = stored.changed_at, stored.failed_resize
+    return {
+        "changed_at": min(changed_at, now) if changed_at else None,
+        "resumed_at": now,
+        "failed_resize": failed._replace(at=min(failed.at, now)) if failed else None,
+    }
+
+
+def _continued(change: Change | None, now: datetime) -> Change | None:
+    """A change under way, whose last step is watched from now on: how long ago it was, only that clock could say."""
+    if change is None:
+        return None
+    return replace(change, opened_at=min(change.opened_at, now), since=now, done_at=now if change.done_at else None)
 
 
 def _with_failed_resize(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:

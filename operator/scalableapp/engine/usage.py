@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.metrics import MetricType
-from scalableapp.core.explain import count
+from scalableapp.core.explain import count, count_with_verb
 from scalableapp.core.horizontal.startup import startup_seconds
 from scalableapp.core.learning.latency import quantile
 from scalableapp.core.model import DataProblem, PodState
@@ -21,6 +21,7 @@ from scalableapp.core.vertical.rollout import Change, RolloutObservation
 from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, ClusterLimits, Usage, with_past_usage
 from scalableapp.engine.record import AppRecord, DeploymentFacts
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.timekeeping import date_pods
 from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 
 # Prometheus seldom keeps more.
@@ -34,19 +35,23 @@ def usage_of(record: AppRecord, registry: Registry, now: datetime, stale_after: 
     facts, size = record.own_deployment, record.sizing.size
     if facts is None or size is None:
         return None
-    pods = [pod for pod in record.pods.values() if not pod.deleting]
+    date_pods(record, now)
+    known = [dated.pod for dated in record.dated.values()]
+    pods = [pod for pod in known if not pod.deleting]
     answers = _Answers(record, registry.snapshot, now, stale_after)
     problem, message = answers.problem
+    partial = _partial(record, known, now)
     return Usage(
         size=size,
-        per_pod=answers.usage,
+        per_pod={} if partial else answers.usage,
         serving=min(facts.replicas, sum(map(serves, pods))),  # without a rollout's surge, for which there is no load
         problem=problem,
         message=message,
         throttled=answers.throttled,
         oom_kills=record.oom_kills,
         busy=_busy(record.sizing.change),
-        unsettled=_unsettled(facts, pods, now),
+        unsettled=_unsettled(facts, pods, now) or partial,
+        thin=answers.thin,
         cluster_limits=_cluster_limits(
             registry.namespace_limits.get(record.key.namespace, NamespaceLimits()), size, facts.replicas, pods
         ),
@@ -68,7 +73,9 @@ def _cluster_limits(
 
 def rollout_observation(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> RolloutObservation:
     """What a change of size under way goes by."""
-    facts, pods = record.own_deployment or DeploymentFacts(0, 0), tuple(record.pods.values())
+    date_pods(record, now)
+    facts = record.own_deployment or DeploymentFacts(0, 0)
+    pods = tuple(record.dated[name].pod for name in record.pods)
     histograms = snapshot.latencies.histograms if snapshot and snapshot.latencies else {}
     own = {pod.name: histograms.get((record.key.namespace, pod.name)) for pod in pods}
     found = {name: quantile(histogram, 0.5) for name, histogram in own.items() if histogram}
@@ -98,6 +105,14 @@ def _unsettled(facts: DeploymentFacts, pods: list[PodState], now: datetime) -> s
     return f"{count(len(starting), 'pod')} started or ended recently" if starting else ""
 
 
+def _partial(record: AppRecord, pods: Sequence[PodState], now: datetime) -> str:
+    """Why the pods' usage is not all of it: pods are not known, or the others do not show what those took that left."""
+    if record.unseen:
+        return f"{count(record.unseen, 'pod')} differ between the Deployment and those that the operator knows"
+    left = [pod for pod in pods if pod.left_at and seconds_between(pod.left_at, now) < CPU_RATE_WINDOW_SECONDS]
+    return f"{count(len(left), 'pod')} left in the last {CPU_RATE_WINDOW_SECONDS:.0f} s" if left else ""
+
+
 def _since_start(pod: PodState, now: datetime) -> float:
     return seconds_between(max(pod.started_at, pod.ended_at or pod.started_at), now)
 
@@ -112,7 +127,7 @@ class _Answers:
         self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
         self._ready = {
             pod.name: seconds_between(pod.readiness_changed_at or pod.started_at, now)
-            for pod in record.pods.values()
+            for pod in (dated.pod for dated in record.dated.values())
             if serves(pod)
         }
 
@@ -160,12 +175,27 @@ class _Answers:
         }
         return next(filter(None, (self._missed(name, answer) for name, answer in answers.items())), (None, ""))
 
+    @property
+    def thin(self) -> str:
+        """How many pods have no sample that should have one; "" where all have."""
+        answers = self._snapshot and (
+            self._snapshot.kinds.get(MetricType.CPU),
+            self._snapshot.usage.get(UsageMetric.MEMORY_PEAK),
+        )
+        silent = [name for name in self._due if any(name not in self._values(answer) for answer in answers or ())]
+        return f"{len(silent)} of {count_with_verb(len(self._due), 'pod', 'has', 'have')} no sample" if silent else ""
+
+    @property
+    def _due(self) -> list[str]:
+        """The pods that serve for long enough to have samples."""
+        return [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
+
     def _missed(self, metric: str, answer: PodAnswer | None) -> tuple[DataProblem, str] | None:
         if answer is None:
             return DataProblem.EMPTY, f"Prometheus has not been queried for {metric} yet"
         if answer.problem and answer.problem is not DataProblem.EMPTY:
             return answer.problem, answer.message
-        due = [name for name, seconds in self._ready.items() if seconds >= self._window(name) + SAMPLE_DELAY_SECONDS]
+        due = self._due
         seen = sum(name in self._values(answer) for name in due)
         if not due or seen >= max(1, LEAST_COVERAGE * len(due)):
             return None

@@ -32,8 +32,8 @@ async def test_who_sets_replicas_three_times_in_ten_minutes_is_named(world: Worl
         await world.tick(12)
     assert world.condition(key, "Conflicted") == ("True", "ReplicasContested")
     assert "'argocd-controller' set the replicas of Deployment shop/web 3 times" in world.message(key, "Conflicted")
-    warnings = [event for event in world.cluster.events if event.type == "Warning"]
-    assert [event.reason for event in warnings] == ["ReplicasContested"]
+    warnings = [event for event in world.cluster.events if event.reason == "ReplicasContested"]
+    assert [event.type for event in warnings] == ["Warning"]
     assert "argocd-controller" in warnings[0].message
 
 

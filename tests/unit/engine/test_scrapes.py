@@ -34,6 +34,7 @@ async def four_pods(world: World, **horizontal: Any) -> AppKey:
     await world.tick()
     await world.run_pods(key, rps_each=50)
     await world.tick()
+    await world.tick(4)
     assert world.replicas(key) == 4
     return key
 

@@ -158,6 +158,7 @@ def test_what_is_remembered_keeps_its_age() -> None:
     seconds[0], wall[0] = 105.0, at - timedelta(hours=1)
     assert time.now() == wall[0]
     then = wall[0] - timedelta(seconds=5)
+    assert registry.snapshot
     assert record.history.recommendations == (Recommendation(then, 8),)
     assert record.history.scale_events == (ScaleEvent(then, -1),)
     assert (record.decided_at, record.reported_at, record.evaluated_at, registry.snapshot.at) == (then,) * 4

@@ -10,6 +10,7 @@ from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, PodState
 from scalableapp.core.size import Resource
 from scalableapp.engine.record import AppRecord
+from scalableapp.engine.timekeeping import date_pods
 from scalableapp.engine.usage import _Answers
 from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 
@@ -23,6 +24,7 @@ def answers(cores: int, memory: int, **more: Any) -> _Answers:
     record = AppRecord(AppKey("shop", "web"))
     names = [f"web-{number}" for number in range(4)]
     record.pods = {name: PodState(name, "Running", True, False, SINCE, SINCE) for name in names}
+    date_pods(record, NOW)
     pods = [("shop", name) for name in names]
     cpu = PodAnswer(dict.fromkeys(pods[:cores], 0.2), **more)
     peaks = PodAnswer(dict.fromkeys(pods[:memory], 2.0**20))

@@ -17,6 +17,7 @@ from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
 from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.record import Dated
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import replay_usage
 from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
@@ -290,7 +291,9 @@ class World:
         since = self.clock.now() - timedelta(seconds=ready_for)
         record.pods = {}
         for number in range(count):
-            self.registry.pod_seen(key, PodState(f"{key.name}-{number}", "Running", True, False, since, since))
+            pod = PodState(f"{key.name}-{number}", "Running", True, False, since, since)
+            self.registry.pod_seen(key, pod)
+            record.dated[pod.name] = Dated(pod, pod)  # as if it had been seen for that long
         if rps_each is not None:
             self.load(key, rps_each)
         await self.settle()

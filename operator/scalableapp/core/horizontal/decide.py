@@ -27,12 +27,25 @@ from scalableapp.core.horizontal.objective_plan import plan_objective
 from scalableapp.core.horizontal.objective_rules import idle_time, objective
 from scalableapp.core.horizontal.outage import fallback, outage_after
 from scalableapp.core.horizontal.prediction import learned, prediction
-from scalableapp.core.horizontal.proposals import Tolerance, propose
+from scalableapp.core.horizontal.proposals import Proposal, Tolerance, propose
 from scalableapp.core.horizontal.rules import Case, Rule, RuleResult
-from scalableapp.core.horizontal.settling import settling
+from scalableapp.core.horizontal.settling import once, settling, unseen, unseen_text
 from scalableapp.core.horizontal.startup import learn
 from scalableapp.core.learning.objective import Surplus
-from scalableapp.core.model import NO_SURPLUS, NOTHING_LEARNED, Decision, History, Observation, Recommendation, Step
+from scalableapp.core.model import (
+    NO_SURPLUS,
+    NOTHING_LEARNED,
+    DataProblem,
+    Decision,
+    History,
+    Observation,
+    Recommendation,
+    Step,
+)
+from scalableapp.core.quality import Failure, seconds_between
+
+# Pods that have just been created, or have just become ready, are known a moment later.
+UNSEEN_SECONDS = 10.0
 
 __all__ = ["decide", "first_seen", "record_scale", "remember"]
 
@@ -102,9 +115,11 @@ RULES: tuple[Rule, ...] = (
     burst,
     prediction,
     rollout,
+    unseen,
     settling,
     _bounds,
     rate,
+    once,
     next_decision,
 )
 
@@ -135,8 +150,7 @@ def _dry_run(case: Case, results: list[RuleResult]) -> list[RuleResult]:
 def _decision(case: Case, results: list[RuleResult]) -> Decision:
     now = case.observation.now
     judged = (case.objective_plan.proposal, *case.proposals) if case.objective_plan else case.proposals
-    bad = [proposal.failure for proposal in judged if proposal.failure and proposal.failure.problem]
-    data = bad[0] if bad else None
+    data = _data_failure(case, judged)
     asked = _asked(results)
     return Decision(
         at=now,
@@ -157,6 +171,17 @@ def _decision(case: Case, results: list[RuleResult]) -> Decision:
         learned=case.objective_plan.learned if case.objective_plan else NOTHING_LEARNED,
         surplus=_surplus(results),
     )
+
+
+def _data_failure(case: Case, judged: tuple[Proposal, ...]) -> Failure | None:
+    """The first bad reading; else that pods are not known, which takes a moment where pods come."""
+    bad = [proposal.failure for proposal in judged if proposal.failure and proposal.failure.problem]
+    if bad:
+        return bad[0]
+    since = case.observation.unseen_since
+    if since is None or seconds_between(since, case.observation.now) < UNSEEN_SECONDS:
+        return None
+    return Failure(DataProblem.PARTIAL.value, unseen_text(case.observation), DataProblem.PARTIAL)
 
 
 def _surplus(results: list[RuleResult]) -> Surplus:

@@ -25,6 +25,7 @@ from scalableapp.core.quality import (
     leaves,
     no_ready_pods,
     no_samples,
+    pods_with_samples,
     serves,
     too_thin,
 )
@@ -178,7 +179,10 @@ def group_pods(
     cpu: bool,
     window: timedelta = CPU_RATE_WINDOW,
 ) -> PodGroups:
-    """HPA's grouping of pods. Readiness counts for CPU only: what a pod serves is load, ready or not."""
+    """HPA's grouping of pods. Readiness counts for CPU only: what a pod serves is load, ready or not.
+
+    So a pod with a value has started, though the watch may not have told yet.
+    """
     samples: list[float] = []
     missing = unready = 0
     leaving = 0.0
@@ -186,7 +190,7 @@ def group_pods(
         value = values.get(pod.name)
         if leaves(pod):
             leaving += value or 0.0
-        elif pod.phase == "Pending":
+        elif pod.phase == "Pending" and (cpu or value is None):
             unready += 1
         elif value is None:
             missing += 1
@@ -297,10 +301,29 @@ def _from_value(
         coverage = too_thin(metric, sampled, observation, reading.window_seconds)
         if coverage:
             return _failed(metric, coverage)
+        answer = _with_missing(answer, metric, value, ready, observation)
     seen = sum(pod.name in reading.pods for pod in filter(serves, observation.pods)) if reading.pods else ready
     measured = min(seen, ready)
     of = count(ready, "ready pod") if measured == ready else f"{measured} of {count(ready, 'ready pod')}"
     return _answered(metric, answer, value, f"{scope} on {of}", observation)
+
+
+def _with_missing(answer: Answer, metric: Metric, value: float, ready: int, observation: Observation) -> Answer:
+    """The answer for the pods that were measured, and the others, counted as on target."""
+    _, missing = _expected(observation.readings[metric.label], observation)
+    if not missing:
+        return answer
+    needed = _ceil(value / metric.target_value * max(0, ready - missing)) + missing
+    return Answer(min(observation.replicas, needed), answer.ratio, _note(missing, 0, answer.ratio))
+
+
+def _expected(reading: Reading, observation: Observation) -> tuple[int, int]:
+    """How many pods should have a sample by now, and how many of these have none."""
+    sampled = reading.per_pod.keys() if reading.pods is None else reading.pods
+    if not sampled:
+        return 0, 0
+    expected = pods_with_samples(observation, reading.window_seconds)
+    return len(expected), sum(name not in sampled for name in expected)
 
 
 def _answered(metric: Metric, answer: Answer, measured: float, scope: str, observation: Observation) -> Proposal:
@@ -313,7 +336,9 @@ def _answered(metric: Metric, answer: Answer, measured: float, scope: str, obser
         f"target {metric.target}{answer.note}: "
         f"{'needs' if answer.replicas != current else 'keeps'} {count(answer.replicas, 'replica')}"
     )
-    report = MetricReport(metric.label, text, metric.target, answer.replicas, reading.newest_at)
+    report = MetricReport(
+        metric.label, text, metric.target, answer.replicas, reading.newest_at, *_expected(reading, observation)
+    )
     return Proposal(report, message, answer.replicas)
 
 

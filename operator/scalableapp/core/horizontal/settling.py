@@ -1,12 +1,17 @@
-"""After pods were removed: their load leaves the metrics at once, and shows on the others only a rate window later."""
+"""No pod is removed on readings that do not show all of the load.
+
+Right after a change of replicas, and after pods were removed, their load shows on the others only a rate window later.
+Of pods that the operator does not know, it shows nowhere.
+"""
 
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.metrics import Metric, MetricType
-from scalableapp.core.explain import Reason, clock
+from scalableapp.core.explain import Reason, clock, count
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS
+from scalableapp.core.model import DataProblem, Observation
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
 
 # The least windows, of what is compared per pod, or multiplied by the pods; a query's value that is shared out has no
@@ -25,14 +30,44 @@ def settling(case: Case, number: int) -> RuleResult | None:
         return None
     now, window = case.observation.now, timedelta(seconds=_window_seconds(case))
     left = _last_left(case, window)
-    if left is None:
+    began = case.observation.watched_since
+    if left is None and (began is None or now - began >= window):
         return None
-    ends = left + window
-    message = (
-        f"held at {case.current} until {clock(ends, now)}: pods were removed at {clock(left, now)}, and the metrics do "
-        "not show their load on the other pods yet"
-    )
+    if left is None or (began and began > left):
+        since, why = began or now, "the operator has just started, and has not seen which pods were removed before"
+    else:
+        since = left
+        why = f"pods were removed at {clock(left, now)}, and the metrics do not show their load on the other pods yet"
+    message = f"held at {case.current} until {clock(since + window, now)}: {why}"
     return RuleResult("Settling", case.current, Reason.LOAD_SETTLING, message, limits=True)
+
+
+def unseen(case: Case, number: int) -> RuleResult | None:
+    """No scale-down while pods of the Deployment are not known: what they carry shows in no sum and no mean."""
+    if number >= case.current or not case.observation.unseen:
+        return None
+    message = f"held at {case.current}: {unseen_text(case.observation)}"
+    return RuleResult("Unseen", case.current, DataProblem.PARTIAL.value, message, limits=True)
+
+
+def unseen_text(observation: Observation) -> str:
+    """How many of the pods are not known as they are, and what to do."""
+    return (
+        f"{observation.unseen} of {count(observation.replicas, 'replica')} differ between the Deployment and the pods "
+        "that the operator knows, so part of the load may not be measured; compare with kubectl get pods, and look in "
+        "the operator's log for a broken watch on pods"
+    )
+
+
+def once(case: Case, number: int) -> RuleResult | None:
+    """One change for each reading; and none is taken away by a reading of before the last change, whoever made it."""
+    observation = case.observation
+    if number == case.current or not (observation.spent or (observation.outdated and number < case.current)):
+        return None
+    message = (
+        f"held at {case.current}: the metrics were read before the replicas were last changed; the next reading decides"
+    )
+    return RuleResult("Once", case.current, Reason.LOAD_SETTLING, message, limits=True)
 
 
 def _last_left(case: Case, window: timedelta) -> datetime | None:

@@ -7,7 +7,7 @@ a weighs 2^(-a / half-life), buckets grow by 5 %, a percentile is the upper end 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 GROWTH = 1.05
 _LOG_GROWTH = math.log(GROWTH)
@@ -43,6 +43,12 @@ class Histogram:
         weights = {**self.weights, bucket: self.weights.get(bucket, 0.0) + 2.0**exponent}
         span = min(self.first, at), max(self.last, at)
         return Histogram(self.half_life, self.reference, weights, *span, self.samples + 1)
+
+    def moved(self, seconds: float) -> "Histogram":
+        """All times moved, so that samples keep their age where the clock was put."""
+        if not self.samples:
+            return self
+        return replace(self, reference=self.reference + seconds, first=self.first + seconds, last=self.last + seconds)
 
     def percentile(self, percent: float) -> float | None:
         """The value that `percent` of the weight lies at or below; None without samples."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scalableapp.core.children.routing import Exposure
-from scalableapp.core.explain import clock, count_with_verb
+from scalableapp.core.explain import clock, count, count_with_verb
 from scalableapp.core.model import Decision, History
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.core.vertical.recommendation import backing_off
@@ -158,6 +158,12 @@ def _metrics_available(state: AppState) -> Condition:
         return Condition("MetricsAvailable", "Unknown", "NotMeasured", f"not measured yet: {waiting}")
     times = [report.at for report in decision.metrics if report.at]
     oldest = f"; the oldest sample was taken at {clock(min(times), decision.at)}" if times else ""
+    if thin := [report for report in decision.metrics if report.without_sample]:
+        missing = ", ".join(
+            f"{report.name} has no sample of {report.without_sample} of {count(report.pods, 'pod')}" for report in thin
+        )
+        message = f"all metrics are available, but {missing}; check whether Prometheus scrapes them{oldest}"
+        return Condition("MetricsAvailable", "True", "PodsWithoutSamples", message)
     return Condition("MetricsAvailable", "True", "MetricsRead", f"all metrics are available{oldest}")
 
 

@@ -5,7 +5,8 @@ change all the time and are written now and then.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -110,18 +111,33 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
     """What a decision remembers, from the status of before a restart.
 
     Status is not written each time that the same recommendation comes again, so the last one is taken to
-    have stood until `now`. Entries that cannot be read are left out.
+    have stood until `now`, and those before keep their distance from it. The last scale-down is taken to have just
+    happened. So no window is shortened by a clock that was put while the operator was away. Entries that cannot be read
+    are left out.
     """
     recommendations = [
         Recommendation(at, entry["replicas"]) for at, entry in _entries(status, "recommendations", "replicas")
     ]
-    if recommendations and recommendations[-1].at < now:
-        recommendations[-1] = Recommendation(now, recommendations[-1].replicas)
+    if recommendations:
+        passed = now - recommendations[-1].at
+        recommendations = [replace(entry, at=entry.at + passed) for entry in recommendations]
     events = [ScaleEvent(at, entry["change"]) for at, entry in _entries(status, "scaleEvents", "change")]
-    outages = [Outage(at, entry["replicas"]) for at, entry in _entries({"": [status.get("outage")]}, "", "replicas")]
+    entries = _entries({"": [status.get("outage")]}, "", "replicas")
+    outages = [Outage(min(at, now), entry["replicas"]) for at, entry in entries]
     return History(
-        tuple(recommendations), tuple(events), outages[0] if outages else None, surplus=_surplus(status.get("surplus"))
+        tuple(recommendations),
+        _with_cuts_until(now, events),
+        outages[0] if outages else None,
+        surplus=_surplus(status.get("surplus")),
     )
+
+
+def _with_cuts_until(now: datetime, events: list[ScaleEvent]) -> tuple[ScaleEvent, ...]:
+    """The scale-downs moved, the last one to `now`. Scale-ups stay, as they limit the next one."""
+    cuts = [event.at for event in events if event.change < 0]
+    passed = now - cuts[-1] if cuts else timedelta(0)
+    moved = [replace(event, at=event.at + passed) if event.change < 0 else event for event in events]
+    return tuple(sorted(moved, key=lambda event: event.at))
 
 
 def _surplus(entry: object) -> Surplus:

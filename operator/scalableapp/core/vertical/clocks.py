@@ -38,6 +38,7 @@ def moved_sizes(history: SizeHistory, by: timedelta) -> SizeHistory:
         history,
         learned={resource: _moved_usage(usage, by) for resource, usage in history.learned.items()},
         changed_at=history.changed_at + by if history.changed_at else None,
+        resumed_at=history.resumed_at + by if history.resumed_at else None,
         scaled=replace(history.scaled, at=history.scaled.at + by) if history.scaled else None,
         failed_resize=history.failed_resize._replace(at=history.failed_resize.at + by)
         if history.failed_resize
@@ -54,6 +55,7 @@ def moved_change(change: Change, by: timedelta) -> Change:
 def _moved_usage(usage: Usage, by: timedelta) -> Usage:
     return replace(
         usage,
+        histogram=usage.histogram.moved(by.total_seconds()),
         recent=tuple(sample._replace(at=sample.at + by) for sample in usage.recent),
         floor=usage.floor._replace(until=usage.floor.until + by) if usage.floor else None,
     )

@@ -328,7 +328,10 @@ def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) 
             KEPT,
             f"{amount_text(resource, current)} is close enough to {amount_text(resource, recommended)}",
         )
-    if why := _too_soon(case, case.vertical.behavior.scale_down.interval_seconds, resource):
+    if case.usage.thin:
+        return current, KEPT, f"{change}: {case.usage.thin}"
+    interval = case.vertical.behavior.scale_down.interval_seconds
+    if why := _too_soon(case, interval, resource) or _waits(case, interval, case.history.resumed_at, _RESUMED):
         return current, KEPT, f"{change}: {why}"
     stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
     amount = recommended if stepped == new else _limits(resource, stepped, current, case)
@@ -349,11 +352,17 @@ def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
     known = histogram.last - histogram.first
     if known < LEAST_HISTORY_SECONDS:
         return f"only {duration(known)} of usage history, {LEAST_HISTORY_SECONDS:.0f} s are needed"
-    changed = case.history.changed_at
-    if changed is None or not 0 <= (case.now - changed).total_seconds() < interval:
+    return _waits(case, interval, case.history.changed_at, "the last change was")
+
+
+_RESUMED = "the operator started"
+
+
+def _waits(case: _Case, interval: float, since: datetime | None, what: str) -> str:
+    if since is None or (case.now - since).total_seconds() >= interval:
         return ""
-    ends = changed + timedelta(seconds=interval)
-    return f"waits until {clock(ends, case.now)}, because the last change was at {clock(changed, case.now)}"
+    ends = since + timedelta(seconds=interval)
+    return f"waits until {clock(ends, case.now)}, because {what} at {clock(since, case.now)}"
 
 
 def repeats(failure: FailedResize | None, size: Size, now: datetime) -> str:

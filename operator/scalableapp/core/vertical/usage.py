@@ -70,7 +70,7 @@ class Usage:
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
     in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
     present containers. `busy` says why sizes cannot be changed now, `unsettled` why only too little memory or CPU may
-    change them; "" when they can.
+    change them; "" when they can. `thin` says why no size may be reduced: pods that have no sample may need the most.
     """
 
     size: Size
@@ -82,6 +82,7 @@ class Usage:
     oom_kills: int = 0
     busy: str = ""
     unsettled: str = ""
+    thin: str = ""
     cluster_limits: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
 
 
@@ -109,7 +110,8 @@ class SizeHistory:
     """What vertical decisions remember.
 
     `changed_at` is when the size last changed, `scaled` the last change of replicas. `ready` says whether the usage of
-    before has been read where it is kept.
+    before has been read where it is kept. `resumed_at`: what status says of before was written by a clock that may have
+    been put since, so no size is reduced sooner after a restart than after a change.
     """
 
     learned: Mapping[Resource, Learned]
@@ -118,6 +120,7 @@ class SizeHistory:
     oom_kills: int = 0
     failed_resize: FailedResize | None = None
     ready: bool = True
+    resumed_at: datetime | None = None
 
     @classmethod
     def blank(cls, vertical: Vertical, *, ready: bool = True) -> "SizeHistory":

@@ -124,7 +124,7 @@ def test_cpu_s_start_lasts_as_long_as_the_window_of_its_rate() -> None:
     ("measured", "seconds", "replicas"),
     [
         pytest.param(4, 0.05, 2, id="all"),
-        pytest.param(2, 0.05, 2, id="half"),
+        pytest.param(2, 0.05, 3, id="half, the others counted as on target"),
         pytest.param(1, 0.05, None, id="one of four cannot take a pod away"),
         pytest.param(1, 0.2, 8, id="one of four may ask for more"),
     ],
