@@ -63,7 +63,7 @@ class KubeClient:
     async def read(self, manifest: Manifest) -> Manifest | None:
         """The live object that `manifest` names, None when there is none."""
         try:
-            return await self._api.ask(Request("GET", _path(manifest)))
+            return await self._once(Request("GET", _path(manifest)))
         except NotFound:
             return None
 
@@ -76,14 +76,14 @@ class KubeClient:
         query = {"fieldManager": MANAGED_BY, "force": "true"}
         request = Request("PATCH", _path(manifest), query, manifest, APPLY_PATCH)
         try:
-            return await self._api.ask(request)
+            return await self._once(request)
         except Invalid as error:
             try:
                 replaced = {"fieldManager": MANAGED_BY}
-                await self._api.ask(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
+                await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
             except ClusterError:
                 raise error from None
-        return await self._api.ask(request)
+        return await self._once(request)
 
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object (only that of the same uid, when one is given); done when it is gone already."""
@@ -91,7 +91,7 @@ class KubeClient:
         if uid := manifest["metadata"].get("uid"):
             options["preconditions"] = {"uid": uid}
         try:
-            await self._api.ask(Request("DELETE", _path(manifest), body=options))
+            await self._once(Request("DELETE", _path(manifest), body=options))
         except NotFound:
             return
 
@@ -99,12 +99,12 @@ class KubeClient:
         """Set the Deployment's replicas through its scale subresource."""
         path = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/{key.name}/scale"
         body = {"spec": {"replicas": replicas}}
-        await self._api.ask(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
+        await self._once(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
 
     async def resize(self, key: AppKey, pod: str, size: Size) -> None:
         """Give a running pod another size in place, through its resize subresource."""
         path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}/resize"
-        await self._api.ask(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
+        await self._once(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
 
     async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
         """Give the template of a Deployment's present ReplicaSet another size: its pods stay, later ones have it.
@@ -114,18 +114,22 @@ class KubeClient:
         metadata = deployment["metadata"]
         path = collection("apps/v1", "replicasets", metadata["namespace"])
         labels = f"{LABEL_APP}={metadata['name']}"
-        listed = await self._api.ask(Request("GET", path, {"labelSelector": labels}))
+        listed = await self._once(Request("GET", path, {"labelSelector": labels}))
         owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
         if not owned:
             raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
         name = max(owned, key=_revision)["metadata"]["name"]
         body = {"spec": {"template": _sized(size, replace=True)}}
-        await self._api.ask(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
+        await self._once(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> None:
         """Merge-patch the ScalableApp's status; None removes a field."""
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
-        await self._api.ask(Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH))
+        await self._once(Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH))
+
+    async def _once(self, request: Request) -> dict[str, Any]:
+        """Without retries, which would hold up a worker, and with it the apps of others: the work queue tries again."""
+        return await self._api.ask(request, tries=1)
 
     async def emit(self, event: Event) -> None:
         """Post an Event, or count up the same one of the last 10 minutes. A failure is logged, never raised."""

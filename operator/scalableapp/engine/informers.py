@@ -83,7 +83,7 @@ class Informers:
             due = None
             match change:
                 case Seen(body):
-                    due = self._registry.child_seen(body)
+                    due = self._seen(body)
                 case Gone(namespace, name):
                     due = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
                 case Unserved(reason, denied):
@@ -94,6 +94,14 @@ class Informers:
                     listed()
             if due:
                 self._queue.add(due)
+
+    def _seen(self, body: Mapping[str, Any]) -> AppKey | None:
+        """See Registry.child_seen. An object that cannot be parsed costs nobody the watch."""
+        try:
+            return self._registry.child_seen(body)
+        except Exception:
+            log.exception("An HTTPRoute cannot be parsed and is ignored")
+            return None
 
     def _gateway_api(self, missing: str) -> None:
         """Note whether HTTPRoutes can be created; the apps that use one are reconciled when that changes."""
@@ -117,6 +125,8 @@ class Informers:
                 log.warning(
                     "Other autoscalers could not be listed; next attempt in %.0f s: %s", AUTOSCALERS_SECONDS, error
                 )
+            except Exception:
+                log.exception("An autoscaler cannot be parsed; those of before count until the next list")
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
 
     async def follow_limits(self) -> None:
@@ -126,6 +136,8 @@ class Informers:
                 await self.refresh_limits()
             except ClusterError as error:
                 log.warning("Size limits could not be read; next attempt in %.0f s: %s", LIMITS_SECONDS, error)
+            except Exception:
+                log.exception("Size limits cannot be parsed; those of before count for the next %.0f s", LIMITS_SECONDS)
             await asyncio.sleep(LIMITS_SECONDS * _spread())
 
     async def refresh_limits(self) -> None:
@@ -157,6 +169,8 @@ class Informers:
                 await self.resync_once()
             except ClusterError as error:
                 log.warning("Resync failed; the next one starts in about %.0f s: %s", RESYNC_SECONDS, error)
+            except Exception:
+                log.exception("Resync failed; the next one starts in about %.0f s", RESYNC_SECONDS)
 
     async def resync_once(self) -> None:
         """Once. Raises ClusterError."""

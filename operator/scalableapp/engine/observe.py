@@ -73,7 +73,10 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         if spec
         else None,
         pause=_pause(record),
-        problem=AppProblem("InvalidSpec", str(record.spec_error)) if record.spec_error else record.problem,
+        problem=AppProblem("InvalidSpec", str(record.spec_error))
+        if record.spec_error
+        else record.problem or record.fault,
+        not_evaluated=registry.not_evaluated,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
         pod_message=_pod_message(record),
         contested="" if left_alone else contested(record.replica_settings, record.key, now),

@@ -75,6 +75,9 @@ class Reconciler:
             # It will be deleted with its namespace; until then everything we could write is refused.
             record.deleting = True
             return True
+        first, record.unanswered = not record.unanswered, isinstance(failure, Unavailable)
+        if failure and record.unanswered and first:
+            raise failure  # a single answer of 5xx is no news: the next try comes within a second
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
         try:
@@ -213,7 +216,7 @@ class Reconciler:
         if whose == f"{KIND} {record.key.name}":
             message = f"{what} belongs to a deleted ScalableApp of this name; waiting until it is removed"
             record.problem = AppProblem("Deploying", message)
-            raise Unavailable(message)
+            raise ClusterError(message)
         record.foreign = (
             f"{what} exists and {f'belongs to {whose}' if whose else 'was not created by this ScalableApp'}; "
             "it is not touched. Delete or rename it, or give the ScalableApp another name"

@@ -77,7 +77,9 @@ class AppRecord:
     `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `unanswered`: the API server did not answer in the app's last turn.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
+    `fault` is what went wrong with it in the last look at all apps, None if nothing did.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -97,7 +99,9 @@ class AppRecord:
     entry_points: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
     problem: AppProblem | None = None
+    fault: AppProblem | None = None
     scale_failed: bool = False
+    unanswered: bool = False
     scaling_to: int | None = None
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)

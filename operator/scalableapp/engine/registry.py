@@ -12,6 +12,7 @@ from scalableapp.core.children.contest import ReplicaSetting, recent, setter_of
 from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
+from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
 from scalableapp.ports import Snapshot
@@ -23,6 +24,7 @@ MAX_REMOVED_PODS = 1000
 class Registry:
     """All apps by key, the last answers of Prometheus, the autoscalers of others, and the limits in each namespace.
 
+    `not_evaluated` says why no app can be, if that is so.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
@@ -32,6 +34,7 @@ class Registry:
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
+        self.not_evaluated: AppProblem | None = None
         self.no_gateway_api = "the operator has not checked for the Gateway API yet"
 
     def __len__(self) -> int:

@@ -194,10 +194,12 @@ class World:
             now=self.clock.now,
         )
 
-    def create(self, name: str = "web", spec: Mapping[str, Any] = SPEC, uid: str = "") -> AppKey:
+    def create(
+        self, name: str = "web", spec: Mapping[str, Any] = SPEC, uid: str = "", namespace: str = NAMESPACE
+    ) -> AppKey:
         """Somebody creates a ScalableApp."""
-        key = AppKey(NAMESPACE, name)
-        metadata = {"namespace": NAMESPACE, "name": name, "uid": uid or f"uid-{name}", "generation": 1}
+        key = AppKey(namespace, name)
+        metadata = {"namespace": namespace, "name": name, "uid": uid or f"uid-{name}", "generation": 1}
         self.cluster.apps[key] = {"kind": "ScalableApp", "metadata": metadata, "spec": copy.deepcopy(dict(spec))}
         self._app_news("ADDED", key)
         return key
@@ -290,9 +292,11 @@ class World:
         others = {pod: value for pod, value in old.items() if not pod[1].startswith(f"{key.name}-")}
         self.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(others | values)
 
-    async def running(self, name: str = "web", spec: Mapping[str, Any] = SPEC, rps_each: float = 50.0) -> AppKey:
+    async def running(
+        self, name: str = "web", spec: Mapping[str, Any] = SPEC, rps_each: float = 50.0, namespace: str = NAMESPACE
+    ) -> AppKey:
         """An app that is deployed, has its pods and a load on target; with no write to be made."""
-        key = self.create(name, spec)
+        key = self.create(name, spec, namespace=namespace)
         await self.settle()
         await self.run_pods(key, rps_each)
         await self.tick(2)

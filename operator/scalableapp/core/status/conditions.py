@@ -32,6 +32,7 @@ class AppState:
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
+    `not_evaluated` says why no decision can be made now.
     """
 
     generation: int
@@ -49,6 +50,7 @@ class AppState:
     history: History | None = None
     sizes: SizeState | None = None
     exposure: Exposure | None = None
+    not_evaluated: AppProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ def _scaling_active(state: AppState) -> Condition:
     if state.problem and _held(state):
         message = f"replicas stay unchanged: {state.problem.message}"
         return Condition("ScalingActive", "False", state.problem.reason, message)
+    if state.not_evaluated:
+        return Condition("ScalingActive", "Unknown", state.not_evaluated.reason, state.not_evaluated.message)
     if decision is None:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "no decision has been made yet")
     if not decision.active:
