@@ -1,6 +1,4 @@
-"""What goes wrong in a look at all apps: for one app it is that app's, for all it is told, and nothing is taken away."""
-
-from collections.abc import Iterator
+"""What goes wrong in a look at all apps: for one app it is that app's; for all it is told, and no pod is taken away."""
 
 import pytest
 
@@ -27,7 +25,7 @@ class Unreadable(Exception):
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AppKey]]:
+def broken(monkeypatch: pytest.MonkeyPatch) -> list[AppKey]:
     """Apps whose queries cannot be prepared."""
     keys: list[AppKey] = []
     add = Wishes.add
@@ -38,7 +36,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AppKey]]:
         add(self, record)
 
     monkeypatch.setattr(Wishes, "add", failing)
-    yield keys
+    return keys
 
 
 async def _unreadable(_request: MetricsRequest) -> Snapshot:
@@ -98,7 +96,7 @@ async def test_metrics_of_our_own_that_fail_cost_no_app_its_look(world: World) -
 async def test_while_the_answers_cannot_be_read_replicas_are_held_and_each_app_is_told(world: World) -> None:
     key = await world.running(spec=with_scaling(horizontal=FREELY_DOWN), rps_each=50)
     await world.run_pods(key, rps_each=1)
-    world.metrics.collect = _unreadable  # type: ignore[method-assign]
+    world.metrics.collect = _unreadable  # type: ignore[method-assign, assignment]
     before = world.replicas(key)
     await look(world, times=20)
     assert world.replicas(key) == before
@@ -110,12 +108,12 @@ async def test_while_the_answers_cannot_be_read_replicas_are_held_and_each_app_i
 async def test_an_app_whose_last_good_look_is_old_says_since_when_and_why(world: World) -> None:
     key = await world.running()
     await look(world)
-    collect, world.metrics.collect = world.metrics.collect, _unreadable  # type: ignore[method-assign]
+    collect, world.metrics.collect = world.metrics.collect, _unreadable  # type: ignore[method-assign, assignment]
     await look(world, times=TOLD_INTERVALS)
     assert world.condition(key, "ScalingActive") == ("Unknown", "NotEvaluated")
     assert world.message(key, "ScalingActive").startswith(
-        "no app has been evaluated since 12:00:15 UTC, and replicas stay unchanged: the answers of Prometheus could not "
-        "be read: Unreadable("
+        "no app has been evaluated since 12:00:15 UTC, and replicas stay unchanged: "
+        "the answers of Prometheus could not be read: Unreadable("
     )
     world.metrics.collect = collect  # type: ignore[method-assign]
     await look(world)
@@ -125,7 +123,7 @@ async def test_an_app_whose_last_good_look_is_old_says_since_when_and_why(world:
 async def test_a_loop_whose_looks_fail_is_stalled_and_says_why(world: World) -> None:
     await world.running()
     await look(world)
-    world.metrics.collect = _unreadable  # type: ignore[method-assign]
+    world.metrics.collect = _unreadable  # type: ignore[method-assign, assignment]
     looks = int(STALLED_INTERVALS + STALLED_SECONDS / INTERVAL)
     await look(world, times=looks - 1)
     assert world.loop.stalled() == ""
