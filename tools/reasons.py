@@ -228,6 +228,12 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "a new size was rolled back; the next attempt waits",
             "read the message; set maxAllowed if necessary",
         ),
+        Reason(
+            "LimitsUnreadable",
+            "a LimitRange or ResourceQuota of the namespace contains a quantity that cannot be read: sizes are not "
+            "raised, since the API server might reject the pods",
+            "correct the object that the message names",
+        ),
     ),
 }
 

@@ -195,7 +195,9 @@ class KubeClient:
         quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
         limits = namespace_limits(nodes, ranges, quotas)
         if limits.unread:
-            log.warning("%s: ignored because it cannot be read: %s", namespace, "; ".join(limits.unread))
+            log.warning(
+                "%s: sizes are not raised, since a limit cannot be read: %s", namespace, "; ".join(limits.unread)
+            )
         return limits
 
     async def _readable(self, path: str) -> list[Manifest]:

@@ -15,6 +15,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
+from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.registry import Registry
@@ -182,6 +183,7 @@ class World:
         self.metrics = FakeMetrics(self.clock)
         self.telemetry = FakeTelemetry()
         self.registry = Registry()
+        self.registry.namespace_limits = {NAMESPACE: NamespaceLimits()}
         self.queue = WorkQueue(jitter=lambda: 1.0)
         self.loop = Loop(
             registry=self.registry,

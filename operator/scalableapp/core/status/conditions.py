@@ -190,6 +190,9 @@ def _sized(state: AppState) -> Condition | None:
         return Condition("Sized", "False", reason, f"pods are being {way} {to}: {sizes.change.why}")
     if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
         return Condition("Sized", "False", "ResizeRolledBack", f"pods have {sizes.current}; {erred}")
+    if sizes.unread:
+        message = f"pods have {sizes.current}, and are not given more: a limit of the namespace cannot be read: "
+        return Condition("Sized", "Unknown", "LimitsUnreadable", f"{message}{sizes.unread}; correct it")
     return Condition("Sized", "True", "InSync", f"pods have {sizes.current}")
 
 
