@@ -104,6 +104,7 @@ class Operator:
             self._clients.telemetry.lists()
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._informers.first_lists(), *listed)
+            self._registry.forget_strangers()
             self._clients.telemetry.listed()
             log.info("All objects listed, %d ScalableApp(s); starting the loop", len(self._registry))
             group.create_task(self._informers.follow_autoscalers(), name="autoscalers")

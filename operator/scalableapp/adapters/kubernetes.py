@@ -113,9 +113,9 @@ class KubeClient:
         """
         metadata = deployment["metadata"]
         path = collection("apps/v1", "replicasets", metadata["namespace"])
-        labels = f"{LABEL_APP}={metadata['name']}"
-        listed = await self._once(Request("GET", path, {"labelSelector": labels}))
-        owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
+        query = {"labelSelector": f"{LABEL_APP}={metadata['name']}"}
+        pages = self._api.pages(Request("GET", path, query, accept=METADATA_LIST))
+        owned = [item async for page in pages for item in page.get("items") or () if owned_by(item, metadata["uid"])]
         if not owned:
             raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
         name = max(owned, key=_revision)["metadata"]["name"]
@@ -201,9 +201,10 @@ class KubeClient:
         return limits
 
     async def _readable(self, path: str) -> list[Manifest]:
-        """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""
+        """All objects of a list, as far as limits need them; none where the operator has no right to read them."""
         try:
-            return [item async for page in self._api.pages(Request("GET", path)) for item in page.get("items") or ()]
+            pages = self._api.pages(Request("GET", path))
+            return [_slim(item) async for page in pages for item in page.get("items") or ()]
         except Rejected:
             return []
 
@@ -217,6 +218,21 @@ def _sized(size: Size, *, replace: bool = False) -> Manifest:
     """A patch of a pod or a pod template; with `replace`, without what stood there before."""
     resources: Manifest = {**write_size(size), **({"$patch": "replace"} if replace else {})}
     return {"spec": {"containers": [{"name": CONTAINER, "resources": resources}]}}
+
+
+def _slim(value: Any) -> Any:
+    """What limits need of a node, a LimitRange or a ResourceQuota; nodes list all their images, for one."""
+    if isinstance(value, Mapping):
+        return {name: _slim(inner) for name, inner in value.items() if name in _LIMITING}
+    return [_slim(inner) for inner in value] if isinstance(value, list) else value
+
+
+_LIMITING = {
+    *("metadata", "name", "spec", "status", "unschedulable", "allocatable", "hard", "used", "scopes", "scopeSelector"),
+    *("matchExpressions", "scopeName", "operator", "values"),
+    *("limits", "type", "min", "max", "default", "maxLimitRequestRatio"),
+    *(f"{kind}{resource}" for kind in ("", "requests.", "limits.") for resource in Resource),
+}
 
 
 def _revision(replica_set: Manifest) -> int:

@@ -180,7 +180,7 @@ class Reconciler:
         spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
         child = record.children.get(_id(manifest))
         ours = child if child and child.owner == record.uid else None
-        if ours and ours.live is None and ours.synced_hash == spec_hash:
+        if ours and ours.compared and ours.synced_hash == spec_hash:
             return
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):

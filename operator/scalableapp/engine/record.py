@@ -1,6 +1,7 @@
 """One app's record: the slim facts that decisions need, as taken from the objects of the watches. No I/O here."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,13 +21,19 @@ from scalableapp.core.status.conditions import Abnormal, AppProblem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
-from scalableapp.errors import SpecError
+from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
+
+log = logging.getLogger(__name__)
 
 DEPLOYMENT = "Deployment"
 # Edits of children are undone at once, but a controller that insists on its own is not fought at full speed.
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
+# An ordinary Deployment has 3 kB. Anyone may create objects with our labels, as large as the API server takes them.
+LONGEST_CHILD = 8192
+# Ours have at most 30 kB; what is longer was written by others, and says nothing.
+LONGEST_STATUS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +61,32 @@ class DeploymentFacts:
 class Child:
     """A live child: `live` until it has been compared with what we want, then only the verdict.
 
+    `text` holds it meanwhile, None afterwards. It is empty if it is too long: then the child is applied, not compared.
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
     lets it be.
     """
 
     owner: str
     fingerprint: int
-    live: Manifest | None
+    text: str | None
     synced_hash: str = ""
+
+    @property
+    def live(self) -> Manifest | None:
+        """The child as it was seen; None where it is not held."""
+        return json.loads(self.text) if self.text else None
+
+    @property
+    def compared(self) -> bool:
+        """Whether it has been compared since it was seen."""
+        return self.text is None
 
     @classmethod
     def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
         """A child as it is seen now. The replicas of the `scaled` one move without being out of line."""
         slim = _slim(body)
-        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim)
+        text = json.dumps(slim, separators=(",", ":"))
+        return cls(_owner(body), _fingerprint(slim, scaled=scaled), text if len(text) <= LONGEST_CHILD else "")
 
 
 @dataclass(slots=True)
@@ -129,7 +148,8 @@ class AppRecord:
 
     @status.setter
     def status(self, status: Mapping[str, Any]) -> None:
-        self._status = json.dumps(status, separators=(",", ":"))
+        text = json.dumps(status, separators=(",", ":"))
+        self._status = text if len(text) <= LONGEST_STATUS else "{}"
 
     @property
     def sizes(self) -> bool:
@@ -163,15 +183,22 @@ class AppRecord:
         """Whether nothing of the app is left."""
         return not (self.uid or self.children or self.pods)
 
-    def read(self, raw: Mapping[str, Any]) -> None:
-        """Take over a spec, once per generation; with a wrong one the app is left as it is."""
+    def read(self, raw: Mapping[str, Any], problem: FieldProblem | None = None) -> None:
+        """Take over a spec, once per generation; with a wrong one, or a `problem`, the app is left as it is."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
+        if problem:
+            self.spec_error = SpecError((problem,))
+            return
         try:
             spec = _spec(self.key, raw)
             self.queries = _queries(spec, self.key)
             self.spec, self.metrics = spec, spec.metrics
         except SpecError as error:
             self.spec_error = error
+        except Exception as error:
+            log.exception("%s: internal error while reading the spec; the app is left as it is", self.key)
+            message = f"internal error in the operator while reading it: {error!r}"
+            self.spec_error = SpecError((FieldProblem("spec", message[:500], "please report it"),))
 
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""

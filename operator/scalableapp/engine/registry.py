@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scalableapp.core.api.budget import Budget
 from scalableapp.core.children.contest import ReplicaSetting, recent, setter_of
 from scalableapp.core.children.resources import LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
@@ -30,6 +31,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._records: dict[AppKey, AppRecord] = {}
+        self._budget = Budget()
+        self._holds_strangers = True  # until all apps are known
         self.snapshot: Snapshot | None = None
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
@@ -63,7 +66,8 @@ class Registry:
             record.uid = metadata["uid"]
             record.status = body.get("status") or {}
         record.generation, record.deleting = metadata["generation"], deleting
-        record.read(body.get("spec") or {})
+        spec = body.get("spec") or {}
+        record.read(spec, self._budget.take(key, spec))
         return key
 
     def app_gone(self, key: AppKey, uid: str = "") -> None:
@@ -74,6 +78,7 @@ class Registry:
         record = self._records.get(key)
         if record and uid in ("", record.uid):
             del self._records[key]
+            self._budget.release(key)
 
     def keep_only(self, existing: Collection[AppKey], known_before: Iterable[AppKey]) -> list[AppKey]:
         """Forget the apps of `known_before` that a full list did not find. Returns their keys."""
@@ -93,11 +98,20 @@ class Registry:
         counted = record.count(child, body)
         self._note_setter(record, before, body)
         seen = Child.of(body, scaled=child == record.deployment_id)
+        if not (record.uid or self._holds_strangers):
+            seen = replace(seen, text="")
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
         record.children[child] = replace(seen, synced_hash=known.synced_hash if known else "")
         return key
+
+    def forget_strangers(self) -> None:
+        """Of children of apps that do not exist, which anyone may create, no more is kept than that they are there."""
+        self._holds_strangers = False
+        for record in self._records.values():
+            if not record.uid:
+                record.children = {child: replace(known, text="") for child, known in record.children.items()}
 
     def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
         """Replicas that are neither what they were nor what we set them to are somebody else's."""
@@ -114,7 +128,7 @@ class Registry:
         if "status" in live:
             record.count(child, live)
         seen = Child.of(live, scaled=child == record.deployment_id)
-        record.children[child] = replace(seen, live=None, synced_hash=spec_hash)
+        record.children[child] = replace(seen, text=None, synced_hash=spec_hash)
 
     def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was deleted."""

@@ -211,7 +211,7 @@ def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
     try:
         return ScalableAppSpec.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
+        raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False)[:_MOST_PROBLEMS])) from error
 
 
 _FIXES = {
@@ -221,7 +221,7 @@ _FIXES = {
 
 
 # What authors write may stand in messages.
-_LONGEST = 500
+_LONGEST, _MOST_PROBLEMS = 500, 10
 
 
 def _problem(entry: Any) -> FieldProblem:
