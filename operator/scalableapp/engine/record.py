@@ -10,6 +10,7 @@ from typing import Any, Self
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting
 from scalableapp.core.children.resources import cache_name_problem, name_problem
@@ -227,6 +228,7 @@ def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
     if problem := name_problem(key):
         raise SpecError((problem,))
     spec = parse_spec(raw)
+    share_parts(spec)
     if problem := cache_name_problem(key, spec):
         raise SpecError((problem,))
     return spec

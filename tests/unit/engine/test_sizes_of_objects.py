@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.budget import MOST_SPEC_BYTES
+from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.model import AppKey
 from scalableapp.engine.record import LONGEST_CHILD, LONGEST_STATUS, AppRecord
 from scalableapp.engine.registry import Registry
@@ -66,6 +67,15 @@ def record_of(*bodies: dict[str, Any]) -> AppRecord:
 )
 def test_of_an_app_that_is_too_large_little_is_held(body: dict[str, Any]) -> None:
     assert held(record_of(body)) < 40_000
+
+
+def test_an_app_like_others_adds_little() -> None:
+    registry, seen = Registry(), set[int]()
+    added = []
+    for number in range(20):
+        registry.app_seen(an_app(parse_spec(SPEC).model_dump(mode="json", by_alias=True), name=f"app-{number}"))
+        added.append(held(registry._record(AppKey(NAMESPACE, f"app-{number}")), seen))
+    assert max(added[1:]) < 8_000
 
 
 def test_an_app_whose_stored_spec_is_too_large_is_told_by_name() -> None:
