@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import PodWatch
@@ -148,12 +148,24 @@ class Informers:
             self._registry.namespace_limits = known | await self._client.list_limits(namespaces)
 
     async def refresh_autoscalers(self) -> None:
-        """Once. Raises ClusterError."""
+        """Once. Raises the last ClusterError; where lists fail, what is known of that namespace remains."""
         found: dict[AppKey, str] = {}
         sizing: dict[AppKey, SizeConflict] = {}
+        failure: ClusterError | None = None
         for namespace in self._namespaces:
-            found |= await self._client.list_autoscalers(namespace)
-            sizing |= await self._client.list_resizers(namespace)
+            try:
+                found |= await self._client.list_autoscalers(namespace)
+                sizing |= await self._client.list_resizers(namespace)
+            except ClusterError as error:
+                failure = error
+                found |= _within(self._registry.autoscalers, namespace)
+                sizing |= _within(self._registry.resizers, namespace)
+        self._note_autoscalers(found, sizing)
+        if failure:
+            raise failure
+
+    def _note_autoscalers(self, found: Mapping[AppKey, str], sizing: Mapping[AppKey, SizeConflict]) -> None:
+        """Whose autoscalers have changed is reconciled."""
         changed = dict(found.items() ^ self._registry.autoscalers.items())
         changed |= dict.fromkeys(dict(sizing.items() ^ self._registry.resizers.items()), "")
         self._registry.autoscalers, self._registry.resizers = found, sizing
@@ -242,6 +254,14 @@ class Informers:
         for namespace in self._namespaces:
             async for metadata in self._client.list_metadata(api_version, kind, namespace, labels):
                 yield metadata
+
+
+_T = TypeVar("_T")
+
+
+def _within(known: Mapping[AppKey, _T], namespace: str) -> dict[AppKey, _T]:
+    """What is known of a namespace, "" for all."""
+    return {key: value for key, value in known.items() if namespace in ("", key.namespace)}
 
 
 def _spread() -> float:

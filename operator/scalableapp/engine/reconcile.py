@@ -80,13 +80,10 @@ class Reconciler:
             raise failure  # a single answer of 5xx is no news: the next try comes within a second
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
-        try:
-            await self._report(record)
-        except NotFound:
-            return False
-        if failure:
+        exists = await self._reported(record)
+        if failure and exists:
             raise failure
-        return True
+        return exists
 
     def evaluate(self, record: AppRecord) -> Decision | None:
         """What to do with the replicas, decided from what is known now.
@@ -255,6 +252,19 @@ class Reconciler:
             record.sizing.history = replicas_changed(record.sizing.history, decision)
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
+
+    async def _reported(self, record: AppRecord) -> bool:
+        """Report; False when the ScalableApp itself is gone."""
+        try:
+            await self._report(record)
+        except NotFound:
+            return False
+        except ClusterError:
+            raise
+        except Exception:
+            log.exception("%s: internal error while writing the status, which will be retried", record.key)
+            raise
+        return True
 
     async def _report(self, record: AppRecord) -> None:
         """Write the status when something in it is worth a write now; an Event for what has gone wrong."""
