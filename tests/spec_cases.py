@@ -27,6 +27,7 @@ NIGHT = {"name": "night", "start": "0 22 * * *", "end": "0 6 * * *"}
 REQUESTS = metric("RequestsPerSecond")
 ACTIVATING = metric("Prometheus", query="x", activationTarget="0")
 ELSEWHERE = {"configMapKeyRef": {"name": "c", "key": "k"}}
+LONG_KEY = {"a" * 318: "1"}
 OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
 
 GOOD: dict[str, Spec] = {
@@ -159,5 +160,6 @@ BAD: dict[str, tuple[Spec, str]] = {
         horizontal(schedules=[NIGHT | {"minReplicas": 11}]),
         "a schedule makes minReplicas larger than maxReplicas",
     ),
+    "a long name of an annotation": (app(ingress={"annotations": LONG_KEY}), "a key is longer than 317 characters"),
     "two sources": (app(env=[{"name": "A", "value": "1", "valueFrom": {}}]), "value and valueFrom are both set"),
 }

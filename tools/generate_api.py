@@ -137,8 +137,8 @@ def _bounds(field: Schema) -> str:
     parts = [
         _range(field.get("minimum"), field.get("maximum"), "more than 0" if field.get("exclusiveMinimum") else ""),
         _range(field.get("minLength"), field.get("maxLength"), "", " characters"),
-        _range(field.get("minItems"), field.get("maxItems"), "", " entries"),
-        _range(None, field.get("maxProperties"), "", " entries"),
+        _range(field.get("minItems"), field.get("maxItems") or None, "", " entries"),  # 0 says that it is no list
+        _range(None, field.get("maxProperties") or None, "", " entries"),
         ", ".join(f"`{value}`" for value in node.get("enum", ())),
     ]
     return "; ".join(filter(None, parts))

@@ -33,6 +33,7 @@ USES: "Mapping[str, str]" = {
     "tick_interval_seconds": "Compare it with the duration of an evaluation.",
     "tick_duration_seconds": "Mean and quantiles must stay well below the interval (ScalableAppLoopSlow).",
     "last_tick_timestamp_seconds": "If it is several intervals old, nothing is decided (ScalableAppLoopStalled).",
+    "failed_ticks_total": "Must stay 0: no app follows its load while it rises (ScalableAppLoopFailing).",
     "event_loop_lag_seconds": "More than a second: the process lacks CPU (ScalableAppLoopSlow).",
     "work_queue_depth": "Includes back-offs and planned reconciliations. If it only grows, the API is slow or rejects "
     "requests.",

@@ -151,6 +151,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
     "ScalingActive": (
         Reason("ValidMetricFound", "the metrics, or the usage, determine the replicas or sizes"),
         Reason("NotMeasured", "no decision has been made yet", "wait a few seconds"),
+        Reason(
+            "NotEvaluated",
+            "evaluations of all apps have failed for three intervals; the message says since when and why",
+            "report it with the operator's log: see the alert ScalableAppLoopFailing",
+        ),
         Reason("Paused", "`spec.scaling.paused` is set", "set it to false"),
         Reason("Pinned", "`spec.replicas` is set", "remove it with `kubectl patch` and null"),
         Reason("ModeVertical", "in mode Vertical the replica count stays unchanged"),
@@ -255,6 +260,12 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "ResizeRolledBack",
             "a new size was rolled back; the next attempt waits",
             "read the message; set maxAllowed if necessary",
+        ),
+        Reason(
+            "LimitsUnreadable",
+            "a LimitRange or ResourceQuota of the namespace contains a quantity that cannot be read: sizes are not "
+            "raised, since the API server might reject the pods",
+            "correct the object that the message names",
         ),
     ),
 }

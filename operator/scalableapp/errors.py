@@ -75,4 +75,6 @@ class Terminating(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """The API server could not answer now."""
+    """The API server could not answer now. It may say in how many seconds to come back."""
+
+    retry_after_seconds = 0.0

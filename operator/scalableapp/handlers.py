@@ -20,6 +20,10 @@ from scalableapp.engine.registry import Registry
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.settings import Settings
 
+# Kopf holds a page as bytes, as text and parsed, and each object until its worker ends: and an object may have 1.5 MB.
+PAGE_SIZE = 20
+IDLE_SECONDS = 0.2
+
 _PLURALS = {
     KIND: "scalableapps",
     "Deployment": "deployments",
@@ -76,7 +80,8 @@ def kopf_settings(kinds: Mapping[str, str]) -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Backoffs()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE_SIZE
+    settings.queueing.idle_timeout = IDLE_SECONDS
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = _NoDiffBase()

@@ -28,7 +28,7 @@ from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.replay import Replayer
-from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue, share_of
 from scalableapp.errors import NotFound, ScalableAppError, SettingsError
 from scalableapp.handlers import configure_logging, kopf_handlers, watch
 from scalableapp.settings import Settings, load_settings
@@ -62,7 +62,7 @@ class Operator:
         self._clients = clients
         self._kinds = kinds
         self._registry = registry
-        self._queue = AsyncWorkQueue(WorkQueue(), time.monotonic)
+        self._queue = AsyncWorkQueue(WorkQueue(share=share_of(settings.workers)), time.monotonic)
         self._namespaces = settings.namespaces or ("",)
         self._replayer = Replayer(registry, clients.history, _now)
         self._informers = Informers(registry, self._queue, clients.cluster, kinds, self._namespaces)
@@ -104,6 +104,7 @@ class Operator:
             self._clients.telemetry.lists()
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
             await asyncio.gather(self._informers.first_lists(), *listed)
+            self._registry.forget_strangers()
             self._clients.telemetry.listed()
             log.info("All objects listed, %d ScalableApp(s); starting the loop", len(self._registry))
             group.create_task(self._informers.follow_autoscalers(), name="autoscalers")

@@ -34,6 +34,10 @@ APPLY_PATCH = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 PAGE_SIZE = 500
+# A page of 500 ordinary pods has 5 MB, a single object at most 1.5; parsed it takes several times as much memory.
+MOST_BYTES = 8 * 2**20
+# Errors may quote what a user wrote.
+_LONGEST_REASON = 1024
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -57,6 +61,10 @@ class Denied(Rejected):
     def __init__(self, message: str, answer: str) -> None:
         super().__init__(message)
         self.answer = answer
+
+
+class TooLarge(Rejected):
+    """The answer is larger than is read at once."""
 
 
 class _Throttled(Unavailable):
@@ -161,7 +169,7 @@ class KubeApi:
         for attempt in range(tries - 1):
             try:
                 return await self._ask_once(request)
-            except Expired:
+            except (Expired, TooLarge):
                 raise
             except Unavailable as error:
                 pause = _pause_seconds(error, attempt)
@@ -169,11 +177,20 @@ class KubeApi:
         return await self._ask_once(request)
 
     async def pages(self, request: Request) -> AsyncIterator[dict[str, Any]]:
-        """A list, page by page. Raises Expired when it changed too much meanwhile: start again."""
-        place = ""
+        """A list, page by page, of fewer objects where these are large.
+
+        Raises Expired when it changed too much meanwhile: start again.
+        """
+        place, limit = "", PAGE_SIZE
         while True:
-            query = {**request.query, "limit": str(PAGE_SIZE), **({"continue": place} if place else {})}
-            page = await self.ask(Request(request.verb, request.path, query, accept=request.accept))
+            query = {**request.query, "limit": str(limit), **({"continue": place} if place else {})}
+            try:
+                page = await self.ask(Request(request.verb, request.path, query, accept=request.accept))
+            except TooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 8)
+                continue
             yield page
             place = page.get("metadata", {}).get("continue", "")
             if not place:
@@ -184,7 +201,7 @@ class KubeApi:
         limits = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
         with _mapped(request):
             async with self._sent(request, limits) as response:
-                async for line in response.content:
+                async for line in _split(response.content):
                     yield json.loads(line)
 
     async def _ask_once(self, request: Request) -> dict[str, Any]:
@@ -194,7 +211,7 @@ class KubeApi:
         limits = aiohttp.ClientTimeout(total=self._timeout)
         with _mapped(request):
             async with self._slots, self._sent(request, limits) as response:
-                answer: dict[str, Any] = json.loads(await response.read())
+                answer: dict[str, Any] = json.loads(await _bounded(request, response))
                 return answer
 
     @asynccontextmanager
@@ -223,6 +240,33 @@ class KubeApi:
             if response.status >= 400:
                 raise _refusal(request, response, await response.read())
             yield response
+
+
+async def _bounded(request: Request, response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises TooLarge."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise TooLarge(f"{request}: the answer has more than {MOST_BYTES:,} bytes")
+    return bytes(body)
+
+
+async def _split(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length that an object may have: aiohttp's own end at 128 KiB. Raises ValueError for longer ones."""
+    line = bytearray()
+    async for chunk in content.iter_any():
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            line += part
+            if line:
+                yield bytes(line)
+            line.clear()
+        line += rest
+        if len(line) > MOST_BYTES:
+            raise ValueError(f"an event has more than {MOST_BYTES:,} bytes")
+    if line:
+        yield bytes(line)
 
 
 class _mapped:  # noqa: N801 - used like a function
@@ -276,7 +320,7 @@ def _fix(code: int, message: str) -> str:
 
 def _reason(body: bytes) -> str:
     try:
-        return str(json.loads(body).get("message", ""))
+        return str(json.loads(body).get("message", ""))[:_LONGEST_REASON]
     except (ValueError, AttributeError):
         return body[:200].decode(errors="replace").strip()
 

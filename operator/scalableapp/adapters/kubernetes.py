@@ -63,7 +63,7 @@ class KubeClient:
     async def read(self, manifest: Manifest) -> Manifest | None:
         """The live object that `manifest` names, None when there is none."""
         try:
-            return await self._api.ask(Request("GET", _path(manifest)))
+            return await self._once(Request("GET", _path(manifest)))
         except NotFound:
             return None
 
@@ -76,14 +76,14 @@ class KubeClient:
         query = {"fieldManager": MANAGED_BY, "force": "true"}
         request = Request("PATCH", _path(manifest), query, manifest, APPLY_PATCH)
         try:
-            return await self._api.ask(request)
+            return await self._once(request)
         except Invalid as error:
             try:
                 replaced = {"fieldManager": MANAGED_BY}
-                await self._api.ask(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
+                await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
             except ClusterError:
                 raise error from None
-        return await self._api.ask(request)
+        return await self._once(request)
 
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object (only that of the same uid, when one is given); done when it is gone already."""
@@ -91,7 +91,7 @@ class KubeClient:
         if uid := manifest["metadata"].get("uid"):
             options["preconditions"] = {"uid": uid}
         try:
-            await self._api.ask(Request("DELETE", _path(manifest), body=options))
+            await self._once(Request("DELETE", _path(manifest), body=options))
         except NotFound:
             return
 
@@ -99,12 +99,12 @@ class KubeClient:
         """Set the Deployment's replicas through its scale subresource."""
         path = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/{key.name}/scale"
         body = {"spec": {"replicas": replicas}}
-        await self._api.ask(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
+        await self._once(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
 
     async def resize(self, key: AppKey, pod: str, size: Size) -> None:
         """Give a running pod another size in place, through its resize subresource."""
         path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}/resize"
-        await self._api.ask(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
+        await self._once(Request("PATCH", path, {"fieldManager": RESIZE_MANAGER}, _sized(size), STRATEGIC_PATCH))
 
     async def resize_later_pods(self, deployment: Manifest, size: Size) -> None:
         """Give the template of a Deployment's present ReplicaSet another size: its pods stay, later ones have it.
@@ -113,20 +113,24 @@ class KubeClient:
         """
         metadata = deployment["metadata"]
         path = collection("apps/v1", "replicasets", metadata["namespace"])
-        labels = f"{LABEL_APP}={metadata['name']}"
-        listed = await self._api.ask(Request("GET", path, {"labelSelector": labels}))
-        owned = [found for found in listed.get("items") or () if owned_by(found, metadata["uid"])]
+        query = {"labelSelector": f"{LABEL_APP}={metadata['name']}"}
+        pages = self._api.pages(Request("GET", path, query, accept=METADATA_LIST))
+        owned = [item async for page in pages for item in page.get("items") or () if owned_by(item, metadata["uid"])]
         if not owned:
             raise NotFound(f"Deployment {metadata['namespace']}/{metadata['name']} has no ReplicaSet")
         name = max(owned, key=_revision)["metadata"]["name"]
         body = {"spec": {"template": _sized(size, replace=True)}}
-        await self._api.ask(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
+        await self._once(Request("PATCH", f"{path}/{name}", {"fieldManager": RESIZE_MANAGER}, body, STRATEGIC_PATCH))
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         """Merge-patch the ScalableApp's status; None removes a field. Returns the status afterwards."""
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/scalableapps/{key.name}/status"
         request = Request("PATCH", path, {"fieldManager": MANAGED_BY}, {"status": dict(status)}, MERGE_PATCH)
-        return (await self._api.ask(request)).get("status") or {}
+        return (await self._once(request)).get("status") or {}
+
+    async def _once(self, request: Request) -> dict[str, Any]:
+        """Without retries, which would hold up a worker, and with it the apps of others: the work queue tries again."""
+        return await self._api.ask(request, tries=1)
 
     async def emit(self, event: Event) -> None:
         """Post an Event, or count up the same one of the last 10 minutes. A failure is logged, never raised."""
@@ -192,13 +196,16 @@ class KubeClient:
         quotas = await self._readable(f"/api/v1/namespaces/{namespace}/resourcequotas")
         limits = namespace_limits(nodes, ranges, quotas)
         if limits.unread:
-            log.warning("%s: ignored because it cannot be read: %s", namespace, "; ".join(limits.unread))
+            log.warning(
+                "%s: sizes are not raised, since a limit cannot be read: %s", namespace, "; ".join(limits.unread)
+            )
         return limits
 
     async def _readable(self, path: str) -> list[Manifest]:
-        """All objects of a list; none where the operator, in a few namespaces only, has no right to read them."""
+        """All objects of a list, as far as limits need them; none where the operator has no right to read them."""
         try:
-            return [item async for page in self._api.pages(Request("GET", path)) for item in page.get("items") or ()]
+            pages = self._api.pages(Request("GET", path))
+            return [_slim(item) async for page in pages for item in page.get("items") or ()]
         except Rejected:
             return []
 
@@ -212,6 +219,21 @@ def _sized(size: Size, *, replace: bool = False) -> Manifest:
     """A patch of a pod or a pod template; with `replace`, without what stood there before."""
     resources: Manifest = {**write_size(size), **({"$patch": "replace"} if replace else {})}
     return {"spec": {"containers": [{"name": CONTAINER, "resources": resources}]}}
+
+
+def _slim(value: Any) -> Any:
+    """What limits need of a node, a LimitRange or a ResourceQuota; nodes list all their images, for one."""
+    if isinstance(value, Mapping):
+        return {name: _slim(inner) for name, inner in value.items() if name in _LIMITING}
+    return [_slim(inner) for inner in value] if isinstance(value, list) else value
+
+
+_LIMITING = {
+    *("metadata", "name", "spec", "status", "unschedulable", "allocatable", "hard", "used", "scopes", "scopeSelector"),
+    *("matchExpressions", "scopeName", "operator", "values"),
+    *("limits", "type", "min", "max", "default", "maxLimitRequestRatio"),
+    *(f"{kind}{resource}" for kind in ("", "requests.", "limits.") for resource in Resource),
+}
 
 
 def _revision(replica_set: Manifest) -> int:

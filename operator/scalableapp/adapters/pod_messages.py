@@ -35,16 +35,16 @@ def _of(containers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _end(ended: Mapping[str, Any]) -> str:
     reason = "" if ended.get("reason") in (None, "Error", "Completed") else f" ({ended['reason']})"
-    message = f": {_short(ended['message'])}" if ended.get("message") else ""
+    message = f": {shortened(ended['message'])}" if ended.get("message") else ""
     return f"exit code {ended.get('exitCode')}{reason}{message}"
 
 
 def _reason_of(entry: Mapping[str, Any]) -> str:
-    message = _short(entry.get("message") or "")
+    message = shortened(entry.get("message") or "")
     return f"{entry.get('reason')}: {message}" if message else str(entry.get("reason"))
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
     """The end of it: the error is usually last."""
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
-from scalableapp.adapters.pod_messages import pod_message
+from scalableapp.adapters.pod_messages import pod_message, shortened
 from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.children.resources import CONTAINER, LABEL_APP
 from scalableapp.core.model import AppKey, PodState
@@ -136,10 +136,10 @@ def _problem(status: Mapping[str, Any], container: Mapping[str, Any]) -> str:
     """Why the pod cannot start, "" when it can."""
     for entry in status.get("conditions") or ():
         if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
-            return f"{entry.get('reason')}: {entry.get('message', '')}"
+            return f"{entry.get('reason')}: {shortened(entry.get('message') or '')}"
     waiting = (container.get("state") or {}).get("waiting") or {}
     if waiting.get("reason") in _CRASHING:
-        return f"{waiting['reason']}: {waiting.get('message', '')}"
+        return f"{waiting['reason']}: {shortened(waiting.get('message') or '')}"
     return ""
 
 
@@ -149,10 +149,10 @@ def _resize(pod: Mapping[str, Any], container: Mapping[str, Any]) -> tuple[Resiz
     conditions = {entry.get("type"): entry for entry in status.get("conditions") or () if entry.get("status") == "True"}
     if pending := conditions.get("PodResizePending"):
         state = Resize.INFEASIBLE if pending.get("reason") == "Infeasible" else Resize.DEFERRED
-        return state, str(pending.get("message", ""))
+        return state, shortened(str(pending.get("message", "")))
     if progress := conditions.get("PodResizeInProgress"):
         state = Resize.FAILED if progress.get("reason") == "Error" else Resize.IN_PROGRESS
-        return state, str(progress.get("message", ""))
+        return state, shortened(str(progress.get("message", "")))
     unseen = status.get("observedGeneration", 0) and status["observedGeneration"] < pod["metadata"].get("generation", 0)
     actual = container.get("resources")
     if unseen or (actual and read_size(actual) != _size(pod.get("spec") or {})):

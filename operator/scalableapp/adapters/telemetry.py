@@ -35,6 +35,7 @@ _LAG_SECONDS = 1.0
 _TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _OUR_FAULT = "InternalError"
+TICK_CAUSES = ("Metrics", "Apps")
 
 
 class Telemetry:
@@ -67,6 +68,15 @@ class Telemetry:
             "Unix time of the last successful evaluation of all apps; time() minus this is its age.",
             registry=self.registry,
         )
+        self._failed_ticks = Counter(
+            "scalableapp_failed_ticks",
+            "Evaluations of all apps that failed, by cause: Metrics if the answers of Prometheus could not be read, "
+            "Apps if the apps could not be evaluated.",
+            ["cause"],
+            registry=self.registry,
+        )
+        for cause in TICK_CAUSES:
+            self._failed_ticks.labels(cause)
         self._interval = Gauge(
             "scalableapp_tick_interval_seconds", "Time between the starts of two evaluations.", registry=self.registry
         )
@@ -156,6 +166,10 @@ class Telemetry:
         self._lag.set(self._worst_lag)
         self._worst_lag = 0.0
         self._apps.views = apps
+
+    def tick_failed(self, cause: str) -> None:
+        """A look at all apps failed: `cause` is one of TICK_CAUSES."""
+        self._failed_ticks.labels(cause).inc()
 
     def readiness(self, counts: Mapping[str, int]) -> None:
         """How many apps are Ready True, False, Unknown."""

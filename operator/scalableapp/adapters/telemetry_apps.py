@@ -5,6 +5,7 @@ all of them would be most of the page, and say nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -171,6 +172,7 @@ class AppsCollector(Collector):
         for family in _FAMILIES:
             gauge = family.gauge()
             for view in views:
-                for labels, value in family.samples(view):
-                    gauge.add_metric([*view.key, *labels], value)
+                with suppress(Exception):  # what cannot be told of one app must not cost the page of all
+                    for labels, value in list(family.samples(view)):
+                        gauge.add_metric([*view.key, *labels], value)
             yield gauge

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.podwatch import PodWatch
@@ -83,7 +83,7 @@ class Informers:
             due = None
             match change:
                 case Seen(body):
-                    due = self._registry.child_seen(body)
+                    due = self._seen(body)
                 case Gone(namespace, name):
                     due = self._registry.child_lost(AppKey(namespace, name), ChildId(HTTP_ROUTE, name))
                 case Unserved(reason, denied):
@@ -94,6 +94,14 @@ class Informers:
                     listed()
             if due:
                 self._queue.add(due)
+
+    def _seen(self, body: Mapping[str, Any]) -> AppKey | None:
+        """See Registry.child_seen. An object that cannot be parsed costs nobody the watch."""
+        try:
+            return self._registry.child_seen(body)
+        except Exception:
+            log.exception("An HTTPRoute cannot be parsed and is ignored")
+            return None
 
     def _gateway_api(self, missing: str) -> None:
         """Note whether HTTPRoutes can be created; the apps that use one are reconciled when that changes."""
@@ -117,6 +125,8 @@ class Informers:
                 log.warning(
                     "Other autoscalers could not be listed; next attempt in %.0f s: %s", AUTOSCALERS_SECONDS, error
                 )
+            except Exception:
+                log.exception("An autoscaler cannot be parsed; those of before count until the next list")
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
 
     async def follow_limits(self) -> None:
@@ -126,6 +136,8 @@ class Informers:
                 await self.refresh_limits()
             except ClusterError as error:
                 log.warning("Size limits could not be read; next attempt in %.0f s: %s", LIMITS_SECONDS, error)
+            except Exception:
+                log.exception("Size limits cannot be parsed; those of before count for the next %.0f s", LIMITS_SECONDS)
             await asyncio.sleep(LIMITS_SECONDS * _spread())
 
     async def refresh_limits(self) -> None:
@@ -136,12 +148,24 @@ class Informers:
             self._registry.namespace_limits = known | await self._client.list_limits(namespaces)
 
     async def refresh_autoscalers(self) -> None:
-        """Once. Raises ClusterError."""
+        """Once. Raises the last ClusterError; where lists fail, what is known of that namespace remains."""
         found: dict[AppKey, str] = {}
         sizing: dict[AppKey, SizeConflict] = {}
+        failure: ClusterError | None = None
         for namespace in self._namespaces:
-            found |= await self._client.list_autoscalers(namespace)
-            sizing |= await self._client.list_resizers(namespace)
+            try:
+                found |= await self._client.list_autoscalers(namespace)
+                sizing |= await self._client.list_resizers(namespace)
+            except ClusterError as error:
+                failure = error
+                found |= _within(self._registry.autoscalers, namespace)
+                sizing |= _within(self._registry.resizers, namespace)
+        self._note_autoscalers(found, sizing)
+        if failure:
+            raise failure
+
+    def _note_autoscalers(self, found: Mapping[AppKey, str], sizing: Mapping[AppKey, SizeConflict]) -> None:
+        """Whose autoscalers have changed is reconciled."""
         changed = dict(found.items() ^ self._registry.autoscalers.items())
         changed |= dict.fromkeys(dict(sizing.items() ^ self._registry.resizers.items()), "")
         self._registry.autoscalers, self._registry.resizers = found, sizing
@@ -157,6 +181,8 @@ class Informers:
                 await self.resync_once()
             except ClusterError as error:
                 log.warning("Resync failed; the next one starts in about %.0f s: %s", RESYNC_SECONDS, error)
+            except Exception:
+                log.exception("Resync failed; the next one starts in about %.0f s", RESYNC_SECONDS)
 
     async def resync_once(self) -> None:
         """Once. Raises ClusterError."""
@@ -228,6 +254,14 @@ class Informers:
         for namespace in self._namespaces:
             async for metadata in self._client.list_metadata(api_version, kind, namespace, labels):
                 yield metadata
+
+
+_T = TypeVar("_T")
+
+
+def _within(known: Mapping[AppKey, _T], namespace: str) -> dict[AppKey, _T]:
+    """What is known of a namespace, "" for all."""
+    return {key: value for key, value in known.items() if namespace in ("", key.namespace)}
 
 
 def _spread() -> float:

@@ -1,33 +1,34 @@
 """The tick: whom to look at, when, and with which metrics; and the workers that bring apps in line.
 
 Ticks keep to a fixed grid of the monotonic clock; one that comes late takes the place of those it missed. What
-fails for one app is logged, counted and tried again with back-off; the loop goes on.
+fails for one app is told in its status, counted and tried again with back-off; the others never notice.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
-from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.horizontal.bounds import bounds_at
-from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
-from scalableapp.core.model import SCHEDULE, Decision
+from scalableapp.core.model import SCHEDULE, AppKey, Decision
+from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
+from scalableapp.engine.looks import LookFailed, Looks, Part
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.wishes import Wishes, unreadable
 from scalableapp.engine.workqueue import AsyncWorkQueue
-from scalableapp.errors import ClusterError
-from scalableapp.ports import Metrics, MetricsRequest
+from scalableapp.errors import ClusterError, Unavailable
+from scalableapp.ports import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ APPS_AT_A_STRETCH = 500
 MEASURES_SECONDS = 60.0
 MEASURES_RATE = 5.0
 MEASURES_BURST = 25.0
-# A tick may be late by collecting with all time-outs; after so many intervals it hangs.
-STALLED_INTERVALS = 6
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,37 +53,93 @@ class Loop:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     _measures: TokenBucket = field(default_factory=lambda: TokenBucket(MEASURES_RATE, MEASURES_BURST))
-    _tick_started: float | None = None
+    _looks: Looks = field(init=False)
+    _faults: dict[AppKey, AppProblem] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._looks = Looks(self.interval_seconds, self.clock, self.now)
 
     async def run(self, workers: int) -> None:
         """First a tick, so that no app is judged on metrics nobody has asked for; then ticks and workers."""
-        await self._guarded_tick()
-        async with asyncio.TaskGroup() as group:
-            for number in range(workers):
-                group.create_task(self._work(), name=f"worker {number}")
-            group.create_task(self._ticks(), name="ticks")
+        self._looks.began()
+        try:
+            await self._guarded_tick()
+            async with asyncio.TaskGroup() as group:
+                for number in range(workers):
+                    group.create_task(self._work(), name=f"worker {number}")
+                group.create_task(self._ticks(), name="ticks")
+        finally:
+            self._looks.ended()
 
     def stalled(self) -> str:
-        """Why the loop must be taken for dead; "" while it lives. Before its first tick it is not judged."""
-        if self._tick_started is None:
-            return ""
-        age = self.clock() - self._tick_started
-        if age < STALLED_INTERVALS * self.interval_seconds:
-            return ""
-        return (
-            f"the evaluation loop started its last tick {age:.0f} s ago; its interval is {self.interval_seconds:.0f} s"
-        )
+        """Why the loop must be taken for dead; "" while it is well, or does not run."""
+        return self._looks.stalled()
 
     async def tick(self) -> None:
-        """Ask Prometheus once for all apps, then look at each."""
+        """Ask Prometheus once for all apps, then look at each.
+
+        Raises LookFailed. Where the answers cannot be read the apps are looked at all the same, and told so.
+        """
+        failures = [await _failure(part, step) for part, step in ((Part.METRICS, self._ask), (Part.APPS, self._look))]
+        if failure := next(filter(None, failures), None):
+            raise failure
+
+    async def _ask(self) -> None:
+        wishes = Wishes()
+        self._faults.clear()
         self.registry.look_begins()
-        self.registry.snapshot = snapshot = await self.metrics.collect(self._metrics_request())
-        self.telemetry.collected(snapshot)
-        self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))
+        for record in self.registry.apps():
+            with self._apart(record, "preparing its queries"):
+                wishes.add(record)
+        try:
+            snapshot = await self.metrics.collect(wishes.request())
+        except Exception as error:
+            self.registry.snapshot = unreadable(
+                wishes.request(), self.now(), f"internal error in the operator: {error!r}"
+            )
+            raise
+        self.registry.snapshot = snapshot
+        with self._telling():
+            self.telemetry.collected(snapshot)
+
+    async def _look(self) -> None:
         for number, record in enumerate(self.registry.apps(), start=1):
-            self._evaluate(record)
+            with self._apart(record, "deciding"):
+                self._evaluate(record)
+            self._note_fault(record)
             if number % APPS_AT_A_STRETCH == 0:
                 await asyncio.sleep(0)
+        with self._telling():
+            self.telemetry.readiness(Counter(record.ready for record in self.registry.apps()))
+
+    @contextmanager
+    def _apart(self, record: AppRecord, doing: str) -> Iterator[None]:
+        """What fails for one app is told in its status and counted, and costs no other app its look."""
+        try:
+            yield
+        except Exception as error:
+            if record.fault is None and record.key not in self._faults:
+                log.exception("%s: internal error while %s", record.key, doing)
+            message = f"internal error in the operator while {doing}, please report it: {error!r}"
+            self._faults[record.key] = AppProblem("InternalError", message)
+            with self._telling():
+                self.telemetry.failed(error)
+
+    def _note_fault(self, record: AppRecord) -> None:
+        """What went wrong with it in this look is reported, and that it does not any more."""
+        before, record.fault = record.fault, self._faults.get(record.key)
+        if record.fault or before:
+            self._retry_later(record)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Our own metrics are a courtesy: what fails about them stops nothing."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("Some of the operator's own metrics could not be updated")
+            with suppress(Exception):
+                self.telemetry.failed(error)
 
     async def work(self, record: AppRecord) -> None:
         """One app's turn, and when its next one comes."""
@@ -92,8 +147,9 @@ class Loop:
         try:
             exists = await self.reconciler.reconcile(record)
         except Exception as error:  # noqa: BLE001 - the reconciler has logged and reported it
-            delay = self.queue.failed(key)
-            self.telemetry.failed(error)
+            delay = self.queue.failed(key, error.retry_after_seconds if isinstance(error, Unavailable) else 0.0)
+            with self._telling():
+                self.telemetry.failed(error)
             if isinstance(error, ClusterError):
                 log.warning("%s: %s; next attempt in %.1f s", key, error, delay)
         else:
@@ -121,13 +177,22 @@ class Loop:
             due += (missed + 1) * self.interval_seconds
 
     async def _guarded_tick(self) -> None:
-        self._tick_started = started = self.clock()
+        started = self.clock()
         try:
             await self.tick()
-            self.telemetry.ticked(self.clock() - started, len(self.queue), list(self._views()))
-        except Exception as error:
+        except LookFailed as failure:
             log.exception("A tick failed; the next one starts in %.0f s", self.interval_seconds)
-            self.telemetry.failed(error)
+            self._looks.failed(failure)
+            with self._telling():
+                self.telemetry.tick_failed(failure.part)
+        else:
+            self._looks.good()
+            with self._telling():
+                self.telemetry.ticked(self.clock() - started, len(self.queue), list(self._views()))
+        before, self.registry.not_evaluated = self.registry.not_evaluated, self._looks.problem()
+        if bool(before) != bool(self.registry.not_evaluated):
+            for record in self.registry.apps():
+                self._retry_later(record)
 
     def _views(self) -> Iterator[AppView]:
         now = self.now()
@@ -136,53 +201,17 @@ class Loop:
             with suppress(Exception):
                 yield _view(record, now)
 
-    def _metrics_request(self) -> MetricsRequest:
-        kinds: set[MetricType] = set()
-        namespaces: set[str] = set()
-        queries: set[str] = set()
-        bursts: set[int] = set()
-        objective = sizes = watched = False
-        for record in self.registry.apps():
-            kinds.update(metric.type for metric in record.metrics)
-            queries.update(record.queries.values())
-            namespaces.add(record.key.namespace)
-            if record.spec and record.spec.scaling.horizontal.burst:
-                bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
-            objective |= record.objective is not None
-            sizes |= record.sizes
-            watched |= record.sizing.change is not None
-        if objective:
-            kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY}
-            bursts.add(RATE_WINDOW_SECONDS)
-        if sizes:
-            kinds.add(MetricType.CPU)
-        return MetricsRequest(
-            frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
-            frozenset(namespaces),
-            frozenset(queries),
-            frozenset(bursts),
-            latencies=MetricType.LATENCY in kinds or watched,
-            failures=objective,
-            usage=sizes,
-        )
-
     def _evaluate(self, record: AppRecord) -> None:
         """Decide again; the app is queued if something follows from that."""
-        key = record.key
-        try:
-            decision = self.reconciler.evaluate(record)
-        except Exception:
-            if key not in self.queue:
-                log.exception("%s: internal error while deciding", key)
-            self._retry_later(record)
-            return
+        decision = self.reconciler.evaluate(record)
         if self.reconciler.advances(record):
             self._retry_later(record)
         if decision is None:
             return
-        self.telemetry.decided(decision)
+        with self._telling():
+            self.telemetry.decided(decision)
         if decision.changes:
-            self.queue.add(key)  # one that fails, too, is worth a try at each look
+            self.queue.add(record.key, urgent=True)  # one that fails, too, is worth a try at each look
         elif decision.resizes or record.reported is None or _differs(record.reported, decision):
             self._retry_later(record)
         elif self._measures_due(record, decision):
@@ -202,6 +231,17 @@ class Loop:
         age = (self.now() - record.reported_at).total_seconds()
         due = age >= MEASURES_SECONDS + share and measures_moved(record.reported, decision)
         return due and self._measures.take(self.clock())
+
+
+async def _failure(part: Part, step: Callable[[], Awaitable[None]]) -> LookFailed | None:
+    """What went wrong in that part of a look."""
+    try:
+        await step()
+    except Exception as error:  # noqa: BLE001 - passed on with its cause
+        failure = LookFailed(part, error)
+        failure.__cause__ = error
+        return failure
+    return None
 
 
 def _view(record: AppRecord, now: datetime) -> AppView:

@@ -80,7 +80,10 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         if spec
         else None,
         pause=_pause(record),
-        problem=AppProblem("InvalidSpec", str(record.spec_error)) if record.spec_error else record.problem,
+        problem=AppProblem("InvalidSpec", str(record.spec_error))
+        if record.spec_error
+        else record.problem or record.fault,
+        not_evaluated=registry.not_evaluated,
         conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
         pod_message=_pod_message(record),
         deployment_problem=facts.problem if facts else None,
@@ -89,7 +92,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         contested="" if left_alone else contested(record.replica_settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
-        sizes=_sizes(record),
+        sizes=_sizes(record, registry),
     )
 
 
@@ -111,14 +114,16 @@ def _size_conflict(record: AppRecord, registry: Registry) -> str:
     return other.message if other.resources.intersection(record.spec.scaling.vertical.resources) else ""
 
 
-def _sizes(record: AppRecord) -> SizeState | None:
+def _sizes(record: AppRecord, registry: Registry) -> SizeState | None:
     """None where sizes are not decided on, or not known yet."""
     sizing = record.sizing
     if not record.sizes or sizing.size is None or sizing.history is None:
         return None
     current = sizing.change.good if sizing.change else sizing.size
     history = sizing.history
-    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.failed_resize)
+    limits = registry.namespace_limits.get(record.key.namespace)
+    unread = limits.unread[0] if limits and limits.unread else ""
+    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.failed_resize, unread)
 
 
 def _pause(record: AppRecord) -> AppProblem | None:

@@ -16,7 +16,7 @@ _ECHOES = 8
 REPAIRS_RATE = 1 / 30
 REPAIRS_BURST = 5
 # Ours have at most 30 kB. Of a longer one only the names of its fields are held, which is enough to write it again.
-_LONGEST = 65_536
+LONGEST_STATUS = 65_536
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class OwnStatus:
         """
         text, known = _text(status), self.altered is not None
         ours = hash(text) in self._written
-        self.altered = None if ours else status if len(text) <= _LONGEST else dict.fromkeys(status)
+        self.altered = None if ours else status if len(text) <= LONGEST_STATUS else dict.fromkeys(status)
         if change and not ours:
             self.changes = (*recent(self.changes, change.at), change)
         return not ours and not known

@@ -81,6 +81,9 @@ class Reconciler:
             # It will be deleted with its namespace; until then everything we could write is refused.
             record.deleting = True
             return True
+        first, record.unanswered = not record.unanswered, isinstance(failure, Unavailable)
+        if failure and record.unanswered and first:
+            raise failure  # a single answer of 5xx is no news: the next try comes within a second
         if self._registry.get(record.key) is not record or record.generation != generation:
             return True  # deleted, recreated or changed meanwhile: the reconciliation that follows will report
         exists = await self._reported(record)
@@ -188,7 +191,7 @@ class Reconciler:
         spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
         child = record.children.get(_id(manifest))
         ours = child if child and child.owner == record.uid else None
-        if ours and ours.live is None and ours.synced_hash == spec_hash:
+        if ours and ours.compared and ours.synced_hash == spec_hash:
             return
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):
@@ -230,7 +233,7 @@ class Reconciler:
         if whose == f"{KIND} {record.key.name}":
             message = f"{what} belongs to a deleted ScalableApp of this name; waiting until it is removed"
             record.problem = AppProblem("Deploying", message)
-            raise Unavailable(message)
+            raise ClusterError(message)
         record.foreign = (
             f"{what} exists and {f'belongs to {whose}' if whose else 'was not created by this ScalableApp'}; "
             "it is not touched. Delete or rename it, or give the ScalableApp another name"

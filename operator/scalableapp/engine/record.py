@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
@@ -23,7 +24,7 @@ from scalableapp.core.status.deployment_status import deployment_problem
 from scalableapp.core.status.status import Status
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.core.vertical.sized import Sized, template_size
-from scalableapp.engine.own_status import OwnStatus
+from scalableapp.engine.own_status import LONGEST_STATUS, OwnStatus
 from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
 
@@ -36,6 +37,8 @@ REPAIRS_BURST = 5
 # While a scaling fails, it is tried at each look, and all that belongs to a turn every third time or so.
 WHOLE_TURNS_RATE = 1 / 15
 WHOLE_TURNS_BURST = 3
+# An ordinary Deployment has 3 kB. Anyone may create objects with our labels, as large as the API server takes them.
+LONGEST_CHILD = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +70,34 @@ class DeploymentFacts:
 class Child:
     """A live child: `live` until it has been compared with what we want, then only the verdict.
 
+    `text` holds it meanwhile, None afterwards. It is empty if it is too long: then the child is applied, not compared.
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
     lets it be. `editor` is the manager other than us who changed it last, "" where none is known.
     """
 
     owner: str
     fingerprint: int
-    live: Manifest | None
+    text: str | None
     synced_hash: str = ""
     editor: str = ""
+
+    @property
+    def live(self) -> Manifest | None:
+        """The child as it was seen; None where it is not held."""
+        return json.loads(self.text) if self.text else None
+
+    @property
+    def compared(self) -> bool:
+        """Whether it has been compared since it was seen."""
+        return self.text is None
 
     @classmethod
     def of(cls, body: Mapping[str, Any], *, scaled: bool) -> Self:
         """A child as it is seen now. The replicas of the `scaled` one move without being out of line."""
         slim = _slim(body)
-        return cls(_owner(body), _fingerprint(slim, scaled=scaled), slim, editor=editor_of(body, MANAGED_BY))
+        text = json.dumps(slim, separators=(",", ":"))
+        kept = text if len(text) <= LONGEST_CHILD else ""
+        return cls(_owner(body), _fingerprint(slim, scaled=scaled), kept, editor=editor_of(body, MANAGED_BY))
 
 
 class Dated(NamedTuple):
@@ -103,7 +119,9 @@ class AppRecord:
     whose readings our own last change was decided on.
     `dated` holds the pods as they came, each with its times as decisions take them (timekeeping.py); `unseen_since` is
     since when pods are missing among them, `watched_since` when the app was first looked at.
+    `unanswered`: the API server did not answer in the app's last turn.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
+    `fault` is what went wrong with it in the last look at all apps, None if nothing did.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -129,8 +147,10 @@ class AppRecord:
     entry_points: dict[str, Manifest] = field(default_factory=dict)
     foreign: str = ""
     problem: AppProblem | None = None
+    fault: AppProblem | None = None
     scale_failed: bool = False
     whole_turns: TokenBucket = field(default_factory=lambda: TokenBucket(WHOLE_TURNS_RATE, WHOLE_TURNS_BURST))
+    unanswered: bool = False
     scaling_to: int | None = None
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
@@ -159,7 +179,8 @@ class AppRecord:
 
     @status.setter
     def status(self, status: Mapping[str, Any]) -> None:
-        self._status = json.dumps(status, separators=(",", ":"))
+        text = json.dumps(status, separators=(",", ":"))
+        self._status = text if len(text) <= LONGEST_STATUS else "{}"
 
     @property
     def sizes(self) -> bool:
@@ -208,10 +229,13 @@ class AppRecord:
         """Whether nothing of the app is left."""
         return not (self.uid or self.children or self.pods)
 
-    def read(self, raw: Mapping[str, Any]) -> None:
-        """Take over a spec, once per generation; with a wrong one the app is left as it is, and says so."""
+    def read(self, raw: Mapping[str, Any], problem: FieldProblem | None = None) -> None:
+        """Take over a spec, once per generation; with a wrong one, or a `problem`, the app is left as it is."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
         self.scale_failed = False
+        if problem:
+            self.spec_error = SpecError((problem,))
+            return
         try:
             spec = _spec(self.key, raw)
             self.queries = _queries(spec, self.key)
@@ -254,6 +278,7 @@ def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
     if problem := name_problem(key):
         raise SpecError((problem,))
     spec = parse_spec(raw)
+    share_parts(spec)
     if problem := cache_name_problem(key, spec):
         raise SpecError((problem,))
     return spec

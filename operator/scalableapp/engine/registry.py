@@ -9,10 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from scalableapp.core.api.budget import Budget
 from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
+from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
 from scalableapp.ports import Snapshot
@@ -26,16 +28,20 @@ class Registry:
 
     `looks` counts the times that Prometheus has been asked, one under way included; `answered_look` is that of the
     snapshot.
+    `not_evaluated` says why no app can be, if that is so.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
     def __init__(self) -> None:
         self._records: dict[AppKey, AppRecord] = {}
+        self._budget = Budget()
+        self._holds_strangers = True  # until all apps are known
         self._snapshot: Snapshot | None = None
         self.looks = self.answered_look = 0
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
+        self.not_evaluated: AppProblem | None = None
         self.no_gateway_api = "the operator has not checked for the Gateway API yet"
 
     def __len__(self) -> int:
@@ -66,7 +72,8 @@ class Registry:
             record.status = body.get("status") or {}
             record.own_status.wrote(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
-        record.read(body.get("spec") or {})
+        spec = body.get("spec") or {}
+        record.read(spec, self._budget.take(key, spec))
         return key
 
     def _status_altered(self, record: AppRecord, body: Mapping[str, Any]) -> bool:
@@ -82,6 +89,7 @@ class Registry:
         record = self._records.get(key)
         if record and uid in ("", record.uid):
             del self._records[key]
+            self._budget.release(key)
 
     def keep_only(self, existing: Collection[AppKey], known_before: Iterable[AppKey]) -> list[AppKey]:
         """Forget the apps of `known_before` that a full list did not find. Returns their keys."""
@@ -119,6 +127,8 @@ class Registry:
         counted = self._count(record, child, body)
         self._note_setter(record, before, body)
         seen = Child.of(body, scaled=child == record.deployment_id)
+        if not (record.uid or self._holds_strangers):
+            seen = replace(seen, text="")
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
@@ -132,6 +142,13 @@ class Registry:
         if before and record.deployment and before.replicas != record.deployment.replicas:
             record.changed_in = self.looks
         return counted
+
+    def forget_strangers(self) -> None:
+        """Of children of apps that do not exist, which anyone may create, no more is kept than that they are there."""
+        self._holds_strangers = False
+        for record in self._records.values():
+            if not record.uid:
+                record.children = {child: replace(known, text="") for child, known in record.children.items()}
 
     def _note_setter(self, record: AppRecord, before: DeploymentFacts | None, body: Mapping[str, Any]) -> None:
         """Replicas that are neither what they were nor what we set them to are somebody else's."""
@@ -148,7 +165,7 @@ class Registry:
         if "status" in live:
             self._count(record, child, live)
         seen = Child.of(live, scaled=child == record.deployment_id)
-        record.children[child] = replace(seen, live=None, synced_hash=spec_hash)
+        record.children[child] = replace(seen, text=None, synced_hash=spec_hash)
 
     def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was deleted."""

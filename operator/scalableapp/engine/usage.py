@@ -16,7 +16,7 @@ from scalableapp.core.quality import (
     serves,
 )
 from scalableapp.core.size import Resource, Size
-from scalableapp.core.vertical.limits import NamespaceLimits, WholePod, within_quota
+from scalableapp.core.vertical.limits import NOT_READ_YET, NamespaceLimits, WholePod, within_quota
 from scalableapp.core.vertical.rollout import Change, RolloutObservation
 from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, ClusterLimits, Usage, with_past_usage
 from scalableapp.engine.record import AppRecord, DeploymentFacts
@@ -53,7 +53,7 @@ def usage_of(record: AppRecord, registry: Registry, now: datetime, stale_after: 
         unsettled=_unsettled(facts, pods, now) or partial,
         thin=answers.thin,
         cluster_limits=_cluster_limits(
-            registry.namespace_limits.get(record.key.namespace, NamespaceLimits()), size, facts.replicas, pods
+            registry.namespace_limits.get(record.key.namespace, NOT_READ_YET), size, facts.replicas, pods
         ),
     )
 

@@ -1,11 +1,16 @@
 import asyncio
+import json
 import socket
 import ssl
 import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import aiohttp
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config.config_exception import ConfigException
@@ -13,7 +18,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from scalableapp import errors
 from scalableapp.adapters import kube_api
 from scalableapp.adapters.kube_api import METADATA_LIST, Expired, KubeApi, Request
-from tests.unit.adapters.canned import ApiServer, Refusal
+from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 GET = Request("GET", "/api/v1/pods")
 
@@ -208,3 +213,77 @@ async def test_without_pod_and_kubeconfig_it_says_what_to_set(
 ) -> None:
     with pytest.raises(errors.Rejected, match="set KUBECONFIG"):
         await kube_api.load_configuration("no-such-context-anywhere")
+
+
+async def test_a_list_of_large_objects_is_read_in_smaller_pages(server: ApiServer, api: KubeApi) -> None:
+    """Objects of 1 MB, as annotations and arguments may make them: 20 of them are not held at once."""
+
+    def answer(asked: Asked) -> object:
+        first, limit = int(asked.query.get("continue", 0)), int(asked.query["limit"])
+        names = range(first, min(20, first + limit))
+        more = {"continue": str(names.stop)} if names.stop < 20 else {}
+        return {"metadata": more, "items": [{"name": name, "args": "x" * 2**20} for name in names]}
+
+    server.respond = answer
+    pages = [[item["name"] for item in found["items"]] async for found in api.pages(GET)]
+    assert [name for page in pages for name in page] == list(range(20))
+    assert max(map(len, pages)) == 7
+    assert server.asked[0].query["limit"] == "500"
+
+
+async def test_one_answer_that_is_too_large_is_not_asked_for_again(
+    server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_api, "MOST_BYTES", 1000)
+    server.replies({"args": "x" * 1000})
+    with pytest.raises(errors.Rejected, match="the answer has more than 1,000 bytes"):
+        await api.ask(GET)
+    assert len(server.asked) == 1
+
+
+async def test_an_event_of_a_watch_may_be_as_large_as_an_object(server: ApiServer, api: KubeApi) -> None:
+    large = {"type": "MODIFIED", "object": {"args": "é" * 2**20}}
+    text = "".join(json.dumps(event) + "\n" for event in (SMALL, large, SMALL))
+
+    async def events(_request: web.Request) -> web.Response:
+        return web.Response(body=text.encode())
+
+    server.respond = lambda _asked: events
+    assert [event async for event in api.lines(GET, silence_seconds=5)] == [SMALL, large, SMALL]
+
+
+async def test_an_event_without_an_end_is_not_held(
+    server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube_api, "MOST_BYTES", 1000)
+
+    async def events(_request: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 1001)
+
+    server.respond = lambda _asked: events
+    with pytest.raises(errors.Unavailable, match="more than 1,000 bytes"):
+        _ = [event async for event in api.lines(GET, silence_seconds=5)]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20).filter(lambda line: b"\n" not in line), max_size=8), st.data())
+async def test_lines_are_the_same_however_they_are_cut_into_chunks(lines: list[bytes], data: st.DataObject) -> None:
+    text = b"\n".join(lines)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
+    chunks = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+
+    class Content:
+        async def iter_any(self) -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+    assert [line async for line in kube_api._split(Content())] == lines  # type: ignore[arg-type] # what it uses of it
+
+
+async def test_a_long_reason_is_cut(server: ApiServer, api: KubeApi) -> None:
+    server.replies(Refusal(422, f"Invalid value: {'x' * 30_000}"))
+    with pytest.raises(errors.Rejected) as caught:
+        await api.ask(GET)
+    assert len(str(caught.value)) < 1100
+
+
+SMALL = {"type": "ADDED", "object": {}}

@@ -120,7 +120,8 @@ async def test_later_pods_get_the_size_from_the_newest_replica_set(server: ApiSe
     server.replies({"items": sets}, {})
     await cluster.resize_later_pods(DEPLOYMENT, RAISED)
     listed, patched = server.asked
-    assert listed.query == {"labelSelector": "scalableapp.io/app=shop"}
+    assert listed.query["labelSelector"] == "scalableapp.io/app=shop"
+    assert "PartialObjectMetadataList" in listed.headers["Accept"]
     assert patched.path.endswith("/replicasets/new")
     (container,) = patched.body["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["$patch"] == "replace"

@@ -15,6 +15,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport
 from scalableapp.core.size import Amount, Size
 from scalableapp.core.status.conditions import Abnormal
+from scalableapp.engine.looks import Part
 from scalableapp.errors import ScalableAppError, Unavailable
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot
 
@@ -81,6 +82,18 @@ def test_metrics_are_shown_in_base_units_and_not_at_all_when_unknown(telemetry: 
     assert value(telemetry, name, **LABELS, metric="queue") is None
     assert value(telemetry, name, **LABELS, metric="odd") is None
     assert value(telemetry, "scalableapp_metric_target", **LABELS, metric="queue") == 1000
+
+
+def test_an_app_that_cannot_be_shown_hides_no_other(telemetry: Telemetry) -> None:
+    odd = AppView(AppKey("shop", "odd"), None, (), None, None, ())  # type: ignore[arg-type] # as no view should be
+    telemetry.ticked(0.1, 0, [odd, view(decision())])
+    assert value(telemetry, "scalableapp_current_replicas", **LABELS) == 2
+
+
+def test_failed_looks_are_counted_by_cause_from_zero_on(telemetry: Telemetry) -> None:
+    telemetry.tick_failed("Metrics")
+    counts = [value(telemetry, "scalableapp_failed_ticks_total", cause=part) for part in Part]
+    assert counts == [1, 0]
 
 
 def test_sizes_are_shown_in_the_modes_that_decide_on_them(telemetry: Telemetry) -> None:

@@ -136,6 +136,46 @@ async def test_autoscalers_of_other_workloads_make_no_app_due(
     assert len(world.queue) == 0
 
 
+async def test_a_namespace_that_cannot_be_listed_keeps_what_is_known_and_hides_no_other(
+    world: World, lister: Lister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, here = AppKey("gone", "web"), AppKey("here", "web")
+    world.registry.autoscalers = {gone: "HPA gone/web", AppKey("here", "old"): "HPA here/old"}
+
+    async def list_autoscalers(namespace: str) -> dict[AppKey, str]:
+        if namespace == "gone":
+            raise Unavailable("namespace gone is away")
+        return {here: "HPA here/web"}
+
+    monkeypatch.setattr(lister, "list_autoscalers", list_autoscalers)
+    queue = AsyncWorkQueue(world.queue, world.clock)
+    informers = Informers(world.registry, queue, lister, CHILD_KINDS, ("gone", "here"))  # type: ignore[arg-type] # as above
+    with pytest.raises(Unavailable):
+        await informers.refresh_autoscalers()
+    assert world.registry.autoscalers == {gone: "HPA gone/web", here: "HPA here/web"}
+
+
+@pytest.mark.parametrize("task", ["follow_autoscalers", "follow_limits", "resync"])
+async def test_a_fault_in_one_object_ends_none_of_the_tasks(
+    informers: Informers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str
+) -> None:
+    sleeps = iter([None, None, asyncio.CancelledError()])
+
+    async def sleep(_seconds: float) -> None:
+        if error := next(sleeps):
+            raise error
+
+    async def failing() -> None:
+        raise KeyError("metadata")
+
+    once = {"follow_autoscalers": "refresh_autoscalers", "follow_limits": "refresh_limits", "resync": "resync_once"}
+    monkeypatch.setattr(informers, once[task], failing)
+    monkeypatch.setattr(module, "asyncio", type("Asyncio", (), {"sleep": staticmethod(sleep)}))
+    with pytest.raises(asyncio.CancelledError):
+        await getattr(informers, task)()
+    assert caplog.text.count("KeyError: 'metadata'") >= 2
+
+
 @pytest.mark.parametrize("task", ["follow_autoscalers", "resync"])
 async def test_a_list_that_fails_is_tried_again(
     informers: Informers, lister: Lister, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str

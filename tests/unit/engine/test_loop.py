@@ -10,7 +10,7 @@ from scalableapp.adapters.telemetry_apps import AppView
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.engine import loop as loop_module
-from scalableapp.engine.loop import STALLED_INTERVALS
+from scalableapp.engine.looks import STALLED_INTERVALS, STALLED_SECONDS
 from scalableapp.engine.record import AppRecord
 from scalableapp.ports import PodAnswer
 from tests.unit.engine.world import BROKEN, SPEC, START, World
@@ -106,7 +106,7 @@ async def test_a_tick_that_fails_is_counted_and_followed_by_the_next(world: Worl
 
     world.metrics.collect = failing  # type: ignore[method-assign, assignment]
     await world.loop._guarded_tick()
-    assert world.telemetry.called == ["failed"]
+    assert world.telemetry.called == ["readiness", "tick_failed"]
 
 
 async def test_after_a_tick_the_metrics_show_each_app_as_its_status_does(world: World) -> None:
@@ -205,12 +205,14 @@ def test_a_loop_that_has_not_begun_is_not_judged(world: World) -> None:
     assert world.loop.stalled() == ""
 
 
-async def test_a_loop_that_starts_no_tick_is_stalled(world: World) -> None:
+async def test_a_loop_whose_looks_do_not_end_is_stalled(world: World) -> None:
     await world.loop._guarded_tick()
-    world.clock.seconds += 5 * STALLED_INTERVALS - 1
+    world.clock.seconds += 5 * STALLED_INTERVALS + STALLED_SECONDS - 1
     assert world.loop.stalled() == ""
     world.clock.seconds += 1
-    assert "30 s ago" in world.loop.stalled()
+    assert world.loop.stalled() == (
+        "no evaluation of all apps has succeeded for 40 s; the interval is 5 s; none has ended since"
+    )
 
 
 async def test_workers_run_beside_the_ticks_and_end_with_them(world: World) -> None:

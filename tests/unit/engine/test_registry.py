@@ -145,4 +145,4 @@ async def test_a_record_is_small(world: World) -> None:
     key = await world.running()
     record = world.registry.get(key)
     assert record
-    assert all(child.live is None for child in record.children.values())
+    assert all(child.compared for child in record.children.values())

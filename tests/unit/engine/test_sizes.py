@@ -11,6 +11,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resize, Resource, Size, SizeConflict, read_size, size_fields
+from scalableapp.core.vertical.limits import NamespaceLimits, namespace_limits
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, UsageMetric
 from tests.unit.engine.world import FEATURES, NAMESPACE, World
@@ -145,6 +146,27 @@ async def test_what_fits_is_not_touched() -> None:
     assert app.world.status(app.key)["resources"]["current"] == size_fields(START_SIZE)
     assert app.world.condition(app.key, "Sized") == ("True", "InSync")
     assert app.world.condition(app.key, "ScalingActive")[0] == "True"
+
+
+async def test_a_limit_that_cannot_be_read_holds_raises_in_its_namespace_and_is_named() -> None:
+    app = OneApp()
+    bad = {"metadata": {"name": "team"}, "spec": {"limits": [{"type": "Container", "max": {"memory": "a lot"}}]}}
+    app.world.registry.namespace_limits = {NAMESPACE: namespace_limits({}, [bad], [])}
+    await app.start(cores=0.3, memory=200 * MI)
+    assert app.size == START_SIZE
+    assert app.world.condition(app.key, "Sized") == ("Unknown", "LimitsUnreadable")
+    assert "LimitRange team: max memory: 'a lot' is not a quantity" in app.world.message(app.key, "Sized")
+    app.world.registry.namespace_limits = {NAMESPACE: NamespaceLimits()}
+    await app.opened()
+    assert app.size != START_SIZE
+
+
+async def test_before_the_limits_of_a_namespace_are_read_its_sizes_are_not_raised() -> None:
+    app = OneApp()
+    app.world.registry.namespace_limits = {}
+    await app.start(cores=0.3, memory=200 * MI)
+    assert app.size == START_SIZE
+    assert app.world.condition(app.key, "Sized") == ("True", "InSync")
 
 
 async def test_a_rise_of_memory_comes_by_a_rollout_with_one_pod_first_and_then_the_rest() -> None:

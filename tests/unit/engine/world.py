@@ -15,6 +15,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
+from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.record import Dated
@@ -188,6 +189,7 @@ class World:
         self.metrics = FakeMetrics(self.clock)
         self.telemetry = FakeTelemetry()
         self.registry = Registry()
+        self.registry.namespace_limits = {NAMESPACE: NamespaceLimits()}
         self.queue = WorkQueue(jitter=lambda: 1.0)
         self.loop = Loop(
             registry=self.registry,
@@ -200,10 +202,12 @@ class World:
             now=self.clock.now,
         )
 
-    def create(self, name: str = "web", spec: Mapping[str, Any] = SPEC, uid: str = "") -> AppKey:
+    def create(
+        self, name: str = "web", spec: Mapping[str, Any] = SPEC, uid: str = "", namespace: str = NAMESPACE
+    ) -> AppKey:
         """Somebody creates a ScalableApp."""
-        key = AppKey(NAMESPACE, name)
-        metadata = {"namespace": NAMESPACE, "name": name, "uid": uid or f"uid-{name}", "generation": 1}
+        key = AppKey(namespace, name)
+        metadata = {"namespace": namespace, "name": name, "uid": uid or f"uid-{name}", "generation": 1}
         self.cluster.apps[key] = {"kind": "ScalableApp", "metadata": metadata, "spec": copy.deepcopy(dict(spec))}
         self._app_news("ADDED", key)
         return key
@@ -307,9 +311,11 @@ class World:
         others = {pod: value for pod, value in old.items() if not pod[1].startswith(f"{key.name}-")}
         self.metrics.pods[MetricType.REQUESTS_PER_SECOND] = PodAnswer(others | values)
 
-    async def running(self, name: str = "web", spec: Mapping[str, Any] = SPEC, rps_each: float = 50.0) -> AppKey:
+    async def running(
+        self, name: str = "web", spec: Mapping[str, Any] = SPEC, rps_each: float = 50.0, namespace: str = NAMESPACE
+    ) -> AppKey:
         """An app that is deployed, has its pods and a load on target; with no write to be made."""
-        key = self.create(name, spec)
+        key = self.create(name, spec, namespace=namespace)
         await self.settle()
         await self.run_pods(key, rps_each)
         await self.tick(2)

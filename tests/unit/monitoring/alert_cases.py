@@ -100,6 +100,20 @@ CASES = (
         | of_operator("lease_held", "0x600"),
     ),
     Case(
+        "ScalableAppLoopFailing",
+        "answers that cannot be read",
+        True,
+        10,
+        of_operator("failed_ticks_total", "0+12x600", ',cause="Metrics"'),
+    ),
+    Case(
+        "ScalableAppLoopFailing",
+        "one failed evaluation, long ago",
+        False,
+        10,
+        of_operator("failed_ticks_total", "0x3 1x600", ',cause="Metrics"'),
+    ),
+    Case(
         "ScalableAppLoopSlow",
         "ticks of 4.5 s",
         True,

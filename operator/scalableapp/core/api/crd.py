@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from scalableapp.core.api.crd_rules import add_rules
+from scalableapp.core.api.fields import LONGEST_QUANTITY
 from scalableapp.core.api.spec import ScalableAppSpec
 
 Schema = dict[str, Any]
@@ -19,8 +20,14 @@ GROUP, VERSION, KIND, PLURAL = "scalableapp.io", "v1alpha1", "ScalableApp", "sca
 
 # A quantity is text, but YAML reads an unquoted 50 as an integer and 0.5 as a float. Kubernetes' own
 # int-or-string would refuse the float with an unhelpful message. A node without a type accepts all three;
-# the pattern then applies to text and the bounds to numbers.
-_UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True, "minimum": 0}
+# the pattern then applies to text and the bounds to numbers; lists and objects may not hold anything.
+_UNTYPED: Schema = {
+    "x-kubernetes-preserve-unknown-fields": True,
+    "minimum": 0,
+    "maxLength": LONGEST_QUANTITY,
+    "maxItems": 0,
+    "maxProperties": 0,
+}
 _NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
 _FORMATS: dict[str, Schema] = {
     "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},

@@ -1,10 +1,13 @@
 """Rules across fields, in CEL, which the API server checks when a ScalableApp is written. crd.py puts them in the CRD.
 
 The operator checks the same and more. A field without a default is read behind has() only, so that no rule fails to
-evaluate. Quantities have no type in the schema: through dyn() a rule sees only whether they are set.
+evaluate. Quantities have no type in the schema: through dyn() a rule sees only whether they are set, and a map of them
+can have no rule: that their keys are short is checked by the operator alone.
 """
 
 from typing import Any, NamedTuple
+
+from scalableapp.core.api.fields import LONGEST_NAME
 
 
 class Rule(NamedTuple):
@@ -55,6 +58,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "!has(self.route) || !has(self.ingress) || !self.ingress.enabled",
             "ingress and route are both set, and an app is exposed by one of them; remove ingress to use the Gateway, "
             "or route to use the Ingress",
+        ),
+    ),
+    "spec.ingress.annotations": (
+        Rule(
+            f"self.all(name, size(name) <= {LONGEST_NAME})",
+            f"a key is longer than {LONGEST_NAME} characters; shorten it",
         ),
     ),
     "spec.env[]": (

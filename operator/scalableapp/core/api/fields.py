@@ -7,6 +7,9 @@ from pydantic.alias_generators import to_camel
 
 from scalableapp.core.quantity import parse_quantity, parse_target
 
+# No number that is a size, a rate or a price needs more.
+LONGEST_QUANTITY = 32
+
 
 def _quantity(text: str) -> str:
     parse_quantity(text)
@@ -37,22 +40,37 @@ def _as_text(value: object) -> object:
 
 
 Quantity = Annotated[
-    str, BeforeValidator(_as_text), AfterValidator(_quantity), Field(json_schema_extra={"format": "quantity"})
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_quantity),
+    Field(max_length=LONGEST_QUANTITY, json_schema_extra={"format": "quantity"}),
 ]
 PositiveQuantity = Annotated[
-    str, BeforeValidator(_as_text), AfterValidator(_positive), Field(json_schema_extra={"format": "positive-quantity"})
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_positive),
+    Field(max_length=LONGEST_QUANTITY, json_schema_extra={"format": "positive-quantity"}),
 ]
 # A quantity, or for a latency a duration such as 250ms.
 Target = Annotated[
-    str, BeforeValidator(_as_text), AfterValidator(_positive_target), Field(json_schema_extra={"format": "target"})
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_positive_target),
+    Field(max_length=LONGEST_QUANTITY, json_schema_extra={"format": "target"}),
 ]
 NonNegativeQuantity = Annotated[
-    str, BeforeValidator(_as_text), AfterValidator(_not_negative), Field(json_schema_extra={"format": "quantity"})
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_not_negative),
+    Field(max_length=LONGEST_QUANTITY, json_schema_extra={"format": "quantity"}),
 ]
 # HPA's bound is that of an int32; no cluster has as many pods as this.
 MOST_REPLICAS = 100_000
 Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=256)]
-ResourceMap = Annotated[dict[str, PositiveQuantity], Field(max_length=8)]
+# A qualified name: a DNS name of 253 characters, a slash, and a name of 63.
+LONGEST_NAME = 317
+QualifiedName = Annotated[str, Field(max_length=LONGEST_NAME)]
+ResourceMap = Annotated[dict[QualifiedName, PositiveQuantity], Field(max_length=8)]
 
 
 class Model(BaseModel):

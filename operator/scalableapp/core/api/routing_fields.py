@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from scalableapp.core.api.fields import Model, Path
+from scalableapp.core.api.fields import Model, Path, QualifiedName
 
 _LABELS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _HOST = rf"^(\*\.)?{_LABELS}"
@@ -92,7 +92,7 @@ class Ingress(Model):
         None,
         description="Whether plain HTTP is redirected to HTTPS. Defaults to true if tlsSecretName is set.",
     )
-    annotations: dict[str, str] = Field(
+    annotations: dict[QualifiedName, Annotated[str, Field(max_length=4096)]] = Field(
         default_factory=dict,
         max_length=64,
         description="Further annotations of the Ingress, for your controller. They override those of the profile.",

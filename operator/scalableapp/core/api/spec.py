@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from scalableapp.core.api.budget import size_problem
+from scalableapp.core.api.env_fields import EnvFrom, EnvVar
 from scalableapp.core.api.fields import MOST_REPLICAS, Model, Path, ResourceMap
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
@@ -20,25 +22,9 @@ from scalableapp.core.api.scaling import Mode, Scaling
 from scalableapp.core.quantity import canonical_quantity, parse_quantity
 from scalableapp.errors import FieldProblem, SpecError
 
+Argument = Annotated[str, Field(max_length=16384)]
 # User and group IDs, as the API server takes them.
 MOST_ID = 2**31 - 1
-
-
-class EnvVar(Model):
-    """One environment variable of the app's container."""
-
-    name: str = Field(min_length=1, max_length=256, description="Name of the variable.")
-    value: str | None = Field(None, max_length=32768, description="Its value as plain text.")
-    value_from: dict[str, Any] | None = Field(
-        None,
-        description="Source of the value, as in a pod: configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef.",
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if self.value is not None and self.value_from is not None:
-            raise ValueError(f"{self.name} has both value and valueFrom; keep one of them")
-        return self
 
 
 class Resources(Model):
@@ -135,11 +121,11 @@ class ScalableAppSpec(Model):
         description="Environment variables of the app.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    env_from: tuple[dict[str, Any], ...] = Field(
+    env_from: tuple[EnvFrom, ...] = Field(
         (), max_length=64, description="ConfigMaps and Secrets whose keys become environment variables, as in a pod."
     )
-    command: tuple[str, ...] = Field((), max_length=64, description="Replaces the image's entry point.")
-    args: tuple[str, ...] = Field((), max_length=256, description="Replaces the image's arguments.")
+    command: tuple[Argument, ...] = Field((), max_length=64, description="Replaces the image's entry point.")
+    args: tuple[Argument, ...] = Field((), max_length=256, description="Replaces the image's arguments.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of each pod.")
     security_context: SecurityContext = Field(
         default_factory=SecurityContext, description="User and group of the app, and where it may write."
@@ -221,10 +207,12 @@ def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:
 
     Raises SpecError that names every wrong field and how to fix it.
     """
+    if problem := size_problem(raw):
+        raise SpecError((problem,))
     try:
         spec = ScalableAppSpec.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False))) from error
+        raise SpecError(tuple(_problem(entry) for entry in error.errors(include_url=False)[:_MOST_PROBLEMS])) from error
     if halves := tuple(_half_characters(raw, "spec")):
         raise SpecError(halves)
     return spec
@@ -252,10 +240,14 @@ _FIXES = {
 }
 
 
+# What authors write may stand in messages.
+_LONGEST, _MOST_PROBLEMS = 500, 10
+
+
 def _problem(entry: Any) -> FieldProblem:
-    location = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in entry["loc"])
+    location = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:64]}" for part in entry["loc"])
     message = entry["msg"].removeprefix("Value error, ")
-    problem, _, fix = message.partition("; ")
+    problem, _, fix = (message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...").partition("; ")
     given = "" if entry["type"] in ("missing", "value_error") else f" (it is {_short(entry['input'])})"
     return FieldProblem(
         f"spec{location}",

@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from scalableapp.core.api.env_fields import EnvVar, FieldRef, ValueFrom, as_in_a_pod
 from scalableapp.core.api.routing_fields import Ingress, Route
-from scalableapp.core.api.spec import CacheBackend, EnvVar, ScalableAppSpec, SecurityContext
+from scalableapp.core.api.spec import CacheBackend, ScalableAppSpec, SecurityContext
 from scalableapp.core.children import redis
 from scalableapp.core.children.annotations import annotations
 from scalableapp.core.children.drift import in_sync, owned_by, with_spec_hash
@@ -271,7 +272,7 @@ def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manife
         "args": list(spec.args),
         "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
         "env": _environment(key, spec),
-        "envFrom": list(spec.env_from),
+        "envFrom": [as_in_a_pod(source) for source in spec.env_from],
         "resources": _resources(spec, template),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
@@ -313,8 +314,8 @@ def _resources(spec: ScalableAppSpec, template: Template) -> dict[str, dict[str,
 def _environment(key: AppKey, spec: ScalableAppSpec) -> list[Manifest]:
     """Ours first, so that a user's variable can refer to them as $(POD_NAME); the user's win over ours."""
     ours = [
-        EnvVar(name="POD_NAME", value_from={"fieldRef": {"fieldPath": "metadata.name"}}),
-        EnvVar(name="POD_NAMESPACE", value_from={"fieldRef": {"fieldPath": "metadata.namespace"}}),
+        EnvVar(name="POD_NAME", value_from=ValueFrom(field_ref=FieldRef(field_path="metadata.name"))),
+        EnvVar(name="POD_NAMESPACE", value_from=ValueFrom(field_ref=FieldRef(field_path="metadata.namespace"))),
         EnvVar(name="PORT", value=str(spec.port)),
         EnvVar(name="CACHE_BACKEND", value=spec.cache.backend.value),
         EnvVar(name="CACHE_TIMEOUT_SECONDS", value=str(spec.cache.timeout_seconds)),
@@ -323,7 +324,7 @@ def _environment(key: AppKey, spec: ScalableAppSpec) -> list[Manifest]:
     taken = {variable.name for variable in spec.env}
     chosen = [*(variable for variable in ours if variable.name not in taken), *spec.env]
     # The API server drops an empty value, so it isn't written either.
-    return [{name: value for name, value in variable.model_dump(by_alias=True).items() if value} for variable in chosen]
+    return [{name: value for name, value in as_in_a_pod(variable).items() if value} for variable in chosen]
 
 
 def _service(key: AppKey) -> Manifest:

@@ -34,6 +34,7 @@ class AppState:
     reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
+    `not_evaluated` says why no decision can be made now.
     """
 
     generation: int
@@ -54,6 +55,7 @@ class AppState:
     history: History | None = None
     sizes: SizeState | None = None
     exposure: Exposure | None = None
+    not_evaluated: AppProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ def _scaling_active(state: AppState) -> Condition:
         return Condition("ScalingActive", "False", state.problem.reason, message)
     if state.problem and state.problem.reason == "FailedRescale":
         return Condition("ScalingActive", "False", "FailedRescale", state.problem.message)
+    if state.not_evaluated:
+        return Condition("ScalingActive", "Unknown", state.not_evaluated.reason, state.not_evaluated.message)
     if decision is None:
         return Condition("ScalingActive", "Unknown", "NotMeasured", "no decision has been made yet")
     if not decision.active:
@@ -220,6 +224,9 @@ def _sized(state: AppState) -> Condition | None:
         return Condition("Sized", "False", reason, f"pods are being {way} {to}: {sizes.change.why}")
     if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
         return Condition("Sized", "False", "ResizeRolledBack", f"pods have {sizes.current}; {erred}")
+    if sizes.unread:
+        message = f"pods have {sizes.current}, and are not given more: a limit of the namespace cannot be read: "
+        return Condition("Sized", "Unknown", "LimitsUnreadable", f"{message}{sizes.unread}; correct it")
     return Condition("Sized", "True", "InSync", f"pods have {sizes.current}")
 
 

@@ -14,13 +14,17 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SizeState:
-    """What is reported about the size of the pods, and what has to survive a restart."""
+    """What is reported about the size of the pods, and what has to survive a restart.
+
+    `unread` says which limit of the namespace cannot be read, and why; "" if all can.
+    """
 
     current: Size
     recommended: Size | None = None
     changed_at: datetime | None = None
     change: Change | None = None
     failed_resize: FailedResize | None = None
+    unread: str = ""
 
 
 def write_sizes(state: SizeState) -> Fields:

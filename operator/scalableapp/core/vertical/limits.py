@@ -1,7 +1,8 @@
 """Bounds that a cluster sets on the size of a pod: LimitRanges, ResourceQuotas, and what the largest node can hold.
 
 They are read as the API server's admission does (plugin/pkg/admission/limitranger, pkg/quota in Kubernetes 1.37), so
-that no size is requested that it rejects. An object that cannot be read sets no bound and does not hide others.
+that no size is requested that it rejects. An object that cannot be read hides no other; but what it bounds is not
+known, so that sizes in its namespace are not raised until it can be read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,12 +22,18 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NamespaceLimits:
-    """The limits of one container, those of its whole pod, and what quotas leave for all; and what cannot be read."""
+    """The limits of one container, those of its whole pod, and what quotas leave for all.
+
+    `unread` says what of them is not known, and why.
+    """
 
     containers: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
     pods: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
     unread: tuple[str, ...] = ()
+
+
+NOT_READ_YET = NamespaceLimits(unread=("they have not been read yet",))
 
 
 class WholePod(NamedTuple):
@@ -66,15 +73,39 @@ def namespace_limits(
     pods = {resource: ClusterLimits() for resource in Resource}
     unread: list[str] = []
     for limit_range in limit_ranges:
-        name = f"LimitRange {(limit_range.get('metadata') or {}).get('name')}"
-        for item in (limit_range.get("spec") or {}).get("limits") or ():
-            ranged = {resource: _Range.of(resource, item, name, unread) for resource in Resource}
-            if item.get("type") in (_CONTAINER, _POD):
-                containers = {resource: ranged[resource].within(limits) for resource, limits in containers.items()}
-            if item.get("type") == _POD:
+        for kind, ranged in _ranges(limit_range, unread):
+            containers = {resource: ranged[resource].within(limits) for resource, limits in containers.items()}
+            if kind == _POD:
                 pods = {resource: ranged[resource].within(limits) for resource, limits in pods.items()}
-    counted = tuple(found for quota in quotas if (found := quota_of(quota, unread)))
+    counted = tuple(found for quota in quotas if (found := _counted(quota, unread)))
     return NamespaceLimits(containers, pods, counted, tuple(unread))
+
+
+def _ranges(limit_range: Manifest, unread: list[str]) -> list[tuple[str, dict[Resource, "_Range"]]]:
+    """What a LimitRange says of containers and pods."""
+    name = _name("LimitRange", limit_range)
+    try:
+        items = [item for item in limit_range["spec"].get("limits") or () if item.get("type") in (_CONTAINER, _POD)]
+        return [
+            (item["type"], {resource: _Range.of(resource, item, name, unread) for resource in Resource})
+            for item in items
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
+        unread.append(f"{name}: {error!r}")
+        return []
+
+
+def _counted(quota: Manifest, unread: list[str]) -> Quota | None:
+    try:
+        return quota_of(quota, unread)
+    except (AttributeError, KeyError, TypeError) as error:
+        unread.append(f"{_name('ResourceQuota', quota)}: {error!r}")
+        return None
+
+
+def _name(kind: str, body: Manifest) -> str:
+    metadata = body.get("metadata")
+    return f"{kind} {metadata.get('name') if isinstance(metadata, Mapping) else '<unknown>'}"
 
 
 class _Range(NamedTuple):
@@ -131,7 +162,16 @@ def within_quota(
             found = found._replace(most_limit=most_limit)
         if limit is not None:
             found = found._replace(limit_needed=True)
-    return found
+    return _not_raised(found, amount, limits.unread[0]) if limits.unread else found
+
+
+def _not_raised(limits: ClusterLimits, amount: Amount, unread: str) -> ClusterLimits:
+    """The limits where others may apply that are not known: what pods have now is known to be let in."""
+    if amount.limit is not None:
+        limits = limits._replace(most_limit=min(amount.limit, limits.most_limit or amount.limit))
+    if amount.request is not None and (limits.most is None or amount.request < limits.most):
+        limits = limits._replace(most=amount.request, whose=f"limits of the namespace that are not known ({unread})")
+    return limits
 
 
 def _within_pod(limits: ClusterLimits, pod: ClusterLimits, other_containers: Amount) -> ClusterLimits:

@@ -66,6 +66,6 @@ def amount_of(resource: Resource, amounts: Manifest, name: str, unread: list[str
         return None
     try:
         return parse_amount(resource, amounts[name])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # 1e999 is a quantity, and no number of bytes
         unread.append(f"{whose} {name}: {error}")
         return None

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.size import Amount, Resource
-from scalableapp.core.vertical.limits import WholePod, largest_node, namespace_limits, within_quota
+from scalableapp.core.vertical.limits import NOT_READ_YET, WholePod, largest_node, namespace_limits, within_quota
 from scalableapp.core.vertical.usage import ClusterLimits
 
 CPU = Resource.CPU
@@ -76,8 +76,6 @@ def test_what_cannot_be_read_hides_nothing_else() -> None:
     worse = quota({"requests.cpu": "much", "limits.cpu": "4"}, {"limits.cpu": "2"})
     limits = namespace_limits(largest_node([node("?", "8Gi"), node("4", "8Gi")]), [bad], [worse])
     assert limits.containers[CPU] == ClusterLimits(most=1.0, most_limit=1.0, whose="LimitRange small")
-    assert within_quota(limits, CPU, Amount(0.5, 0.5), 1).most_limit == 1.0
-    assert within_quota(limits, CPU, Amount(0.2, 0.2), 4).most_limit == pytest.approx(0.7)
     whose = [message.split(":")[0] for message in limits.unread]
     assert whose == ["LimitRange small", "LimitRange small", "ResourceQuota team"]
 
@@ -120,3 +118,48 @@ def test_a_quota_whose_names_both_bound_requests() -> None:
 def test_a_quota_of_limits_needs_one() -> None:
     limits = namespace_limits({}, [], [quota({"limits.cpu": "2"}, {"limits.cpu": "1"})])
     assert within_quota(limits, CPU, Amount(0.2, 0.4), 1).needs_limit
+
+
+ODD: dict[str, Any] = {
+    "no quantity": limit_range(max={"cpu": "a bit"}),
+    "larger than any number": limit_range(max={"memory": "1e999"}),
+    "a list where a map belongs": limit_range(max=["1"]),
+    "items that are no objects": {"metadata": {"name": "small"}, "spec": {"limits": ["Container"]}},
+    "no spec": {"metadata": {"name": "small"}, "spec": None},
+    "no metadata": {"metadata": ["small"], "spec": 5},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_limit_range_that_cannot_be_read_is_named_and_lets_nothing_be_raised(odd: dict[str, Any]) -> None:
+    limits = namespace_limits({CPU: 3.6}, [odd, limit_range(min={"cpu": "50m"})], [])
+    assert limits.containers[CPU].least == 0.05
+    assert limits.unread[0].startswith("LimitRange ")
+    found = within_quota(limits, CPU, Amount(0.2, 0.4), 3)
+    assert (found.most, found.most_limit) == (0.2, 0.4)
+    assert found.whose == f"limits of the namespace that are not known ({limits.unread[0]})"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        quota({"requests.cpu": "much"}, {}),
+        {"metadata": {"name": "team"}, "status": {"hard": ["cpu"]}},
+        {"metadata": {"name": "team"}, "status": "full"},
+        {"metadata": {"name": "team"}, "spec": {"scopeSelector": ["x"]}},
+    ],
+    ids=["no quantity", "a list", "no status", "no selector"],
+)
+def test_a_quota_that_cannot_be_read_is_named_and_lets_nothing_be_raised(odd: dict[str, Any]) -> None:
+    limits = namespace_limits({}, [], [odd])
+    assert limits.unread[0].startswith("ResourceQuota team")
+    assert within_quota(limits, CPU, Amount(0.2, None), 3).most == 0.2
+
+
+def test_half_a_byte_is_rounded_up_as_admission_does() -> None:
+    limits = namespace_limits({}, [limit_range(max={"memory": "1500m"})], [])
+    assert (limits.containers[Resource.MEMORY].most, limits.unread) == (2, ())
+
+
+def test_before_the_limits_are_read_nothing_is_raised() -> None:
+    assert within_quota(NOT_READ_YET, CPU, Amount(0.2, 0.4), 3).most == 0.2

@@ -1,0 +1,82 @@
+"""How large a ScalableApp may be: the operator holds the specs of all tenants' apps in one memory.
+
+The CRD bounds each field, but not their sum, and an older CRD may have let in what the present one refuses.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scalableapp.core.model import AppKey
+from scalableapp.errors import FieldProblem
+
+# Two of the longest values of a variable; an ordinary spec has less than 4 KiB.
+MOST_SPEC_BYTES = 65_536
+# An ordinary spec with its defaults has 4 kB, so this is enough for 6,000; benchmarks/memory.py shows what it costs.
+MOST_BYTES = 24 * 2**20
+
+
+def size_of(value: object) -> int:
+    """Bytes of a value as JSON. Raises RecursionError when it is nested too deeply."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
+
+
+def size_problem(raw: Mapping[str, Any]) -> FieldProblem | None:
+    """What makes a spec too large to be held, if it is; the largest field is named."""
+    try:
+        size = size_of(raw)
+    except RecursionError:
+        return FieldProblem("spec", "it is nested too deeply to be read", "see kubectl explain sapp.spec")
+    if size <= MOST_SPEC_BYTES:
+        return None
+    sizes = {field[:64]: size_of(value) for field, value in raw.items()}
+    largest = max(sizes, key=lambda field: sizes[field])
+    return FieldProblem(
+        "spec",
+        f"it has {size:,} bytes as JSON, of which {sizes[largest]:,} are in {largest}, and at most {MOST_SPEC_BYTES:,} "
+        "are allowed",
+        "move long texts to a ConfigMap, and use envFrom or mount it in the image's own way",
+    )
+
+
+@dataclass(slots=True)
+class Budget:
+    """The specs of all apps together, in bytes of JSON, shared by namespace.
+
+    Once `most` is reached, only namespaces with less than an equal share of it may have more; so all of them never have
+    more than twice as much.
+    """
+
+    most: int = MOST_BYTES
+    _apps: dict[AppKey, int] = field(default_factory=dict)
+    _namespaces: Counter[str] = field(default_factory=Counter)
+    _total: int = 0
+
+    def take(self, key: AppKey, raw: Mapping[str, Any]) -> FieldProblem | None:
+        """Count the spec of an app in place of its former one, or say why it cannot be held."""
+        self.release(key)
+        if problem := size_problem(raw):
+            return problem
+        size = size_of(raw)
+        held = self._namespaces[key.namespace] + size
+        if self._total + size > self.most and held > self.most // len(self._namespaces.keys() | {key.namespace}):
+            return FieldProblem(
+                "spec",
+                f"all ScalableApps have {self._total / 2**20:.0f} MiB, of which {held / 2**20:.1f} MiB would be in "
+                f"namespace {key.namespace}, and the operator holds {self.most / 2**20:.0f} MiB",
+                "delete or shorten some of this namespace, then change this one so that it is read again",
+            )
+        self._apps[key] = size
+        self._namespaces[key.namespace] += size
+        self._total += size
+        return None
+
+    def release(self, key: AppKey) -> None:
+        """The app is gone, or has another spec."""
+        size = self._apps.pop(key, 0)
+        self._total -= size
+        self._namespaces[key.namespace] -= size
+        if not self._namespaces[key.namespace]:
+            del self._namespaces[key.namespace]

@@ -1,0 +1,65 @@
+"""What a look asks Prometheus for: what each app needs, put together so that it is asked once for all of them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
+from scalableapp.core.model import DataProblem
+from scalableapp.engine.record import AppRecord
+from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Snapshot, UsageMetric
+
+
+@dataclass(slots=True)
+class Wishes:
+    """Collects the apps' needs."""
+
+    _kinds: set[MetricType] = field(default_factory=set)
+    _namespaces: set[str] = field(default_factory=set)
+    _queries: set[str] = field(default_factory=set)
+    _bursts: set[int] = field(default_factory=set)
+    _objective: bool = False
+    _sizes: bool = False
+    _watched: bool = False
+
+    def add(self, record: AppRecord) -> None:
+        """What this app needs, too."""
+        self._kinds.update(metric.type for metric in record.metrics)
+        self._queries.update(record.queries.values())
+        self._namespaces.add(record.key.namespace)
+        if record.spec and record.spec.scaling.horizontal.burst:
+            self._bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
+        self._objective |= record.objective is not None
+        self._sizes |= record.sizes
+        self._watched |= record.sizing.change is not None
+
+    def request(self) -> MetricsRequest:
+        """All of it."""
+        kinds, bursts = set(self._kinds), set(self._bursts)
+        if self._objective:
+            kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY}
+            bursts.add(RATE_WINDOW_SECONDS)
+        if self._sizes:
+            kinds.add(MetricType.CPU)
+        return MetricsRequest(
+            frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
+            frozenset(self._namespaces),
+            frozenset(self._queries),
+            frozenset(bursts),
+            latencies=MetricType.LATENCY in kinds or self._watched,
+            failures=self._objective,
+            usage=self._sizes,
+        )
+
+
+def unreadable(request: MetricsRequest, at: datetime, message: str) -> Snapshot:
+    """What there is to decide on when the answers could not be read: nothing, and why."""
+    why = DataProblem.QUERY_FAILED, message
+    return Snapshot(
+        at,
+        dict.fromkeys(request.kinds, PodAnswer({}, *why)),
+        dict.fromkeys(request.queries, QueryAnswer(None, *why)),
+        latencies=LatencyAnswer({}, *why) if request.latencies else None,
+        failures=PodAnswer({}, *why) if request.failures else None,
+        usage=dict.fromkeys(UsageMetric, PodAnswer({}, *why)) if request.usage else {},
+    )
