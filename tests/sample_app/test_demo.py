@@ -92,7 +92,7 @@ def every_route() -> list[str]:
     return sorted(rule.rule.replace("<", "").replace(">", "") for rule in rules if "GET" in (rule.methods or ()))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     route=st.sampled_from(every_route()),
     query=st.dictionaries(st.sampled_from(["ms", "mb", "seconds", "n", "x"]) | st.text(), st.text()) | st.text(),

@@ -13,7 +13,7 @@ from sample_app.catalogue import plans, queries, seed
 from sample_app.catalogue.database import Database
 from tests.sample_app.conftest import PRODUCTS
 
-SAME_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+SAME_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 NAMES = seed._names(PRODUCTS)
 
 

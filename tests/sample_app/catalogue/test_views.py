@@ -102,7 +102,7 @@ def test_what_cannot_be_is_refused_in_words(client: FlaskClient, path: str, stat
     assert client.get(path).status_code == status
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     path=st.sampled_from(["/products", "/products/search", "/products/17", "/products/plans"]),
     query=st.dictionaries(
@@ -115,7 +115,7 @@ def test_no_query_string_makes_a_page_fail(app: Flask, path: str, query: dict[st
     assert app.test_client().get(path, query_string=query).status_code < 500
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(raw=st.text(alphabet="%&=+;#0123456789abcdefq \x00\x7f", max_size=60))
 def test_no_raw_query_string_makes_a_page_fail(app: Flask, raw: str) -> None:
     for path in ("/products", "/products/search"):

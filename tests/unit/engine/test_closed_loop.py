@@ -203,7 +203,7 @@ async def told(happenings: list[tuple[Fault, int, int]]) -> None:
     assert plant.replicas == needed(plant.load) or 0.9 <= ratio <= 1.1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(HAPPENINGS)
 def test_no_pod_goes_that_the_load_needs(happenings: list[tuple[Fault, int, int]]) -> None:
     asyncio.run(told(happenings))
@@ -278,7 +278,7 @@ async def after_a_fall(spec: dict[str, Any], happenings: list[tuple[Fault, int, 
     return plant, fell
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(CLOCKS)
 @example([(restarted_with_another_clock, 27, 0)])
 @example([(clock_put, 40, 4), (clock_put, 0, 0)])
@@ -288,7 +288,7 @@ def test_no_clock_and_no_restart_shortens_a_window(happenings: list[tuple[Fault,
     assert plant.replicas == 2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(CLOCKS)
 @example([(no_fault, 0, 25), (restarted_with_another_clock, 40, 0)])
 @example([(no_fault, 0, 25), (restarted_with_another_clock, 0, 0)])
@@ -315,7 +315,7 @@ VERTICAL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("mode", ["Vertical", "Combined"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(happenings=HAPPENINGS)
 def test_no_request_falls_below_what_the_pods_use(mode: str, happenings: list[tuple[Fault, int, int]]) -> None:
     spec = VERTICAL | {"scaling": VERTICAL["scaling"] | {"mode": mode}}

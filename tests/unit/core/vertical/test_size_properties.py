@@ -28,7 +28,7 @@ sizes = st.builds(
 modes = st.sampled_from(["Vertical", "Combined"])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(modes, loads, sizes)
 def test_a_constant_load_ends_in_calm(mode: str, load: float, start: Any) -> None:
     loop = Loop(sized_app(mode), size=start).run(load, 5 * 3600)
@@ -91,7 +91,7 @@ def test_both_change_at_once_only_where_both_raise(  # noqa: PLR0917 - drawn by 
         assert not decision.sizing.cuts
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(loads, min_size=2, max_size=6), sizes)
 def test_within_a_cool_down_replicas_and_size_are_never_both_cut_or_crossed(steps: list[float], start: Any) -> None:
     loop = Loop(sized_app("Combined"), size=start)
