@@ -31,10 +31,11 @@ $ kubectl explain sapp.spec.scaling.horizontal
 - Reasons: [conditions](#conditions), [decisions](#decisions), [Events](#events).
 - [Settings](#settings) of the operator's process.
 
-A *quantity* is a number in Kubernetes notation: `50`, `0.5`, `300m`, `200Mi`. Rules across fields (minReplicas not
-above maxReplicas, ...) are checked by the API server, which rejects invalid objects, and again by the operator; only
-the operator can check the values of quantities. If a ScalableApp breaks a rule nevertheless, or was stored before the
-rule existed, its `Ready` condition is False with reason `InvalidSpec`, and the running app stays as it is.
+A *quantity* is a number in Kubernetes notation: `50`, `0.5`, `300m`, `200Mi`, from `1n` to below `8Ei`. Rules across
+fields (minReplicas not above maxReplicas, ...) are checked by the API server, which rejects invalid objects, and again
+by the operator; only the operator can check the values of quantities. If a ScalableApp breaks a rule nevertheless, or
+was stored before the rule existed, its `Ready` condition is False with reason `InvalidSpec`, and the running app stays
+as it is.
 
 **Subresources**: `status`, and `scale` (`kubectl scale sapp web --replicas=3` sets `spec.replicas`, which pins the
 replicas).

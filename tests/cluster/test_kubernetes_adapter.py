@@ -15,8 +15,10 @@ from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease, LeaseTimes
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Listed
-from scalableapp.core.children.contest import setter_of
-from scalableapp.core.children.resources import MANAGED_BY
+from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.children.contest import additions, editor_of, setter_of
+from scalableapp.core.children.drift import differences, in_sync
+from scalableapp.core.children.resources import MANAGED_BY, ClusterFeatures, children
 from scalableapp.core.model import AppKey
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected
 from scalableapp.ports import Event, Manifest
@@ -87,6 +89,36 @@ async def test_applying_the_same_again_changes_nothing(cluster: KubeClient, name
     first = await cluster.apply(deployment(namespace))
     again = await cluster.apply(deployment(namespace))
     assert again["metadata"]["generation"] == first["metadata"]["generation"]
+
+
+def child(namespace: str, **fields: Any) -> Manifest:
+    """An app's Deployment as the operator applies it, but without its owner, which does not exist."""
+    spec = parse_spec({"image": "nothing.invalid/none:1"} | fields)
+    manifest = children(AppKey(namespace, "web"), "uid", spec, ClusterFeatures())[0]
+    del manifest["metadata"]["ownerReferences"]
+    return manifest
+
+
+async def test_any_text_is_applied_and_comes_back_as_it_was(cluster: KubeClient, namespace: str) -> None:
+    text = "Hello \U0001f30d \x01\x7f\x85\u2028\ufeff\uffff - 'a': *b\n\t\\ud83c"
+    manifest = child(namespace, env=[{"name": "A", "value": text}], args=[text])
+    assert in_sync(await cluster.apply(manifest), manifest)
+
+
+async def test_a_deployment_that_somebody_paused_is_resumed_and_what_they_added_is_named(
+    cluster: KubeClient, api: KubeApi, namespace: str
+) -> None:
+    manifest = child(namespace)
+    assert in_sync(await cluster.apply(manifest), manifest)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
+    body = {"spec": {"paused": True, "minReadySeconds": 77, "template": {"spec": {"hostNetwork": True}}}}
+    query = {"fieldManager": "somebody"}
+    edited = await api.ask(Request("PATCH", path, query, body, "application/strategic-merge-patch+json"))
+    assert list(differences(edited, manifest)) == ["spec.minReadySeconds", "spec.paused"]
+    assert editor_of(edited, MANAGED_BY) == "somebody"
+    restored = await cluster.apply(manifest)
+    assert in_sync(restored, manifest)
+    assert additions(restored, MANAGED_BY) == "'somebody' set spec.template.spec.hostNetwork"
 
 
 async def test_a_later_apply_keeps_the_replicas(cluster: KubeClient, namespace: str) -> None:

@@ -34,6 +34,16 @@ async def test_switching_to_redis_and_back_makes_and_removes_it(world: World) ->
     assert ("Service", key) in world.cluster.objects
 
 
+async def test_a_paused_one_is_resumed(world: World) -> None:
+    await world.running(spec=REDIS)
+    cache = copy.deepcopy(world.cluster.objects["Deployment", CACHE])
+    cache["spec"]["paused"] = True
+    world.cluster.put(cache)
+    await world.settle()
+    assert "paused" not in world.cluster.objects["Deployment", CACHE]["spec"]
+    assert [event.reason for event in world.cluster.events] == ["Reverted"]
+
+
 async def test_with_everything_in_sync_nothing_is_written(world: World) -> None:
     await world.running(spec=REDIS)
     await world.tick(20)

@@ -48,6 +48,8 @@ def deployment(key: AppKey, image: str) -> Manifest:
     return {
         "replicas": 1,
         "revisionHistoryLimit": 1,
+        "minReadySeconds": 0,
+        "paused": False,  # stated, so that one that somebody has paused is resumed
         "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": _selector(key)},
         "template": {"metadata": {"labels": _selector(key)}, "spec": _pod(image)},
