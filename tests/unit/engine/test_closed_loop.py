@@ -219,7 +219,7 @@ HOUR_AHEAD = (clock_put, 40, 0)
     [
         pytest.param([(kubectl_scale, 36, 10)], id="replicas are set too high"),
         pytest.param([(kubectl_scale, 0, 1), (kubectl_scale, 36, 2)], id="replicas are set too low, and too high"),
-        pytest.param([(kubectl_scale, 0, 1), (kubectl_scale, 0, 1)], id="replicas are set too low twice"),
+        pytest.param([(kubectl_scale, 0, 6), (kubectl_scale, 0, 2)], id="replicas are set too low twice"),
         pytest.param([(paused_or_not, 0, 2), (kubectl_scale, 7, 60), (paused_or_not, 0, 3)], id="a pause ends"),
         pytest.param([(pods_silent, 40, 0), (kubectl_scale, 19, 20)], id="pods come while their watch is silent"),
         pytest.param([(slow_starts, 0, 0), (kubectl_scale, 19, 1), (pods_silent, 40, 20)], id="pods become ready then"),
