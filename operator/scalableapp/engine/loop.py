@@ -269,6 +269,6 @@ def _identity(decision: Decision) -> tuple[object, ...]:
         decision.active,
         decision.limited,
         decision.data_problem,
-        tuple(report.name for report in decision.metrics),
+        tuple((report.name, report.without_sample > 0) for report in decision.metrics),
         tuple(step.message for step in decision.steps if step.rule == SCHEDULE),
     )

