@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from scalableapp.adapters.kube_api import KubeApi, collection, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
+from scalableapp.adapters.memory import available_bytes
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
+from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
 from scalableapp.core.children.resources import API_VERSION, KIND
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Informers
@@ -138,7 +140,7 @@ async def operate(settings: Settings) -> None:
         clients = await _connect(settings, stack)
         features = replace(await clients.cluster.features(), redis_image=settings.redis_image)
         log.info("The cluster supports %s", features)
-        registry = Registry()
+        registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)))
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
         reconciler = Reconciler(registry, clients.cluster, features, _now, stale_after, clock=time.monotonic)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from itertools import count
 from typing import Any, TypeVar
 
 from scalableapp.adapters.kubernetes import KubeClient
@@ -26,8 +27,10 @@ log = logging.getLogger(__name__)
 CHILD_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 # HPA's own period: an HPA that is laid on an app acts no sooner.
 AUTOSCALERS_SECONDS = 15.0
-# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is rolled back.
-LIMITS_SECONDS = 60.0
+# Sizes are not raised in a namespace whose limits are not known; those of a new one are read soon.
+UNKNOWN_LIMITS_SECONDS = 5.0
+# Nodes, LimitRanges and quotas seldom change; a size that no longer fits is rolled back: once a minute.
+LIMITS_EVERY = 12
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
@@ -130,22 +133,22 @@ class Informers:
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
 
     async def follow_limits(self) -> None:
-        """Keep up with what bounds the size of pods, where sizes are decided on at all."""
-        while True:
+        """Keep up with what bounds the size of pods, where sizes are decided on at all; soon where that is new."""
+        for number in count():
             try:
-                await self.refresh_limits()
+                await self.refresh_limits(only_unknown=number % LIMITS_EVERY != 0)
             except ClusterError as error:
-                log.warning("Size limits could not be read; next attempt in %.0f s: %s", LIMITS_SECONDS, error)
+                log.warning("Size limits could not be read and will be again: %s", error)
             except Exception:
-                log.exception("Size limits cannot be parsed; those of before count for the next %.0f s", LIMITS_SECONDS)
-            await asyncio.sleep(LIMITS_SECONDS * _spread())
+                log.exception("Size limits cannot be parsed; those of before still apply")
+            await asyncio.sleep(UNKNOWN_LIMITS_SECONDS * _spread())
 
-    async def refresh_limits(self) -> None:
+    async def refresh_limits(self, *, only_unknown: bool = False) -> None:
         """Once. Raises ClusterError."""
         namespaces = {record.key.namespace for record in self._registry.apps() if record.sizes}
-        if namespaces:
-            known = {name: limits for name, limits in self._registry.namespace_limits.items() if name in namespaces}
-            self._registry.namespace_limits = known | await self._client.list_limits(namespaces)
+        known = {name: limits for name, limits in self._registry.namespace_limits.items() if name in namespaces}
+        if wanted := namespaces - known.keys() if only_unknown else namespaces:
+            self._registry.namespace_limits = known | await self._client.list_limits(wanted)
 
     async def refresh_autoscalers(self) -> None:
         """Once. Raises the last ClusterError; where lists fail, what is known of that namespace remains."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from scalableapp.core.api.budget import Budget
+from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
 from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
@@ -21,6 +21,8 @@ from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
 MAX_REMOVED_PODS = 1000
+# The memory limit of the manifest.
+MEMORY = 256 * 2**20
 
 
 class Registry:
@@ -28,13 +30,14 @@ class Registry:
 
     `looks` counts the times that Prometheus has been asked, one under way included; `answered_look` is that of the
     snapshot.
+    `budget` bounds the specs; by default as for the manifest's memory limit.
     `not_evaluated` says why no app can be, if that is so.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         self._records: dict[AppKey, AppRecord] = {}
-        self._budget = Budget()
+        self._budget = budget or Budget(int(MEMORY * SHARE_OF_MEMORY))
         self._holds_strangers = True  # until all apps are known
         self._snapshot: Snapshot | None = None
         self.looks = self.answered_look = 0

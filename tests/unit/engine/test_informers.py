@@ -12,6 +12,7 @@ from scalableapp.adapters.watch import Listed
 from scalableapp.core.children.resources import API_VERSION
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, SizeConflict
+from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine import informers as module
 from scalableapp.engine.informers import CHILD_KINDS, Informers
 from scalableapp.engine.workqueue import AsyncWorkQueue
@@ -155,6 +156,27 @@ async def test_a_namespace_that_cannot_be_listed_keeps_what_is_known_and_hides_n
     assert world.registry.autoscalers == {gone: "HPA gone/web", here: "HPA here/web"}
 
 
+async def test_limits_of_a_new_namespace_are_read_soon_and_all_once_a_minute(
+    world: World, informers: Informers, lister: Lister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[str]] = []
+
+    async def list_limits(namespaces: set[str]) -> dict[str, NamespaceLimits]:
+        asked.append(namespaces)
+        return dict.fromkeys(namespaces, NamespaceLimits())
+
+    monkeypatch.setattr(lister, "list_limits", list_limits, raising=False)
+    spec = {"image": "web:1", "scaling": {"mode": "Vertical"}}
+    world.create(spec=spec)
+    world.deliver()
+    for number in range(module.LIMITS_EVERY + 1):
+        if number == 3:
+            world.create(spec=spec, namespace="new")
+            world.deliver()
+        await informers.refresh_limits(only_unknown=number % module.LIMITS_EVERY != 0)
+    assert asked == [{NAMESPACE}, {"new"}, {NAMESPACE, "new"}]
+
+
 @pytest.mark.parametrize("task", ["follow_autoscalers", "follow_limits", "resync"])
 async def test_a_fault_in_one_object_ends_none_of_the_tasks(
     informers: Informers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str
@@ -165,7 +187,7 @@ async def test_a_fault_in_one_object_ends_none_of_the_tasks(
         if error := next(sleeps):
             raise error
 
-    async def failing() -> None:
+    async def failing(**_: object) -> None:
         raise KeyError("metadata")
 
     once = {"follow_autoscalers": "refresh_autoscalers", "follow_limits": "refresh_limits", "resync": "resync_once"}

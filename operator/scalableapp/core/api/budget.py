@@ -14,8 +14,8 @@ from scalableapp.errors import FieldProblem
 
 # Two of the longest values of a variable; an ordinary spec has less than 4 KiB.
 MOST_SPEC_BYTES = 65_536
-# An ordinary spec with its defaults has 4 kB, so this is enough for 6,000; benchmarks/memory.py shows what it costs.
-MOST_BYTES = 24 * 2**20
+# An ordinary spec with its defaults has 4 kB, and with all that is held of an app 17 kB: benchmarks/memory.py.
+SHARE_OF_MEMORY = 1 / 10
 
 
 def size_of(value: object) -> int:
@@ -37,7 +37,7 @@ def size_problem(raw: Mapping[str, Any]) -> FieldProblem | None:
         "spec",
         f"it has {size:,} bytes as JSON, of which {sizes[largest]:,} are in {largest}, and at most {MOST_SPEC_BYTES:,} "
         "are allowed",
-        "move long texts to a ConfigMap, and use envFrom or mount it in the image's own way",
+        "move long texts to a ConfigMap and read them with envFrom, or into the image",
     )
 
 
@@ -49,7 +49,7 @@ class Budget:
     more than twice as much.
     """
 
-    most: int = MOST_BYTES
+    most: int
     _apps: dict[AppKey, int] = field(default_factory=dict)
     _namespaces: Counter[str] = field(default_factory=Counter)
     _total: int = 0
