@@ -138,12 +138,12 @@ class Loop:
     def _metrics_request(self) -> MetricsRequest:
         kinds: set[MetricType] = set()
         namespaces: set[str] = set()
-        queries: set[str] = set()
+        queries: dict[str, str] = {}
         bursts: set[int] = set()
         objective = sizes = watched = False
         for record in self.registry.apps():
             kinds.update(metric.type for metric in record.metrics)
-            queries.update(record.queries.values())
+            queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
             namespaces.add(record.key.namespace)
             if record.spec and record.spec.scaling.horizontal.burst:
                 bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
@@ -158,7 +158,7 @@ class Loop:
         return MetricsRequest(
             frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
             frozenset(namespaces),
-            frozenset(queries),
+            queries,
             frozenset(bursts),
             latencies=MetricType.LATENCY in kinds or watched,
             failures=objective,

@@ -30,7 +30,9 @@ _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 _VARIABLE = re.compile(r"\$(namespace|app)\b")
 _TEXT = r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | `(?:[^`\\]|\\.)*` """
 # What is to be found first, or to be passed over as a whole.
-_TOKENS = re.compile(rf"(?P<operator> [=!]~ (?: \s | \#[^\n]*+ )*+ ) (?P<regex>{_TEXT}) | {_TEXT} | \#[^\n]*", re.X | re.S)
+_TOKENS = re.compile(
+    rf"(?P<operator> [=!]~ (?: \s | \#[^\n]*+ )*+ ) (?P<regex>{_TEXT}) | {_TEXT} | \#[^\n]*", re.VERBOSE | re.DOTALL
+)
 
 # info() joins the labels of info metrics of whatever namespace without a selector that could be checked.
 _REFUSED_FUNCTIONS = frozenset({"info"})
@@ -133,7 +135,7 @@ def _decoded(literal: str, field: str) -> str:
     """What a string says, as the parser reads it."""
     parsed = _parse(literal, field)
     if not isinstance(parsed, ast.StringLiteral):
-        raise _error(field, f"has a regular expression that cannot be read: {_short(literal)}", "quote it with \"")
+        raise _error(field, f"has a regular expression that cannot be read: {_short(literal)}", 'quote it with "')
     return parsed.val
 
 
@@ -142,7 +144,7 @@ def _unmasked(text: str, masked: _Masked, field: str) -> str:
     for mark, regex in masked.regexes.items():
         before, found, after = text.partition(f'"{mark}"')
         if not found or f'"{mark}"' in after:
-            raise _error(field, "has regular expressions that cannot be told apart", "quote them with \" and \\\\")
+            raise _error(field, "has regular expressions that cannot be told apart", 'quote them with " and \\\\')
         text = f"{before}{json.dumps(regex, ensure_ascii=False)}{after}"
     return text
 
@@ -211,7 +213,7 @@ def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str) -> None:
     )
     by_regex = (matcher for matcher in matchers.matchers if matcher.op in (ast.MatchOp.Re, ast.MatchOp.NotRe))
     if not all(matcher.value in masked.regexes for matcher in by_regex):
-        raise _error(field, "has a regular expression in an unusual place", "write NAME=~\"...\" without a comment")
+        raise _error(field, "has a regular expression in an unusual place", 'write NAME=~"..." without a comment')
     if matchers.or_matchers or not bound:
         raise _error(
             field,
