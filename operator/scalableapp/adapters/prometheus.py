@@ -211,11 +211,13 @@ class PrometheusMetrics:
     def _ask_inspection(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
         grouped = KINDS.get(kind, LATENCIES)
         flaws = flaws_of(grouped, matcher)
-        answer = self._timed(kind, inspection_query(grouped, matcher, flaws), ends=ends)
-        if answer.problem:
-            self._overflowed(answer, grouped.metric)
-            return PodAnswer({}, answer.problem, answer.message)
-        return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
+
+        def take(answer: Answer) -> PodAnswer:
+            return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
+
+        return self._taken(
+            kind, grouped.metric, inspection_query(grouped, matcher, flaws), take, empty=PodAnswer(), ends=ends
+        )
 
     def _ask_kind(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
@@ -242,47 +244,68 @@ class PrometheusMetrics:
         """Values for each pod; how often it is scraped is known of the kind `scraped_as`."""
         scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
         query = grouped_query(grouped, matcher, windows_of(grouped, scrape_times), with_newest=with_newest)
-        answer = self._timed(kind, query, of_rates=grouped.of_rate, ends=ends)
-        if answer.problem:
-            self._overflowed(answer, grouped.metric)
-            return PodAnswer({}, answer.problem, with_query(answer, query))
-        found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
-        left_out = self._left_out(grouped.metric)
-        return replace(found, left_out=left_out) if found.scrapes or left_out else _nothing_of(grouped.metric)
+
+        def take(answer: Answer) -> PodAnswer:
+            found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
+            left_out = self._left_out(grouped.metric)
+            return replace(found, left_out=left_out) if found.scrapes or left_out else _nothing_of(grouped.metric)
+
+        return self._taken(kind, grouped.metric, query, take, empty=PodAnswer(), ends=ends, of_rates=grouped.of_rate)
 
     def _ask_burst(self, window: int, matcher: str, ends: float) -> PodAnswer:
         """Requests per second of each pod that is scraped often enough for the window."""
-        query = requests_query(matcher, window)
-        answer = self._timed(_RPS, query, of_rates=True, ends=ends)
-        if answer.problem:
-            self._overflowed(answer, REQUESTS)
-            return PodAnswer({}, answer.problem, with_query(answer, query))
-        found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
-        left_out = self._left_out(REQUESTS)
-        any_ = found.values or found.refused or left_out
-        return replace(found, left_out=left_out) if any_ else _nothing_of(REQUESTS)
+
+        def take(answer: Answer) -> PodAnswer:
+            found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
+            left_out = self._left_out(REQUESTS)
+            any_ = found.values or found.refused or left_out
+            return replace(found, left_out=left_out) if any_ else _nothing_of(REQUESTS)
+
+        return self._taken(
+            _RPS, REQUESTS, requests_query(matcher, window), take, empty=PodAnswer(), ends=ends, of_rates=True
+        )
 
     def _ask_latencies(self, scraped_as: MetricType, matcher: str, ends: float) -> LatencyAnswer:
         """The histogram of the last minute, or of four scrapes, of each pod."""
         scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
         with_newest = scraped_as is _LATENCY
         query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, scrape_times), with_newest=with_newest)
-        answer = self._timed(_LATENCY, query, of_rates=True, ends=ends)
-        if answer.problem:
-            self._overflowed(answer, DURATION)
-            return LatencyAnswer({}, answer.problem, with_query(answer, query))
-        found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
-        left_out = self._left_out(DURATION)
-        if found.scrapes or left_out:
-            return replace(found, left_out=left_out)
-        message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps export it?"
-        return LatencyAnswer({}, DataProblem.EMPTY, message)
 
-    def _overflowed(self, answer: Answer, metric: str) -> None:
-        """Where an answer was too large, the next look leaves out more."""
-        if answer.problem is DataProblem.TOO_MANY_SERIES and metric in self._crowds:
-            self._crowds[metric].overflowed()
-            self._count_at[metric] = 0.0
+        def take(answer: Answer) -> LatencyAnswer:
+            found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
+            left_out = self._left_out(DURATION)
+            if found.scrapes or left_out:
+                return replace(found, left_out=left_out)
+            message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps export it?"
+            return LatencyAnswer({}, DataProblem.EMPTY, message)
+
+        return self._taken(_LATENCY, DURATION, query, take, empty=LatencyAnswer(), ends=ends, of_rates=True)
+
+    def _taken(
+        self,
+        kind: MetricType,
+        metric: str,
+        query: str,
+        take: Callable[[Answer], _Answered],
+        *,
+        empty: _Answered,
+        ends: float,
+        of_rates: bool = False,
+    ) -> _Answered:
+        """What `take` makes of the answer to a query for all apps; `empty` with the problem where there is one."""
+
+        def checked(answer: Answer) -> _Answered:
+            if answer.problem is None:
+                return take(answer)
+            if answer.problem is DataProblem.TOO_MANY_SERIES and metric in self._crowds:
+                self._crowds[metric].overflowed()
+                self._count_at[metric] = 0.0  # the next look leaves out more
+            return replace(empty, problem=answer.problem, message=with_query(answer, query))
+
+        started = time.monotonic()
+        found = self._prometheus.ask_for(query, checked, of_rates=of_rates, ends=ends)
+        self._observe(kind, time.monotonic() - started)
+        return found
 
     def _timed(self, metric_type: MetricType, query: str, **bounds: Any) -> Answer:
         started = time.monotonic()

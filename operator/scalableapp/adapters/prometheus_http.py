@@ -7,8 +7,9 @@ drops the warnings with which Prometheus says that an answer is partial.
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -32,7 +33,9 @@ from scalableapp.core.model import DataProblem
 _CHUNK_BYTES = 65_536
 # Beyond this one answer at a time is read, so that memory is needed for one.
 _SMALL_ANSWER_BYTES = 2**20
-LARGEST_ANSWER_BYTES = 16 * 2**20
+LARGEST_ANSWER_BYTES = 8 * 2**20
+# Of 256 MiB, 80 are the operator's own; the largest answer takes ten times its size while it is read.
+_ANSWERS_IN_MEMORY = 32
 # A series of a histogram takes 130 bytes or so; what is read of it takes three times that.
 _BYTES_A_SERIES = 128
 _CONNECT_SECONDS = 1.5
@@ -55,6 +58,9 @@ _FIX_ACCESS = (
 _FIX_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
 
 
+_T = TypeVar("_T")
+
+
 class _Reply(NamedTuple):
     """A response: HTTP status, body, and the authentication challenge, if any."""
 
@@ -72,12 +78,24 @@ class _TooLarge(Exception):
 
 
 class Question(NamedTuple):
-    """What is sent where, until when an answer is waited for (monotonic time), and how large it may be."""
+    """What is sent where, until when an answer is waited for (monotonic time), and how large it may be.
+
+    `until_taken` holds on to the right to have a large answer in memory.
+    """
 
     endpoint: str
     form: Mapping[str, str]
+    until_taken: contextlib.ExitStack
     ends: float
     most_bytes: int
+
+
+def largest_answer_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """The size of the largest answer that the container's memory allows for; without a limit as with 256 MiB."""
+    try:
+        return max(2**20, int(limit.read_text()) // _ANSWERS_IN_MEMORY)
+    except (OSError, ValueError):  # "max" stands for no limit
+        return LARGEST_ANSWER_BYTES
 
 
 class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
@@ -93,7 +111,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         self._parameters = where.parameters
         self._connections = connections
         self._most_bytes = most_bytes
-        self._large = threading.Lock()
+        self._large = threading.RLock()
         self._is_victoriametrics = False
         super().__init__(url=where.url, session=requests.Session(), timeout=timeout_seconds, method="POST")
         self._session = self._new_session()
@@ -112,31 +130,41 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         `of_rates`: beside timestamp() it picks samples within windows alone. `ends` is the monotonic time until which
         the answer is waited for, where that is sooner than the time-out; `most_bytes` is a bound of its own.
         """
+        return self.ask_for(query, lambda answer: answer, of_rates=of_rates, ends=ends, most_bytes=most_bytes)
+
+    def ask_for(
+        self,
+        query: str,
+        take: Callable[[Answer], _T],
+        *,
+        of_rates: bool = False,
+        ends: float | None = None,
+        most_bytes: int | None = None,
+    ) -> _T:
+        """What `take` makes of the answer, as in `ask`. While it does, no other large answer is in memory."""
         for_rates = _AS_OF_NOW | (_WITHIN_WINDOWS if of_rates else {})
-        body = self._answer("query", {"query": query}, for_rates, ends, most_bytes)
-        return body if isinstance(body, Answer) else read(body)
+        with contextlib.ExitStack() as stack:
+            question = Question("query", {"query": query}, stack, self._until(ends), most_bytes or self._most_bytes)
+            body = self._answer(question, for_rates)
+            return take(body if isinstance(body, Answer) else read(body))
 
     def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
         """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        body = self._answer("query_range", form, _AS_OF_NOW)
-        if isinstance(body, Answer):
-            return RangeAnswer(problem=body.problem, message=body.message)
-        return read_range(body)
+        with contextlib.ExitStack() as stack:
+            question = Question("query_range", form, stack, self._until(None), self._most_bytes)
+            body = self._answer(question, _AS_OF_NOW)
+            if isinstance(body, Answer):
+                return RangeAnswer(problem=body.problem, message=body.message)
+            return read_range(body)
 
-    def _answer(
-        self,
-        endpoint: str,
-        form: Mapping[str, str],
-        of_victoriametrics: Mapping[str, str],
-        ends: float | None = None,
-        most_bytes: int | None = None,
-    ) -> Body | Answer:
+    def _until(self, ends: float | None) -> float:
+        latest: float = time.monotonic() + self._timeout
+        return latest if ends is None else min(ends, latest)
+
+    def _answer(self, question: Question, of_victoriametrics: Mapping[str, str]) -> Body | Answer:
         """What a server says to a question it understood, else an Answer with the problem."""
-        known, now = self._is_victoriametrics, time.monotonic()
-        until = now + self._timeout if ends is None else min(ends, now + self._timeout)
-        question = Question(endpoint, form, until, most_bytes or self._most_bytes)
-        as_well = question._replace(form={**form, **of_victoriametrics})
+        known, as_well = self._is_victoriametrics, question._replace(form={**question.form, **of_victoriametrics})
         body = self._asked(as_well if known else question)
         if not known and isinstance(body, Body) and is_victoriametrics(body.json):
             self._is_victoriametrics = True
@@ -155,9 +183,8 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
 
     def _sent(self, question: Question) -> Body | Answer:
         try:
-            with contextlib.ExitStack() as stack:
-                reply = self._post(question, stack)
-                return self._no_access(reply) if reply.status in _NO_ACCESS else self._understood(reply, question)
+            reply = self._post(question)
+            return self._no_access(reply) if reply.status in _NO_ACCESS else self._understood(reply, question)
         except _RedirectError as error:
             message = f"Prometheus at {self.url} answers with a redirect to {error}; {_FIX_ADDRESS}"
             return Answer(problem=DataProblem.REDIRECTED, message=message)
@@ -179,11 +206,8 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
             return refused(reply.status, body.json)
         return body
 
-    def _post(self, question: Question, stack: contextlib.ExitStack) -> _Reply:
-        """What comes back in time. Redirects are followed by POST, or raised.
-
-        `stack` holds on to the right to read a large answer until it has been understood.
-        """
+    def _post(self, question: Question) -> _Reply:
+        """What comes back in time. Redirects are followed by POST, or raised."""
         url, parameters = f"{self.url}/api/v1/{question.endpoint}", self._parameters
         for _ in range(_MOST_REDIRECTS + 1):
             left = max(0.01, question.ends - time.monotonic())
@@ -199,12 +223,12 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                 target = response.headers.get("Location") if response.status_code in _REDIRECTS else None
                 if target is None:
                     challenge = response.headers.get("WWW-Authenticate", "")
-                    return _Reply(response.status_code, self._body(response, question, stack), challenge)
+                    return _Reply(response.status_code, self._body(response, question), challenge)
             url = _followed(url, target, question.endpoint)
             parameters = () if urlsplit(url).query else self._parameters
         raise _RedirectError(f"{printable(url)}, after more than {_MOST_REDIRECTS} redirects")
 
-    def _body(self, response: requests.Response, question: Question, stack: contextlib.ExitStack) -> bytearray:
+    def _body(self, response: requests.Response, question: Question) -> bytearray:
         """The body, if it comes in time and is no larger than what is read."""
         body, late = bytearray(), requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
         # read1 returns with what is there, so that a trickle can't outlast the time-out.
@@ -212,7 +236,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
             if len(body) <= _SMALL_ANSWER_BYTES < len(body) + len(chunk):
                 if not self._large.acquire(timeout=max(0.0, question.ends - time.monotonic())):
                     raise late
-                stack.callback(self._large.release)
+                question.until_taken.callback(self._large.release)
             body += chunk
             if time.monotonic() > question.ends:
                 raise late
