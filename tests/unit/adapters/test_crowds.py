@@ -20,7 +20,7 @@ from tests.unit.adapters.test_prometheus import RPS
 MOST = 3200 * 320  # bytes, for 3,200 series
 
 
-def counted(crowds: Crowds, too_long: tuple[str, ...] = (), **sizes: float) -> set[str]:
+def counted(crowds: Crowds, sizes: dict[str, float], too_long: tuple[str, ...] = ()) -> set[str]:
     """The namespaces left out once these numbers of series have been counted."""
     samples = [Sample(size, {"namespace": name}) for name, size in sizes.items()]
     samples += [Sample(1.0, {"namespace": name, PART: TOO_LONG}) for name in too_long]
@@ -40,12 +40,12 @@ def counted(crowds: Crowds, too_long: tuple[str, ...] = (), **sizes: float) -> s
     ],
 )
 def test_the_largest_namespaces_are_left_out_until_the_others_fit(sizes: dict[str, float], left_out: set[str]) -> None:
-    assert counted(Crowds("q", MOST), **sizes) == left_out
+    assert counted(Crowds("q", MOST), sizes) == left_out
 
 
 def test_who_is_left_out_is_told_the_number_and_what_to_do() -> None:
     crowds = Crowds("q", MOST)
-    counted(crowds, ("c",), a=230_000, c=1)
+    counted(crowds, {"a": 230_000, "c": 1}, ("c",))
     problem, message = crowds.left_out["a"]
     assert problem is DataProblem.TOO_MANY_SERIES
     assert "namespace a have 230,000 series of q" in message
@@ -57,8 +57,8 @@ def test_who_is_left_out_is_told_the_number_and_what_to_do() -> None:
 def test_after_an_answer_that_was_too_large_less_is_allowed_and_later_tried_again() -> None:
     crowds = Crowds("q", MOST)
     crowds.overflowed()
-    assert counted(crowds, a=1000, b=1001) == {"b"}
-    found = [counted(crowds, a=1000, b=1001) for _ in range(9)]
+    assert counted(crowds, {"a": 1000, "b": 1001}) == {"b"}
+    found = [counted(crowds, {"a": 1000, "b": 1001}) for _ in range(9)]
     assert found == [{"b"}] * 8 + [set()]
 
 
