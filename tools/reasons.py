@@ -125,6 +125,13 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "counters go backwards again and again, or histograms are invalid; that never counts as no load",
             "fix the app's exporter: several processes need one common registry; see the message",
         ),
+        Reason(
+            "TooManySeries",
+            "the pods of the namespace have more series of a metric, or longer labels, than can be read together with "
+            "those of others, or a query returns more than 256 KiB",
+            "remove buckets and labels such as `replica` from the metric, or aggregate the query; the message has the "
+            "numbers",
+        ),
         Reason("ClockSkew", "samples are from the future", "synchronise the clocks of nodes and Prometheus"),
     ),
     "ScalingActive": (
