@@ -13,7 +13,7 @@ WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
 DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-memory bench-app \
+.PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-memory bench-answers bench-app \
         bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
         profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
@@ -44,6 +44,9 @@ bench-metrics: venv ## Measure the cost of scraping the operator's own metrics, 
 
 bench-memory: venv ## Measure the operator's memory under the largest objects that tenants may make (ARGS=--only ordinary)
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-answers: venv ## Measure the memory that the largest answers of Prometheus take
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.answers
 
 bench-app: venv test-tools ## Measure the gain of each technique of the sample app, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)

@@ -118,8 +118,8 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "PartialData",
-            "fewer than half of the ready pods have a sample, the response is marked as partial (`isPartial`), or the pods "
-            "that the operator knows differ from what the Deployment counts",
+            "fewer than half of the ready pods have a sample, the response is marked as partial (`isPartial`), or the "
+            "pods that the operator knows differ from what the Deployment counts",
             "check which targets, or which stores behind the Prometheus API, are down; where the message says that "
             "they differ, look in the operator's log for a broken watch on pods",
         ),
@@ -145,6 +145,13 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "BrokenExporter",
             "counters go backwards again and again, or histograms are invalid; that never counts as no load",
             "fix the app's exporter: several processes need one common registry; see the message",
+        ),
+        Reason(
+            "TooManySeries",
+            "the pods of the namespace have more series of a metric, or longer labels, than can be read together with "
+            "those of others, or a query returns more than 256 KiB",
+            "remove buckets and labels such as `replica` from the metric, or aggregate the query; the message has the "
+            "numbers",
         ),
         Reason("ClockSkew", "samples are from the future", "synchronise the clocks of nodes and Prometheus"),
     ),

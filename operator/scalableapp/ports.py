@@ -24,7 +24,8 @@ Refusal = tuple[DataProblem, str]
 class PodAnswer:
     """Answer to one grouped query of the whole cluster: a value per (namespace, pod), or why there is none.
 
-    `scrapes` tells of pods that Prometheus knows, `refused` of those whose value is left out, and why.
+    `scrapes` tells of pods that Prometheus knows, `refused` of those whose value is left out, and why; `left_out` of
+    namespaces that are not asked for, as what they have would not leave room for others.
     """
 
     values: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class PodAnswer:
     message: str = ""
     scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
+    left_out: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 class UsageMetric(StrEnum):
@@ -44,13 +46,17 @@ class UsageMetric(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LatencyAnswer:
-    """Answer to the grouped query for latencies: a histogram per (namespace, pod), or why there is none."""
+    """Answer to the grouped query for latencies: a histogram per (namespace, pod), or why there is none.
+
+    The rest as in PodAnswer.
+    """
 
     histograms: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
     problem: DataProblem | None = None
     message: str = ""
     scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
+    left_out: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,14 @@ class MetricsRequest:
     """What one tick asks Prometheus for.
 
     `kinds` are measured per pod, one query each for all apps in `namespaces`; `queries` are users' own,
-    variables already filled in, each asked once however many apps share it. `bursts` are short windows, in
+    variables already filled in, each with the namespace it is asked for. `bursts` are short windows, in
     seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
     minute, too; `failures`: the failed requests per second in it; `usage`: what sizes are decided on beside CPU.
     """
 
     kinds: frozenset[MetricType]
     namespaces: frozenset[str]
-    queries: frozenset[str] = frozenset()
+    queries: Mapping[str, str] = field(default_factory=dict)
     bursts: frozenset[int] = frozenset()
     latencies: bool = False
     failures: bool = False

@@ -19,6 +19,7 @@ from scalableapp.adapters.memory import available_bytes
 from scalableapp.adapters.podwatch import PodWatch
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_history import PrometheusHistory
+from scalableapp.adapters.prometheus_http import largest_answer_bytes
 from scalableapp.adapters.standby import waiting
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
@@ -157,9 +158,10 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     stack.push_async_callback(api.close)
     cluster = KubeClient(api)
     await _require_crd(cluster, settings)
-    metrics = PrometheusMetrics(str(settings.prometheus_url), observe=telemetry.queried)
+    url, most_bytes = str(settings.prometheus_url), largest_answer_bytes()
+    metrics = PrometheusMetrics(url, observe=telemetry.queried, most_bytes=most_bytes)
     stack.callback(metrics.close)
-    history = PrometheusHistory(str(settings.prometheus_url), observe=telemetry.queried)
+    history = PrometheusHistory(url, observe=telemetry.queried)
     stack.callback(history.close)
     lease = Lease(api, settings.lease_namespace, LEASE_NAME, f"{socket.gethostname()}_{os.getpid()}")
     async with waiting(settings.liveness_port):

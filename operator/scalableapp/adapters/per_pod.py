@@ -16,12 +16,14 @@ from scalableapp.adapters.prometheus_queries import (
     window_part,
 )
 from scalableapp.adapters.scrape_times import Copy, Pod, ScrapeTimes
-from scalableapp.core.learning.latency import Histogram, flaw_of, smoothed
+from scalableapp.core.learning.latency import Histogram, bound_of, flaw_of, smoothed
 from scalableapp.core.learning.scrapes import Scrape, fits, too_rare, window_for
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
 
 Refusals = dict[Pod, Refusal]
+# Exporters may date their samples as they like.
+_LONGEST_AGE_SECONDS = 86_400.0
 
 
 def windows_of(grouped: Grouped, scrape_times: ScrapeTimes) -> set[float]:
@@ -85,7 +87,8 @@ def latency_answer(
         window: _histograms(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, scrape_times)
     }
     scrapes = _scrapes(answer, grouped, scrape_times, {pod for found in over.values() for pod in found})
-    refused = {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
+    refused = _misnamed(answer.samples)
+    refused |= {pod: why for pod, scrape in scrapes.items() if (why := flawed.get(pod) or _rare(grouped, scrape))}
     histograms: dict[Pod, Histogram] = {}
     for pod, scrape in scrapes.items():
         histogram = over[scrape.window].get(pod)
@@ -109,7 +112,7 @@ def _part_of(grouped: Grouped, window: float) -> str:
 def _scrapes(answer: Answer, grouped: Grouped, scrape_times: ScrapeTimes, pods: set[Pod]) -> dict[Pod, Scrape]:
     newest, found = scrape_times.newest, {}
     for pod in pods | newest.keys():
-        age = max(0.0, answer.at - newest[pod]) if pod in newest else None
+        age = min(max(0.0, answer.at - newest[pod]), _LONGEST_AGE_SECONDS) if pod in newest else None
         window = window_for(scrape_times.interval_of(pod), grouped.window)
         found[pod] = Scrape(scrape_times.intervals.get(pod), age, window, scrape_times.observed and age is None)
     return found
@@ -141,11 +144,22 @@ def _pods(samples: Iterable[Sample], name: str) -> dict[Pod, float]:
 def _histograms(samples: Iterable[Sample], name: str) -> dict[Pod, dict[float, float]]:
     found: dict[Pod, dict[float, float]] = {}
     for sample in _of(samples, name):
-        if "le" in sample.labels:
+        bound = bound_of(sample.labels.get("le", ""))
+        if bound is not None:
             buckets = found.setdefault((sample.labels["namespace"], sample.labels["pod"]), {})
             # Prometheus 3 writes 1.0 where others write 1: right after its upgrade there are both, one after the other.
-            bound = float(sample.labels["le"])
             buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    return found
+
+
+def _misnamed(samples: Iterable[Sample]) -> Refusals:
+    """Pods that have buckets whose bounds are no numbers."""
+    found: Refusals = {}
+    for sample in samples:
+        le = sample.labels.get("le", "")
+        if le and bound_of(le) is None and "namespace" in sample.labels and "pod" in sample.labels:
+            message = f"its duration histogram has a bucket le={le[:40]!r}, which is not a number of seconds"
+            found[sample.labels["namespace"], sample.labels["pod"]] = DataProblem.BROKEN, message
     return found
 
 

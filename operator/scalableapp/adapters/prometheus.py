@@ -6,16 +6,18 @@ samples behind it: it uses samples up to 5 minutes old (--query.lookback-delta) 
 """
 
 import asyncio
-import math
+import logging
 import random
 import re
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from scalableapp.adapters.crowds import Crowds
 from scalableapp.adapters.per_pod import (
     Refusals,
     inspection_answer,
@@ -25,24 +27,26 @@ from scalableapp.adapters.per_pod import (
     windows_of,
 )
 from scalableapp.adapters.prometheus_answers import Answer
-from scalableapp.adapters.prometheus_http import Queries
+from scalableapp.adapters.prometheus_http import LARGEST_ANSWER_BYTES, Queries
 from scalableapp.adapters.prometheus_queries import (
     DURATION,
     FAILURES,
     KINDS,
     LATENCIES,
+    REQUESTS,
     USAGE,
     Grouped,
     flaws_of,
     grouped_query,
     inspection_query,
     requests_query,
+    sizes_query,
 )
 from scalableapp.adapters.scrape_times import ScrapeTimes
+from scalableapp.adapters.user_queries import QUERIES_IN_FLIGHT, UserQueries, with_query
 from scalableapp.core.api.metrics import MetricType
-from scalableapp.core.api.promql import plain_selector
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Snapshot, UsageMetric
+from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Refusal, Snapshot, UsageMetric
 
 _KIND_OF_USAGE = {
     UsageMetric.MEMORY_PEAK: MetricType.MEMORY,
@@ -54,26 +58,30 @@ _RPS, _CPU, _LATENCY, _FAILURES = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
 _INSPECTION_SECONDS, _INSPECT_AGAIN_SECONDS = 60.0, 15.0
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
-MOST_QUERIES = 500
 # Kinds, failures, latencies, a burst window or two, and what sizes are decided on.
 _KINDS_IN_FLIGHT = 9
-QUERIES_IN_FLIGHT = 8
-# A sample may be 3 scrapes old, and in any case this old.
-FRESH_SECONDS = 60.0
-_LATEST_SCRAPES = 3
-_LOOKBACK_SECONDS = 300.0
+_SIZES_BYTES = 2**20
 
 # A query that times out should be able to report that itself.
 _GRACE_SECONDS = 0.2
 _BREAKS_AFTER = 3
-_BREAK_SECONDS = (10.0, 15.0)
+_BREAK_SECONDS = (3.0, 5.0)
+
+_TYPE_OF = {REQUESTS: MetricType.REQUESTS_PER_SECOND, DURATION: MetricType.LATENCY}
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Answered = TypeVar("_Answered", PodAnswer, LatencyAnswer, QueryAnswer)
+# Asks Prometheus until a monotonic time, in a thread.
+_Job = Callable[[float], _Answered]
+
+log = logging.getLogger(__name__)
 
 
 class PrometheusMetrics:
-    """Implements ports.Metrics. `observe` is told metric type and seconds of each query, from other threads."""
+    """Implements ports.Metrics. `observe` is told metric type and seconds of each query, from other threads.
+
+    `most_bytes` is the size of the largest answer that is read.
+    """
 
     def __init__(
         self,
@@ -81,53 +89,58 @@ class PrometheusMetrics:
         *,
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
+        most_bytes: int = LARGEST_ANSWER_BYTES,
     ) -> None:
-        self._prometheus = Queries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT)
+        self._prometheus = Queries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT, most_bytes)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
         self._kind_threads = ThreadPoolExecutor(_KINDS_IN_FLIGHT, "prometheus-kind")
-        self._query_threads = ThreadPoolExecutor(QUERIES_IN_FLIGHT, "prometheus-query")
+        self._users = UserQueries(partial(self._timed, MetricType.PROMETHEUS), timeout_seconds, self._too_late())
         self._breaker = _Breaker()
         self._scrape_times = {kind: ScrapeTimes() for kind in (*KINDS, _LATENCY)}
         self._flawed: dict[MetricType, Refusals] = {}
         self._inspect_at: dict[MetricType, float] = {}
+        self._crowds = {metric: Crowds(metric, most_bytes) for metric in (REQUESTS, DURATION)}
+        self._count_at: dict[str, float] = {}
 
     def close(self) -> None:
         """Let go of threads and connections; what is under way ends by its time-out."""
         self._kind_threads.shutdown(wait=False, cancel_futures=True)
-        self._query_threads.shutdown(wait=False, cancel_futures=True)
+        self._users.close()
         self._prometheus.close()
 
     async def collect(self, request: MetricsRequest) -> Snapshot:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
         kinds = sorted(request.kinds & KINDS.keys())
-        queries = sorted(request.queries)
         if not await self._reachable():
             return _all_unreachable(request, self._breaker.message)
-        matcher = _namespace_matcher(request.namespaces)
         scraped_by = _RPS if _RPS in kinds or not request.latencies else _LATENCY
-        await self._inspect([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], matcher)
-        per_kind: dict[MetricType | int | str, Callable[[], PodAnswer]] = {
-            **{kind: partial(self._ask_kind, kind, matcher) for kind in kinds},
-            **{window: partial(self._ask_burst, window, matcher) for window in sorted(request.bursts)},
-            **({_FAILURES: partial(self._ask_failures, matcher)} if request.failures else {}),
-            **({usage: partial(self._ask_usage, usage, matcher) for usage in UsageMetric} if request.usage else {}),
+        await self._count(request)
+        await self._inspect([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], request.namespaces)
+        matcher = partial(self._matcher, request.namespaces)
+        per_kind: dict[MetricType | int | str, _Job[PodAnswer]] = {
+            **{kind: partial(self._ask_kind, kind, matcher(KINDS[kind].metric)) for kind in kinds},
+            **{window: partial(self._ask_burst, window, matcher(REQUESTS)) for window in sorted(request.bursts)},
+            **({_FAILURES: partial(self._ask_failures, matcher(REQUESTS))} if request.failures else {}),
+            **(
+                {usage: partial(self._ask_usage, usage, matcher(USAGE[usage].metric)) for usage in UsageMetric}
+                if request.usage
+                else {}
+            ),
         }
-        per_query = {query: partial(self._ask_one, query) for query in queries[:MOST_QUERIES]}
-        latencies = {"": partial(self._ask_latencies, scraped_by, matcher)} if request.latencies else {}
+        latencies = {"": partial(self._ask_latencies, scraped_by, matcher(DURATION))} if request.latencies else {}
         late = DataProblem.UNREACHABLE, self._too_late()
         of_kinds, of_latencies, of_queries = await asyncio.gather(
-            self._within_time(self._kind_threads, per_kind, PodAnswer({}, *late)),
-            self._within_time(self._kind_threads, latencies, LatencyAnswer({}, *late)),
-            self._within_time(self._query_threads, per_query, QueryAnswer(None, DataProblem.QUERY_FAILED, late[1])),
+            self._within_time(per_kind, PodAnswer({}, *late)),
+            self._within_time(latencies, LatencyAnswer({}, *late)),
+            self._users.collect(request.queries, _GRACE_SECONDS),
         )
         self._breaker.learn([*of_kinds.values(), *of_latencies.values(), *of_queries.values()])
-        left_out = dict.fromkeys(queries[MOST_QUERIES:], _TOO_MANY)
         return Snapshot(
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},
-            of_queries | left_out,
+            of_queries,
             {window: of_kinds[window] for window in request.bursts},
             of_latencies.get(""),
             of_kinds.get(_FAILURES),
@@ -140,121 +153,163 @@ class PrometheusMetrics:
             return True
         if not self._breaker.may_probe():
             return False
-        probe = {"": partial(self._ask_one, "vector(1)")}
         late = QueryAnswer(None, DataProblem.UNREACHABLE, self._too_late())
-        answers = await self._within_time(self._kind_threads, probe, late)
+        answers = await self._within_time({"": partial(self._users.ask, "vector(1)")}, late)
         self._breaker.learn(list(answers.values()))
         return not self._breaker.open
 
-    async def _within_time(
-        self, threads: ThreadPoolExecutor, jobs: Mapping[_Key, Callable[[], _Answered]], late: _Answered
-    ) -> dict[_Key, _Answered]:
+    async def _within_time(self, jobs: Mapping[_Key, _Job[_Answered]], late: _Answered) -> dict[_Key, _Answered]:
         if not jobs:
             return {}
-        run = asyncio.get_running_loop().run_in_executor
-        futures = {key: run(threads, job) for key, job in jobs.items()}
+        ends, run = time.monotonic() + self._timeout, asyncio.get_running_loop().run_in_executor
+        futures = {key: run(self._kind_threads, job, ends) for key, job in jobs.items()}
         _, pending = await asyncio.wait(futures.values(), timeout=self._timeout + _GRACE_SECONDS)
         for future in pending:
             future.cancel()
-        return {key: late if future in pending else future.result() for key, future in futures.items()}
+        return {key: late if future in pending else _result(future, late) for key, future in futures.items()}
 
-    async def _inspect(self, kinds: Sequence[MetricType], matcher: str) -> None:
+    async def _count(self, request: MetricsRequest) -> None:
+        """Now and then, and when an answer was too large: which namespaces have more series than can be read."""
+        wanted = {REQUESTS} if _RPS in request.kinds or request.bursts or request.failures else set[str]()
+        wanted |= {DURATION} if request.latencies else set()
+        now = time.monotonic()
+        due = [metric for metric in sorted(wanted) if now >= self._count_at.get(metric, 0.0)]
+        matcher = _namespace_matcher(request.namespaces)
+        jobs = {metric: partial(self._ask_sizes, metric, matcher) for metric in due}
+        late = PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())
+        for metric, answer in (await self._within_time(jobs, late)).items():
+            self._count_at[metric] = now + (_INSPECT_AGAIN_SECONDS if answer.problem else _INSPECTION_SECONDS)
+
+    async def _inspect(self, kinds: Sequence[MetricType], namespaces: Collection[str]) -> None:
         """Now and then, and at first: how often the pods are scraped, and whether their series can be used."""
         now = time.monotonic()
         due = [kind for kind in kinds if now >= self._inspect_at.get(kind, 0.0)]
-        jobs = {kind: partial(self._ask_inspection, kind, matcher) for kind in due}
+        jobs = {
+            kind: partial(self._ask_inspection, kind, self._matcher(namespaces, KINDS.get(kind, LATENCIES).metric))
+            for kind in due
+        }
         late = PodAnswer({}, DataProblem.UNREACHABLE, self._too_late())
-        for kind, answer in (await self._within_time(self._kind_threads, jobs, late)).items():
+        for kind, answer in (await self._within_time(jobs, late)).items():
             self._inspect_at[kind] = now + (_INSPECT_AGAIN_SECONDS if answer.problem else _INSPECTION_SECONDS)
             if answer.problem is None:
                 self._flawed[kind] = dict(answer.refused)
 
-    def _ask_inspection(self, kind: MetricType, matcher: str) -> PodAnswer:
+    def _matcher(self, namespaces: Collection[str], metric: str) -> str:
+        """The namespaces that are asked for."""
+        return _namespace_matcher(namespaces, self._left_out(metric))
+
+    def _left_out(self, metric: str) -> Mapping[str, Refusal]:
+        return self._crowds[metric].left_out if metric in self._crowds else {}
+
+    def _ask_sizes(self, metric: str, matcher: str, ends: float) -> PodAnswer:
+        query = sizes_query(metric, matcher)
+        answer = self._timed(_TYPE_OF[metric], query, ends=ends, most_bytes=_SIZES_BYTES)
+        if answer.problem is None:
+            self._crowds[metric].counted(answer)
+        return PodAnswer({}, answer.problem, with_query(answer, query))
+
+    def _ask_inspection(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
         grouped = KINDS.get(kind, LATENCIES)
         flaws = flaws_of(grouped, matcher)
-        answer = self._timed(kind, inspection_query(grouped, matcher, flaws))
-        if answer.problem:
-            return PodAnswer({}, answer.problem, answer.message)
-        return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
 
-    def _ask_kind(self, kind: MetricType, matcher: str) -> PodAnswer:
+        def take(answer: Answer) -> PodAnswer:
+            return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
+
+        return self._taken(
+            kind, grouped.metric, inspection_query(grouped, matcher, flaws), take, empty=PodAnswer(), ends=ends
+        )
+
+    def _ask_kind(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
         """A value for each pod of the namespaces, in the kind's unit: requests/s, cores, bytes."""
-        return self._values(KINDS[kind], kind, kind, matcher, with_newest=True)
+        return self._values(KINDS[kind], kind, kind, matcher, ends, with_newest=True)
 
-    def _ask_failures(self, matcher: str) -> PodAnswer:
+    def _ask_failures(self, matcher: str, ends: float) -> PodAnswer:
         """Failed requests per second of each pod."""
-        return self._values(FAILURES, _RPS, _RPS, matcher)
+        return self._values(FAILURES, _RPS, _RPS, matcher, ends)
 
-    def _ask_usage(self, usage: UsageMetric, matcher: str) -> PodAnswer:
+    def _ask_usage(self, usage: UsageMetric, matcher: str, ends: float) -> PodAnswer:
         """What sizes are decided on, of each pod's app container."""
-        return self._values(USAGE[usage], _KIND_OF_USAGE[usage], _CPU, matcher)
+        return self._values(USAGE[usage], _KIND_OF_USAGE[usage], _CPU, matcher, ends)
 
     def _values(
-        self, grouped: Grouped, kind: MetricType, scraped_as: MetricType, matcher: str, *, with_newest: bool = False
+        self,
+        grouped: Grouped,
+        kind: MetricType,
+        scraped_as: MetricType,
+        matcher: str,
+        ends: float,
+        *,
+        with_newest: bool = False,
     ) -> PodAnswer:
         """Values for each pod; how often it is scraped is known of the kind `scraped_as`."""
         scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
         query = grouped_query(grouped, matcher, windows_of(grouped, scrape_times), with_newest=with_newest)
-        answer = self._timed(kind, query, of_rates=grouped.of_rate)
-        if answer.problem:
-            return PodAnswer({}, answer.problem, _with_query(answer, query))
-        found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
-        return found if found.scrapes else _nothing_of(grouped.metric)
 
-    def _ask_burst(self, window: int, matcher: str) -> PodAnswer:
+        def take(answer: Answer) -> PodAnswer:
+            found = pod_answer(answer, grouped, scrape_times, flawed, with_newest=with_newest)
+            left_out = self._left_out(grouped.metric)
+            return replace(found, left_out=left_out) if found.scrapes or left_out else _nothing_of(grouped.metric)
+
+        return self._taken(kind, grouped.metric, query, take, empty=PodAnswer(), ends=ends, of_rates=grouped.of_rate)
+
+    def _ask_burst(self, window: int, matcher: str, ends: float) -> PodAnswer:
         """Requests per second of each pod that is scraped often enough for the window."""
-        query = requests_query(matcher, window)
-        answer = self._timed(_RPS, query, of_rates=True)
-        if answer.problem:
-            return PodAnswer({}, answer.problem, _with_query(answer, query))
-        found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
-        return found if found.values or found.refused else _nothing_of(KINDS[_RPS].metric)
 
-    def _ask_latencies(self, scraped_as: MetricType, matcher: str) -> LatencyAnswer:
+        def take(answer: Answer) -> PodAnswer:
+            found = short_answer(answer, window, self._scrape_times[_RPS], self._flawed.get(_RPS, {}))
+            left_out = self._left_out(REQUESTS)
+            any_ = found.values or found.refused or left_out
+            return replace(found, left_out=left_out) if any_ else _nothing_of(REQUESTS)
+
+        return self._taken(
+            _RPS, REQUESTS, requests_query(matcher, window), take, empty=PodAnswer(), ends=ends, of_rates=True
+        )
+
+    def _ask_latencies(self, scraped_as: MetricType, matcher: str, ends: float) -> LatencyAnswer:
         """The histogram of the last minute, or of four scrapes, of each pod."""
         scrape_times, flawed = self._scrape_times[scraped_as], self._flawed.get(scraped_as, {})
         with_newest = scraped_as is _LATENCY
         query = grouped_query(LATENCIES, matcher, windows_of(LATENCIES, scrape_times), with_newest=with_newest)
-        answer = self._timed(_LATENCY, query, of_rates=True)
-        if answer.problem:
-            return LatencyAnswer({}, answer.problem, _with_query(answer, query))
-        found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
-        if not found.scrapes:
+
+        def take(answer: Answer) -> LatencyAnswer:
+            found = latency_answer(answer, LATENCIES, scrape_times, flawed, with_newest=with_newest)
+            left_out = self._left_out(DURATION)
+            if found.scrapes or left_out:
+                return replace(found, left_out=left_out)
             message = f"Prometheus has no {DURATION} with the labels namespace, pod and le; do the apps export it?"
             return LatencyAnswer({}, DataProblem.EMPTY, message)
+
+        return self._taken(_LATENCY, DURATION, query, take, empty=LatencyAnswer(), ends=ends, of_rates=True)
+
+    def _taken(
+        self,
+        kind: MetricType,
+        metric: str,
+        query: str,
+        take: Callable[[Answer], _Answered],
+        *,
+        empty: _Answered,
+        ends: float,
+        of_rates: bool = False,
+    ) -> _Answered:
+        """What `take` makes of the answer to a query for all apps; `empty` with the problem where there is one."""
+
+        def checked(answer: Answer) -> _Answered:
+            if answer.problem is None:
+                return take(answer)
+            if answer.problem is DataProblem.TOO_MANY_SERIES and metric in self._crowds:
+                self._crowds[metric].overflowed()
+                self._count_at[metric] = 0.0  # the next look leaves out more
+            return replace(empty, problem=answer.problem, message=with_query(answer, query))
+
+        started = time.monotonic()
+        found = self._prometheus.ask_for(query, checked, of_rates=of_rates, ends=ends)
+        self._observe(kind, time.monotonic() - started)
         return found
 
-    def _ask_one(self, query: str) -> QueryAnswer:
-        answer = self._timed(MetricType.PROMETHEUS, query)
-        problem = answer.problem, _with_query(answer, query)
-        if answer.problem is None:
-            problem = _not_one_number(answer, query)
-        if problem[0] is not None:
-            return QueryAnswer(None, *problem)
-        selector, value = plain_selector(query), answer.samples[0].value
-        return self._with_age(query, selector, value) if selector else QueryAnswer(value)
-
-    def _with_age(self, query: str, selector: str, value: float) -> QueryAnswer:
-        """The value, unless its newest sample is too old or its age cannot be read: it may not be of now."""
-        answer = self._timed(MetricType.PROMETHEUS, f"time() - timestamp({selector})")
-        if answer.problem:
-            return QueryAnswer(None, answer.problem, f"the age of its samples cannot be read: {answer.message}")
-        age = _only_value(answer)
-        if age is None or not self._too_old(selector, age):
-            return QueryAnswer(value, age=age)
-        message = f"the newest sample of {query} is {age:.0f} s old; is its target still scraped?"
-        return QueryAnswer(None, DataProblem.STALE, message)
-
-    def _too_old(self, selector: str, age: float) -> bool:
-        if age <= FRESH_SECONDS:
-            return False
-        query = f"count_over_time({selector}[{_LOOKBACK_SECONDS:.0f}s])"
-        scrapes = _only_value(self._timed(MetricType.PROMETHEUS, query))
-        return not scrapes or age > _LATEST_SCRAPES * _LOOKBACK_SECONDS / scrapes
-
-    def _timed(self, metric_type: MetricType, query: str, *, of_rates: bool = False) -> Answer:
+    def _timed(self, metric_type: MetricType, query: str, **bounds: Any) -> Answer:
         started = time.monotonic()
-        answer = self._prometheus.ask(query, of_rates=of_rates)
+        answer = self._prometheus.ask(query, **bounds)
         self._observe(metric_type, time.monotonic() - started)
         return answer
 
@@ -270,12 +325,14 @@ def _nothing_of(metric: str) -> PodAnswer:
     return PodAnswer({}, DataProblem.EMPTY, message)
 
 
-_TOO_MANY = QueryAnswer(
-    None,
-    DataProblem.QUERY_FAILED,
-    f"the operator runs at most {MOST_QUERIES} different user queries at a time, and this one exceeds the limit; "
-    "use RequestsPerSecond or CPU, which need one query for all apps",
-)
+def _result(future: asyncio.Future[_Answered], late: _Answered) -> _Answered:
+    """What a job found. An internal error in one costs its own answer, never the look."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    log.error("Internal error while reading an answer of Prometheus", exc_info=error)
+    message = f"the answer of Prometheus cannot be read ({error!r}); this is a bug of the operator"
+    return replace(late, problem=DataProblem.WRONG_TYPE, message=message[:300])
 
 
 class _Breaker:
@@ -319,35 +376,12 @@ def _all_unreachable(request: MetricsRequest, message: str) -> Snapshot:
     )
 
 
-def _namespace_matcher(namespaces: Collection[str]) -> str:
+def _namespace_matcher(namespaces: Collection[str], without: Collection[str] = ()) -> str:
     if len(namespaces) > MOST_NAMESPACES:
-        return ""
+        return f'namespace!~"{_alternatives(without)}"' if without else ""
+    return f'namespace=~"{_alternatives(set(namespaces) - set(without))}"'
+
+
+def _alternatives(names: Collection[str]) -> str:
     # A hyphen means nothing outside brackets, and Prometheus turns plain alternatives into a fast look-up.
-    escaped = (re.escape(name).replace(r"\-", "-").replace("\\", "\\\\") for name in sorted(namespaces))
-    return f'namespace=~"{"|".join(escaped)}"'
-
-
-def _only_value(answer: Answer) -> float | None:
-    return answer.samples[0].value if len(answer.samples) == 1 else None
-
-
-def _not_one_number(answer: Answer, query: str) -> tuple[DataProblem | None, str]:
-    if not answer.samples:
-        return DataProblem.EMPTY, f"the query returns nothing: {query}; do its metrics exist, with these labels?"
-    if len(answer.samples) > 1:
-        count = len(answer.samples)
-        return DataProblem.WRONG_TYPE, f"the query returns {count} series: {query}; wrap it in sum(...) or max(...)"
-    value = answer.samples[0].value
-    if math.isnan(value):
-        return DataProblem.NOT_A_NUMBER, f"the query returns NaN: {query}; it divides 0 by 0, or a quantile has no data"
-    if math.isinf(value):
-        return DataProblem.INFINITE, f"the query returns {value:+}: {query}; it divides by 0"
-    return None, ""
-
-
-_NOT_OF_THE_QUERY = {DataProblem.UNREACHABLE, DataProblem.UNAUTHORIZED, DataProblem.REDIRECTED}
-
-
-def _with_query(answer: Answer, query: str) -> str:
-    """The message with the query, unless Prometheus was not reached: then the query is not to blame."""
-    return answer.message if answer.problem in _NOT_OF_THE_QUERY else f"{answer.message}; the query is {query}"
+    return "|".join(re.escape(name).replace(r"\-", "-").replace("\\", "\\\\") for name in sorted(names))

@@ -7,10 +7,13 @@ cut by Kubernetes and not recognised: such an app starts without a past.
 """
 
 import asyncio
+import logging
+import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from scalableapp.adapters.prometheus_answers import Series
 from scalableapp.adapters.prometheus_http import Queries
@@ -28,7 +31,7 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.buckets import BUCKET_SECONDS
 from scalableapp.core.learning.forecast import STEP_SECONDS
-from scalableapp.core.learning.latency import slow_share
+from scalableapp.core.learning.latency import bound_of, slow_share
 from scalableapp.core.learning.scrapes import MINUTE_SECONDS, window_for
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.size import Resource
@@ -48,10 +51,17 @@ _LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
 _POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
 _LABEL = "scalableapp"
 _TIMEOUT_SECONDS = 30.0
+# Several times what 25 apps have, unless one has buckets without end.
+_LARGEST_ANSWER_BYTES = 8 * 2**20
 _KIND_OF = {Resource.CPU: MetricType.CPU, Resource.MEMORY: MetricType.MEMORY}
 _MOST_STEPS = 500
 # Prometheus is left alone for as long as it took to answer.
 _LEAST_PAUSE_SECONDS = 0.02
+
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
 
 
 class _NoAnswer(Exception):
@@ -66,7 +76,7 @@ class PrometheusHistory:
     """Implements ports.PastMetrics. `observe` is told what was asked and for how many seconds, from another thread."""
 
     def __init__(self, url: str, *, observe: Callable[[str, float], None] = lambda _what, _seconds: None) -> None:
-        self._prometheus = Queries(url, _TIMEOUT_SECONDS, 1)
+        self._prometheus = Queries(url, _TIMEOUT_SECONDS, 1, _LARGEST_ANSWER_BYTES)
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, "prometheus-past")
 
@@ -81,6 +91,9 @@ class PrometheusHistory:
         `apps` maps to the seconds from which on requests are slow, None where that is not wanted; those of the last
         day are told with pods and slow shares.
         """
+        return await _in_parts(lambda part: self._loads(part, until), apps)
+
+    async def _loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
         end = until.timestamp()
         border = (end - FINE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
         start, fine_start = border - DAYS * 86_400 + BUCKET_SECONDS, border + STEP_SECONDS
@@ -121,7 +134,9 @@ class PrometheusHistory:
         query = _by_app("sum", latencies_query(matcher, window), "le")
         latencies = await self._ask(query, start, end, step, MANY_STEPS_A_QUERY)
         for key, labels, at, value in _points(latencies, limits):
-            histograms.setdefault((key, at), {})[float(labels["le"])] = value
+            bound = bound_of(labels.get("le", ""))
+            if bound is not None:
+                histograms.setdefault((key, at), {})[bound] = value
         shares = {
             moment: slow_share(histogram, limits[moment[0]], failed.get(moment, 0.0))
             for moment, histogram in histograms.items()
@@ -132,6 +147,12 @@ class PrometheusHistory:
         self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
     ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
+        wanted = dict.fromkeys(apps)
+        return await _in_parts(lambda part: self._pods(part, kinds, seconds, until), wanted)
+
+    async def _pods(
+        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+    ) -> PastData:
         end = until.timestamp()
         found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
         for kind in sorted(kinds):
@@ -142,11 +163,14 @@ class PrometheusHistory:
             except _NoAnswer as error:
                 return PastData(problem=error.problem, message=str(error))
             for key, labels, at, value in _points(answer, apps):
-                found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels["pod"]] = value
+                found.setdefault(key, {}).setdefault(at, {}).setdefault(kind, {})[labels.get("pod", "")] = value
         return PastData(pods={key: [PodsMoment(at, of_at[at]) for at in sorted(of_at)] for key, of_at in found.items()})
 
     async def usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> PastData:
         """Usage of so many seconds by resource, in steps of a minute, of long times in longer ones."""
+        return await _in_parts(lambda part: self._usage(part, until), apps)
+
+    async def _usage(self, apps: Mapping[AppKey, Mapping[Resource, float]], until: datetime) -> PastData:
         end = until.timestamp()
         found: dict[AppKey, dict[Resource, list[tuple[float, float]]]] = {}
         for resource in Resource:
@@ -189,6 +213,22 @@ class PrometheusHistory:
         return series
 
 
+async def _in_parts(ask: Callable[[Mapping[AppKey, _T]], Awaitable[PastData]], apps: Mapping[AppKey, _T]) -> PastData:
+    """What Prometheus remembers of apps: of each half where an answer is too large; nothing of one whose own is."""
+    found = await ask(apps)
+    if found.problem is not DataProblem.TOO_MANY_SERIES:
+        return found
+    if len(apps) == 1:
+        log.warning("%s starts without history: %s", next(iter(apps)), found.message)
+        return PastData()
+    keys = list(apps)
+    halves = keys[: len(keys) // 2], keys[len(keys) // 2 :]
+    first, second = [await _in_parts(ask, {key: apps[key] for key in half}) for half in halves]
+    if first.problem or second.problem:
+        return first if first.problem else second
+    return PastData({**first.moments, **second.moments}, {**first.pods, **second.pods}, {**first.usage, **second.usage})
+
+
 def _pieces(start: float, end: float, step: float, steps: int) -> Iterator[tuple[float, float]]:
     """Ranges of whole steps that end with `end`."""
     first = end - (end - start) // step * step
@@ -229,10 +269,14 @@ def _usage_query(resource: Resource, matcher: str, window: float, step: float) -
 def _points(
     found: Iterable[Series], apps: Collection[AppKey]
 ) -> Iterator[tuple[AppKey, Mapping[str, str], datetime, float]]:
-    """App, labels, time and value of each point of the apps: names of one namespace may be there in another, too."""
+    """App, labels, time and finite value of each point of the apps.
+
+    Names of one namespace may be there in another, too.
+    """
     for series in found:
         labels = series.labels
         key = AppKey(labels.get("namespace", ""), labels.get(_LABEL, ""))
         if key in apps:
             for at, value in series.points:
-                yield key, labels, datetime.fromtimestamp(at, UTC), value
+                if math.isfinite(value):
+                    yield key, labels, datetime.fromtimestamp(at, UTC), value

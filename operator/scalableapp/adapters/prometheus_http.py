@@ -5,31 +5,40 @@ drops the warnings with which Prometheus says that an answer is partial.
 """
 
 import contextlib
-import json
+import threading
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
-from requests.adapters import HTTPAdapter
 
 from scalableapp.adapters.prometheus_answers import (
     Answer,
+    Body,
     RangeAnswer,
+    TooManySeries,
     is_victoriametrics,
     read,
     read_range,
     refused,
 )
+from scalableapp.adapters.prometheus_timeout import BoundedAdapter
 from scalableapp.core.address import address, printable
 from scalableapp.core.model import DataProblem
 
 _CHUNK_BYTES = 65_536
-# 20,000 pods in a grouped answer take about 2 MB.
-_LARGEST_ANSWER_BYTES = 32 * 2**20
+# Beyond this one answer at a time is read, so that memory is needed for one.
+_SMALL_ANSWER_BYTES = 2**20
+LARGEST_ANSWER_BYTES = 8 * 2**20
+# Of 256 MiB, 80 are the operator's own; the largest answer takes ten times its size while it is read.
+_ANSWERS_IN_MEMORY = 32
+# A series of a histogram takes 130 bytes or so; what is read of it takes three times that.
+_BYTES_A_SERIES = 128
+_CONNECT_SECONDS = 1.5
 _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -49,11 +58,14 @@ _FIX_ACCESS = (
 _FIX_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
 
 
+_T = TypeVar("_T")
+
+
 class _Reply(NamedTuple):
     """A response: HTTP status, body, and the authentication challenge, if any."""
 
     status: int
-    body: bytes
+    body: bytearray
     challenge: str = ""
 
 
@@ -61,16 +73,45 @@ class _RedirectError(Exception):
     """A redirect that is not followed."""
 
 
+class _TooLarge(Exception):
+    """An answer is larger than what is read."""
+
+
+class Question(NamedTuple):
+    """What is sent where, until when an answer is waited for (monotonic time), and how large it may be.
+
+    `until_taken` holds on to the right to have a large answer in memory.
+    """
+
+    endpoint: str
+    form: Mapping[str, str]
+    until_taken: contextlib.ExitStack
+    ends: float
+    most_bytes: int
+
+
+def largest_answer_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """The size of the largest answer that the container's memory allows for; without a limit as with 256 MiB."""
+    try:
+        return max(2**20, int(limit.read_text()) // _ANSWERS_IN_MEMORY)
+    except (OSError, ValueError):  # "max" stands for no limit
+        return LARGEST_ANSWER_BYTES
+
+
 class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no types
     """Asks queries by POST, each within `timeout_seconds`, with at most `connections` at a time.
 
-    Raises WrongAddress for a URL that cannot be used.
+    `most_bytes` is the size of the largest answer that is read. Raises WrongAddress for a URL that cannot be used.
     """
 
-    def __init__(self, url: str, timeout_seconds: float, connections: int) -> None:
+    def __init__(
+        self, url: str, timeout_seconds: float, connections: int, most_bytes: int = LARGEST_ANSWER_BYTES
+    ) -> None:
         where = address(url)
         self._parameters = where.parameters
         self._connections = connections
+        self._most_bytes = most_bytes
+        self._large = threading.RLock()
         self._is_victoriametrics = False
         super().__init__(url=where.url, session=requests.Session(), timeout=timeout_seconds, method="POST")
         self._session = self._new_session()
@@ -78,77 +119,103 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     def _new_session(self) -> requests.Session:
         """A session with a pool that fits, and no retries, since the next tick is the retry."""
         session = requests.Session()
-        session.mount(f"{self.url}/api/", HTTPAdapter(pool_maxsize=self._connections, max_retries=0))
+        session.mount(f"{self.url}/api/", BoundedAdapter(pool_maxsize=self._connections, max_retries=0))
         return session
 
-    def ask(self, query: str, *, of_rates: bool = False) -> Answer:
+    def ask(
+        self, query: str, *, of_rates: bool = False, ends: float | None = None, most_bytes: int | None = None
+    ) -> Answer:
         """The answer to one query. Never raises: what goes wrong is its problem and message.
 
-        `of_rates`: beside timestamp() it picks samples within windows alone.
+        `of_rates`: beside timestamp() it picks samples within windows alone. `ends` is the monotonic time until which
+        the answer is waited for, where that is sooner than the time-out; `most_bytes` is a bound of its own.
         """
-        answer = self._answer("query", {"query": query}, _AS_OF_NOW | (_WITHIN_WINDOWS if of_rates else {}))
-        return answer if isinstance(answer, Answer) else read(answer)
+        return self.ask_for(query, lambda answer: answer, of_rates=of_rates, ends=ends, most_bytes=most_bytes)
+
+    def ask_for(
+        self,
+        query: str,
+        take: Callable[[Answer], _T],
+        *,
+        of_rates: bool = False,
+        ends: float | None = None,
+        most_bytes: int | None = None,
+    ) -> _T:
+        """What `take` makes of the answer, as in `ask`. While it does, no other large answer is in memory."""
+        for_rates = _AS_OF_NOW | (_WITHIN_WINDOWS if of_rates else {})
+        with contextlib.ExitStack() as stack:
+            question = Question("query", {"query": query}, stack, self._until(ends), most_bytes or self._most_bytes)
+            body = self._answer(question, for_rates)
+            return take(body if isinstance(body, Answer) else read(body))
 
     def ask_range(self, query: str, start: float, end: float, step: float) -> RangeAnswer:
         """The answer to a range query, from `start` to `end` (Unix time) every `step` seconds. Never raises."""
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        answer = self._answer("query_range", form, _AS_OF_NOW)
-        if isinstance(answer, Answer):
-            return RangeAnswer(problem=answer.problem, message=answer.message)
-        return read_range(answer)
+        with contextlib.ExitStack() as stack:
+            question = Question("query_range", form, stack, self._until(None), self._most_bytes)
+            body = self._answer(question, _AS_OF_NOW)
+            if isinstance(body, Answer):
+                return RangeAnswer(problem=body.problem, message=body.message)
+            return read_range(body)
 
-    def _answer(
-        self, endpoint: str, form: Mapping[str, str], of_victoriametrics: Mapping[str, str]
-    ) -> dict[str, Any] | Answer:
+    def _until(self, ends: float | None) -> float:
+        latest: float = time.monotonic() + self._timeout
+        return latest if ends is None else min(ends, latest)
+
+    def _answer(self, question: Question, of_victoriametrics: Mapping[str, str]) -> Body | Answer:
         """What a server says to a question it understood, else an Answer with the problem."""
-        known = self._is_victoriametrics
-        answer = self._asked(endpoint, {**form, **(of_victoriametrics if known else {})})
-        if not known and isinstance(answer, dict) and is_victoriametrics(answer):
+        known, as_well = self._is_victoriametrics, question._replace(form={**question.form, **of_victoriametrics})
+        body = self._asked(as_well if known else question)
+        if not known and isinstance(body, Body) and is_victoriametrics(body.json):
             self._is_victoriametrics = True
-            answer = self._asked(endpoint, {**form, **of_victoriametrics})
-        return answer
+            body = self._asked(as_well)
+        return body
 
-    def _asked(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
+    def _asked(self, question: Question) -> Body | Answer:
         """What a server says. One that does not answer as Prometheus does is not asked again over its connection.
 
         Behind a Service, a connection stays with the pod it was made to, also when that pod's address is another's.
         """
-        answer = self._sent(endpoint, form)
-        if isinstance(answer, Answer) and answer.problem in _NOT_PROMETHEUS:
+        body = self._sent(question)
+        if isinstance(body, Answer) and body.problem in _NOT_PROMETHEUS:
             self._session = self._new_session()
-        return answer
+        return body
 
-    def _sent(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any] | Answer:
+    def _sent(self, question: Question) -> Body | Answer:
         try:
-            reply = self._post(endpoint, form)
+            reply = self._post(question)
+            return self._no_access(reply) if reply.status in _NO_ACCESS else self._understood(reply, question)
         except _RedirectError as error:
             message = f"Prometheus at {self.url} answers with a redirect to {error}; {_FIX_ADDRESS}"
             return Answer(problem=DataProblem.REDIRECTED, message=message)
+        except (_TooLarge, TooManySeries):
+            return Answer(problem=DataProblem.TOO_MANY_SERIES, message=_too_large(question.most_bytes))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._unreachable(_reason(error))
-        return self._no_access(reply) if reply.status in _NO_ACCESS else self._understood(reply)
 
-    def _understood(self, reply: _Reply) -> dict[str, Any] | Answer:
+    def _understood(self, reply: _Reply, question: Question) -> Body | Answer:
         try:
-            answer = json.loads(reply.body)
+            body = Body(reply.body, max(1, question.most_bytes // _BYTES_A_SERIES))
+        except TooManySeries:
+            raise
         except ValueError:
             return self._unreachable(f"answered with {_start(reply.body)} (HTTP {reply.status}), not JSON")
-        if not isinstance(answer, dict) or "status" not in answer:
+        if not isinstance(body.json, dict) or "status" not in body.json:
             return self._unreachable(f"answered with JSON that is not from Prometheus (HTTP {reply.status})")
-        if reply.status != _OK or answer["status"] != "success":
-            return refused(reply.status, answer)
-        return answer
+        if reply.status != _OK or body.json["status"] != "success":
+            return refused(reply.status, body.json)
+        return body
 
-    def _post(self, endpoint: str, form: Mapping[str, str]) -> _Reply:
-        """What comes back within the time-out as a whole. Redirects are followed by POST, or raised."""
-        ends = time.monotonic() + self._timeout
-        url, parameters = f"{self.url}/api/v1/{endpoint}", self._parameters
+    def _post(self, question: Question) -> _Reply:
+        """What comes back in time. Redirects are followed by POST, or raised."""
+        url, parameters = f"{self.url}/api/v1/{question.endpoint}", self._parameters
         for _ in range(_MOST_REDIRECTS + 1):
+            left = max(0.01, question.ends - time.monotonic())
             response = self._session.post(
                 url,
                 params=parameters,
-                data={**form, "timeout": f"{self._timeout:g}s"},
-                timeout=max(0.01, ends - time.monotonic()),
+                data={**question.form, "timeout": f"{left * 1000:.0f}ms"},
+                timeout=(min(_CONNECT_SECONDS, left), left),
                 stream=True,
                 allow_redirects=False,
             )
@@ -156,22 +223,26 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                 target = response.headers.get("Location") if response.status_code in _REDIRECTS else None
                 if target is None:
                     challenge = response.headers.get("WWW-Authenticate", "")
-                    return _Reply(response.status_code, self._body(response, ends), challenge)
-            url = _followed(url, target, endpoint)
+                    return _Reply(response.status_code, self._body(response, question), challenge)
+            url = _followed(url, target, question.endpoint)
             parameters = () if urlsplit(url).query else self._parameters
         raise _RedirectError(f"{printable(url)}, after more than {_MOST_REDIRECTS} redirects")
 
-    def _body(self, response: requests.Response, ends: float) -> bytes:
-        """The body until `ends`, and no larger than we are ready to read."""
-        body = bytearray()
+    def _body(self, response: requests.Response, question: Question) -> bytearray:
+        """The body, if it comes in time and is no larger than what is read."""
+        body, late = bytearray(), requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
         # read1 returns with what is there, so that a trickle can't outlast the time-out.
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            if len(body) <= _SMALL_ANSWER_BYTES < len(body) + len(chunk):
+                if not self._large.acquire(timeout=max(0.0, question.ends - time.monotonic())):
+                    raise late
+                question.until_taken.callback(self._large.release)
             body += chunk
-            if time.monotonic() > ends:
-                raise requests.Timeout(f"the answer was not complete after {self._timeout:g} s")
-            if len(body) > _LARGEST_ANSWER_BYTES:
-                raise requests.RequestException("the answer is larger than 32 MiB; aggregate the query")
-        return bytes(body)
+            if time.monotonic() > question.ends:
+                raise late
+            if len(body) > question.most_bytes:
+                raise _TooLarge
+        return body
 
     def _no_access(self, reply: _Reply) -> Answer:
         asked = f", requesting {reply.challenge[:100]}" if reply.challenge else ""
@@ -211,7 +282,12 @@ def _root(error: BaseException) -> str:
     return printable(str(error))[:200] or type(error).__name__
 
 
-def _start(body: bytes) -> str:
+def _too_large(most_bytes: int) -> str:
+    size = f"{most_bytes // 2**20} MiB" if most_bytes >= 2**20 else f"{most_bytes // 2**10} KiB"
+    return f"the answer of Prometheus is larger than {size}"
+
+
+def _start(body: bytearray) -> str:
     text = printable(body[:200].decode(errors="replace")).strip()[:60]
     if text.startswith("<"):
         return f"a web page ({text!r}), perhaps a login page"

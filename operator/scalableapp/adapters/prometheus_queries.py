@@ -17,12 +17,15 @@ from scalableapp.ports import UsageMetric
 
 # The label that tells parts of an answer from each other; the first part has none.
 PART = "scalableapp_part"
-NEWEST, SAMPLES = "newest", "samples"
+NEWEST, SAMPLES, TOO_LONG = "newest", "samples", "too-long"
 COUNTED_SECONDS = 300.0
 # Of a copy of a series, not of what it counts.
 COPY_LABELS = ("job", "prometheus", "prometheus_replica", "replica", "thanos_replica")
 _POD = "namespace, pod"
 _COPY = ", ".join((_POD, *COPY_LABELS))
+# Labels that an exporter may fill as it likes, and how long they may be; `job` is what the scrape configuration says.
+_FREE_LABELS = ("le", *COPY_LABELS[1:])
+LONGEST_LABEL = 64
 # What the status is called depends on the app's framework.
 _STATUS_LABELS = ("code", "status", "status_code")
 REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds_bucket"
@@ -153,6 +156,13 @@ def inspection_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> s
     samples = f"max by ({_COPY}) ({_counted(grouped, matcher)})"
     newest = part(NEWEST, grouped.newest(matcher))
     return " or ".join([part(SAMPLES, samples), newest, *(part(flaw.name, flaw.query) for flaw in flaws)])
+
+
+def sizes_query(metric: str, matcher: str) -> str:
+    """How many series of each namespace an answer on the metric may hold, and which namespaces have too long labels."""
+    sizes = f"count by (namespace) (count by ({_COPY}, le) ({metric}{{{matcher}}}))"
+    long = " or ".join(f'{metric}{{{label}=~".{{{LONGEST_LABEL + 1},}}",{matcher}}}' for label in _FREE_LABELS)
+    return f"{sizes} or {part(TOO_LONG, f'count by (namespace) ({long})')}"
 
 
 def fewest_samples_query(grouped: Grouped, matcher: str) -> str:

@@ -17,7 +17,7 @@ from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.address import printable_address
 from scalableapp.core.learning.capacity import Capacity, Limits, Minute
-from scalableapp.core.learning.latency import slow_share
+from scalableapp.core.learning.latency import bound_of, slow_share
 from scalableapp.errors import WrongAddress
 
 _STEP_SECONDS = 60
@@ -98,9 +98,12 @@ def _minutes(source: Source, start: float, end: float, limit_seconds: float) -> 
     labels = source.matcher
     histogram = f"sum by (le) ({latencies_query(labels, _WINDOW_SECONDS)})"
     histograms: dict[float, dict[float, float]] = {}
-    for bound, points in _series(source, histogram, start, end, label="le"):
+    for le, points in _series(source, histogram, start, end, label="le"):
+        bound = bound_of(le)
+        if bound is None:
+            continue
         for at, rate in points:
-            histograms.setdefault(at, {})[float(bound)] = rate
+            histograms.setdefault(at, {})[bound] = rate
     pods = dict(_range(source, f"count({requests_query(labels, _WINDOW_SECONDS)} > 0)", start, end))
     for at, found in sorted(histograms.items()):
         slow, total = slow_share(found, limit_seconds), found.get(math.inf, 0.0)

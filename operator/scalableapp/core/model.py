@@ -50,6 +50,7 @@ class DataProblem(StrEnum):
     TOO_RARE = "ScrapesTooRare"
     DUPLICATE = "DuplicateSeries"
     BROKEN = "BrokenExporter"
+    TOO_MANY_SERIES = "TooManySeries"
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,8 @@ class _Answers:
         if failures is None or failures.problem not in (None, DataProblem.EMPTY):
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
+        elif left_out := self._left_out(failures):
+            slow = left_out
         else:
             failed = sum(self._carried(failures).values())
             slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
@@ -178,8 +180,8 @@ class _Answers:
         answer = bursts.get(RATE_WINDOW_SECONDS)
         values = {} if answer is None or answer.problem else self._carried(answer)
         slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
-        if answer is not None and (refusal := first_refusal(self._own(answer.refused))):
-            return replace(slowly, note=refusal[1])
+        if answer is not None and (note := self._note(answer)):
+            return replace(slowly, note=note)
         if not self._record.pods.keys() & values.keys():
             return slowly
         dated = replace(slowly, window_seconds=RATE_WINDOW_SECONDS) if slowly.per_pod else Reading()
@@ -195,6 +197,8 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
+        if left_out := self._left_out(answer):
+            return left_out
         own = self._own(answer.histograms)
         missing = self._missing(answer, own, "http_request_duration_seconds_bucket")
         if missing:
@@ -206,14 +210,12 @@ class _Answers:
         rules = self._record.spec.scaling.horizontal.burst if self._record.spec else None
         bursts = self._snapshot.bursts if self._snapshot else {}
         answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
-        if answer is None or answer.problem:
+        if answer is None:
             return reading
-        refusal = first_refusal(self._own(answer.refused))
-        return replace(
-            reading,
-            burst_total=sum(self._carried(answer).values()),
-            burst_note=refusal[1] if refusal else "",
-        )
+        note = self._note(answer)
+        if answer.problem or self._left_out(answer):
+            return replace(reading, burst_note=note)
+        return replace(reading, burst_total=sum(self._carried(answer).values()), burst_note=note)
 
     def _of_kind(self, kind: MetricType) -> Reading:
         answer = self._snapshot.kinds.get(kind) if self._snapshot else None
@@ -221,11 +223,26 @@ class _Answers:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
+        if left_out := self._left_out(answer):
+            return left_out
         missing = self._missing(answer, self._own(answer.values), kind.value)
         if missing:
             return missing
         values = self._carried(answer)
         return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
+
+    def _left_out(self, answer: PodAnswer | LatencyAnswer) -> Reading | None:
+        """Why the app's namespace was not asked for, if so."""
+        why = answer.left_out.get(self._record.key.namespace)
+        return Reading(problem=why[0], message=why[1]) if why else None
+
+    def _note(self, answer: PodAnswer) -> str:
+        """Why values over a short window cannot be used, or not of all pods; "" if they can, and if there are none."""
+        if answer.problem:
+            return "" if answer.problem is DataProblem.EMPTY else answer.message
+        left_out = answer.left_out.get(self._record.key.namespace)
+        refusal = left_out or first_refusal(self._own(answer.refused))
+        return refusal[1] if refusal else ""
 
     def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
         """Why what was found of the app's pods is nothing to decide on, if so."""

@@ -286,11 +286,13 @@ def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
 
 def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
     """The users' queries by metric label, ready to be asked."""
-    return {
-        metric.label: promql.bind(metric.query, key, index)
+    of_users = {
+        index: metric.query
         for index, metric in enumerate(spec.metrics)
         if metric.type is MetricType.PROMETHEUS and metric.query
     }
+    promql.check_total(of_users)
+    return {spec.metrics[index].label: promql.bind(query, key, index) for index, query in of_users.items()}
 
 
 def _owner(body: Mapping[str, Any]) -> str:

@@ -144,13 +144,22 @@ class _Answers:
         }
 
     @property
-    def throttled(self) -> float:
-        """The worst pod's share; 0 where the node tells none."""
-        if self._snapshot is None or self._stale:
-            return 0.0
-        answers = (self._snapshot.usage.get(kind) for kind in (UsageMetric.THROTTLED, UsageMetric.CPU_PRESSURE))
-        shares = (v for answer in answers for name, v in self._values(answer).items() if self._is_settled(name))
-        return min(1.0, max(shares, default=0.0))
+    def throttled(self) -> float | None:
+        """The worst pod's share; 0 where the node tells none, None where Prometheus' answer cannot be used."""
+        answers = self._lack_of_cpu()
+        if self._snapshot is None or self._stale or any(_failed(answer) for answer in answers.values()):
+            return None
+        settled = (
+            v for answer in answers.values() for name, v in self._values(answer).items() if self._is_settled(name)
+        )
+        return min(1.0, max(settled, default=0.0))
+
+    def _lack_of_cpu(self) -> dict[str, PodAnswer | None]:
+        usage = self._snapshot.usage if self._snapshot else {}
+        return {
+            "container_cpu_cfs_throttled_periods_total": usage.get(UsageMetric.THROTTLED),
+            "container_pressure_cpu_waiting_seconds_total": usage.get(UsageMetric.CPU_PRESSURE),
+        }
 
     def _is_settled(self, name: str) -> bool:
         """Whether the rate of the pod's CPU holds nothing of its start any more."""
@@ -173,7 +182,15 @@ class _Answers:
             "container_cpu_usage_seconds_total": self._snapshot.kinds.get(MetricType.CPU),
             "container_memory_working_set_bytes": self._snapshot.usage.get(UsageMetric.MEMORY_PEAK),
         }
-        return next(filter(None, (self._missed(name, answer) for name, answer in answers.items())), (None, ""))
+        missed = (self._missed(name, answer) for name, answer in answers.items())
+        return next(filter(None, missed), None) or self._unknown_lack_of_cpu()
+
+    def _unknown_lack_of_cpu(self) -> tuple[DataProblem | None, str]:
+        """Usage that a limit held back looks like little usage: a size must not be cut without knowing of that."""
+        for metric, answer in self._lack_of_cpu().items():
+            if answer and _failed(answer):
+                return answer.problem, f"{metric} cannot be used: {answer.message}"
+        return None, ""
 
     @property
     def thin(self) -> str:
@@ -225,6 +242,11 @@ class _Answers:
         overdue = {pod for pod, scrape in answer.scrapes.items() if pod[0] == namespace and scrape.overdue}
         found = {name: answer.values.get((namespace, name)) for name in self._ready if (namespace, name) not in overdue}
         return {name: value for name, value in found.items() if value is not None and 0 <= value < 1e18}
+
+
+def _failed(answer: PodAnswer | None) -> bool:
+    """Whether a metric that many nodes do not have could not be read, as opposed to not being there."""
+    return answer is not None and answer.problem not in (None, DataProblem.EMPTY)
 
 
 def remembered_seconds(record: AppRecord, resource: Resource) -> float:

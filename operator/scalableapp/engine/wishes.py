@@ -16,7 +16,7 @@ class Wishes:
 
     _kinds: set[MetricType] = field(default_factory=set)
     _namespaces: set[str] = field(default_factory=set)
-    _queries: set[str] = field(default_factory=set)
+    _queries: dict[str, str] = field(default_factory=dict)
     _bursts: set[int] = field(default_factory=set)
     _objective: bool = False
     _sizes: bool = False
@@ -25,7 +25,7 @@ class Wishes:
     def add(self, record: AppRecord) -> None:
         """What this app needs, too."""
         self._kinds.update(metric.type for metric in record.metrics)
-        self._queries.update(record.queries.values())
+        self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
         self._namespaces.add(record.key.namespace)
         if record.spec and record.spec.scaling.horizontal.burst:
             self._bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
@@ -44,7 +44,7 @@ class Wishes:
         return MetricsRequest(
             frozenset(kinds - {MetricType.PROMETHEUS, MetricType.LATENCY}),
             frozenset(self._namespaces),
-            frozenset(self._queries),
+            dict(self._queries),
             frozenset(bursts),
             latencies=MetricType.LATENCY in kinds or self._watched,
             failures=self._objective,

@@ -37,6 +37,23 @@ async def test_it_is_asked_again_with_one_query_and_trusted_when_that_succeeds(
     assert canned.queries[-2:].count("vector(1)") == 1
 
 
+async def test_it_is_asked_again_within_five_seconds_of_the_last_try(
+    canned: Canned, metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that scaling is back 5 s and one look after Prometheus is."""
+    canned.body = b"gone"
+    for _ in range(3):
+        await per_pod(metrics)
+    now = time.monotonic()
+    canned.vector(PODS[0], at=time.time())
+    waited = []
+    for seconds in range(1, 7):
+        monkeypatch.setattr(time, "monotonic", lambda at=now + seconds: at)
+        waited.append((await per_pod(metrics)).problem)
+    assert waited[0] is DataProblem.UNREACHABLE
+    assert waited[-1] is None
+
+
 async def test_bad_queries_do_not_count_as_an_absent_prometheus(canned: Canned, metrics: PrometheusMetrics) -> None:
     canned.status = 400
     canned.json(error("bad_data", "x"))

@@ -81,21 +81,28 @@ def page(answer: Callable[[str], tuple[bytes, str]]) -> Iterator[int]:
     with make_server("127.0.0.1", 0, application, handler_class=_Silent) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join(5)
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join(5)
 
 
-def configuration(ports: dict[str, int]) -> str:
+def configuration(ports: dict[str, int], limits: dict[str, Any] | None = None) -> str:
     """Each page as a job of its own, scraped every second."""
-    jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **(limits or {})}
+        for name, port in ports.items()
+    ]
     often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     return yaml.safe_dump({"global": often, "scrape_configs": jobs})
 
 
-def scraped(prometheus: Program, ports: dict[str, int], folder: Path) -> dict[str, str]:
+def scraped(
+    prometheus: Program, ports: dict[str, int], folder: Path, limits: dict[str, Any] | None = None
+) -> dict[str, str]:
     """How each page was scraped, by its name: "up", or the error."""
-    (folder / "prometheus.yml").write_text(configuration(ports))
+    (folder / "prometheus.yml").write_text(configuration(ports, limits))
     with prometheus.running(folder, lambda url: answers(url) and "unknown" not in _health(url).values()) as url:
         return _health(url)
 
@@ -120,6 +127,32 @@ def test_a_page_that_does_not_say_what_it_is_is_read_by_prometheus_2_alone(prome
         found = scraped(prometheus, {"app": port}, tmp_path)["app"]
     expected = "blank Content-Type" if prometheus.major == 3 else "up"
     assert expected in found
+
+
+def pods_job() -> dict[str, Any]:
+    """The limits of the component's job for pods."""
+    job = next(it for it in CONFIGURATION["scrape_configs"] if it["job_name"] == "pods")
+    return {name: limit for name, limit in job.items() if name.endswith("_limit")}
+
+
+MANY = "".join(f'q{{le="{number}"}} 1\n' for number in range(5001))
+PAGES = {
+    "an ordinary page": ("".join(f'q{{le="{number}"}} 1\n' for number in range(4000)), "up"),
+    "too many series": (MANY, "sample limit exceeded"),
+    "a label that is too long": (f'q{{le="{"x" * 513}"}} 1\n', "label_value_length_limit exceeded"),
+    "too many labels": ("q{" + ",".join(f'l{number}="1"' for number in range(40)) + "} 1\n", "label_limit exceeded"),
+    "too large a page": ("# " + "x" * 9 * 2**20 + "\nq 1\n", "body size limit exceeded"),
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("text", "health"), PAGES.values(), ids=PAGES.keys())
+def test_a_pod_over_a_limit_is_not_scraped_and_the_targets_page_says_why(
+    prometheus: Program, tmp_path: Path, text: str, health: str
+) -> None:
+    assert pods_job()["sample_limit"] == 5000
+    with page(lambda _: (text.encode(), "text/plain; version=0.0.4")) as port:
+        assert health in scraped(prometheus, {"app": port}, tmp_path, pods_job())["app"]
 
 
 HISTOGRAM = b"""# TYPE wait_seconds histogram

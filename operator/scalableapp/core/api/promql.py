@@ -3,11 +3,16 @@
 Fail-closed: a query is accepted only when every part of its syntax tree is of a known kind and every selector
 requires namespace="<own namespace>". The query sent to Prometheus is regenerated from the parsed tree, so that
 exactly what was checked is sent, however the user's text was quoted or commented.
+
+The parser compiles regular expressions, and holds the interpreter while it does: one of 9 characters takes 50 ms and
+megabytes. So it is given marks in their place. They are checked by Prometheus, which takes linear time.
 """
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import promql_parser as ast
 
@@ -17,10 +22,17 @@ from scalableapp.errors import FieldProblem, SpecError
 # As the CRD allows.
 MAX_LENGTH = 2048
 # The parser's time grows with the square of nesting and chaining (seconds at a thousand, and the loop waits for it).
-MOST_PARTS = 256
+MOST_PARTS = 128
+MOST_PARTS_OF_AN_APP = 256
+MOST_REGEXES = 32
 _PARTS = re.compile(r"[-+*/%^(<>=!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 _VARIABLE = re.compile(r"\$(namespace|app)\b")
+_TEXT = r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | `(?:[^`\\]|\\.)*` """
+# What is to be found first, or to be passed over as a whole.
+_TOKENS = re.compile(
+    rf"(?P<operator> [=!]~ (?: \s | \#[^\n]*+ )*+ ) (?P<regex>{_TEXT}) | {_TEXT} | \#[^\n]*", re.VERBOSE | re.DOTALL
+)
 
 # info() joins the labels of info metrics of whatever namespace without a selector that could be checked.
 _REFUSED_FUNCTIONS = frozenset({"info"})
@@ -38,17 +50,34 @@ def bind(query: str, key: AppKey, index: int) -> str:
     filled = _fill(query, key)
     if len(filled) > MAX_LENGTH:
         raise _error(field, f"is longer than {MAX_LENGTH} characters", "shorten it, or use a recording rule")
-    if len(_PARTS.findall(filled)) > MOST_PARTS:
+    if _parts_in(filled) > MOST_PARTS:
         raise _error(field, f"has more than {MOST_PARTS} operators and calls", "simplify it, or use a recording rule")
-    tree = _parse(filled, field)
+    masked = _masked(filled, field)
+    tree = _parse(masked.text, field)
     text = tree.prettify()
     for node in _nodes(_parse(text, field), field):
-        _check(node, key.namespace, field)
+        _check(node, key.namespace, masked, field)
     if isinstance(_inner(tree), _NOT_ONE_NUMBER):
         raise _error(
             field, "returns a range or a string, not one number", "wrap it, for example max_over_time(...) or rate(...)"
         )
-    return text
+    return _unmasked(text, masked, field)
+
+
+def check_total(queries: Mapping[int, str]) -> None:
+    """Refuse an app whose queries take too long to check all together. Raises SpecError that names the longest.
+
+    `queries` maps the index in `spec.scaling.horizontal.metrics` to the query.
+    """
+    parts = {index: _parts_in(query) for index, query in queries.items()}
+    if (total := sum(parts.values())) > MOST_PARTS_OF_AN_APP:
+        longest = max(parts, key=lambda index: parts[index])
+        raise _error(
+            f"spec.scaling.horizontal.metrics[{longest}].query",
+            f"is the longest of queries that have {total} operators and calls together, more than the "
+            f"{MOST_PARTS_OF_AN_APP} that an app may have",
+            "use recording rules",
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -57,9 +86,10 @@ def plain_selector(query: str) -> str | None:
 
     None for a query that computes something: Prometheus does not report how old the samples behind its value are.
     """
-    node = _inner(ast.parse(query))
+    masked = _masked(query, "query")
+    node = _inner(ast.parse(masked.text))
     picks = isinstance(node, ast.VectorSelector) and node.offset is None and node.at is None
-    return node.prettify() if picks else None
+    return _unmasked(node.prettify(), masked, "query") if picks else None
 
 
 def _fill(query: str, key: AppKey) -> str:
@@ -68,6 +98,55 @@ def _fill(query: str, key: AppKey) -> str:
             raise _error(name, f"{value!r} is not a DNS label", "use lower-case letters, digits and hyphens")
     values = {"namespace": key.namespace, "app": key.name}
     return _VARIABLE.sub(lambda match: values[match[1]], query)
+
+
+def _parts_in(query: str) -> int:
+    return len(_PARTS.findall(query))
+
+
+class _Masked(NamedTuple):
+    """A query with a mark in the place of each regular expression; `regexes` maps the marks to what they stand for."""
+
+    text: str
+    regexes: Mapping[str, str]
+
+
+def _masked(query: str, field: str) -> _Masked:
+    """Raises SpecError for too many regular expressions, and for one that is no valid string."""
+    regexes: dict[str, str] = {}
+    stem = "regex_"  # no name of a namespace, which has no underscore
+    while stem in query:
+        stem += "_"
+
+    def mark(match: re.Match[str]) -> str:
+        if not match["operator"]:
+            return match[0]
+        name = f"{stem}{len(regexes)}"
+        regexes[name] = _decoded(match["regex"], field) if len(regexes) < MOST_REGEXES else ""
+        return f'{match["operator"]}"{name}"'
+
+    text = _TOKENS.sub(mark, query)
+    if len(regexes) > MOST_REGEXES:
+        raise _error(field, f"has more than {MOST_REGEXES} regular expressions", "join them with |, or shorten it")
+    return _Masked(text, regexes)
+
+
+def _decoded(literal: str, field: str) -> str:
+    """What a string says, as the parser reads it."""
+    parsed = _parse(literal, field)
+    if not isinstance(parsed, ast.StringLiteral):
+        raise _error(field, f"has a regular expression that cannot be read: {_short(literal)}", 'quote it with "')
+    return parsed.val
+
+
+def _unmasked(text: str, masked: _Masked, field: str) -> str:
+    """The text with the regular expressions, each in a place of its own."""
+    for mark, regex in masked.regexes.items():
+        before, found, after = text.partition(f'"{mark}"')
+        if not found or f'"{mark}"' in after:
+            raise _error(field, "has regular expressions that cannot be told apart", 'quote them with " and \\\\')
+        text = f"{before}{json.dumps(regex, ensure_ascii=False)}{after}"
+    return text
 
 
 def _parse(text: str, field: str) -> ast.Expr:
@@ -118,7 +197,7 @@ def _parts(node: ast.Expr) -> Sequence[ast.Expr] | None:  # noqa: PLR0911 - a ta
     return None
 
 
-def _check(node: ast.Expr, namespace: str, field: str) -> None:
+def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str) -> None:
     if isinstance(node, ast.Call) and node.func.name in _REFUSED_FUNCTIONS:
         raise _error(
             field,
@@ -132,6 +211,9 @@ def _check(node: ast.Expr, namespace: str, field: str) -> None:
         matcher.name == "namespace" and matcher.op == ast.MatchOp.Equal and matcher.value == namespace
         for matcher in matchers.matchers
     )
+    by_regex = (matcher for matcher in matchers.matchers if matcher.op in (ast.MatchOp.Re, ast.MatchOp.NotRe))
+    if not all(matcher.value in masked.regexes for matcher in by_regex):
+        raise _error(field, "has a regular expression in an unusual place", 'write NAME=~"..." without a comment')
     if matchers.or_matchers or not bound:
         raise _error(
             field,

@@ -5,13 +5,23 @@ most so long. Between two bounds durations are taken to be spread evenly, as Pro
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 Histogram = Mapping[float, float]
 
+_BOUND = re.compile(r"\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 # Of buckets of one scrape; more than rates that are stretched to their window differ by.
 _MOST_DECREASE = 0.1
+
+
+def bound_of(le: str) -> float | None:
+    """The upper bound in seconds that the label `le` of a bucket states; None for a text that states none."""
+    if le in ("+Inf", "Inf"):
+        return math.inf
+    bound = float(le) if _BOUND.fullmatch(le) else math.inf
+    return bound if bound < math.inf else None
 
 
 def flaw_of(histogram: Histogram) -> str:

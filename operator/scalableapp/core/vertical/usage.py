@@ -68,9 +68,10 @@ class Usage:
 
     `size` is what the Deployment's template states. `per_pod` has the usage of each of the `serving` pods that it is
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
-    in which a pod was throttled, or of time in which it waited for CPU (PSI). `oom_kills` counts the kills of the pods'
-    present containers. `busy` says why sizes cannot be changed now, `unsettled` why only too little memory or CPU may
-    change them; "" when they can. `thin` says why no size may be reduced: pods that have no sample may need the most.
+    in which a pod was throttled, or of time in which it waited for CPU (PSI), None if it cannot be read. `oom_kills`
+    counts the kills of the pods' present containers. `busy` says why sizes cannot be changed now, `unsettled` why only
+    too little memory or CPU may change them; "" when they can. `thin` says why no size may be reduced: pods that have
+    no sample may need the most.
     """
 
     size: Size
@@ -78,7 +79,7 @@ class Usage:
     serving: int = 0
     problem: DataProblem | None = None
     message: str = ""
-    throttled: float = 0.0
+    throttled: float | None = 0.0
     oom_kills: int = 0
     busy: str = ""
     unsettled: str = ""
@@ -208,10 +209,11 @@ def _throttling(history: SizeHistory, usage: Usage, vertical: Vertical, now: dat
     if limit is not None and vertical.limits is LimitsPolicy.REQUESTS_ONLY:
         return history  # no request helps against a limit that stays
     settled = history.changed_at is None or (now - history.changed_at).total_seconds() > RECENT_SECONDS
-    if usage.throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
+    throttled = usage.throttled or 0.0
+    if throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
         return history
-    why = f"pods lack CPU {usage.throttled * 100:.0f} % of the time"
-    floor = _floor(Resource.CPU, request * (1 + min(1.0, usage.throttled)), vertical, now, why)
+    why = f"pods lack CPU {throttled * 100:.0f} % of the time"
+    floor = _floor(Resource.CPU, request * (1 + min(1.0, throttled)), vertical, now, why)
     return _with_floor(history, Resource.CPU, floor)
 
 

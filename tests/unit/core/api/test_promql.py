@@ -1,11 +1,13 @@
 import string
 from collections.abc import Callable
 
+import promql_parser
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scalableapp.core.api.promql import MAX_LENGTH, bind, plain_selector
+from scalableapp.core.api import promql
+from scalableapp.core.api.promql import MAX_LENGTH, MOST_REGEXES, bind, check_total, plain_selector
 from scalableapp.core.model import AppKey
 from scalableapp.errors import SpecError
 
@@ -126,6 +128,10 @@ def test_a_label_value_cannot_break_out_of_its_quotes(value: str) -> None:
         pytest.param('info(q{namespace="shop"})', "other namespaces", id="info() joins foreign labels"),
         pytest.param("$other", "is not valid PromQL", id="an unknown variable"),
         pytest.param("1+" * MAX_LENGTH + "1", "longer than", id="too long"),
+        pytest.param(
+            'q{namespace="shop"' + ',a=~"b"' * (MOST_REGEXES + 1) + "}", "more than 32 regular", id="too many regexes"
+        ),
+        pytest.param('q{namespace="shop",a=~"\\d"}', "unknown escape", id="a regex with an escape that is none"),
     ],
 )
 def test_a_query_that_cannot_be_used_is_refused_with_its_field_and_a_fix(query: str, message: str) -> None:
@@ -152,13 +158,92 @@ NESTED: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED.keys())
 def test_a_query_may_be_nested_deeper_than_people_read(nested: Callable[[int], str]) -> None:
-    assert bind(nested(200), SHOP, 0)
+    assert bind(nested(100), SHOP, 0)
 
 
 @pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED.keys())
 def test_a_query_that_would_keep_the_parser_busy_is_refused_unparsed(nested: Callable[[int], str]) -> None:
     with pytest.raises(SpecError, match=r"operators and calls|longer than"):
         bind(nested(400), SHOP, 0)
+
+
+def test_queries_that_would_do_so_together_are_refused_with_the_longest_of_them() -> None:
+    check_total({0: NESTED["signs"](100), 1: NESTED["signs"](127)})
+    with pytest.raises(SpecError, match=r"metrics\[1\].query: is the longest .* 260 operators"):
+        check_total({0: NESTED["signs"](100), 1: NESTED["signs"](127), 4: NESTED["signs"](30)})
+
+
+REGEXES = {
+    "as it is": ('"a.*|b"', '"a.*|b"'),
+    "escapes": (r'"a\\d\n\"\x41"', r'"a\\d\n\"A"'),
+    "other quotes": ("'a\"b'", r'"a\"b"'),
+    "raw": ('`a"b`', r'"a\"b"'),
+    "after a comment with quotes": ('# b=~"\n"a"', '"a"'),
+    "like a mark": ('"regex_0"', '"regex_0"'),
+    "no regular expression, which Prometheus says": ('"("', '"("'),
+}
+
+
+@pytest.mark.parametrize(("written", "sent"), REGEXES.values(), ids=REGEXES.keys())
+def test_regular_expressions_are_sent_as_they_are_meant(written: str, sent: str) -> None:
+    query = f'sum(q{{a=~{written},namespace="shop",b!~{written}}})'
+    assert bind(query, SHOP, 0) == f'sum(q{{a=~{sent},b!~{sent},namespace="shop"}})'
+    selector = bind(f'q{{a=~{written},namespace="shop"}}', SHOP, 0)
+    assert plain_selector(selector) == selector == f'q{{a=~{sent},namespace="shop"}}'
+
+
+def test_regular_expressions_are_never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed, really = list[str](), promql_parser.parse
+
+    def parse(text: str) -> promql_parser.Expr:
+        parsed.append(text)
+        return really(text)
+
+    monkeypatch.setattr(promql_parser, "parse", parse)
+    costly = r'=~"\\w{100}"'
+    query = 'sum(q{namespace="shop",' + f"b{costly}," * 30 + "})"
+    assert costly in bind(query, SHOP, 0)
+    assert not [text for text in parsed if "{100}" in text and "=~" in text]
+
+
+PIECES = ["q", "{", "}", "(", ")", ",", "a", "b", "=", "=~", "!~", "!=", '"', "'", "`", "\\", "#", "\n", "\r", " "]
+PIECES += ["or", "x.*", 'namespace="shop"', "q{", 'a=~"x"', "regex_0", "regex", r"\x72egex_0", "[1m]"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
+@example('q{namespace="shop",a=~`x\\`}')
+@example('q{namespace="shop",a=~`x\\`,b=~"y"}')
+@example('q{namespace="shop",a="\\x72egex_0",b=~"other"}')
+@example("q{namespace='shop',a=~# \"\n'x'}")
+@example('q{namespace="shop",a=~#\r"x"\n"y"}')
+@example('q{a="b\nc",d=~"x"}')
+@example('q{a=~"b\nc",d=~"x"}')
+def test_the_checker_finds_the_regular_expressions_that_the_parser_finds(query: str) -> None:
+    """Whatever the parser accepts with its regular expressions compiled says the same with marks in their place."""
+    try:
+        whole = promql_parser.parse(query)
+    except ValueError:
+        return
+    try:
+        masked = promql._masked(query, "query")
+    except SpecError:
+        return
+    assert [(m.name, m.value) for m in regexes(whole)] == [
+        (m.name, masked.regexes[m.value]) for m in regexes(promql_parser.parse(masked.text))
+    ]
+
+
+def regexes(tree: promql_parser.Expr) -> list[promql_parser.Matcher]:
+    selectors = (n for n in promql._nodes(tree, "query") if isinstance(n, promql_parser.VectorSelector))
+    found = (matcher for selector in selectors for matcher in selector.matchers.matchers)
+    return [matcher for matcher in found if matcher.op in (promql_parser.MatchOp.Re, promql_parser.MatchOp.NotRe)]
+
+
+def test_a_namespace_that_is_called_like_a_mark_cannot_be_changed_by_one() -> None:
+    key = AppKey("regex-0", "web")
+    query = 'q{namespace="\\x72egex-0",a="\\x72egex_0",b=~"other"}'
+    with pytest.raises(SpecError, match="told apart"):
+        bind(query, key, 0)
 
 
 @pytest.mark.parametrize(
