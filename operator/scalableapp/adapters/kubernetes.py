@@ -44,6 +44,7 @@ _PLURALS = {
     "HTTPRoute": "httproutes",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
+    "Pod": "pods",
     "ScalableApp": "scalableapps",
 }
 
@@ -200,6 +201,25 @@ class KubeClient:
             return [item async for page in self._api.pages(Request("GET", path)) for item in page.get("items") or ()]
         except Rejected:
             return []
+
+    async def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster serves a kind, by discovery."""
+        try:
+            found = await self._api.ask(Request("GET", f"/apis/{api_version}"))
+        except NotFound:
+            return False
+        return any(entry["kind"] == kind for entry in found.get("resources") or ())
+
+    async def why_not_listed(self, api_version: str, kind: str, namespace: str) -> str:
+        """Why objects of a kind cannot be listed in a namespace; "" when they can, or the kind is not served."""
+        path = _collection(api_version, kind, namespace)
+        try:
+            await self._api.ask(Request("GET", path, {"limit": "1"}, accept=METADATA_LIST), tries=1)
+        except NotFound:
+            return ""
+        except ClusterError as error:
+            return str(error)
+        return ""
 
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
