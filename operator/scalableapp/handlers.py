@@ -187,10 +187,15 @@ class KopfWatches:
             )
             stopped = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-            failures = [repr(error) for task in done if not task.cancelled() and (error := task.exception())]
+            failures = [_said(error) for task in done if not task.cancelled() and (error := task.exception())]
             tell(failures[0] if failures else "Kopf has stopped")
         except Exception as error:  # noqa: BLE001 - whatever it is, Kopf is started again
-            tell(repr(error))
+            tell(_said(error))
+
+
+def _said(error: BaseException) -> str:
+    """In Kopf's own errors of the API, the message is one of several arguments."""
+    return f"{type(error).__name__}: {getattr(error, 'message', None) or error}"
 
 
 async def _end_of(thread: threading.Thread) -> None:

@@ -72,11 +72,14 @@ class Lease:
 
     async def acquire(self, waits: Callable[[str], None] = lambda _holder: None) -> None:
         """Wait until the Lease is ours; `waits` is told who holds it instead. Raises ClusterError."""
+        held = self._ours is not None
         while (holder := await self._try()) != self._identity:
+            held = False
             if holder:
                 waits(holder)
             await self._pause()
-        log.info("%s acquired as %s", self, self._identity)
+        if not held:
+            log.info("%s acquired as %s", self, self._identity)
 
     async def renewals(self) -> AsyncIterator[str]:
         """Renew it again and again: "" after a success, else what went wrong. Raises LeaseLost."""

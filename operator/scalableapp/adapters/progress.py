@@ -48,12 +48,14 @@ class Progress:
 
     def waits(self, stage: Stage, why: str = "") -> None:
         """The operator does not act until `stage` is there. Logged once until it changes."""
+        if self._stage is None:
+            self._since = self._clock()
+        if stage is not self._stage or (why and not self._why):
+            log.warning("Waiting for %s%s", _WORDS[stage], f": {why}" if why else "")
         if stage is not self._stage:
-            if self._stage is None:
-                self._since = self._clock()
-            log.info("Waiting for %s%s", _WORDS[stage], f": {why}" if why else "")
             self._observe(stage)
-        self._stage, self._why, self._trouble = stage, why, ""
+            self._why = ""
+        self._stage, self._why, self._trouble = stage, why or self._why, ""
 
     def acts(self) -> None:
         """Everything is there."""

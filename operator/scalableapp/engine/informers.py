@@ -17,7 +17,7 @@ from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.size import SizeConflict
-from scalableapp.engine.registry import Registry, child_of
+from scalableapp.engine.registry import NOT_CHECKED, Registry, child_of
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError, Unavailable
 
@@ -99,7 +99,8 @@ class Informers:
         """Note whether HTTPRoutes can be created; the apps that use one are reconciled when that changes."""
         if self._registry.no_gateway_api == missing:
             return
-        log.info("HTTPRoutes: %s", missing or "supported by the cluster")
+        first = self._registry.no_gateway_api == NOT_CHECKED
+        log.log(logging.DEBUG if first else logging.INFO, "HTTPRoutes: %s", missing or "supported by the cluster")
         self._registry.no_gateway_api = missing
         if missing == _NO_GATEWAY_API:
             for key, child in self._registry.children_of(HTTP_ROUTE):

@@ -18,6 +18,7 @@ from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
 MAX_REMOVED_PODS = 1000
+NOT_CHECKED = "the operator has not checked for the Gateway API yet"
 
 
 class Registry:
@@ -32,7 +33,7 @@ class Registry:
         self.autoscalers: Mapping[AppKey, str] = {}
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
-        self.no_gateway_api = "the operator has not checked for the Gateway API yet"
+        self.no_gateway_api = NOT_CHECKED
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
