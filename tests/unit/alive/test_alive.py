@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from scalableapp.adapters.progress import Stage
 from tests.control_plane import (
+    SHORT_LEASE_SECONDS,
     ControlPlane,
     Fault,
     FaultProxy,
@@ -24,14 +27,13 @@ from tests.control_plane import (
     watch_says,
 )
 
-pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 APPS = "/apis/scalableapp.io/v1alpha1/namespaces/{}/scalableapps"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/scalableapp-operator"
-# The Lease is lost within 10 s of a fault.
-LONG_SECONDS, SHORT_SECONDS = 14.0, 3.0
-# The aim of issue 15; a busy machine gets as much again.
+# The aim after a fault of less than 5 minutes; a busy machine gets as much again.
 BACK_SECONDS = 5.0
+END_SECONDS = 5.0
 tags = itertools.count(1)
 
 
@@ -40,7 +42,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(tmp_path_factory.mktemp("plane")) as plane:
         plane.install_crd()
         for namespace in ("one", "two"):
-            make_namespace(plane, namespace)
+            plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
             make_app(plane, namespace)
         yield plane
 
@@ -54,43 +56,37 @@ def proxy(plane: ControlPlane) -> Iterator[FaultProxy]:
 @pytest.fixture
 def operator(proxy: FaultProxy, tmp_path: Path) -> Iterator[OperatorProcess]:
     with OperatorProcess(proxy.url, tmp_path) as operator:
-        try:
-            eventually(operator.acts, 10, what="the operator acts")
-        except BaseException:
-            print(operator.log, operator.readiness())
-            raise
+        eventually(operator.acts, what="the operator acts")
         yield operator
-        assert operator.process.poll() is None, operator.log
         assert "Traceback" not in operator.log
 
 
-def make_namespace(plane: ControlPlane, name: str) -> None:
-    plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-
-
 def make_app(plane: ControlPlane, namespace: str) -> None:
-    body = {"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp"}
-    spec: dict[str, Any] = {"image": "web:0"}
-    plane.ask("POST", APPS.format(namespace), {**body, "metadata": {"name": "web"}, "spec": spec})
+    body = {"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp", "metadata": {"name": "web"}}
+    plane.ask("POST", APPS.format(namespace), body | {"spec": {"image": "web:0"}})
 
 
-def acts_on(plane: ControlPlane, namespace: str = "one") -> float:
+def acts_on(plane: ControlPlane, namespace: str = "one", within: float = 60.0) -> float:
     """Change an app, and wait until its Deployment has followed: the seconds that took."""
     image = f"web:{next(tags)}"
     patch, kind = {"spec": {"image": image}}, "application/merge-patch+json"
     plane.ask("PATCH", APPS.format(namespace) + "/web", patch, kind)
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
+    return eventually(lambda: deployed(plane, namespace) == image, within, f"{image} is deployed in {namespace}")
 
-    def followed() -> bool:
-        found = plane.ask("GET", path)
-        return bool(found and found["spec"]["template"]["spec"]["containers"][0]["image"] == image)
 
-    return eventually(followed, what=f"the Deployment in {namespace} has {image}")
+def deployed(plane: ControlPlane, namespace: str) -> str:
+    found = plane.ask("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/web")
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"]) if found else ""
+
+
+def waiting_for(operator: OperatorProcess) -> list[Stage]:
+    return [stage for stage in Stage if operator.metric(f'scalableapp_waiting_for{{stage="{stage}"}}')]
 
 
 FAULTS: dict[str, Fault] = {
     "reset": resets,
     "500": refuses(500),
+    "503": refuses(503),
     "403": refuses(403),
     "404": refuses(404),
     "429 with seconds": refuses(429, **{"Retry-After": "30"}),
@@ -104,24 +100,134 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_it_waits_for_an_api_server_in_trouble_and_is_back_soon_after(
+def test_in_trouble_of_the_api_server_it_waits_and_is_back_soon_after(
     plane: ControlPlane, proxy: FaultProxy, operator: OperatorProcess, fault: Fault
 ) -> None:
+    logged = len(operator.log.splitlines())
     with proxy.fault(fault):
-        begun = time.monotonic()
-        while time.monotonic() - begun < LONG_SECONDS:
-            assert operator.health()[0] == 200
-            time.sleep(0.5)
+        eventually(lambda: operator.metric("scalableapp_lease_held") == 0, 3 * SHORT_LEASE_SECONDS, "acting stops")
+        time.sleep(1.5)  # long enough for several attempts
+        assert operator.health() == (200, "running")
         code, why = operator.readiness()
-        assert code == 503
-        assert "waiting for" in why
-        assert operator.metric("scalableapp_lease_held") == 0
-        assert sum(operator.metric(f'scalableapp_waiting_for{{stage="{stage}"}}') for stage in STAGES) == 1
-        told = len(operator.log.splitlines())
-    took = acts_on(plane)
-    print(f"back after {took:.1f} s")
-    assert took < 2 * BACK_SECONDS
-    assert told < 60
+        assert (code, why.startswith("waiting for the ")) == (503, True)
+        assert waiting_for(operator) in ([Stage.API], [Stage.LEASE])
+    assert acts_on(plane) < 2 * BACK_SECONDS
+    eventually(operator.acts)
+    assert len(operator.log.splitlines()) - logged < 20
 
 
-STAGES = ("KubernetesAPI", "CustomResourceDefinition", "Namespaces", "Lease", "OtherOperator", "Lists")
+def test_nobody_listens_for_a_while(plane: ControlPlane, proxy: FaultProxy, operator: OperatorProcess) -> None:
+    with proxy.down():
+        eventually(lambda: operator.metric("scalableapp_lease_held") == 0, 3 * SHORT_LEASE_SECONDS, "acting stops")
+        assert operator.health()[0] == 200
+    assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+WATCH_FAULTS = {
+    "ERROR 500": '{"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "etcd is away"}}\n',
+    "ERROR 410": '{"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}\n',
+    "a cut line": '{"type": "MODIFIED", "object": {"kind": "Deploy',
+    "an object without metadata": '{"type": "MODIFIED", "object": {}}\n',
+    "no event": "[]\n",
+}
+
+
+@pytest.mark.parametrize("line", WATCH_FAULTS.values(), ids=WATCH_FAULTS.keys())
+def test_a_watch_that_says_nonsense_is_begun_again(
+    plane: ControlPlane, proxy: FaultProxy, operator: OperatorProcess, line: str
+) -> None:
+    with proxy.fault(watch_says(line)):
+        time.sleep(1.0)
+        assert operator.health()[0] == 200
+    assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+def test_a_short_fault_is_over_without_a_new_term(
+    plane: ControlPlane, proxy: FaultProxy, operator: OperatorProcess
+) -> None:
+    with proxy.fault(refuses(500, "leases")):
+        eventually(lambda: "cannot be renewed" in operator.readiness()[1], what="the trouble is seen in /readyz")
+    eventually(operator.acts)
+    assert operator.log.count("The operator acts") == 1
+    assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+def test_a_crd_that_is_deleted_while_it_is_served_is_waited_for(tmp_path: Path) -> None:
+    with control_plane(tmp_path) as plane:
+        for namespace in ("one", "two"):
+            plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        with OperatorProcess(plane.url, tmp_path / "operator", "one,two", certificate=plane.certificate) as operator:
+            eventually(lambda: waiting_for(operator) == [Stage.CRD])
+            assert "kubectl apply -f crds/" in operator.readiness()[1]
+            for _ in range(2):
+                plane.install_crd()
+                make_app(plane, "one")
+                assert eventually(lambda: deployed(plane, "one")) < 2 * BACK_SECONDS
+                eventually(operator.acts)
+                plane.delete_crd()
+                plane.ask("DELETE", "/apis/apps/v1/namespaces/one/deployments/web")
+                eventually(lambda: waiting_for(operator) == [Stage.CRD])
+                assert operator.health()[0] == 200
+            assert operator.end() < END_SECONDS
+
+
+def test_of_its_namespaces_one_that_cannot_be_watched_does_not_hold_up_the_others(
+    plane: ControlPlane, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    with OperatorProcess(proxy.url, tmp_path, "one,two") as operator:
+        eventually(operator.acts)
+        with proxy.fault(refuses(403, "/namespaces/two/")):
+            eventually(lambda: "waiting for namespace two" in operator.readiness()[1])
+            assert operator.readiness()[0] == 200
+            assert acts_on(plane, "one") < 2 * BACK_SECONDS
+        assert acts_on(plane, "two") < 2 * BACK_SECONDS
+        eventually(operator.acts)
+
+
+def test_it_starts_though_one_of_its_namespaces_is_missing(
+    plane: ControlPlane, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    with proxy.fault(refuses(403, "/namespaces/two/")), OperatorProcess(proxy.url, tmp_path, "one,two") as operator:
+        eventually(lambda: "waiting for namespace two" in operator.readiness()[1])
+        assert acts_on(plane, "one") < 2 * BACK_SECONDS
+
+
+def test_a_deleted_lease_is_made_again(plane: ControlPlane, operator: OperatorProcess) -> None:
+    plane.ask("DELETE", LEASE)
+    eventually(lambda: plane.ask("GET", LEASE)["spec"]["holderIdentity"])
+    assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+def test_one_that_was_stopped_for_long_gives_way_to_the_other_and_writes_nothing(
+    plane: ControlPlane, operator: OperatorProcess, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    with OperatorProcess(proxy.url, tmp_path / "second") as second:
+        eventually(lambda: waiting_for(second) == [Stage.STANDBY])
+        assert second.readiness()[0] == 200  # it stands by
+        operator.process.send_signal(signal.SIGSTOP)
+        eventually(second.acts, what="the second one acts")
+        operator.process.send_signal(signal.SIGCONT)
+        eventually(lambda: waiting_for(operator) == [Stage.STANDBY])
+        assert second.acts()
+        assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+def test_at_the_end_the_lease_is_released_and_another_need_not_wait(
+    plane: ControlPlane, operator: OperatorProcess
+) -> None:
+    assert operator.end() < END_SECONDS
+    assert plane.ask("GET", LEASE)["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("fault", [is_silent, resets], ids=["silent", "reset"])
+def test_it_ends_in_time_whatever_hangs(proxy: FaultProxy, operator: OperatorProcess, fault: Fault) -> None:
+    with proxy.fault(fault):
+        assert operator.end() < END_SECONDS
+
+
+def test_it_ends_in_time_though_prometheus_hangs(proxy: FaultProxy, tmp_path: Path) -> None:
+    with FaultProxy(proxy.plane) as prometheus, prometheus.fault(is_silent):
+        with OperatorProcess(proxy.url, tmp_path, prometheus=prometheus.url) as operator:
+            eventually(operator.acts)
+            time.sleep(1.5)
+            assert operator.end() < END_SECONDS
