@@ -25,7 +25,7 @@ from cluster import gobuild
 from cluster.console import ClusterError
 
 REPOSITORY = Path(__file__).parents[1]
-TOKEN = "everything"
+TOKEN = "everything"  # noqa: S105 - of a server on loopback
 PATIENCE_SECONDS = 60.0
 
 # As the operator's own, but with a Lease that is lost within 2 s instead of 10 s, so that tests take seconds.
@@ -101,14 +101,30 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     tokens.write_text(f"{TOKEN},operator,operator\n")
     client, peer, port = (free_port() for _ in range(3))
     store = f"http://127.0.0.1:{client}"
-    commands = (
-        [str(etcd), f"--data-dir={folder}/etcd", f"--listen-client-urls={store}", f"--advertise-client-urls={store}"]
-        + [f"--listen-peer-urls=http://127.0.0.1:{peer}", "--unsafe-no-fsync"],
-        [str(apiserver), f"--etcd-servers={store}", "--bind-address=127.0.0.1", f"--secure-port={port}"]
-        + [f"--cert-dir={folder}/pki", f"--token-auth-file={tokens}", "--authorization-mode=AlwaysAllow"]
-        + [f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"]
-        + ["--service-account-issuer=https://test", "--service-cluster-ip-range=10.96.0.0/24"]
-        + ["--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"],
+    commands: tuple[tuple[str, ...], ...] = (
+        (
+            str(etcd),
+            "--unsafe-no-fsync",
+            f"--data-dir={folder}/etcd",
+            f"--listen-client-urls={store}",
+            f"--advertise-client-urls={store}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+        ),
+        (
+            str(apiserver),
+            f"--etcd-servers={store}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={folder}/pki",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=AlwaysAllow",
+            "--disable-admission-plugins=ServiceAccount",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-account-issuer=https://test",
+            "--service-cluster-ip-range=10.96.0.0/24",
+            "--endpoint-reconciler-type=none",
+        ),
     )
     with ExitStack() as stack:
         for command in commands:
@@ -249,7 +265,9 @@ class FaultProxy:
         )
         app = web.Application(client_max_size=16 << 20)
         app.router.add_route("*", "/{path:.*}", self._pass_on)
-        self._runner = web.AppRunner(app, logger=logging.getLogger("proxy"), shutdown_timeout=0.1, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, logger=logging.getLogger("proxy"), shutdown_timeout=0.1, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
 

@@ -114,7 +114,7 @@ class Lease:
         except Conflict:
             return  # another holder already
         except (ClusterError, TimeoutError) as error:
-            log.warning("%s could not be released, and expires: %s", self, error or "no answer in time")
+            log.warning("%s could not be released, and expires: %s", self, str(error) or "no answer in time")
 
     async def _try(self) -> str:
         """Take or renew the Lease if we may. Returns who holds it then, "" when that can't be told yet.
@@ -123,28 +123,38 @@ class Lease:
         """
         try:
             return await self._take()
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise Unavailable(f"{self}: the answer of the Kubernetes API cannot be read: {error!r}") from error
 
     async def _take(self) -> str:
-        asked_at = self._clock()
+        asked_at, known = self._clock(), self._ours
         try:
-            lease = self._ours or await self._api.ask(Request("GET", self._path), tries=1)
-            if not self._free(lease):
+            lease = known or await self._read()
+            if lease and not self._free(lease):
                 return str(lease["spec"]["holderIdentity"])
-            written = await self._write(lease, self._claim(lease.get("spec") or {}))
-        except NotFound:
-            self._ours = None
-            body = {"metadata": {"namespace": self._namespace, "name": self._name}, "spec": self._claim({})}
-            created = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **body}
-            written = await self._api.ask(Request("POST", self._collection, body=created), tries=1)
-        except Conflict:
-            # Somebody was faster, or our own last renewal arrived although it was not answered: look again.
-            known, self._ours = self._ours, None
-            return await self._take() if known else ""
+            written = await (self._write(lease, self._claim(lease.get("spec") or {})) if lease else self._create())
+        except (Conflict, NotFound) as error:
+            if known:
+                # Taken over, deleted, or our last renewal was carried out though not answered: look again.
+                self._ours = None
+                return await self._take()
+            if isinstance(error, NotFound):
+                raise
+            return ""  # somebody else was faster; the next look shows who
         self._ours = {key: written[key] for key in ("metadata", "spec")}
         self._held_until = asked_at + self._times.renew_deadline_seconds
         return self._identity
+
+    async def _read(self) -> dict[str, Any] | None:
+        try:
+            return await self._api.ask(Request("GET", self._path), tries=1)
+        except NotFound:
+            return None
+
+    async def _create(self) -> dict[str, Any]:
+        metadata = {"namespace": self._namespace, "name": self._name}
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": self._claim({})}
+        return await self._api.ask(Request("POST", self._collection, body=body), tries=1)
 
     def _free(self, lease: dict[str, Any]) -> bool:
         """Whether it is ours, nobody's, or its holder has been silent for its duration while we watched."""

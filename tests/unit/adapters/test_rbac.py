@@ -18,8 +18,6 @@ from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Amount, Size
 from scalableapp.engine.informers import CHILD_KINDS
-from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
@@ -136,7 +134,7 @@ async def use_routes(api: KubeApi) -> None:
 
 
 def watched_by_kopf() -> Iterator[Right]:
-    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
+    handlers = kopf_handlers(lambda *_: None, CHILD_KINDS)
     for selector in handlers._watching.get_all_selectors():
         for verb in ("list", "watch"):
             yield Right(str(selector.group), str(selector.plural or selector.any_name), verb)
