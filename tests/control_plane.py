@@ -178,6 +178,11 @@ async def is_silent(_request: web.Request) -> web.StreamResponse:
     raise AssertionError
 
 
+async def leases_are_silent(request: web.Request) -> web.StreamResponse | None:
+    """Everything works but the renewal of the Lease."""
+    return await is_silent(request) if "/leases" in request.path else None
+
+
 async def cuts(request: web.Request) -> web.StreamResponse:
     """Begins an answer and closes the connection."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -211,6 +216,8 @@ class FaultProxy:
     port: int = field(default_factory=free_port)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _fault: Fault | None = None
+    written: list[tuple[float, str]] = field(default_factory=list)
+    """Monotonic time and path of each write that was passed on, but for those of Leases."""
     _streams: list[web.Request] = field(default_factory=list)
     _frozen: list[web.Request] = field(default_factory=list)
 
@@ -280,6 +287,8 @@ class FaultProxy:
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         if self._fault and (answer := await self._fault(request)) is not None:
             return answer
+        if request.method != "GET" and "/leases" not in request.path:
+            self.written.append((time.monotonic(), request.path))
         headers = {name: value for name, value in request.headers.items() if name != "Host"}
         url, body = self.plane.url + request.raw_path, await request.read()
         async with self._client.request(request.method, url, headers=headers, data=body or None) as upstream:

@@ -112,7 +112,8 @@ async def test_events_come_in_our_own_event_loop_until_nobody_wants_them(monkeyp
 
     async def tell_of_an_app(*, registry: kopf.OperatorRegistry, **_: Any) -> Any:
         (handler, *_others) = registry._watching._handlers
-        await handler.fn(event={"type": "ADDED", "object": app()})  # type: ignore[call-arg, misc]
+        event: Any = {"type": "ADDED", "object": app()}
+        await handler.fn(event=event)  # type: ignore[call-arg, misc]
         return [asyncio.create_task(asyncio.Event().wait())]
 
     def deliver(kind: str | None, _body: Any) -> None:

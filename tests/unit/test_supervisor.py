@@ -208,7 +208,7 @@ async def test_namespaces_that_cannot_be_watched_do_not_hold_up_the_others(world
 async def test_without_any_namespace_it_waits(world: World) -> None:
     world.forbidden = {"a", "b"}
     async with Running(supervised(world, ("a", "b"))):
-        await until(lambda: world.stages[-1] is Stage.NAMESPACES)
+        await until(lambda: world.stages[-1:] == [Stage.NAMESPACES])
         world.forbidden = {"a"}
         await until(lambda: world.served == [("b",)])
 
@@ -217,7 +217,7 @@ async def test_the_loop_is_judged_only_while_there_is_one(world: World) -> None:
     world.crd = False
     waiting = supervised(world)
     async with Running(waiting):
-        await until(lambda: world.stages[-1] is Stage.CRD)
+        await until(lambda: world.stages[-1:] == [Stage.CRD])
         assert waiting.alive() == (True, "running")
         world.crd = True
         await asyncio.wait_for(world.begun.wait(), 5)

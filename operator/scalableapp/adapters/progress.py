@@ -51,7 +51,8 @@ class Progress:
         if self._stage is None:
             self._since = self._clock()
         if stage is not self._stage or (why and not self._why):
-            log.warning("Waiting for %s%s", _WORDS[stage], f": {why}" if why else "")
+            level = logging.WARNING if why and stage is not Stage.STANDBY else logging.INFO
+            log.log(level, "Waiting for %s%s", _WORDS[stage], f": {why}" if why else "")
         if stage is not self._stage:
             self._observe(stage)
             self._why = ""

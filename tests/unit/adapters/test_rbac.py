@@ -69,7 +69,7 @@ def granted(*documents: dict[str, Any]) -> set[Right]:
 
 def needed(asked: Asked) -> Iterator[Right]:
     """The rights that the API server's authorizer looks for; discovery is everybody's."""
-    if asked.path in ("/version", "/api/v1", "/apis/policy"):
+    if asked.path in ("/version", "/api/v1", "/apis/policy", f"/apis/{API_VERSION}"):
         return
     parts = asked.path.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
@@ -109,6 +109,8 @@ async def use_app(cluster: KubeClient) -> None:
 
 async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
+    assert await cluster.serves(API_VERSION, KIND) is False
+    assert await cluster.why_not_listed("v1", "Pod", "shop") == ""
     await cluster.list_autoscalers()
     await cluster.list_resizers()
     await cluster.list_limits({"shop"})

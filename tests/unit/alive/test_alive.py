@@ -3,7 +3,8 @@
 import itertools
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.control_plane import (
     cuts,
     eventually,
     is_silent,
+    leases_are_silent,
     refuses,
     resets,
     watch_says,
@@ -66,10 +68,15 @@ def make_app(plane: ControlPlane, namespace: str) -> None:
 
 def acts_on(plane: ControlPlane, namespace: str = "one", within: float = 60.0) -> float:
     """Change an app, and wait until its Deployment has followed: the seconds that took."""
+    image = change_image(plane, namespace)
+    return eventually(lambda: deployed(plane, namespace) == image, within, f"{image} is deployed in {namespace}")
+
+
+def change_image(plane: ControlPlane, namespace: str) -> str:
     image = f"web:{next(tags)}"
     patch, kind = {"spec": {"image": image}}, "application/merge-patch+json"
     plane.ask("PATCH", APPS.format(namespace) + "/web", patch, kind)
-    return eventually(lambda: deployed(plane, namespace) == image, within, f"{image} is deployed in {namespace}")
+    return image
 
 
 def deployed(plane: ControlPlane, namespace: str) -> str:
@@ -196,18 +203,58 @@ def test_a_deleted_lease_is_made_again(plane: ControlPlane, operator: OperatorPr
     assert acts_on(plane) < 2 * BACK_SECONDS
 
 
-def test_one_that_was_stopped_for_long_gives_way_to_the_other_and_writes_nothing(
-    plane: ControlPlane, operator: OperatorProcess, tmp_path: Path, proxy: FaultProxy
-) -> None:
-    with OperatorProcess(proxy.url, tmp_path / "second") as second:
-        eventually(lambda: waiting_for(second) == [Stage.STANDBY])
-        assert second.readiness()[0] == 200  # it stands by
-        operator.process.send_signal(signal.SIGSTOP)
-        eventually(second.acts, what="the second one acts")
+@contextmanager
+def stopped(operator: OperatorProcess, _proxy: FaultProxy) -> Iterator[None]:
+    operator.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
         operator.process.send_signal(signal.SIGCONT)
-        eventually(lambda: waiting_for(operator) == [Stage.STANDBY])
-        assert second.acts()
-        assert acts_on(plane) < 2 * BACK_SECONDS
+
+
+@contextmanager
+def without_renewals(_operator: OperatorProcess, proxy: FaultProxy) -> Iterator[None]:
+    with proxy.fault(leases_are_silent):
+        yield
+
+
+@contextmanager
+def changes_all_the_time(plane: ControlPlane) -> Iterator[None]:
+    """There is always something to write, for whoever acts."""
+    over = threading.Event()
+
+    def change() -> None:
+        while not over.wait(0.05):
+            for namespace in ("one", "two"):
+                change_image(plane, namespace)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("hindered", [stopped, without_renewals])
+def test_of_two_never_both_act(
+    plane: ControlPlane, tmp_path: Path, hindered: Callable[[OperatorProcess, FaultProxy], AbstractContextManager[None]]
+) -> None:
+    one, two = FaultProxy(plane), FaultProxy(plane)
+    first = OperatorProcess(one.url, tmp_path / "first")
+    second = OperatorProcess(two.url, tmp_path / "second")
+    with one, two, first:
+        eventually(first.acts)
+        with second, changes_all_the_time(plane):
+            eventually(lambda: waiting_for(second) == [Stage.STANDBY])
+            assert second.readiness()[0] == 200
+            with hindered(first, one):
+                eventually(second.acts, what="the second one acts")
+            eventually(lambda: waiting_for(first) == [Stage.STANDBY])
+            eventually(lambda: len(two.written) > 20)
+            assert second.acts()
+            assert max(one.written) < min(two.written)
 
 
 def test_at_the_end_the_lease_is_released_and_another_need_not_wait(
