@@ -205,10 +205,9 @@ class KubeClient:
     async def serves(self, api_version: str, kind: str) -> bool:
         """Whether the cluster serves a kind, by discovery."""
         try:
-            found = await self._api.ask(Request("GET", f"/apis/{api_version}"))
+            return any(entry.get("kind") == kind for entry in await self._resources(f"/apis/{api_version}"))
         except NotFound:
             return False
-        return any(entry["kind"] == kind for entry in found.get("resources") or ())
 
     async def why_not_listed(self, api_version: str, kind: str, namespace: str) -> str:
         """Why objects of a kind cannot be listed in a namespace; "" when they can, or the kind is not served."""
@@ -223,8 +222,14 @@ class KubeClient:
 
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
-        core = await self._api.ask(Request("GET", "/api/v1"))
-        return ClusterFeatures(resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()))
+        core = await self._resources("/api/v1")
+        return ClusterFeatures(resize=any(entry.get("name") == "pods/resize" for entry in core))
+
+    async def _resources(self, path: str) -> list[Manifest]:
+        found = (await self._api.ask(Request("GET", path))).get("resources")
+        if not isinstance(found, list):
+            raise Unavailable(f"GET {path}: the answer is not a list of resources, as a Kubernetes API gives")
+        return found
 
 
 def _sized(size: Size, *, replace: bool = False) -> Manifest:

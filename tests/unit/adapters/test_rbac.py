@@ -87,7 +87,7 @@ def answered(asked: Asked) -> Any:
         return {"type": "ADDED", "object": POD}
     if asked.path.endswith("/replicasets"):
         return REPLICA_SETS
-    return {"metadata": {"resourceVersion": "1"}, "spec": {}, "items": []}
+    return {"metadata": {"resourceVersion": "1"}, "spec": {}, "items": [], "resources": []}
 
 
 async def use_children(cluster: KubeClient) -> None:
