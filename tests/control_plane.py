@@ -33,7 +33,7 @@ _WITH_SHORT_LEASE = """
 from functools import partial
 from scalableapp import process
 from scalableapp.adapters.lease import Lease, LeaseTimes
-process.Lease = partial(Lease, times=LeaseTimes(3, 2.0, 0.4))
+process.Lease = partial(Lease, times=LeaseTimes({duration}, {deadline}, 0.4))
 process.run()
 """
 
@@ -312,13 +312,17 @@ class FaultProxy:
 
 @dataclass
 class OperatorProcess:
-    """The operator as it runs in its container, told of the API server at `url`."""
+    """The operator as it runs in its container, told of the API server at `url`.
+
+    `lease` is in seconds: until others may take it over, and until the holder gives it up.
+    """
 
     url: str
     folder: Path
     namespaces: str = ""
     prometheus: str = "http://127.0.0.1:1"
     certificate: str = ""
+    lease: tuple[int, float] = (3, 2.0)
     metrics_port: int = field(default_factory=free_port)
     liveness_port: int = field(default_factory=free_port)
 
@@ -343,8 +347,9 @@ class OperatorProcess:
             "SCALABLEAPP_INTERVAL_SECONDS": "1",
             "SCALABLEAPP_LOG_FORMAT": "plain",
         }
+        program = _WITH_SHORT_LEASE.format(duration=self.lease[0], deadline=self.lease[1])
         with (self.folder / "operator.log").open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", _WITH_SHORT_LEASE], env=environment, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=log)
         return self
 
     def __exit__(self, *_: object) -> None:
