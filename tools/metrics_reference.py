@@ -30,6 +30,7 @@ PREFIX = "scalableapp_"
 USES: "Mapping[str, str]" = {
     "build": "Versions in use: `count by (version) (scalableapp_build_info)`.",
     "lease_held": "`sum(scalableapp_lease_held)` must be 1. If 0, nothing is scaled (ScalableAppOperatorDown).",
+    "waiting_for": "What is missing while nothing is scaled; `/readyz` and the log say why (ScalableAppOperatorDown).",
     "tick_interval_seconds": "Compare it with the duration of an evaluation.",
     "tick_duration_seconds": "Mean and quantiles must stay well below the interval (ScalableAppLoopSlow).",
     "last_tick_timestamp_seconds": "If it is several intervals old, nothing is decided (ScalableAppLoopStalled).",
@@ -113,7 +114,8 @@ APP = AppView(AppKey("shop", "web"), DECISION, (2, 2), (1, 8), 0.005, (_LIMITED,
 def exercised() -> Telemetry:
     """Telemetry in which every metric has a sample."""
     telemetry = Telemetry()
-    telemetry.acting(5.0)
+    telemetry.paced(5.0)
+    telemetry.waits_for(None)
     telemetry.decided(DECISION)
     telemetry.readiness({"True": 1})
     telemetry.requested("GET", 200, 0.01)

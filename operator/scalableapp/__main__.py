@@ -1,7 +1,5 @@
 """`python -m scalableapp` starts the operator."""
 
-import sys
+from scalableapp.process import run
 
-from scalableapp.process import main
-
-sys.exit(main())
+run()

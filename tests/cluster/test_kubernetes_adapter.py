@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from scalableapp.adapters.kube_api import KubeApi, Request, load_configuration
 from scalableapp.adapters.kubernetes import KubeClient
-from scalableapp.adapters.lease import Lease, LeaseTimes
+from scalableapp.adapters.lease import Lease, LeaseLost, LeaseTimes
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
 from scalableapp.adapters.watch import Listed
 from scalableapp.core.api.spec import parse_spec
@@ -276,11 +276,9 @@ async def test_one_of_two_holds_the_lease_and_the_other_follows_when_it_lets_go(
     one, two = (Lease(api, namespace, "operator", name, times=times) for name in ("one", "two"))
     await one.acquire()
     waiting = asyncio.create_task(two.acquire())
-    keeping = asyncio.create_task(one.keep())
-    await asyncio.sleep(2)
+    renewals = one.renewals()
+    assert [await anext(renewals) for _ in range(8)] == [""] * 8
     assert not waiting.done()
-    assert not keeping.done()
-    keeping.cancel()
     await one.release()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await waiting
@@ -295,4 +293,5 @@ async def test_a_silent_holder_loses_the_lease(api: KubeApi, namespace: str) -> 
     await one.acquire()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await two.acquire()
-        assert "taken over by two" in await one.keep() or "could not be renewed" in await one.keep()
+        with pytest.raises(LeaseLost, match=r"taken over by two|could not be renewed"):
+            await anext(one.renewals())

@@ -1,16 +1,18 @@
-"""Kopf's part: events into the registry, and settings that survive an API server that is away."""
+"""Kopf's part: its settings, its thread, and events into the registry."""
 
-import itertools
+import asyncio
+import threading
 from typing import Any
 
 import kopf
 import pytest
 
+from scalableapp import handlers as handlers_module
 from scalableapp.core.model import AppKey
 from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
-from scalableapp.handlers import kopf_handlers, kopf_settings, take
+from scalableapp.errors import Unavailable
+from scalableapp.handlers import KopfWatches, kopf_handlers, kopf_settings, take
 from tests.unit.engine.world import NAMESPACE, app_labels
 
 KEY = AppKey(NAMESPACE, "web")
@@ -53,14 +55,16 @@ def test_a_child_that_changes_or_goes_makes_its_app_due() -> None:
     assert take(registry, "DELETED", service()) == KEY
 
 
-def test_kopf_never_gives_up_on_an_api_server_that_is_away() -> None:
-    backoffs = kopf_settings(CHILD_KINDS).networking.error_backoffs
-    assert not isinstance(backoffs, int | float)
-    for _ in range(2):  # each request starts anew
-        pauses = list(itertools.islice(iter(backoffs), 500))
-        assert len(pauses) == 500
-        assert pauses[0] <= 0.5
-        assert 7.5 <= pauses[-1] <= 15
+def test_kopf_soon_gives_up_on_a_server_that_fails_and_on_a_watch_that_is_silent() -> None:
+    settings = kopf_settings(CHILD_KINDS)
+    assert settings.networking.error_backoffs == (0.5, 1.0)
+    assert settings.networking.request_timeout == 10
+    assert settings.watching.server_timeout == 20
+    assert settings.watching.inactivity_timeout == 25
+
+
+def test_kopf_never_kills_the_process() -> None:
+    assert kopf_settings(CHILD_KINDS).process.ultimate_exiting_timeout is None
 
 
 def test_children_are_selected_by_the_server() -> None:
@@ -76,32 +80,72 @@ def test_nothing_is_stored_on_users_objects() -> None:
     assert settings.posting.enabled is False
 
 
-async def test_kopf_asks_the_same_address_as_our_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kopf_asks_the_same_address_as_our_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
     found = kopf.ConnectionInfo(server="https://kubernetes.default.svc", token="t")
     monkeypatch.setattr(kopf, "login_with_service_account", lambda **_: found)
-    queue = AsyncWorkQueue(WorkQueue(), lambda: 0.0)
-    handlers = kopf_handlers(Registry(), queue, lambda: "", CHILD_KINDS, server="https://10.96.0.1:443")
+    handlers = kopf_handlers(lambda *_: None, CHILD_KINDS, server="https://10.96.0.1:443")
     (log_in,) = [handler for handler in handlers._activities._handlers if handler.id == "service-account"]
     info: Any = log_in.fn()  # type: ignore[call-arg]
     assert (info.server, info.token) == ("https://10.96.0.1:443", "t")
 
 
-async def _probe(stalled: str) -> object:
-    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: stalled, CHILD_KINDS)
-    (probe,) = [handler for handler in handlers._activities._handlers if handler.id == "loop"]
-    return await probe.fn()  # type: ignore[call-arg, misc]
-
-
-async def test_the_probe_fails_at_once_when_the_loop_stalls() -> None:
-    with pytest.raises(kopf.PermanentError, match="no tick for 30 s"):
-        await _probe("no tick for 30 s")
-
-
-async def test_the_probe_passes_while_the_loop_turns() -> None:
-    assert await _probe("") == "running"
-
-
 def test_there_are_no_handlers_that_would_need_a_finalizer_or_an_annotation() -> None:
-    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
+    handlers = kopf_handlers(lambda *_: None, CHILD_KINDS)
     assert (handlers._changing._handlers, handlers._spawning._handlers, handlers._indexing._handlers) == ([], [], [])
     assert len(handlers._watching._handlers) == 6
+
+
+async def test_what_ends_kopf_is_raised_and_its_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(**_: Any) -> Any:
+        raise kopf.LoginError("no way in")
+
+    monkeypatch.setattr(kopf, "spawn_tasks", refused)
+    threads = threading.active_count()
+    with pytest.raises(Unavailable, match="children ended: LoginError: no way in"):
+        await KopfWatches(CHILD_KINDS).follow(lambda *_: None)
+    assert threading.active_count() == threads
+
+
+async def test_events_come_in_our_own_event_loop_until_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str | None, int]] = []
+    arrived = asyncio.Event()
+
+    async def tell_of_an_app(*, registry: kopf.OperatorRegistry, **_: Any) -> Any:
+        (handler, *_others) = registry._watching._handlers
+        event: Any = {"type": "ADDED", "object": app()}
+        await handler.fn(event=event)  # type: ignore[call-arg, misc]
+        return [asyncio.create_task(asyncio.Event().wait())]
+
+    def deliver(kind: str | None, _body: Any) -> None:
+        taken.append((kind, threading.get_ident()))
+        arrived.set()
+
+    monkeypatch.setattr(kopf, "spawn_tasks", tell_of_an_app)
+    threads = threading.active_count()
+    following = asyncio.create_task(KopfWatches(CHILD_KINDS).follow(deliver))
+    await asyncio.wait_for(arrived.wait(), 5)
+    assert taken == [("ADDED", threading.get_ident())]
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    assert threading.active_count() == threads
+
+
+async def test_a_kopf_that_does_not_end_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = threading.Event()
+
+    async def hang(**_: Any) -> Any:
+        release.wait(5)
+        return []
+
+    monkeypatch.setattr(kopf, "spawn_tasks", hang)
+    monkeypatch.setattr(handlers_module, "_END_SECONDS", 0.1)
+    following = asyncio.create_task(KopfWatches(CHILD_KINDS).follow(lambda *_: None))
+    await asyncio.sleep(0.05)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    assert "left behind" in caplog.text
+    release.set()

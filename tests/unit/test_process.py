@@ -1,18 +1,16 @@
 """The process: how it starts, and what it says when it cannot."""
 
-import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 
 from scalableapp import process
-from scalableapp.errors import NotFound, ScalableAppError
 from scalableapp.settings import Settings
 
 OPERATOR = Path(__file__).parents[2] / "operator"
@@ -28,11 +26,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
         " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
         " contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {}}]}"
     )
+    paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), "KUBECONFIG": str(kubeconfig)}
+    return paths | {f"SCALABLEAPP_{name}_PORT": str(free_port()) for name in ("METRICS", "LIVENESS")}
+
+
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
-    paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), "KUBECONFIG": str(kubeconfig)}
-    return paths | {"SCALABLEAPP_METRICS_PORT": port}
+        return int(found.getsockname()[1])
 
 
 def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -49,11 +50,28 @@ def test_a_wrong_setting_ends_it_with_one_sentence(environment: dict[str, str]) 
     assert "SCALABLEAPP_INTERVAL_SECONDS='soon'" in ended.stderr
 
 
-def test_a_cluster_that_does_not_answer_ends_it_with_one_line(environment: dict[str, str]) -> None:
-    ended = run(environment)
+def test_a_cluster_that_does_not_answer_is_waited_for_until_a_signal_comes(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "scalableapp"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as operator:
+        assert operator.stderr
+        lines = [operator.stderr.readline() for _ in range(2)]
+        assert "Waiting for the Kubernetes API: GET /api/v1: no answer from the Kubernetes API" in lines[1]
+        operator.terminate()
+        operator.wait(PATIENCE_SECONDS)
+        assert operator.returncode == 0
+        assert "Stopped by a signal" in operator.stderr.read()
+
+
+@pytest.mark.parametrize("name", ["METRICS", "LIVENESS"])
+def test_a_port_that_is_taken_ends_it_with_one_line(environment: dict[str, str], name: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run(environment | {f"SCALABLEAPP_{name}_PORT": str(port)})
     assert ended.returncode == 1
+    assert f"Port {port} cannot be served" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert "The operator exits: GET /apis/scalableapp.io/v1alpha1/scalableapps" in ended.stderr
 
 
 def test_no_way_to_a_cluster_ends_it_with_one_line(environment: dict[str, str], tmp_path: Path) -> None:
@@ -62,32 +80,15 @@ def test_no_way_to_a_cluster_ends_it_with_one_line(environment: dict[str, str], 
     assert "set KUBECONFIG" in ended.stderr
 
 
-async def test_without_the_crd_the_message_says_how_to_get_it() -> None:
-    class Client:
-        async def list_metadata(self, *_: str) -> AsyncIterator[None]:
-            raise NotFound("404")
-            yield None  # what makes it a generator
+async def test_each_process_has_an_identity_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def configuration() -> Configuration:
+        return Configuration(host="http://127.0.0.1:1")
 
-    with pytest.raises(ScalableAppError, match="kubectl apply -f crds/"):
-        await process._require_crd(Client(), Settings())  # type: ignore[arg-type] # lists as KubeClient does
+    async def identity() -> str:
+        async with AsyncExitStack() as stack:
+            return (await process._connect(Settings(), stack)).lease._identity
 
-
-async def test_a_signal_ends_the_wait_for_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = asyncio.Event()
-
-    async def connect(*_: object) -> None:
-        waiting.set()
-        await asyncio.sleep(PATIENCE_SECONDS)
-
-    monkeypatch.setattr(process, "_connect", connect)
-    running = asyncio.create_task(process.operate(Settings()))
-    await waiting.wait()
-    os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(running, 5)
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
-
-
-def test_of_tasks_that_failed_together_the_first_is_reported() -> None:
-    lost = ScalableAppError("the Lease is lost")
-    assert process._cause(ExceptionGroup("tasks", [ExceptionGroup("inner", [lost]), ValueError()])) is lost
+    monkeypatch.setattr(process, "load_configuration", configuration)
+    first, second = await identity(), await identity()
+    assert first != second
+    assert first.startswith(socket.gethostname())

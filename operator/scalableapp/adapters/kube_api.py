@@ -12,6 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -40,7 +42,8 @@ MOST_BYTES = 8 * 2**20
 _LONGEST_REASON = 1024
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 10.0
+# Whatever the server asks for: it must be noticed soon when it is well again.
+_LONGEST_PAUSE_SECONDS = 3.0
 _CONNECT_SECONDS = 5.0
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE = 401, 403, 404, 409, 410
 _INVALID, _TOO_MANY, _SERVER_FAULT = 422, 429, 500
@@ -133,7 +136,8 @@ def as_yaml(body: Any) -> str:
 class KubeApi:
     """At most `rate` requests a second (`burst` at once), `in_flight` at a time, each `timeout_seconds` long.
 
-    `observe` is told verb, status code (0: no answer) and seconds of each try.
+    `observe` is told verb, status code (0: no answer) and seconds of each try. Nothing is written while `why_not`
+    gives a reason; it is asked immediately before each try.
     """
 
     def __init__(
@@ -145,6 +149,7 @@ class KubeApi:
         in_flight: int = 16,
         timeout_seconds: float = 5.0,
         observe: Callable[[str, int, float], None] = lambda _verb, _code, _seconds: None,
+        why_not: Callable[[], str] = lambda: "",
     ) -> None:
         self._client = ApiClient(configuration)
         self._client.user_agent = f"{MANAGED_BY}/{scalableapp.__version__}"
@@ -154,6 +159,7 @@ class KubeApi:
         self._slots = asyncio.Semaphore(in_flight)
         self._timeout = timeout_seconds
         self._observe = observe
+        self._why_not = why_not
 
     @property
     def server(self) -> str:
@@ -191,16 +197,24 @@ class KubeApi:
                     raise
                 limit = max(1, limit // 8)
                 continue
+            if not isinstance(page.get("metadata"), dict):
+                raise Unavailable(f"{request}: the answer is not a list of Kubernetes objects")
             yield page
-            place = page.get("metadata", {}).get("continue", "")
+            place = page["metadata"].get("continue", "")
             if not place:
                 return
 
-    async def lines(self, request: Request, silence_seconds: float) -> AsyncIterator[dict[str, Any]]:
-        """The events of a watch, until the server ends it or says nothing for `silence_seconds`."""
+    async def lines(
+        self, request: Request, silence_seconds: float, opened: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The events of a watch, until the server ends it or says nothing for `silence_seconds`.
+
+        `opened` is called once the server has granted it.
+        """
         limits = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
         with _mapped(request):
             async with self._sent(request, limits) as response:
+                opened()
                 async for line in _split(response.content):
                     yield json.loads(line)
 
@@ -210,9 +224,14 @@ class KubeApi:
                 await asyncio.sleep(1.0 / self._rate)
         limits = aiohttp.ClientTimeout(total=self._timeout)
         with _mapped(request):
-            async with self._slots, self._sent(request, limits) as response:
-                answer: dict[str, Any] = json.loads(await _bounded(request, response))
-                return answer
+            async with self._slots:
+                if request.verb != "GET" and (reason := self._why_not()):
+                    raise Unavailable(f"{request}: not sent, because {reason}")
+                async with self._sent(request, limits) as response:
+                    answer = json.loads(await _bounded(request, response))
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{request}: the answer is not a Kubernetes object")
+        return answer
 
     @asynccontextmanager
     async def _sent(self, request: Request, limits: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -326,4 +345,10 @@ def _reason(body: bytes) -> str:
 
 
 def _seconds(text: str) -> float:
-    return float(text) if text.isdecimal() else 0.0
+    """Retry-After in seconds: a number, or a date (RFC 9110, 10.2.3); 0 for anything else."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0.0

@@ -44,6 +44,7 @@ _PLURALS = {
     "HTTPRoute": "httproutes",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
+    "Pod": "pods",
     "ScalableApp": "scalableapps",
 }
 
@@ -209,10 +210,34 @@ class KubeClient:
         except Rejected:
             return []
 
+    async def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster serves a kind, by discovery."""
+        try:
+            return any(entry.get("kind") == kind for entry in await self._resources(f"/apis/{api_version}"))
+        except NotFound:
+            return False
+
+    async def why_not_listed(self, api_version: str, kind: str, namespace: str) -> str:
+        """Why objects of a kind cannot be listed in a namespace; "" when they can, or the kind is not served."""
+        path = _collection(api_version, kind, namespace)
+        try:
+            await self._api.ask(Request("GET", path, {"limit": "1"}, accept=METADATA_LIST), tries=1)
+        except NotFound:
+            return ""
+        except ClusterError as error:
+            return str(error)
+        return ""
+
     async def features(self) -> ClusterFeatures:
         """What the cluster serves, by discovery."""
-        core = await self._api.ask(Request("GET", "/api/v1"))
-        return ClusterFeatures(resize=any(entry["name"] == "pods/resize" for entry in core.get("resources") or ()))
+        core = await self._resources("/api/v1")
+        return ClusterFeatures(resize=any(entry.get("name") == "pods/resize" for entry in core))
+
+    async def _resources(self, path: str) -> list[Manifest]:
+        found = (await self._api.ask(Request("GET", path))).get("resources")
+        if not isinstance(found, list):
+            raise Unavailable(f"GET {path}: the answer is not a list of resources, as a Kubernetes API gives")
+        return found
 
 
 def _sized(size: Size, *, replace: bool = False) -> Manifest:

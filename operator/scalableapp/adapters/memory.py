@@ -3,11 +3,18 @@
 import os
 from pathlib import Path
 
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
-def available_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """The limit of its container (cgroup v2), or all memory of the machine where there is none."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+def limit_bytes(path: Path = _LIMIT) -> int | None:
+    """The limit of its container (cgroup v2); None where there is none."""
     try:
-        return min(int(limit.read_text()), machine)
+        return int(path.read_text())
     except (OSError, ValueError):  # "max" stands for no limit
-        return machine
+        return None
+
+
+def available_bytes(path: Path = _LIMIT) -> int:
+    """The limit of its container, or all memory of the machine where there is none."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(limit_bytes(path) or machine, machine)

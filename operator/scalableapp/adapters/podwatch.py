@@ -11,7 +11,7 @@ from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.pod_messages import pod_message, shortened
-from scalableapp.adapters.watch import Gone, Listed, Seen, Unserved, Watch
+from scalableapp.adapters.watch import Gone, Listed, Seen, Watch
 from scalableapp.core.children.resources import CONTAINER, LABEL_APP
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resize, Size, read_size, summed
@@ -32,11 +32,14 @@ class PodWatch:
     """Watches pods with the app label, in one namespace or (namespace "") in all."""
 
     def __init__(self, api: KubeApi, namespace: str = "", labels: str = LABEL_APP) -> None:
-        self._watch = Watch(api, collection("v1", "pods", namespace), "pods", labels)
+        self._watch = Watch(api, collection("v1", "pods", namespace), "pods", labels, required=True)
         self._apps: dict[tuple[str, str], AppKey] = {}
 
     async def events(self) -> AsyncIterator[PodEvent | Listed]:
-        """Changes of pods, without end; Listed once all existing pods were reported."""
+        """Changes of pods, without end; Listed once all existing pods were reported.
+
+        Raises Unavailable when they cannot be watched for a while: nothing may be decided on an app without its pods.
+        """
         async for change in self._watch.changes():
             match change:
                 case Seen(body):
@@ -45,9 +48,7 @@ class PodWatch:
                 case Gone(namespace, name):
                     if key := self._apps.pop((namespace, name), None):
                         yield PodEvent(key, name, None)
-                case Unserved(reason):
-                    log.warning("Pods cannot be watched; retrying: %s", reason)
-                case listed:
+                case Listed() as listed:
                     yield listed
 
     def _seen(self, pod: Mapping[str, Any]) -> PodEvent | None:

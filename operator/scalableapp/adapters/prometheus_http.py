@@ -8,7 +8,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -90,12 +89,9 @@ class Question(NamedTuple):
     most_bytes: int
 
 
-def largest_answer_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+def largest_answer_bytes(memory_limit: int | None) -> int:
     """The size of the largest answer that the container's memory allows for; without a limit as with 256 MiB."""
-    try:
-        return max(2**20, int(limit.read_text()) // _ANSWERS_IN_MEMORY)
-    except (OSError, ValueError):  # "max" stands for no limit
-        return LARGEST_ANSWER_BYTES
+    return max(2**20, memory_limit // _ANSWERS_IN_MEMORY) if memory_limit else LARGEST_ANSWER_BYTES
 
 
 class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no types

@@ -1,4 +1,4 @@
-"""The operator's own metrics, all of them, and the endpoint that serves them.
+"""The operator's own metrics, all of them.
 
 Number of series: some hundred, and about ten for each ScalableApp (telemetry_apps.py). Every other label takes its
 values from a fixed set. tools/metrics_reference.py makes docs/metrics.md of what stands here.
@@ -7,9 +7,7 @@ values from a fixed set. tools/metrics_reference.py makes docs/metrics.md of wha
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Thread
 from typing import NoReturn
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,17 +19,18 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 import scalableapp
 from scalableapp import errors
-from scalableapp.adapters.readiness import with_readiness
+from scalableapp.adapters.progress import Stage
 from scalableapp.adapters.telemetry_apps import AppsCollector, AppView
 from scalableapp.core.model import DataProblem, Decision
 from scalableapp.ports import Snapshot
 
 _LAG_SECONDS = 1.0
+# Nothing that the operator does keeps the event loop from its turn for so long.
+_HANGS_SECONDS = 30.0
 _TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _OUR_FAULT = "InternalError"
@@ -39,17 +38,18 @@ TICK_CAUSES = ("Metrics", "Apps")
 
 
 class Telemetry:
-    """What the operator says of itself. All methods but `close` are cheap and never raise."""
+    """What the operator says of itself. All methods are cheap and never raise."""
 
     def __init__(self) -> None:
+        # A creation timestamp for each counter is not needed, and would be one more series.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._apps = AppsCollector()
         self.registry.register(self._apps)
         self._worst_lag = 0.0
-        self._not_ready = ""
-        self._endpoint: tuple[WSGIServer, Thread] | None = None
+        self._turned_at = time.monotonic()
         build = Info("scalableapp_build", "Version of the operator.", registry=self.registry)
         build.info({"version": scalableapp.__version__})
         self._make_metrics_of_the_loop()
@@ -82,9 +82,17 @@ class Telemetry:
         )
         self._lease = Gauge(
             "scalableapp_lease_held",
-            "1 if this operator is active, 0 if it waits for the Lease.",
+            "1 if this operator is active: it holds the Lease, and everything else that it waits for is there.",
             registry=self.registry,
         )
+        self._waiting = Gauge(
+            "scalableapp_waiting_for",
+            "1 for what this operator waits for before it is active, by stage; all 0 while it is active.",
+            ["stage"],
+            registry=self.registry,
+        )
+        for stage in Stage:
+            self._waiting.labels(stage)
         self._queue = Gauge(
             "scalableapp_work_queue_depth", "Number of apps waiting to be reconciled.", registry=self.registry
         )
@@ -145,18 +153,15 @@ class Telemetry:
         """An app was evaluated."""
         self._decisions.labels(decision.reason).inc()
 
-    def acting(self, interval_seconds: float) -> None:
-        """The Lease is ours."""
-        self._lease.set(1)
+    def paced(self, interval_seconds: float) -> None:
+        """So often all apps are evaluated."""
         self._interval.set(interval_seconds)
 
-    def lists(self) -> None:
-        """What exists is being listed: until all of it is known, nothing is decided."""
-        self._not_ready = "the operator holds the Lease, but its watches have not reported all existing objects yet"
-
-    def listed(self) -> None:
-        """All that exists is known."""
-        self._not_ready = ""
+    def waits_for(self, awaited: Stage | None) -> None:
+        """What the operator waits for; None while it acts."""
+        self._lease.set(awaited is None)
+        for stage in Stage:
+            self._waiting.labels(stage).set(stage is awaited)
 
     def ticked(self, seconds: float, queue_depth: int, apps: Sequence[AppView]) -> None:
         """A look at all apps went well; `apps` are those that exist."""
@@ -192,32 +197,14 @@ class Telemetry:
     async def measure_lag(self) -> NoReturn:
         """Watch how late the event loop is, until cancelled."""
         while True:
-            before = time.monotonic()
+            before = self._turned_at = time.monotonic()
             await asyncio.sleep(_LAG_SECONDS)
             self._worst_lag = max(self._worst_lag, time.monotonic() - before - _LAG_SECONDS)
 
-    def serve(self, port: int) -> int:
-        """Serve /metrics on all interfaces; returns the port, a free one for port 0. Raises ScalableAppError."""
-        # A creation timestamp for each counter is not needed, and would be one more series.
-        disable_created_metrics()  # type: ignore[no-untyped-call] # unannotated upstream
-        try:
-            self._endpoint = start_http_server(port, registry=self.registry)
-        except OSError as error:
-            raise errors.ScalableAppError(
-                f"The operator's own metrics cannot be served on port {port}: {error}; set SCALABLEAPP_METRICS_PORT"
-            ) from error
-        server = self._endpoint[0]
-        server.set_app(with_readiness(server.get_app(), lambda: self._not_ready))  # type: ignore[arg-type] # WSGI's own types
-        return int(server.server_port)
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self._endpoint:
-            server, thread = self._endpoint
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=5)
-            self._endpoint = None
+    def hangs(self) -> str:
+        """Why the event loop must be taken for dead; "" while it turns. Asked from another thread."""
+        silent = time.monotonic() - self._turned_at
+        return f"the event loop has not turned for {silent:.0f} s" if silent > _HANGS_SECONDS else ""
 
 
 def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:

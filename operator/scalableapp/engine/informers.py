@@ -18,9 +18,9 @@ from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.size import SizeConflict
-from scalableapp.engine.registry import Registry, child_of
+from scalableapp.engine.registry import NOT_CHECKED, Registry, child_of
 from scalableapp.engine.workqueue import AsyncWorkQueue
-from scalableapp.errors import ClusterError
+from scalableapp.errors import ClusterError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ class Informers:
         """Note whether HTTPRoutes can be created; the apps that use one are reconciled when that changes."""
         if self._registry.no_gateway_api == missing:
             return
-        log.info("HTTPRoutes: %s", missing or "supported by the cluster")
+        first = self._registry.no_gateway_api == NOT_CHECKED
+        log.log(logging.DEBUG if first else logging.INFO, "HTTPRoutes: %s", missing or "supported by the cluster")
         self._registry.no_gateway_api = missing
         if missing == _NO_GATEWAY_API:
             for key, child in self._registry.children_of(HTTP_ROUTE):
@@ -203,16 +204,16 @@ class Informers:
     async def first_lists(self) -> None:
         """Wait until the watches have reported all existing objects. Raises ClusterError.
 
-        For single objects a minute at most; but while no app at all was reported, the watches do not work, and
-        nothing would ever be done.
+        For single objects a minute at most; but where no app at all was reported, the watches do not work, and
+        nothing would ever be done: Unavailable.
         """
-        while not await self._first_lists():
-            if len(self._registry) or not [key async for key in self._apps()]:
-                log.warning(
-                    "The watches have not reported all existing objects within %.0f s; continuing", FIRST_LISTS_SECONDS
-                )
-                return
-            log.error("No watch has reported a ScalableApp within %.0f s, although there are some", FIRST_LISTS_SECONDS)
+        if await self._first_lists():
+            return
+        if not len(self._registry) and [key async for key in self._apps()]:
+            raise Unavailable(
+                f"no watch has reported a ScalableApp within {FIRST_LISTS_SECONDS:.0f} s, although there are some"
+            )
+        log.warning("The watches have not reported all existing objects within %.0f s; continuing", FIRST_LISTS_SECONDS)
 
     async def _first_lists(self) -> bool:
         """Whether the watches have reported all existing objects in time."""

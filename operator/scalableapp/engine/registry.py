@@ -23,6 +23,7 @@ from scalableapp.ports import Snapshot
 MAX_REMOVED_PODS = 1000
 # The memory limit of the manifest.
 MEMORY = 256 * 2**20
+NOT_CHECKED = "the operator has not checked for the Gateway API yet"
 
 
 class Registry:
@@ -45,7 +46,7 @@ class Registry:
         self.resizers: Mapping[AppKey, SizeConflict] = {}
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
         self.not_evaluated: AppProblem | None = None
-        self.no_gateway_api = "the operator has not checked for the Gateway API yet"
+        self.no_gateway_api = NOT_CHECKED
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())

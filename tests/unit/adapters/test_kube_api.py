@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import aiohttp
 import pytest
@@ -153,8 +154,10 @@ async def test_a_namespace_that_is_going_away_is_an_error_of_its_own(server: Api
         pytest.param({}, 0, (0.25, 0.5), id="half a second at first"),
         pytest.param({}, 1, (0.5, 1.0), id="then doubled"),
         pytest.param({"Retry-After": "3"}, 0, (3.0, 3.0), id="no less than the server asks"),
-        pytest.param({"Retry-After": "3600"}, 0, (10.0, 10.0), id="but never long"),
-        pytest.param({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0, (0.25, 0.5), id="a date is not understood"),
+        pytest.param({"Retry-After": "3600"}, 0, (3.0, 3.0), id="but never long"),
+        pytest.param({"Retry-After": "Wed, 21 Oct 2037 07:28:00 GMT"}, 0, (3.0, 3.0), id="or a date"),
+        pytest.param({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0, (0.25, 0.5), id="a date that has passed"),
+        pytest.param({"Retry-After": "soon"}, 0, (0.25, 0.5), id="neither a number nor a date"),
     ],
 )
 async def test_pauses_between_tries_are_jittered_bounded_and_as_the_server_wishes(
@@ -163,7 +166,7 @@ async def test_pauses_between_tries_are_jittered_bounded_and_as_the_server_wishe
     server.replies(Refusal(429, headers=headers))
     with pytest.raises(errors.Unavailable) as caught:
         await api.ask(GET, tries=1)
-    kube_api._LONGEST_PAUSE_SECONDS = 10.0
+    kube_api._LONGEST_PAUSE_SECONDS = 3.0  # as it is
     for _ in range(50):
         assert bounds[0] <= kube_api._pause_seconds(caught.value, attempt) <= bounds[1]
 
@@ -287,3 +290,29 @@ async def test_a_long_reason_is_cut(server: ApiServer, api: KubeApi) -> None:
 
 
 SMALL = {"type": "ADDED", "object": {}}
+
+
+@pytest.mark.parametrize("answer", [[], None, "text", 5], ids=["list", "null", "text", "number"])
+async def test_json_that_is_no_object_is_an_error_of_the_api(server: ApiServer, api: KubeApi, answer: Any) -> None:
+    server.replies(answer)
+    with pytest.raises(errors.Unavailable, match="not a Kubernetes object"):
+        await api.ask(GET, tries=1)
+
+
+async def test_an_object_that_is_no_list_is_an_error_of_the_api(server: ApiServer, api: KubeApi) -> None:
+    server.replies({})
+    with pytest.raises(errors.Unavailable, match="not a list"):
+        _ = [page async for page in api.pages(GET)]
+
+
+async def test_nothing_is_written_while_there_is_a_reason_not_to(server: ApiServer) -> None:
+    reasons = ["the Lease is not held", "the Lease is not held", ""]
+    api = KubeApi(Configuration(host=server.url), rate=10_000, why_not=lambda: reasons.pop(0))
+    patch = Request("PATCH", "/api/v1/things/a", body={})
+    with pytest.raises(errors.Unavailable, match="not sent, because the Lease is not held"):
+        await api.ask(patch, tries=1)
+    await api.ask(GET)
+    assert [asked.verb for asked in server.asked] == ["GET"]
+    await api.ask(patch)  # its second try finds no reason
+    assert [asked.verb for asked in server.asked] == ["GET", "PATCH"]
+    await api.close()

@@ -8,7 +8,8 @@ import pytest_asyncio
 from kubernetes.aio.client.configuration import Configuration
 
 from scalableapp.adapters.kube_api import KubeApi
-from scalableapp.adapters.lease import Lease, LeaseTimes
+from scalableapp.adapters.lease import Lease, LeaseLost, LeaseTimes
+from scalableapp.errors import NotFound, Unavailable
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 
 TIMES = LeaseTimes(duration_seconds=15, renew_deadline_seconds=10, retry_seconds=0.01)
@@ -140,7 +141,8 @@ async def test_the_holder_gives_up_before_others_may_take_over(
     assert await has_to_wait(two)
     store.broken = True
     clock.now += TIMES.renew_deadline_seconds
-    assert "could not be renewed for 10 s" in await one.keep()
+    with pytest.raises(LeaseLost, match="could not be renewed within 10 s"):
+        await anext(one.renewals())
     store.broken = False
     assert await has_to_wait(two)
 
@@ -149,19 +151,88 @@ async def test_a_holder_that_was_replaced_notices(leases: tuple[Lease, Lease], s
     one, _ = leases
     await one.acquire()
     store._store({**(store.lease or {}), "spec": {**store.spec, "holderIdentity": "two"}})
-    assert await one.keep() == "Lease system/operator was taken over by two"
+    with pytest.raises(LeaseLost, match="Lease system/operator was taken over by two"):
+        await anext(one.renewals())
+    assert one.why_not()
 
 
-async def test_a_passing_fault_does_not_end_the_holder(leases: tuple[Lease, Lease], store: LeaseStore) -> None:
+async def test_a_passing_fault_is_told_and_does_not_end_the_holder(
+    leases: tuple[Lease, Lease], store: LeaseStore
+) -> None:
     one, _ = leases
     await one.acquire()
+    renewals = one.renewals()
     store.broken = True
-    keeping = asyncio.create_task(one.keep())
-    await asyncio.sleep(0.1)
+    assert "etcd is away" in await anext(renewals)
     store.broken = False
-    await asyncio.sleep(0.1)
-    assert not keeping.done()
-    keeping.cancel()
+    assert await anext(renewals) == ""
+    assert not one.why_not()
+
+
+async def test_nothing_may_be_written_before_the_lease_is_held_and_after_its_deadline(
+    leases: tuple[Lease, Lease], clock: Clock
+) -> None:
+    one, two = leases
+    assert one.why_not() == "the Lease system/operator is not held"
+    await one.acquire()
+    clock.now += TIMES.renew_deadline_seconds - 0.1
+    assert not one.why_not()
+    clock.now += 0.2  # as in a process that was stopped and does not know it yet
+    assert one.why_not()
+    assert two.why_not()
+
+
+async def test_a_renewal_is_one_request(leases: tuple[Lease, Lease], server: ApiServer) -> None:
+    one, _ = leases
+    await one.acquire()
+    server.asked.clear()
+    renewals = one.renewals()
+    for _ in range(3):
+        assert await anext(renewals) == ""
+    assert [asked.verb for asked in server.asked] == ["PATCH"] * 3
+
+
+async def test_a_renewal_that_was_carried_out_but_not_answered_costs_a_look(
+    leases: tuple[Lease, Lease], store: LeaseStore
+) -> None:
+    one, _ = leases
+    await one.acquire()
+    store._store(store.lease or {})
+    assert await anext(one.renewals()) == ""
+
+
+async def test_a_lease_that_was_deleted_is_made_again(leases: tuple[Lease, Lease], store: LeaseStore) -> None:
+    one, _ = leases
+    await one.acquire()
+    store.lease = None
+    assert await anext(one.renewals()) == ""
+    assert store.spec["holderIdentity"] == "one"
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"metadata": {}}, {"metadata": {"resourceVersion": "1"}, "spec": 3}], ids=["{}", "bare", "odd"]
+)
+async def test_an_answer_that_is_no_lease_is_an_error_of_the_api(
+    leases: tuple[Lease, Lease], server: ApiServer, answer: Any
+) -> None:
+    server.respond = lambda _asked: answer
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await leases[0].acquire()
+
+
+async def test_a_namespace_that_is_missing_is_an_error(leases: tuple[Lease, Lease], server: ApiServer) -> None:
+    server.respond = lambda _asked: Refusal(404, 'namespaces "system" not found')
+    with pytest.raises(NotFound, match="namespaces"):
+        await leases[0].acquire()
+
+
+async def test_who_holds_it_instead_is_told(leases: tuple[Lease, Lease]) -> None:
+    one, two = leases
+    await one.acquire()
+    told: asyncio.Queue[str] = asyncio.Queue()
+    waiting = asyncio.create_task(two.acquire(told.put_nowait))
+    assert await asyncio.wait_for(told.get(), 5) == "one"
+    waiting.cancel()
 
 
 async def test_released_it_is_free_at_once(leases: tuple[Lease, Lease], store: LeaseStore) -> None:
@@ -182,18 +253,33 @@ async def test_only_the_own_lease_is_released(leases: tuple[Lease, Lease], store
 async def test_releasing_without_an_api_only_warns(
     leases: tuple[Lease, Lease], store: LeaseStore, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await leases[0].acquire()
     store.broken = True
     await leases[0].release()
     assert "could not be released" in caplog.text
 
 
-async def test_it_is_acquired_as_soon_as_the_api_answers(leases: tuple[Lease, Lease], store: LeaseStore) -> None:
+async def test_an_api_that_hangs_does_not_hold_up_the_release(
+    leases: tuple[Lease, Lease], server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _ = leases
+    await one.acquire()
+    one._times = LeaseTimes(release_seconds=0.05)
+
+    async def hang(_request: object) -> Any:
+        await asyncio.sleep(1)
+
+    server.respond = lambda _asked: hang
+    async with asyncio.timeout(0.9):
+        await one.release()
+    assert "expires: no answer in time" in caplog.text
+
+
+async def test_an_api_that_fails_is_an_error_for_whoever_waits(leases: tuple[Lease, Lease], store: LeaseStore) -> None:
     one, _ = leases
     store.broken = True
-    acquiring = asyncio.create_task(one.acquire())
-    await asyncio.sleep(0.05)
-    assert not acquiring.done()
+    with pytest.raises(Unavailable, match="etcd is away"):
+        await one.acquire()
     store.broken = False
-    async with asyncio.timeout(5):
-        await acquiring
+    await one.acquire()
     assert store.spec["holderIdentity"] == "one"

@@ -153,7 +153,7 @@ async def test_a_list_that_fails_is_tried_again(server: ApiServer, api: KubeApi)
 async def test_a_connection_that_went_silent_is_left(
     server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "SILENCE_SECONDS", 0.1)
     script = Script(server, [listed()], [stream(stays=True), stream(("ADDED", pod("a")), stays=True)])
     assert seen(await first(api, 2)) == ["listed", "a Running"]
     assert script.watched_from == ["10", "10"]

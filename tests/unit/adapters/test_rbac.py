@@ -18,8 +18,6 @@ from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Amount, Size
 from scalableapp.engine.informers import CHILD_KINDS
-from scalableapp.engine.registry import Registry
-from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
@@ -71,7 +69,7 @@ def granted(*documents: dict[str, Any]) -> set[Right]:
 
 def needed(asked: Asked) -> Iterator[Right]:
     """The rights that the API server's authorizer looks for; discovery is everybody's."""
-    if asked.path in ("/version", "/api/v1", "/apis/policy"):
+    if asked.path in ("/version", "/api/v1", "/apis/policy", f"/apis/{API_VERSION}"):
         return
     parts = asked.path.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
@@ -89,7 +87,7 @@ def answered(asked: Asked) -> Any:
         return {"type": "ADDED", "object": POD}
     if asked.path.endswith("/replicasets"):
         return REPLICA_SETS
-    return {"metadata": {"resourceVersion": "1"}, "spec": {}, "items": []}
+    return {"metadata": {"resourceVersion": "1"}, "spec": {}, "items": [], "resources": []}
 
 
 async def use_children(cluster: KubeClient) -> None:
@@ -111,6 +109,8 @@ async def use_app(cluster: KubeClient) -> None:
 
 async def use_lists(cluster: KubeClient) -> None:
     await cluster.features()
+    assert await cluster.serves(API_VERSION, KIND) is False
+    assert await cluster.why_not_listed("v1", "Pod", "shop") == ""
     await cluster.list_autoscalers()
     await cluster.list_resizers()
     await cluster.list_limits({"shop"})
@@ -136,7 +136,7 @@ async def use_routes(api: KubeApi) -> None:
 
 
 def watched_by_kopf() -> Iterator[Right]:
-    handlers = kopf_handlers(Registry(), AsyncWorkQueue(WorkQueue(), lambda: 0.0), lambda: "", CHILD_KINDS)
+    handlers = kopf_handlers(lambda *_: None, CHILD_KINDS)
     for selector in handlers._watching.get_all_selectors():
         for verb in ("list", "watch"):
             yield Right(str(selector.group), str(selector.plural or selector.any_name), verb)

@@ -1,14 +1,9 @@
 import asyncio
-import http.client
-import socket
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import requests
 
-import scalableapp
+from scalableapp.adapters.progress import Stage
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
 from scalableapp.core.api.metrics import MetricType
@@ -16,7 +11,7 @@ from scalableapp.core.model import AppKey, DataProblem, Decision, MetricReport
 from scalableapp.core.size import Amount, Size
 from scalableapp.core.status.conditions import Abnormal
 from scalableapp.engine.looks import Part
-from scalableapp.errors import ScalableAppError, Unavailable
+from scalableapp.errors import Unavailable
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Snapshot
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -25,10 +20,8 @@ LABELS = {"namespace": "shop", "app": "web"}
 
 
 @pytest.fixture
-def telemetry() -> Iterator[Telemetry]:
-    telemetry = Telemetry()
-    yield telemetry
-    telemetry.close()
+def telemetry() -> Telemetry:
+    return Telemetry()
 
 
 def decision(reason: str = "DesiredWithinRange", *metrics: MetricReport) -> Decision:
@@ -107,11 +100,23 @@ def test_sizes_are_shown_in_the_modes_that_decide_on_them(telemetry: Telemetry) 
     assert list(shown.values()) == [0.1, 0.4, 2**26, None]
 
 
-def test_the_operator_that_acts_says_so(telemetry: Telemetry) -> None:
-    assert value(telemetry, "scalableapp_lease_held") == 0
-    telemetry.acting(5.0)
-    assert value(telemetry, "scalableapp_lease_held") == 1
+def test_it_says_what_it_waits_for_and_when_it_acts(telemetry: Telemetry) -> None:
+    def waits() -> list[str]:
+        return [stage for stage in Stage if value(telemetry, "scalableapp_waiting_for", stage=stage)]
+
+    telemetry.paced(5.0)
     assert value(telemetry, "scalableapp_tick_interval_seconds") == 5
+    assert value(telemetry, "scalableapp_lease_held") == 0
+    telemetry.waits_for(Stage.CRD)
+    assert (waits(), value(telemetry, "scalableapp_lease_held")) == ([Stage.CRD], 0)
+    telemetry.waits_for(None)
+    assert (waits(), value(telemetry, "scalableapp_lease_held")) == ([], 1)
+
+
+def test_an_event_loop_that_hangs_is_told(telemetry: Telemetry) -> None:
+    assert telemetry.hangs() == ""
+    telemetry._turned_at -= 60
+    assert telemetry.hangs() == "the event loop has not turned for 60 s"
 
 
 def test_decisions_are_counted_by_reason(telemetry: Telemetry) -> None:
@@ -171,52 +176,3 @@ async def test_a_blocked_event_loop_shows(telemetry: Telemetry, monkeypatch: pyt
     monkeypatch.undo()
     telemetry.ticked(0.1, 0, [])
     assert value(telemetry, "scalableapp_event_loop_lag_seconds") == 1.5
-
-
-def test_the_endpoint_serves_what_the_operator_says_of_itself_and_stops(telemetry: Telemetry) -> None:
-    threads = threading.active_count()
-    port = telemetry.serve(0)
-    page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-    assert f'scalableapp_build_info{{version="{scalableapp.__version__}"}} 1.0' in page
-    assert "process_resident_memory_bytes" in page
-    telemetry.close()
-    assert threading.active_count() == threads
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def test_a_busy_port_is_named_with_its_setting(telemetry: Telemetry) -> None:
-    port = telemetry.serve(0)
-    with pytest.raises(ScalableAppError, match=rf"port {port}.*SCALABLEAPP_METRICS_PORT"):
-        Telemetry().serve(port)
-
-
-def test_the_readiness_probes_page_is_one_metric(telemetry: Telemetry) -> None:
-    port = telemetry.serve(0)
-    text = requests.get(f"http://127.0.0.1:{port}/metrics?name[]=scalableapp_build_info", timeout=5).text
-    assert [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")] == ["scalableapp_build_info"]
-
-
-def test_the_operator_is_not_ready_before_all_is_listed() -> None:
-    telemetry = Telemetry()
-    port = telemetry.serve(0)
-    try:
-        assert _ready(port) == (200, b"ready")  # it waits for the Lease, or has not begun
-        telemetry.lists()
-        status, why = _ready(port)
-        assert status == 503
-        assert b"have not reported all existing objects" in why
-        telemetry.listed()
-        assert _ready(port)[0] == 200
-    finally:
-        telemetry.close()
-
-
-def _ready(port: int) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()

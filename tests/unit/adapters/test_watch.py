@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from scalableapp.adapters import watch
+from scalableapp.adapters import kube_api, watch
 from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved, Watch
+from scalableapp.errors import Unavailable
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
 from tests.unit.adapters.test_podwatch import Script, listed, pod, stream
 
@@ -19,6 +20,8 @@ ROUTES = collection("gateway.networking.k8s.io/v1", "httproutes")
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_LONGEST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(watch, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_ABSENT_SECONDS", 0.01)
+    monkeypatch.setattr(kube_api, "_LONGEST_PAUSE_SECONDS", 0.001)
 
 
 async def first(api: KubeApi, count: int) -> list[str]:
@@ -79,6 +82,18 @@ async def test_a_server_that_fails_is_no_kind_that_is_missing(server: ApiServer,
 
     server.respond = respond
     assert await first(api, 1) == ["listed"]
+
+
+@pytest.mark.parametrize("answer", [Refusal(503), Refusal(403), Refusal(404), {}], ids=["503", "403", "404", "{}"])
+async def test_a_watch_that_is_needed_and_fails_for_long_is_given_up(
+    server: ApiServer, api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Any
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0.1)
+    server.replies(answer)
+    changes = Watch(api, ROUTES, "pods", "ours", required=True).changes()
+    with pytest.raises(Unavailable, match="the watch on pods has failed for"):
+        await anext(changes)
+    assert caplog.text.count("broke and is tried again") == 1
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import requests
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from scalableapp.adapters.endpoints import Endpoints, metrics
 from tools import metrics_reference
 
 PAGE = Path("docs/metrics.md").read_text()
 FAMILIES = {metrics_reference.shown_name(family): family for family in metrics_reference.families()}
 # What is counted in things, told by a state, or in the unit of somebody's target, has no unit in its name.
 UNITLESS = {"scalableapp_lease_held", "scalableapp_work_queue_depth", "scalableapp_apps", "scalableapp_condition"}
-UNITLESS |= {"scalableapp_metric_value", "scalableapp_metric_target"}
+UNITLESS |= {"scalableapp_metric_value", "scalableapp_metric_target", "scalableapp_waiting_for"}
 
 
 def test_the_page_is_what_the_metrics_say() -> None:
@@ -26,11 +27,11 @@ def test_a_use_is_documented_for_every_metric_and_for_no_other() -> None:
 
 
 def test_every_metric_of_the_page_is_on_the_operators_real_page_and_has_help() -> None:
-    telemetry = metrics_reference.exercised()
+    endpoints = Endpoints([(0, {"/metrics": metrics(metrics_reference.exercised().registry)})])
     try:
-        text = requests.get(f"http://127.0.0.1:{telemetry.serve(0)}/metrics", timeout=5).text
+        text = requests.get(f"http://127.0.0.1:{endpoints.ports[0]}/metrics", timeout=5).text
     finally:
-        telemetry.close()
+        endpoints.close()
     shown = {family.name: family for family in text_string_to_metric_families(text)}
     for name, family in FAMILIES.items():
         assert f"| `{name}` |" in PAGE

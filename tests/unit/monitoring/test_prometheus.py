@@ -14,6 +14,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from sample_app.metrics import Metrics
+from scalableapp.adapters.endpoints import Endpoints, metrics
 from scalableapp.adapters.prometheus_queries import KINDS, USAGE, failures_query, latencies_query
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.core.api.metrics import MetricType
@@ -64,9 +65,9 @@ class _Silent(WSGIRequestHandler):
 @pytest.fixture
 def operators_page() -> Iterator[int]:
     """Port of the operator's own /metrics."""
-    telemetry = Telemetry()
-    yield telemetry.serve(0)
-    telemetry.close()
+    endpoints = Endpoints([(0, {"/metrics": metrics(Telemetry().registry)})])
+    yield endpoints.ports[0]
+    endpoints.close()
 
 
 @contextmanager
