@@ -32,6 +32,13 @@ from scalableapp.core.model import AppKey
 
 Manifest = dict[str, Any]
 LIMIT_MIB = 256
+# The operator as in a container with that limit, which is not enforced here, so that a row above it can be measured.
+_OPERATOR = f"""
+import runpy
+from scalableapp.adapters import memory
+memory.available_bytes = lambda: {LIMIT_MIB} * 2**20
+runpy.run_module("scalableapp", run_name="__main__")
+"""
 # How long a start may take: 5,000 apps are applied at 50 requests a second only if they differ, and these do not.
 START_SECONDS = 120
 
@@ -287,7 +294,7 @@ def _operator(port: int, metrics_port: int, folder: Path) -> Iterator[subprocess
         "SCALABLEAPP_LEASE_NAMESPACE": "scalableapp-system",
     }
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "scalableapp"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-c", _OPERATOR], env=environment, stdout=log, stderr=log)
         try:
             yield process
         finally:

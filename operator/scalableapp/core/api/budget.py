@@ -14,8 +14,10 @@ from scalableapp.errors import FieldProblem
 
 # Two of the longest values of a variable; an ordinary spec has less than 4 KiB.
 MOST_SPEC_BYTES = 65_536
-# An ordinary spec with its defaults has 4 kB, and with all that is held of an app 17 kB: benchmarks/memory.py.
-SHARE_OF_MEMORY = 1 / 10
+# What is held of an app beside its spec: children, three pods, history (benchmarks/memory.py).
+APP_BYTES = 16_384
+# The process itself takes 76 MiB, and answers of Prometheus need room: with 256 MiB this is enough for 6,000 apps.
+SHARE_OF_MEMORY = 0.4
 
 
 def size_of(value: object) -> int:
@@ -43,13 +45,14 @@ def size_problem(raw: Mapping[str, Any]) -> FieldProblem | None:
 
 @dataclass(slots=True)
 class Budget:
-    """The specs of all apps together, in bytes of JSON, shared by namespace.
+    """The memory of all apps together in bytes, shared by namespace: of each its spec as JSON, and `each` for the rest.
 
     Once `most` is reached, only namespaces with less than an equal share of it may have more; so all of them never have
     more than twice as much.
     """
 
     most: int
+    each: int = APP_BYTES
     _apps: dict[AppKey, int] = field(default_factory=dict)
     _namespaces: Counter[str] = field(default_factory=Counter)
     _total: int = 0
@@ -59,13 +62,14 @@ class Budget:
         self.release(key)
         if problem := size_problem(raw):
             return problem
-        size = size_of(raw)
+        size = size_of(raw) + self.each
         held = self._namespaces[key.namespace] + size
         if self._total + size > self.most and held > self.most // len(self._namespaces.keys() | {key.namespace}):
             return FieldProblem(
                 "spec",
-                f"all ScalableApps have {self._total / 2**20:.0f} MiB, of which {held / 2**20:.1f} MiB would be in "
-                f"namespace {key.namespace}, and the operator holds {self.most / 2**20:.0f} MiB",
+                f"all ScalableApps take {self._total / 2**20:.0f} MiB of the operator's memory, of which "
+                f"{held / 2**20:.1f} MiB would be for namespace {key.namespace}, and there are "
+                f"{self.most / 2**20:.0f} MiB",
                 "delete or shorten some of this namespace, then change this one so that it is read again",
             )
         self._apps[key] = size

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.api.budget import MOST_SPEC_BYTES, Budget, size_of, size_problem
+from scalableapp.core.api.budget import MOST_SPEC_BYTES, SHARE_OF_MEMORY, Budget, size_of, size_problem
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.model import AppKey
 from scalableapp.errors import SpecError
@@ -68,7 +68,7 @@ def sized(size: int) -> dict[str, str]:
 
 
 def test_the_namespace_that_has_most_is_refused_more_and_the_others_are_not() -> None:
-    budget = Budget(most=1000)
+    budget = Budget(most=1000, each=0)
     assert size_of(sized(100)) == 100
     accepted = [budget.take(key("loud", str(number)), sized(100)) is None for number in range(12)]
     assert accepted == [True] * 10 + [False] * 2
@@ -76,17 +76,18 @@ def test_the_namespace_that_has_most_is_refused_more_and_the_others_are_not() ->
 
 
 def test_a_refusal_names_the_namespace_and_what_to_do() -> None:
-    budget = Budget(most=2 * 2**20)
+    budget = Budget(most=2 * 2**20, each=0)
     for number in range(40):
         problem = budget.take(key("loud", str(number)), sized(60_000))
     assert str(problem) == (
-        "spec: all ScalableApps have 2 MiB, of which 2.0 MiB would be in namespace loud, and the operator holds 2 MiB; "
+        "spec: all ScalableApps take 2 MiB of the operator's memory, of which 2.0 MiB would be for namespace loud, and "
+        "there are 2 MiB; "
         "delete or shorten some of this namespace, then change this one so that it is read again"
     )
 
 
 def test_what_is_gone_or_changed_makes_room() -> None:
-    budget = Budget(most=1000)
+    budget = Budget(most=1000, each=0)
     budget.take(key("shop"), sized(900))
     assert budget.take(key("shop", "api"), sized(200))
     assert budget.take(key("shop"), sized(700)) is None
@@ -97,7 +98,7 @@ def test_what_is_gone_or_changed_makes_room() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(8, 400)), max_size=60))
 def test_all_together_never_hold_more_than_twice_the_budget(steps: list[tuple[int, int, int]]) -> None:
-    budget, held = Budget(most=1000), dict[AppKey, int]()
+    budget, held = Budget(most=1000, each=0), dict[AppKey, int]()
     for namespace, name, size in steps:
         changed = key(str(namespace), str(name))
         held.pop(changed, None)
@@ -107,6 +108,19 @@ def test_all_together_never_hold_more_than_twice_the_budget(steps: list[tuple[in
 
 
 def test_one_that_is_too_large_by_itself_counts_nothing() -> None:
-    budget = Budget(most=1000)
+    budget = Budget(most=1000, each=0)
     assert size_problem(sized(70_000)) == budget.take(key("shop"), sized(70_000))
     assert budget._total == 0
+
+
+def test_many_small_apps_count_too() -> None:
+    budget = Budget(most=10 * 1024, each=1000)
+    accepted = [budget.take(key("loud", str(number)), sized(24)) is None for number in range(11)]
+    assert accepted == [True] * 10 + [False]
+
+
+def test_the_memory_of_the_manifest_is_enough_for_5000_ordinary_apps() -> None:
+    budget = Budget(int(256 * 2**20 * SHARE_OF_MEMORY))
+    raw = parse_spec(app()).model_dump(mode="json", by_alias=True)
+    refused = [number for number in range(5000) if budget.take(key(f"team-{number % 100}", str(number)), raw)]
+    assert refused == []
