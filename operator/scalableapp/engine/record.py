@@ -89,7 +89,7 @@ class AppRecord:
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
     `changed_in` is the look that was the last to begin when replicas were last changed, by whomever; `spent_in` the one
     whose readings our own last change was decided on.
-    `dated` holds the pods as they came, each with its times as decisions take them (timekeeping.py); `unseen_since` is
+    `dated` holds the pods as they came, each with its times as decisions take them (podtimes.py); `unseen_since` is
     since when pods are missing among them, `watched_since` when the app was first looked at.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
