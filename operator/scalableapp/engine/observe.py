@@ -20,9 +20,9 @@ from scalableapp.core.model import NO_SERVICE_LEVEL, DataProblem, History, Obser
 from scalableapp.core.quality import LEAST_COVERAGE
 from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import SizeState
+from scalableapp.engine.podtimes import date_pods, left_at
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.timekeeping import date_pods, left_at
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 
 _T = TypeVar("_T")

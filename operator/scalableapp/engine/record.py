@@ -117,7 +117,7 @@ class AppRecord:
     `lost_replicas` is what the app's Deployment had when it was deleted, until it has been recreated with as many.
     `changed_in` is the look that was the last to begin when replicas were last changed, by whomever; `spent_in` the one
     whose readings our own last change was decided on.
-    `dated` holds the pods as they came, each with its times as decisions take them (timekeeping.py); `unseen_since` is
+    `dated` holds the pods as they came, each with its times as decisions take them (podtimes.py); `unseen_since` is
     since when pods are missing among them, `watched_since` when the app was first looked at.
     `unanswered`: the API server did not answer in the app's last turn.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.

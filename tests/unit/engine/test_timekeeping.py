@@ -7,10 +7,11 @@ import pytest
 
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem, History, PodState, Recommendation, ScaleEvent
+from scalableapp.engine.podtimes import date_pods
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.timekeeping import Timekeeper, date_pods
+from scalableapp.engine.timekeeping import Timekeeper
 from scalableapp.ports import PodAnswer, Snapshot
 from tests.unit.engine.test_rules import restarted
 from tests.unit.engine.world import SPEC, START, World, with_spec
