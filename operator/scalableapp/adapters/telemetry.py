@@ -121,7 +121,7 @@ class Telemetry:
         )
         self._problems = Counter(
             "scalableapp_data_problems",
-            "Answers of Prometheus that could not be used, by kind of problem.",
+            "Answers of Prometheus that could not be used, or not for some pods, by kind of problem.",
             ["problem"],
             registry=self.registry,
         )
@@ -213,6 +213,9 @@ def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []
     yield from (problem for problem in asked if problem)
+    for answer in (*snapshot.kinds.values(), *filter(None, [snapshot.latencies])):
+        # Once for all pods and namespaces that have the same.
+        yield from {problem for problem, _ in (*answer.refused.values(), *answer.left_out.values())}
     # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
     beside = [answer.problem for answer in snapshot.bursts.values()]
     beside += [snapshot.failures.problem] if snapshot.failures else []

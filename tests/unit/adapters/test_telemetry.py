@@ -135,6 +135,15 @@ def test_bad_data_is_counted_by_problem(telemetry: Telemetry) -> None:
     assert value(telemetry, "scalableapp_data_problems_total", problem="PrometheusUnreachable") == 0
 
 
+def test_series_of_some_pods_that_cannot_be_used_are_counted_once_an_answer(telemetry: Telemetry) -> None:
+    refused = {("shop", f"web-{number}"): (DataProblem.BROKEN, "le='abc'") for number in range(3)}
+    left_out = {"greedy": (DataProblem.TOO_MANY_SERIES, "230,000 series")}
+    latencies = LatencyAnswer({}, refused=refused, left_out=left_out)
+    telemetry.collected(Snapshot(NOW, {MetricType.CPU: PodAnswer()}, latencies=latencies))
+    assert value(telemetry, "scalableapp_data_problems_total", problem="BrokenExporter") == 1
+    assert value(telemetry, "scalableapp_data_problems_total", problem="TooManySeries") == 1
+
+
 def test_of_answers_beside_the_metrics_only_those_that_should_be_there_are_missed(telemetry: Telemetry) -> None:
     empty, down = PodAnswer({}, DataProblem.EMPTY), PodAnswer({}, DataProblem.UNREACHABLE)
     latencies = LatencyAnswer({}, DataProblem.EMPTY)
