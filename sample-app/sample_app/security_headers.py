@@ -1,6 +1,6 @@
 """What browsers are told not to do with an answer, on every answer, static files included."""
 
-from collections.abc import MutableMapping
+from wsgiref.headers import Headers
 
 from flask import Flask, Response
 
@@ -22,9 +22,10 @@ def init_app(app: Flask) -> None:
     app.after_request(_add)
 
 
-def of_file(headers: MutableMapping[str, str], _path: str, _url: str) -> None:
+def of_file(headers: Headers, _path: str, _url: str) -> None:
     """For WhiteNoise, which answers before Flask."""
-    headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        headers[name] = value
 
 
 def _add(response: Response) -> Response:
