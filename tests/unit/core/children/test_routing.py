@@ -39,7 +39,7 @@ def exposure(*parents: dict[str, Any], missing: str = "", **fields: Any) -> Expo
 @pytest.mark.parametrize(
     ("spec", "made_kind", "unwanted_kind"),
     [
-        pytest.param({}, ["Ingress"], ["HTTPRoute"], id="nothing said"),
+        pytest.param({}, [], ["Ingress", "HTTPRoute"], id="nothing said"),
         pytest.param({"ingress": {"host": "a.io"}}, ["Ingress"], ["HTTPRoute"], id="an Ingress"),
         pytest.param({"route": ROUTE}, ["HTTPRoute"], ["Ingress"], id="a route"),
         pytest.param({"route": ROUTE, "ingress": {"enabled": False}}, ["HTTPRoute"], ["Ingress"], id="a route alone"),
