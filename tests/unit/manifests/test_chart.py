@@ -37,7 +37,6 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
     [
         pytest.param({}, "production", (), id="default values"),
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
-        pytest.param({"networkPolicy": {"enabled": True}}, "production", ("networkpolicy",), id="networkPolicy"),
         pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
     ],
 )

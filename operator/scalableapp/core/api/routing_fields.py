@@ -63,8 +63,8 @@ class Ingress(Model):
         None,
         max_length=253,
         pattern=_INGRESS_HOST,
-        description="Host name of the app. Without it, no Ingress is created. '*' takes every host that no other Ingress "
-        "has, also those of other namespaces.",
+        description="Host name of the app. Without it, no Ingress is created. '*' takes every host that no other "
+        "Ingress has, also those of other namespaces.",
     )
     path: Path = Field("/", description="Path prefix of the app.")
     class_name: str | None = Field(
