@@ -1,4 +1,4 @@
-"""The component `admission`: the API server lets the operator write what it makes of apps, and nothing beyond."""
+"""The components `admission` and `admission-hosts`: what the operator may write, and which hosts an app may have."""
 
 import copy
 import json
@@ -17,6 +17,7 @@ from tests.rendering import MANIFESTS
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 POLICIES = str(MANIFESTS / "components" / "admission" / "policies.yaml")
+HOSTS = str(MANIFESTS / "components" / "admission-hosts" / "policy.yaml")
 OPERATOR = "scalableapp-system:scalableapp-operator"
 AS_OPERATOR = ("--as", f"system:serviceaccount:{OPERATOR}")
 APPLY = ("apply", "--server-side", "--field-manager", "scalableapp-operator", "--force-conflicts", "-f", "-")
@@ -189,3 +190,51 @@ def test_what_others_write_is_none_of_the_policies_business(namespace: str) -> N
     pod(hostNetwork=True)(manifest)
     ownerless(manifest)
     kubectl(*APPLY, "--dry-run=server", text=json.dumps(manifest))
+
+
+@pytest.fixture(scope="module")
+def owner_of_hosts() -> Iterator[str]:
+    """A namespace that has been given hosts."""
+    name = f"hosts-{secrets.token_hex(3)}"
+    kubectl("create", "namespace", name)
+    kubectl("annotate", "namespace", name, "scalableapp.io/hosts=shop.test,*.shop.test")
+    try:
+        kubectl("apply", "-f", HOSTS)
+        eventually(lambda: _assert_in("is not given the host bank.test", exposed(name, ingress={"host": "bank.test"})))
+        yield name
+    finally:
+        kubectl("delete", "-f", HOSTS)
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+def exposed(namespace: str, **spec: Any) -> str:
+    """What the author of an app is told; "" when the app is taken."""
+    app = {"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp", "metadata": {"name": "web"}}
+    text = json.dumps(app | {"spec": {"image": "a:1"} | spec})
+    return answer("create", "-n", namespace, "--dry-run=server", "-f", "-", text=text).stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "refused"),
+    [
+        pytest.param({}, "", id="not exposed"),
+        pytest.param({"ingress": {"host": "shop.test"}}, "", id="its own"),
+        pytest.param({"ingress": {"host": "a.shop.test"}}, "", id="below its own"),
+        pytest.param({"ingress": {"host": "bank.test"}}, "bank.test", id="another's"),
+        pytest.param({"ingress": {"host": "bankshop.test"}}, "bankshop.test", id="one that ends alike"),
+        pytest.param({"ingress": {"host": "*"}}, "*", id="every host"),
+        pytest.param({"ingress": {"host": "*", "enabled": False}}, "", id="switched off"),
+        pytest.param({"route": {"parentRefs": [{"name": "g"}], "hostnames": ["shop.test"]}}, "", id="a route"),
+        pytest.param(
+            {"route": {"parentRefs": [{"name": "g"}], "hostnames": ["shop.test", "bank.test"]}},
+            "bank.test",
+            id="a route to another's",
+        ),
+        pytest.param({"route": {"parentRefs": [{"name": "g"}]}}, "*", id="a route to all of a Gateway"),
+    ],
+)
+def test_an_app_has_only_hosts_that_its_namespace_is_given(
+    owner_of_hosts: str, spec: dict[str, Any], refused: str
+) -> None:
+    said = exposed(owner_of_hosts, **spec)
+    assert f"is not given the host {refused};" in said if refused else said == ""

@@ -72,8 +72,9 @@ def _key(**wanted: Any) -> str:
 
 
 def _address(**wanted: Any) -> str:
-    """The path and query string of this page with other arguments; those that say nothing are left out."""
-    return url_for(str(request.endpoint), **{name: value for name, value in wanted.items() if value})
+    """The path and query string of this page with other arguments; parameters that say nothing are left out."""
+    in_path = request.view_args or {}
+    return url_for(str(request.endpoint), **{name: it for name, it in wanted.items() if it or name in in_path})
 
 
 def _listing() -> dict[str, Any]:

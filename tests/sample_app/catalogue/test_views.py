@@ -78,8 +78,9 @@ def test_junk_in_the_query_makes_no_entry_of_its_own(client: FlaskClient) -> Non
     assert client.get("/products/17?utm_source=mail&x=1").headers["X-Cache"] == "HIT"
 
 
-def test_what_is_not_there_is_kept_for_a_short_time(client: FlaskClient) -> None:
-    answers = [client.get("/products/999999") for _ in range(2)]
+@pytest.mark.parametrize("number", [0, 999999, 9999999999])
+def test_what_is_not_there_is_kept_for_a_short_time(client: FlaskClient, number: int) -> None:
+    answers = [client.get(f"/products/{number}") for _ in range(2)]
     assert [(answer.status_code, answer.headers["X-Cache"]) for answer in answers] == [(404, "MISS"), (404, "HIT")]
 
 
