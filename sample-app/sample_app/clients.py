@@ -1,5 +1,6 @@
 """Clients that a worker waits for in its main loop, without a thread for each: slow senders, and those that stay."""
 
+import socket
 import time
 from collections.abc import Callable
 from selectors import EVENT_READ, BaseSelector
@@ -48,3 +49,21 @@ class Clients:
         del self._until[conn]
         self._poller.unregister(conn.sock)
         self._give_up(conn)
+
+
+def start_of_request(connection: socket.socket, size: int) -> bytes | None:
+    """What is there, and stays there to be read; empty at the end of the connection, None when nothing is there yet."""
+    try:
+        return connection.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def received(connection: socket.socket, size: int) -> bytes:
+    """What is there; empty at the end of the connection."""
+    try:
+        return connection.recv(size, socket.MSG_DONTWAIT)
+    except OSError:
+        return b""

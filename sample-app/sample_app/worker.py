@@ -17,7 +17,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from sample_app import drain
-from sample_app.clients import Clients
+from sample_app.clients import Clients, received, start_of_request
 from sample_app.load import Load
 
 # Seconds that the request handled by this thread has waited for it.
@@ -87,7 +87,7 @@ class Worker(ThreadWorker):
 
     def enqueue_req(self, conn: Any) -> None:
         """Called when something of a request is there."""
-        start = _start_of_request(conn.sock)
+        start = start_of_request(conn.sock, _LONGEST_HEAD)
         if _is_awaited(conn, start):
             self._await_head(conn, len(start or b""))
             return
@@ -170,7 +170,7 @@ class Worker(ThreadWorker):
             self._leaving.wait(conn, self._drain)
 
     def _drain(self, conn: Any) -> None:
-        data = _received(conn.sock)
+        data = received(conn.sock, _LONGEST_HEAD)
         conn.drained += len(data)
         if data and conn.drained < _MOST_DRAINED:
             self._leaving.wait(conn, self._drain)
@@ -240,21 +240,3 @@ def _is_awaited(conn: Any, start: bytes | None) -> bool:
 def _is_express(start: bytes | None) -> bool:
     """Whether it is one of the cluster's own requests, and all there: a half-sent one would hold the lane's threads."""
     return start is not None and start.startswith(_EXPRESS) and _END_OF_HEAD in start
-
-
-def _start_of_request(connection: socket.socket) -> bytes | None:
-    """Empty at the end of the connection; None when nothing is there yet."""
-    try:
-        return connection.recv(_LONGEST_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _received(connection: socket.socket) -> bytes:
-    """Empty at the end of the connection."""
-    try:
-        return connection.recv(_LONGEST_HEAD, socket.MSG_DONTWAIT)
-    except OSError:
-        return b""

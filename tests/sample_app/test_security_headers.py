@@ -30,7 +30,7 @@ def test_every_answer_has_them(client: FlaskClient, path: str) -> None:
 
 
 def test_the_refusal_of_a_stranger_has_them_too() -> None:
-    client = create_app(Settings(serving=Serving(profile_token="a-token-of-this-test"))).test_client()  # noqa: S106 - as it says
+    client = create_app(Settings(serving=Serving(profile_token="a-token-of-this-test"))).test_client()
     answer = client.get("/debug/profile/")
     assert (answer.status_code, answer.headers["X-Frame-Options"]) == (401, "DENY")
 
