@@ -52,7 +52,7 @@ def app_of(manifest: Path) -> App:
     content = yaml.safe_load(manifest.read_text())
     metadata = content["metadata"]
     host = content["spec"].get("ingress", {}).get("host")
-    return App(metadata.get("namespace", "default"), metadata["name"], ingress.URL, host)
+    return App(metadata.get("namespace", "default"), metadata["name"], ingress.URL, None if host == "*" else host)
 
 
 def app_up(manifest: Path) -> App:

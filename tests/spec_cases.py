@@ -53,6 +53,7 @@ GOOD: dict[str, Spec] = {
     "another profile on Contour's class": app(
         ingress={"className": "contour", "annotationProfile": "NGINX", "rateLimit": LIMIT, "tlsSecretName": "cert"}
     ),
+    "every host": app(ingress={"host": "*"}),
     "an unknown class without wishes": app(ingress={"className": "edge"}),
     "a redirect": app(ingress={"tlsSecretName": "cert", "httpsRedirect": True}),
     "no redirect": app(ingress={"httpsRedirect": False}),
@@ -105,8 +106,12 @@ BAD: dict[str, tuple[Spec, str]] = {
     ),
     "connections for Contour": (app(ingress={"className": "contour-internal", "keepalive": 8}), _NOT_CONTOUR),
     "a limit for Contour": (app(ingress={"annotationProfile": "Contour", "rateLimit": LIMIT}), _NOT_CONTOUR),
-    "a certificate for every host on Contour": (
+    "a certificate without a host on Contour": (
         app(ingress={"className": "contour", "tlsSecretName": "cert"}),
+        "Contour serves HTTPS by host name only",
+    ),
+    "a certificate for every host on Contour": (
+        app(ingress={"className": "contour", "tlsSecretName": "cert", "host": "*"}),
         "Contour serves HTTPS by host name only",
     ),
     "connections for HAProxy": (app(ingress={"className": "haproxy", "keepalive": 8}), _NOT_HAPROXY),

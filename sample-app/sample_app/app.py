@@ -18,6 +18,7 @@ from sample_app import (
     limits,
     observe,
     profile_views,
+    security_headers,
     views,
 )
 from sample_app.catalogue import views as catalogue
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None, draining: Callable[[], bool] = 
     inside.init_app(app)
     limits.init_app(app, metrics, settings.serving)
     httpcache.init_app(app, settings.cache_timeout_seconds)
+    security_headers.init_app(app)
     assets.init_app(app, settings.serving.static_folder)
     caching.init_app(app, registry, settings)
     return app

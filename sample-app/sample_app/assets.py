@@ -16,6 +16,8 @@ from flask import Flask
 from whitenoise import WhiteNoise
 from whitenoise.compress import Compressor
 
+from sample_app import security_headers
+
 SOURCES = Path(__file__).parent / "static"
 PREFIX = "/static/"
 # Of a file under its own name, for developers; those with a hash are immutable.
@@ -59,7 +61,14 @@ def init_app(app: Flask, folder: Path | None) -> None:
 
     app.jinja_env.globals["asset"] = asset
     files = folder or SOURCES
-    served = WhiteNoise(app.wsgi_app, files, PREFIX, max_age=MAX_AGE_SECONDS, immutable_file_test=_HASHED)
+    served = WhiteNoise(
+        app.wsgi_app,
+        files,
+        PREFIX,
+        max_age=MAX_AGE_SECONDS,
+        immutable_file_test=_HASHED,
+        add_headers_function=security_headers.of_file,
+    )
     # Every browser asks for it beside its first page, JSON or HTML: a miss each time would be work for nothing.
     served.add_file_to_dictionary("/favicon.ico", str(files / names.get(_ICON, _ICON)))
     app.wsgi_app = served  # type: ignore[method-assign]  # Flask's documented way

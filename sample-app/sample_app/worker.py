@@ -1,7 +1,8 @@
-"""Gunicorn's threaded worker with five additions.
+"""Gunicorn's threaded worker with six additions.
 
 It times the wait for a thread, it has an express lane for the cluster's own requests, it marks requests for refusal
-when too many wait, it cuts off clients that hold a thread without moving on, and it leaves politely.
+when too many wait, it gives threads only to requests whose head is there, it cuts off clients that hold a thread or a
+connection without moving on, and it leaves politely.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from sample_app import drain
+from sample_app.clients import Clients, received, start_of_request
 from sample_app.load import Load
 
 # Seconds that the request handled by this thread has waited for it.
@@ -35,10 +37,14 @@ EXPRESS_SECONDS = 1.5
 # loop gives the GIL away and waits for it again behind every thread that computes, so that in overload
 # refusals would come late.
 SWITCH_SECONDS = 0.001
-# For the head of a request, from its first byte to its last; nginx allows 60 s, but has no threads to lose.
+# For the head of a request, from its first byte to its last.
 HEAD_SECONDS = 10.0
 # For everything after: body, work and answer. Longer than any route works; proxies give up at 60 s.
 REST_SECONDS = 60.0
+# For a client that has its last answer to close its side, and what it may still send meanwhile. Gunicorn's own values,
+# but it waits in the main loop: fifteen clients that stay would stop a worker until the server kills it.
+LEAVE_SECONDS = 2.0
+_MOST_DRAINED = 65536
 
 
 def hand_over_with_data(server: Arbiter) -> None:
@@ -73,15 +79,39 @@ class Worker(ThreadWorker):
         application: Any = self.wsgi  # a Flask
         self._load = Load(application.extensions["metrics"], application.config["SERVING"], self.cfg.threads)
 
+    def run(self) -> None:
+        """Called when all is loaded; serves until the worker stops."""
+        self._sending = Clients(self.poller, HEAD_SECONDS, self._drop)
+        self._leaving = Clients(self.poller, LEAVE_SECONDS, self._drop)
+        super().run()
+
     def enqueue_req(self, conn: Any) -> None:
-        """Called when a request is there: the wait begins."""
-        conn.queued_at = time.monotonic()
-        start = _start_of_request(conn.sock)
-        if start == b"" and not _read_ahead(conn):
-            # The client has closed a connection that was kept alive: nothing for a thread to do.
-            self.nr_conns -= 1
-            conn.close()
+        """Called when something of a request is there."""
+        start = start_of_request(conn.sock, _LONGEST_HEAD)
+        if _is_awaited(conn, start):
+            self._await_head(conn, len(start or b""))
             return
+        if self._sending.forget(conn):
+            conn.seen = None
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        if start == b"" and not _read_ahead(conn):
+            self._drop(conn)  # the client has closed it: nothing for a thread to do
+        else:
+            self._queue(conn, start)
+
+    def _await_head(self, conn: Any, seen: int) -> None:
+        """Look again when more than what has been `seen` is there; no thread waits for a slow client."""
+        if seen == getattr(conn, "seen", None):  # the client has closed its side
+            self._sending.forget(conn)
+            self._drop(conn)
+            return
+        conn.seen = seen
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen + 1)
+        self._sending.wait(conn, self.enqueue_req)
+
+    def _queue(self, conn: Any, start: bytes | None) -> None:
+        """The wait for a thread begins."""
+        conn.queued_at = time.monotonic()
         conn.express = _is_express(start)
         if conn.express:
             pool, work = self._express, self.handle
@@ -121,9 +151,51 @@ class Worker(ThreadWorker):
             req.force_close()  # answered with "Connection: close", so that no client sends another one on it
         return super().handle_request(req, conn)
 
+    def finish_request(self, conn: Any, done: Any) -> None:
+        """Called in the main loop when a thread is through with a connection."""
+        if done.cancelled() or done.exception() or done.result():
+            super().finish_request(conn, done)
+        else:
+            self._leave(conn)
+
+    def _leave(self, conn: Any) -> None:
+        """Close our side, and leave the client time to read the answer: closing at once could destroy it."""
+        conn.drained = 0
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self._drop(conn)
+        else:
+            self._leaving.wait(conn, self._drain)
+
+    def _drain(self, conn: Any) -> None:
+        data = received(conn.sock, _LONGEST_HEAD)
+        conn.drained += len(data)
+        if data and conn.drained < _MOST_DRAINED:
+            self._leaving.wait(conn, self._drain)
+        else:
+            self._leaving.forget(conn)
+            self._drop(conn)
+
+    def _make_room(self) -> None:
+        """Close the idle connection that means least to its client, or idle ones would keep probes out."""
+        if not (self._leaving.give_up_oldest() or self._sending.give_up_oldest()) and self.keepalived_conns:
+            conn = self.keepalived_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self._drop(conn)
+
+    def _drop(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
     def notify(self) -> None:
-        """Called by the main loop at least once a second."""
+        """Called by the main loop before it looks at events, at least once a second."""
         super().notify()
+        self._sending.give_up_late()
+        self._leaving.give_up_late()
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
         now = time.monotonic()
         for conn in self._handled.copy():
             if now > conn.deadline:
@@ -154,14 +226,17 @@ def _read_ahead(conn: Any) -> bool:
     return conn.parser is not None and bool(conn.parser.unreader.buf.getvalue())
 
 
+def _is_awaited(conn: Any, start: bytes | None) -> bool:
+    """Whether more of the request's head has to come before a thread can do anything.
+
+    A head that is longer than what is looked at is read by a thread. So is all that comes from a proxy on this machine
+    through a Unix socket, where the kernel does not wait for more than there is.
+    """
+    if conn.sock.family == socket.AF_UNIX or _read_ahead(conn) or start == b"":
+        return False
+    return start is None or (len(start) < _LONGEST_HEAD and _END_OF_HEAD not in start)
+
+
 def _is_express(start: bytes | None) -> bool:
     """Whether it is one of the cluster's own requests, and all there: a half-sent one would hold the lane's threads."""
     return start is not None and start.startswith(_EXPRESS) and _END_OF_HEAD in start
-
-
-def _start_of_request(connection: socket.socket) -> bytes | None:
-    """Empty at the end of the connection; None when nothing is there yet, or it broke, which a thread deals with."""
-    try:
-        return connection.recv(_LONGEST_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:
-        return None

@@ -16,7 +16,7 @@ OVERLAYS = sorted(path.name for path in (MANIFESTS / "overlays").iterdir())
 CHART_VALUES: dict[str, Manifest] = {
     "by default": {},
     "for a few namespaces": {"namespaces": ["default", SYSTEM]},
-    "with a network policy": {"networkPolicy": {"enabled": True}},
+    "without policies": {"networkPolicy": {"enabled": False}, "admissionPolicy": {"create": False}},
 }
 
 

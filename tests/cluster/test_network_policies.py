@@ -106,13 +106,12 @@ def policies(
     operators_address: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
-    """The policies of the component on the overlay `production`, and of Prometheus', in force."""
+    """The policy of the overlay `production`, and that of Prometheus, in force."""
     for place in (stranger, reader, scraper):
         address(place)
     assert stranger.reaches(operators_address, METRICS)
     assert stranger.reaches(PROMETHEUS, QUERIES)
-    components = ("networkpolicy", "networkpolicy-prometheus")
-    rendered = combined(tmp_path_factory.mktemp("policies"), "overlays/production", *components)
+    rendered = combined(tmp_path_factory.mktemp("policies"), "overlays/production", "networkpolicy-prometheus")
     found = [manifest for manifest in rendered if manifest["kind"] == "NetworkPolicy"]
     assert len(found) == 2
     text = yaml.safe_dump_all(found)

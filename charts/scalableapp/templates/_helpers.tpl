@@ -5,6 +5,8 @@ app.kubernetes.io/name: scalableapp-operator
 {{- define "scalableapp.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else if and (regexMatch "^[^/]*[.:][^/]*/" .Values.image.repository) (not .Values.image.tag) -}}
+{{ fail (printf "image.repository %s names a registry; set image.digest to the sha256:... that it shows after the push, or image.tag to run whatever that tag points to" .Values.image.repository) }}
 {{- else -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}

@@ -1,15 +1,14 @@
 """The catalogue's pages: HTML for people, JSON for programs, kept in the cache.
 
-With `plan=before` or `plan=after` an answer is computed anew, by the slow queries or by the good ones, to be compared.
+With DEMO=1, `plan=before` or `plan=after` has an answer computed anew, by the slow queries or by the good ones, to be
+compared; otherwise a stranger could burn CPU with it.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, render_template, request, url_for
 from prometheus_client import CollectorRegistry
@@ -30,10 +29,8 @@ _EXTENSION = "sample_app.catalogue"
 _SLUG = re.compile(r"[a-z]{1,40}")
 _WORD = re.compile(r"[a-z0-9]{1,40}")
 
-_ARGUMENTS = ("category", "q", "after", "limit")
-_LONGEST_KEY = 200
-
 catalogue = Blueprint("catalogue", __name__, url_prefix="/products")
+comparing = Blueprint("comparing", __name__, url_prefix="/products")
 
 
 def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> None:
@@ -43,75 +40,90 @@ def init_app(app: Flask, registry: CollectorRegistry, settings: Settings) -> Non
     accounting.init_app(app, database.engine, metrics, tell=settings.serving.demo)
     app.extensions[_EXTENSION] = database
     app.register_blueprint(catalogue)
+    if settings.serving.demo:
+        app.register_blueprint(comparing)
     if database.dialect != "sqlite":
         database.prepare()
 
 
-def _key(*_: Any, **__: Any) -> str:
-    """The path, what of the query string counts, and the form of the answer: junk in the query makes no new entry.
+def _page(read: Callable[[], dict[str, Any]]) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    """Keep what a view answers, here and in shared caches; unless it is asked for to be measured.
 
-    Two queries never share a key: what stands in a value is quoted, and what is long is hashed, not cut.
+    read: the view's arguments, out of the query string. An answer is kept by them and by nothing else of the request,
+        so that no text in one of them reads as another, and junk in the query makes no new entry.
     """
-    wanted = urlencode([(name, request.args[name]) for name in _ARGUMENTS if name in request.args])
-    if len(wanted) > _LONGEST_KEY:
-        wanted = sha256(wanted.encode()).hexdigest()
-    return f"{request.path}?{wanted}#{'html' if _wants_html() else 'json'}"
+
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        kept = shared(cache.cached(make_cache_key=_key, response_filter=cacheable)(view))
+
+        @wraps(view)
+        def answer(**path: Any) -> Response:
+            wanted = path | read()
+            return view(**wanted) if _is_measured() else kept(**wanted)
+
+        return answer
+
+    return decorate
 
 
-def _page(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Keep what `view` answers, here and in shared caches; unless it is asked for to be measured."""
-    kept = shared(cache.cached(make_cache_key=_key, response_filter=cacheable)(view))
+def _key(**wanted: Any) -> str:
+    """The page's own address, in which each value is quoted, and the form of the answer."""
+    return f"{_address(**wanted)}#{'html' if _wants_html() else 'json'}"
 
-    @wraps(kept)
-    def answer(*args: Any, **kwargs: Any) -> Response:
-        return view(*args, **kwargs) if "plan" in request.args else kept(*args, **kwargs)
 
-    return answer
+def _address(**wanted: Any) -> str:
+    """The path and query string of this page with other arguments; parameters that say nothing are left out."""
+    in_path = request.view_args or {}
+    return url_for(str(request.endpoint), **{name: it for name, it in wanted.items() if it or name in in_path})
+
+
+def _listing() -> dict[str, Any]:
+    return {"category": _slug(), "after": _after(), "limit": _limit()}
+
+
+def _searching() -> dict[str, Any]:
+    return {"q": _words(), "after": _after(), "limit": _limit()}
 
 
 @catalogue.get("")
-@_page
-def products() -> Response:
+@_page(_listing)
+def products(category: str, after: int, limit: int) -> Response:
     """A page of the list, of one category if asked."""
-    slug, after, limit, naive = _slug(), _after(), _limit(), _naive()
     with _session() as session:
-        category = queries.category_id(session, slug) if slug else None
-        if slug and category is None:
-            abort(404, f"there is no category {slug!r}")
-        page = queries.page(session, category, after, limit, naive=naive)
-    return _answer("list.html", _listed(page, category=slug, limit=limit), categories=_categories(), category=slug)
+        found = queries.category_id(session, category) if category else None
+        if category and found is None:
+            abort(404, f"there is no category {category!r}")
+        page = queries.page(session, found, after, limit, naive=_naive())
+    listed = _listed(page, category=category, limit=limit)
+    return _answer("list.html", listed, categories=_categories(), category=category)
 
 
 @catalogue.get("/search")
-@_page
-def search() -> Response:
+@_page(_searching)
+def search(q: str, after: int, limit: int) -> Response:
     """A page of the products whose names have words that begin as those of `q`."""
-    words, after, limit, naive = _words(), _after(), _limit(), _naive()
     page = queries.Page([], None)
-    if words:
+    if q:
         with _session() as session:
-            page = queries.search(session, words, after, limit, naive=naive)
-    return _answer(
-        "list.html", _listed(page, q=" ".join(words), limit=limit), categories=_categories(), q=" ".join(words)
-    )
+            page = queries.search(session, q.split(), after, limit, naive=_naive())
+    return _answer("list.html", _listed(page, q=q, limit=limit), categories=_categories(), q=q)
 
 
 @catalogue.get("/<int:product_id>")
-@_page
+@_page(dict)
 def product(product_id: int) -> Response:
     """One product, with its reviews and what is related to it."""
-    naive = _naive()
     found = None
     if product_id <= _HIGHEST_ID:
         with _session() as session:
-            found = queries.detail(session, product_id, naive=naive)
+            found = queries.detail(session, product_id, naive=_naive())
     if found is None:
         abort(404, "there is no such product")
     return _answer("product.html", found)
 
 
-@catalogue.get("/plans")
-@_page
+@comparing.get("/plans")
+@_page(dict)
 def compared() -> Response:
     """Each slow query beside the good one, with the database's own plans."""
     with _session() as session:
@@ -169,11 +181,17 @@ def _answer(template: str, facts: dict[str, Any], **more: Any) -> Response:
 
 def _listed(page: queries.Page, **query: Any) -> dict[str, Any]:
     """The page, and the address of the next one."""
-    following = None
-    if page.next_after is not None and request.endpoint:
-        shown = {name: value for name, value in query.items() if value}
-        following = url_for(request.endpoint, after=page.next_after, **shown)
+    following = None if page.next_after is None else _address(after=page.next_after, **query)
     return {"products": page.products, "next": following}
+
+
+def _is_measured() -> bool:
+    """Whether the answer is to be computed anew to see what that costs."""
+    if "plan" not in request.args:
+        return False
+    if not current_app.config["SERVING"].demo:
+        abort(404)
+    return True
 
 
 def _naive() -> bool:
@@ -198,6 +216,6 @@ def _slug() -> str:
     return slug
 
 
-def _words() -> list[str]:
-    """The first words of `q` in small letters; what is no letter or digit parts them."""
-    return _WORD.findall(request.args.get("q", "")[:200].lower())[: queries.MAX_WORDS]
+def _words() -> str:
+    """The first words of `q` in small letters, with a space between; what is no letter or digit parts them."""
+    return " ".join(_WORD.findall(request.args.get("q", "")[:200].lower())[: queries.MAX_WORDS])

@@ -18,6 +18,7 @@ from sample_app.catalogue import database as module
 from sample_app.catalogue import seed
 from sample_app.catalogue.database import Database, NotReady
 from sample_app.catalogue.models import Product
+from sample_app.serving import Serving
 from sample_app.settings import Settings
 from sample_app.storing import Storing
 from tests.sample_app import postgres_server
@@ -147,7 +148,7 @@ def test_a_database_that_is_away_is_waited_for_by_clients_not_by_threads(
     url = own_postgres.new_database("comes-and-goes")
     own_postgres.stop()
     with caplog.at_level(logging.WARNING):
-        app = create_app(Settings(storing=Storing(database_url=url)))
+        app = create_app(Settings(storing=Storing(database_url=url), serving=Serving(demo=True)))
         client = app.test_client()
         assert [client.get("/products").status_code for _ in range(5)] == [503] * 5
     assert len(caplog.records) == 1

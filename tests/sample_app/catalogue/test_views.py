@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sample_app.app import create_app
 from sample_app.catalogue.database import NotReady
 from sample_app.settings import Settings
+from sample_app.storing import Storing
 from tests.sample_app.conftest import PRODUCTS
 from tests.sample_app.test_observe import value
 
@@ -76,8 +78,9 @@ def test_junk_in_the_query_makes_no_entry_of_its_own(client: FlaskClient) -> Non
     assert client.get("/products/17?utm_source=mail&x=1").headers["X-Cache"] == "HIT"
 
 
-def test_what_is_not_there_is_kept_for_a_short_time(client: FlaskClient) -> None:
-    answers = [client.get("/products/999999") for _ in range(2)]
+@pytest.mark.parametrize("number", [0, 999999, 9999999999])
+def test_what_is_not_there_is_kept_for_a_short_time(client: FlaskClient, number: int) -> None:
+    answers = [client.get(f"/products/{number}") for _ in range(2)]
     assert [(answer.status_code, answer.headers["X-Cache"]) for answer in answers] == [(404, "MISS"), (404, "HIT")]
 
 
@@ -148,10 +151,46 @@ def test_two_queries_never_share_an_answer(client: FlaskClient) -> None:
     assert len(first.get_json()["products"]) != 3
 
 
-def test_what_is_long_is_told_apart_to_its_end(client: FlaskClient) -> None:
-    long = "oak " + "+" * 400
-    first, other, again = (
-        client.get("/products/search", query_string={"q": long, "limit": limit}) for limit in (3, 4, 3)
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [
+        ("/products", "/products?after=0&limit=20&category="),
+        ("/products?limit=3", "/products?limit=003&limit=9&q=oak"),
+        ("/products/17", "/products/0017?limit=3&q=oak"),
+        ("/products/search?q=oak+l", "/products/search?q=Oak%26L&after=0"),
+    ],
+    ids=["defaults", "repeated and foreign", "a number written longer", "words"],
+)
+def test_queries_that_mean_the_same_share_an_answer(client: FlaskClient, path: str, same: str) -> None:
+    answers = [client.get(path), client.get(same)]
+    assert [answer.headers["X-Cache"] for answer in answers] == ["MISS", "HIT"]
+    assert answers[0].data == answers[1].data
+
+
+TEXTS = st.sampled_from(["oak", "oak&limit=2", "oak&after=46&limit=2", "study", "2", "46", "0", "", "#html", "%26"])
+QUERIES = st.lists(st.tuples(st.sampled_from(["q", "after", "limit", "category", "x"]), TEXTS), max_size=4)
+PATHS = st.sampled_from(["/products", "/products/search", "/products/2", "/products/46"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(asked=st.lists(st.tuples(PATHS, QUERIES), min_size=2, max_size=6))
+def test_the_cache_answers_what_would_be_computed(sqlite_url: str, asked: list[tuple[str, Any]]) -> None:
+    storing = Storing(database_url=sqlite_url)
+    caching, computing = (
+        create_app(Settings(cache_backend=backend, storing=storing)).test_client() for backend in ("Memory", "None")
     )
-    assert [len(answer.get_json()["products"]) for answer in (first, other, again)] == [3, 4, 3]
-    assert [answer.headers["X-Cache"] for answer in (first, other, again)] == ["MISS", "MISS", "HIT"]
+    for path, query in asked:
+        for headers in ({}, HTML):
+            kept, computed = (
+                client.get(path, query_string=urlencode(query), headers=headers) for client in (caching, computing)
+            )
+            assert kept.status_code == computed.status_code
+            if kept.status_code == 200:
+                assert kept.data == computed.data
+
+
+@pytest.mark.parametrize("path", ["/products/plans", "/products?plan=before", "/products/17?plan=after"])
+def test_without_demo_nothing_is_measured_and_no_page_leads_there(path: str) -> None:
+    client = create_app(Settings()).test_client()
+    assert client.get(path).status_code == 404
+    assert not any("plan" in client.get(page, headers=HTML).text for page in ("/", "/products", "/products/17"))

@@ -28,7 +28,7 @@ KEY = AppKey("shop", "web")
 SYSTEM = "scalableapp-system"
 FEATURES = ClusterFeatures(resize=True, gateway_api=True)
 SPECS = [
-    parse_spec({"image": "web:1", "cache": {"backend": "Redis"}}),
+    parse_spec({"image": "web:1", "ingress": {"host": "a.io"}, "cache": {"backend": "Redis"}}),
     parse_spec({"image": "web:1", "route": {"parentRefs": [{"name": "public"}]}}),
 ]
 DEPLOYMENT = {

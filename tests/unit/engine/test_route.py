@@ -14,7 +14,7 @@ from tests.gateway_api import parent
 from tests.unit.engine.world import World, app_labels, foreign, with_spec
 
 ROUTE: dict[str, Any] = {"parentRefs": [{"name": "public"}], "hostnames": ["a.io"]}
-REACHED = with_spec(route=ROUTE)
+REACHED = with_spec(route=ROUTE, ingress=None)
 NOT_FOUND = Unserved("GET /apis/gateway.networking.k8s.io/v1/httproutes: 404", denied=False)
 
 

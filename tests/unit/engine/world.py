@@ -38,6 +38,7 @@ START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMESPACE = "shop"
 SPEC: dict[str, Any] = {
     "image": "web:1",
+    "ingress": {"host": "web.shop.test"},
     "scaling": {"horizontal": {"minReplicas": 2, "metrics": [{"type": "RequestsPerSecond", "target": "50"}]}},
 }
 

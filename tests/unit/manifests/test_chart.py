@@ -37,7 +37,6 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
     [
         pytest.param({}, "production", (), id="default values"),
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
-        pytest.param({"networkPolicy": {"enabled": True}}, "production", ("networkpolicy",), id="networkPolicy"),
         pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
     ],
 )
@@ -90,7 +89,7 @@ def test_what_others_install_is_left_out(values: dict[str, Any], gone: set[str])
 @pytest.mark.parametrize(
     ("image", "reference"),
     [
-        ({"repository": "r.example/op"}, f"r.example/op:{__version__}"),
+        ({"repository": "team/op"}, f"team/op:{__version__}"),
         ({"repository": "r.example/op", "tag": "1.2.3"}, "r.example/op:1.2.3"),
         ({"repository": "r.example/op", "tag": "1.2.3", "digest": DIGEST}, f"r.example/op@{DIGEST}"),
     ],
@@ -98,6 +97,20 @@ def test_what_others_install_is_left_out(values: dict[str, Any], gone: set[str])
 )
 def test_the_image_is_named_by_tag_or_digest(image: dict[str, str], reference: str) -> None:
     assert container({"image": image})["image"] == reference
+
+
+@pytest.mark.parametrize("repository", ["r.example/op", "localhost:5000/op"])
+def test_an_image_of_a_registry_needs_a_digest_or_a_tag_that_somebody_has_chosen(repository: str) -> None:
+    with pytest.raises(AssertionError, match=r"names a registry; set image\.digest"):
+        charted({"image": {"repository": repository}})
+
+
+def test_the_admission_policy_is_about_the_service_account_of_the_release() -> None:
+    command = (program("helm"), "template", "scalableapp", str(CHART), "--namespace", "autoscaling")
+    policies = [found for found in yaml.safe_load_all(output(*command)) if found["kind"] == "ValidatingAdmissionPolicy"]
+    accounts = {condition["expression"] for found in policies for condition in found["spec"]["matchConditions"]}
+    assert len(policies) == 3
+    assert accounts == {"request.userInfo.username == 'system:serviceaccount:autoscaling:scalableapp-operator'"}
 
 
 def test_settings_become_the_operators_variables() -> None:

@@ -158,8 +158,8 @@ def test_in_a_few_namespaces_the_operator_has_roles_alone() -> None:
     assert len(in_a_namespace) == len(everywhere) - 1
 
 
-def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prometheus(tmp_path: Path) -> None:
-    objects = named(combined(tmp_path, "overlays/production", "networkpolicy"))
+def test_the_network_policy_is_about_the_operators_pod_its_metrics_and_its_prometheus() -> None:
+    objects = named(kustomized(MANIFESTS / "overlays" / "production"))
     policy = objects[f"NetworkPolicy {SYSTEM}/scalableapp-operator"]["spec"]
     template = objects[f"Deployment {SYSTEM}/scalableapp-operator"]["spec"]["template"]
     (container,) = template["spec"]["containers"]

@@ -189,10 +189,10 @@ def _lacking(usage: UsageHistory) -> list[str]:
 
 def _to_know(found: Found, hpa: Bounds | None, name: str) -> list[str]:
     hpas = [f"HPA {hpa.name} currently scales the Deployment; its bounds were kept"] if hpa else []
-    beside = f"{name} runs alongside Deployment {found.name}, with its own Service and Ingress"
+    beside = f"{name} runs alongside Deployment {found.name}, with its own Service"
     return [
         *found.left,
         *hpas,
         "the image has to run as non-root with a read-only root file system",
-        f"{beside}; move the traffic there, then delete the Deployment",
+        f"{beside}; set ingress.host or route, move the traffic there, then delete the Deployment",
     ]

@@ -86,7 +86,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "Contour has no annotation for loadBalancing: LeastConnections, keepalive and rateLimit; remove them",
         ),
         Rule(
-            f"!{_PROFILE_CONTOUR} || !has(self.tlsSecretName) || has(self.host)",
+            f"!{_PROFILE_CONTOUR} || !has(self.tlsSecretName) || (has(self.host) && self.host != '*')",
             "Contour serves HTTPS by host name only; add host, or remove tlsSecretName",
         ),
         Rule(

@@ -13,6 +13,10 @@ _HOST = rf"^(\*\.)?{_LABELS}"
 _NAME = rf"^{_LABELS}"
 _NAMESPACE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
+# In place of a host: an Ingress for every host that no other Ingress has.
+EVERY_HOST = "*"
+_INGRESS_HOST = rf"^\{EVERY_HOST}$|{_HOST}"
+
 Hostname = Annotated[str, Field(min_length=1, max_length=253, pattern=_HOST)]
 
 
@@ -54,9 +58,13 @@ class RateLimit(Model):
 class Ingress(Model):
     """The load balancer in front of the app: an Ingress of networking.k8s.io/v1."""
 
-    enabled: bool = Field(True, description="Whether the operator creates an Ingress.")
+    enabled: bool = Field(True, description="Whether the operator creates an Ingress; it also needs a host.")
     host: str | None = Field(
-        None, max_length=253, pattern=_HOST, description="Host name of the app. Without it, every host matches."
+        None,
+        max_length=253,
+        pattern=_INGRESS_HOST,
+        description="Host name of the app. Without it, no Ingress is created. '*' takes every host that no other "
+        "Ingress has, also those of other namespaces.",
     )
     path: Path = Field("/", description="Path prefix of the app.")
     class_name: str | None = Field(
@@ -122,7 +130,7 @@ class Ingress(Model):
 
     @model_validator(mode="after")
     def _contour_has_a_name_for_the_certificate(self) -> Self:
-        if self.profile is AnnotationProfile.CONTOUR and self.tls_secret_name and not self.host:
+        if self.profile is AnnotationProfile.CONTOUR and self.tls_secret_name and self.host in (None, EVERY_HOST):
             raise ValueError("Contour serves HTTPS by host name only; add host, or remove tlsSecretName")
         return self
 

@@ -137,7 +137,7 @@ class ScalableAppSpec(Model):
         description="Pins the replicas, as `kubectl scale sapp` does; no horizontal scaling while it is set.",
     )
     health: Health = Field(default_factory=Health, description="Liveness and readiness.")
-    ingress: Ingress | None = Field(None, description="Ingress for the app; created by default unless route is set.")
+    ingress: Ingress | None = Field(None, description="Ingress for the app; created if it has a host.")
     route: Route | None = Field(
         None,
         description="Exposes the app through a Gateway instead of an Ingress; needs the Gateway API in the cluster.",
@@ -176,11 +176,13 @@ class ScalableAppSpec(Model):
 
     @cached_property
     def entry_point(self) -> Ingress | Route | None:
-        """What exposes the app: an Ingress, unless the spec says otherwise."""
+        """What exposes the app: nothing, unless the spec says where it is to be found.
+
+        An Ingress without a host would answer for every host that nobody else has, so it takes a host to get one.
+        """
         if self.route:
             return self.route
-        ingress = self.ingress or Ingress()
-        return ingress if ingress.enabled else None
+        return self.ingress if self.ingress and self.ingress.enabled and self.ingress.host else None
 
     @property
     def objective(self) -> LatencyObjective | None:

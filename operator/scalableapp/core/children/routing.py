@@ -6,7 +6,7 @@ The HTTPRoute asks Gateways of others to lead to the app's Service; each of them
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scalableapp.core.api.routing_fields import Ingress, ParentRef, Route
+from scalableapp.core.api.routing_fields import EVERY_HOST, Ingress, ParentRef, Route
 from scalableapp.core.model import AppKey
 
 Manifest = dict[str, Any]
@@ -38,7 +38,7 @@ def ingress_spec(key: AppKey, ingress: Ingress) -> Manifest:
     backend = {"service": {"name": key.name, "port": {"name": "http"}}}
     rule: Manifest = {"http": {"paths": [{"path": ingress.path, "pathType": "Prefix", "backend": backend}]}}
     tls: Manifest = {"secretName": ingress.tls_secret_name}
-    if ingress.host:
+    if ingress.host != EVERY_HOST:
         rule["host"] = ingress.host
         tls["hosts"] = [ingress.host]
     spec = {
@@ -83,7 +83,7 @@ def url_of(key: AppKey, entry_point: Ingress | Route | None, status: Mapping[str
         return _route_url(key, entry_point, status.get("parents") or ())
     if entry_point is None:
         return ""
-    host = entry_point.host or _load_balancer(status)
+    host = _load_balancer(status) if entry_point.host == EVERY_HOST else entry_point.host
     scheme = "https" if entry_point.tls_secret_name else "http"
     return f"{scheme}://{host}{entry_point.path}" if host else ""
 

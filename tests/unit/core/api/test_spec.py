@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.metrics import MetricType
-from scalableapp.core.api.routing_fields import Ingress
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.errors import SpecError
 
@@ -24,7 +23,7 @@ def schedule(**changes: Any) -> dict[str, Any]:
 def test_an_image_alone_is_a_whole_app() -> None:
     spec = parse_spec({"image": "shop:1"})
 
-    assert (spec.port, spec.health.readiness_path, spec.entry_point) == (8000, "/readyz", Ingress())
+    assert (spec.port, spec.health.readiness_path, spec.entry_point) == (8000, "/readyz", None)
     assert (spec.scaling.horizontal.min_replicas, spec.scaling.horizontal.max_replicas) == (1, 10)
 
 

@@ -56,7 +56,7 @@ def test_the_app_gets_its_address() -> None:
 def test_with_another_backend_it_is_unwanted(backend: str) -> None:
     spec = parse_spec({"image": "cart:1", "cache": {"backend": backend}})
     gone = {(found["kind"], found["metadata"]["name"]) for found in unwanted(KEY, spec)}
-    assert gone - {("HTTPRoute", "cart")} == {
+    assert gone - {("Ingress", "cart"), ("HTTPRoute", "cart")} == {
         ("Deployment", "cart-cache"),
         ("Service", "cart-cache"),
         ("NetworkPolicy", "cart-cache"),
@@ -65,7 +65,7 @@ def test_with_another_backend_it_is_unwanted(backend: str) -> None:
 
 def test_with_redis_nothing_of_it_is_unwanted() -> None:
     gone = unwanted(KEY, parse_spec({"image": "cart:1", "cache": {"backend": "Redis"}}))
-    assert [found["kind"] for found in gone] == ["HTTPRoute"]
+    assert [found["kind"] for found in gone] == ["Ingress", "HTTPRoute"]
 
 
 def test_its_pods_are_not_taken_for_the_apps() -> None:

@@ -35,12 +35,13 @@ def env(**spec: Any) -> dict[str, Any]:
     return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container(**spec)["env"]}
 
 
-def test_an_image_alone_makes_the_four_children() -> None:
-    assert list(made()) == ["Deployment", "Service", "Ingress", "PodDisruptionBudget"]
+def test_an_image_alone_makes_three_children_and_with_a_host_it_is_exposed() -> None:
+    assert list(made()) == ["Deployment", "Service", "PodDisruptionBudget"]
+    assert list(made(ingress={"host": "a.io"})) == ["Deployment", "Service", "Ingress", "PodDisruptionBudget"]
 
 
 def test_every_child_is_named_labelled_and_owned() -> None:
-    for manifest in made().values():
+    for manifest in made(ingress={"host": "a.io"}).values():
         metadata = manifest["metadata"]
         assert (metadata["namespace"], metadata["name"]) == KEY
         assert metadata["labels"] == {
@@ -162,17 +163,33 @@ def test_the_ingress_has_host_path_class_and_tls() -> None:
     assert path["backend"] == {"service": {"name": "cart", "port": {"name": "http"}}}
 
 
-def test_a_bare_ingress_leaves_class_host_and_tls_to_the_cluster() -> None:
-    spec = made()["Ingress"]["spec"]
-    assert spec.keys() == {"rules"}
+def test_an_ingress_with_a_host_alone_leaves_class_and_tls_to_the_cluster() -> None:
+    spec = made(ingress={"host": "a.io"})["Ingress"]["spec"]
+    assert (spec.keys(), spec["rules"][0]["host"]) == ({"rules"}, "a.io")
+
+
+def test_an_ingress_takes_every_host_only_when_that_is_what_is_written() -> None:
+    spec = made(ingress={"host": "*", "tlsSecretName": "cert"})["Ingress"]["spec"]
     assert "host" not in spec["rules"][0]
+    assert spec["tls"] == [{"secretName": "cert"}]
 
 
-def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
-    spec = parse_spec({"image": "a", "ingress": {"enabled": False}})
-    assert "Ingress" not in made(ingress={"enabled": False})
-    assert ("Ingress", "cart") in names(unwanted(KEY, spec))
-    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a"}))))
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="nothing said"),
+        pytest.param({"ingress": {}}, id="stored with its defaults"),
+        pytest.param({"ingress": {"enabled": True, "path": "/", "className": "contour"}}, id="no host"),
+        pytest.param({"ingress": {"enabled": False, "host": "a.io"}}, id="switched off"),
+    ],
+)
+def test_without_a_host_or_switched_off_an_ingress_is_unwanted_and_not_made(fields: dict[str, Any]) -> None:
+    assert "Ingress" not in made(**fields)
+    assert ("Ingress", "cart") in names(unwanted(KEY, parse_spec({"image": "a"} | fields)))
+
+
+def test_an_ingress_with_a_host_is_not_unwanted() -> None:
+    assert "Ingress" not in dict(names(unwanted(KEY, parse_spec({"image": "a", "ingress": {"host": "a.io"}}))))
 
 
 @pytest.mark.parametrize(
@@ -180,10 +197,11 @@ def test_a_disabled_ingress_is_unwanted_and_not_made() -> None:
     [
         pytest.param({"host": "a.io"}, None, "http://a.io/", id="host"),
         pytest.param({"host": "a.io", "tlsSecretName": "s", "path": "/x"}, None, "https://a.io/x", id="TLS and path"),
-        pytest.param({}, [{"ip": "10.0.0.1"}], "http://10.0.0.1/", id="the load balancer's address"),
-        pytest.param({}, [{"hostname": "lb.io", "ip": "10.0.0.1"}], "http://lb.io/", id="its name before its address"),
-        pytest.param({}, [], "", id="no address yet"),
-        pytest.param({}, None, "", id="no ingress yet"),
+        pytest.param({"host": "*"}, [{"ip": "10.0.0.1"}], "http://10.0.0.1/", id="the load balancer's address"),
+        pytest.param({"host": "*"}, [{"hostname": "lb.io", "ip": "10.0.0.1"}], "http://lb.io/", id="its name first"),
+        pytest.param({"host": "*"}, [], "", id="no address yet"),
+        pytest.param({"host": "*"}, None, "", id="no ingress yet"),
+        pytest.param({}, [{"ip": "10.0.0.1"}], "", id="no host"),
         pytest.param({"enabled": False, "host": "a.io"}, None, "", id="no ingress wanted"),
     ],
 )

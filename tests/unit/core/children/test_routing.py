@@ -39,7 +39,7 @@ def exposure(*parents: dict[str, Any], missing: str = "", **fields: Any) -> Expo
 @pytest.mark.parametrize(
     ("spec", "made_kind", "unwanted_kind"),
     [
-        pytest.param({}, ["Ingress"], ["HTTPRoute"], id="nothing said"),
+        pytest.param({}, [], ["Ingress", "HTTPRoute"], id="nothing said"),
         pytest.param({"ingress": {"host": "a.io"}}, ["Ingress"], ["HTTPRoute"], id="an Ingress"),
         pytest.param({"route": ROUTE}, ["HTTPRoute"], ["Ingress"], id="a route"),
         pytest.param({"route": ROUTE, "ingress": {"enabled": False}}, ["HTTPRoute"], ["Ingress"], id="a route alone"),
@@ -166,7 +166,9 @@ def test_without_the_gateway_api_that_is_what_is_reported() -> None:
 
 
 def test_an_app_with_an_ingress_asks_no_gateway() -> None:
-    assert exposure_of(KEY, parse_spec({"image": "a"}).entry_point, {}, "not served") is None
+    assert (
+        exposure_of(KEY, parse_spec({"image": "a", "ingress": {"host": "a.io"}}).entry_point, {}, "not served") is None
+    )
 
 
 @pytest.mark.parametrize(
