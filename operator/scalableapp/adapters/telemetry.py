@@ -26,7 +26,7 @@ from scalableapp import errors
 from scalableapp.adapters.progress import Stage
 from scalableapp.adapters.telemetry_apps import AppsCollector, AppView
 from scalableapp.core.model import DataProblem, Decision
-from scalableapp.ports import Snapshot
+from scalableapp.ports import LatencyAnswer, PodAnswer, Snapshot
 
 _LAG_SECONDS = 1.0
 # Nothing that the operator does keeps the event loop from its turn for so long.
@@ -53,6 +53,7 @@ class Telemetry:
         build = Info("scalableapp_build", "Version of the operator.", registry=self.registry)
         build.info({"version": scalableapp.__version__})
         self._make_metrics_of_the_loop()
+        self._make_metrics_of_the_process()
         self._make_metrics_of_apps()
         self._make_metrics_of_requests()
 
@@ -80,19 +81,6 @@ class Telemetry:
         self._interval = Gauge(
             "scalableapp_tick_interval_seconds", "Time between the starts of two evaluations.", registry=self.registry
         )
-        self._lease = Gauge(
-            "scalableapp_lease_held",
-            "1 if this operator is active: it holds the Lease, and everything else that it waits for is there.",
-            registry=self.registry,
-        )
-        self._waiting = Gauge(
-            "scalableapp_waiting_for",
-            "1 for what this operator waits for before it is active, by stage; all 0 while it is active.",
-            ["stage"],
-            registry=self.registry,
-        )
-        for stage in Stage:
-            self._waiting.labels(stage)
         self._queue = Gauge(
             "scalableapp_work_queue_depth", "Number of apps waiting to be reconciled.", registry=self.registry
         )
@@ -108,6 +96,21 @@ class Telemetry:
             registry=self.registry,
         )
         self._failures.labels(_OUR_FAULT)
+
+    def _make_metrics_of_the_process(self) -> None:
+        self._lease = Gauge(
+            "scalableapp_lease_held",
+            "1 if this operator is active: it holds the Lease, and everything else that it waits for is there.",
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            "scalableapp_waiting_for",
+            "1 for what this operator waits for before it is active, by stage; all 0 while it is active.",
+            ["stage"],
+            registry=self.registry,
+        )
+        for stage in Stage:
+            self._waiting.labels(stage)
 
     def _make_metrics_of_apps(self) -> None:
         self._ready = Gauge(
@@ -213,7 +216,9 @@ def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []
     yield from (problem for problem in asked if problem)
-    for answer in (*snapshot.kinds.values(), *filter(None, [snapshot.latencies])):
+    per_pod: list[PodAnswer | LatencyAnswer] = [*snapshot.kinds.values()]
+    per_pod += [snapshot.latencies] if snapshot.latencies else []
+    for answer in per_pod:
         # Once for all pods and namespaces that have the same.
         yield from {problem for problem, _ in (*answer.refused.values(), *answer.left_out.values())}
     # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
