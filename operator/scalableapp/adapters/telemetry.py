@@ -29,7 +29,7 @@ from scalableapp import errors
 from scalableapp.adapters.readiness import with_readiness
 from scalableapp.adapters.telemetry_apps import AppsCollector, AppView
 from scalableapp.core.model import DataProblem, Decision
-from scalableapp.ports import Snapshot
+from scalableapp.ports import LatencyAnswer, PodAnswer, Snapshot
 
 _LAG_SECONDS = 1.0
 _TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -212,8 +212,8 @@ def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []
     yield from (problem for problem in asked if problem)
-    for answer in (*snapshot.kinds.values(), *filter(None, [snapshot.latencies])):
-        # Once for all pods and namespaces that have the same.
+    answers: list[PodAnswer | LatencyAnswer] = [*snapshot.kinds.values(), snapshot.latencies or LatencyAnswer()]
+    for answer in answers:  # once for all pods and namespaces that have the same
         yield from {problem for problem, _ in (*answer.refused.values(), *answer.left_out.values())}
     # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
     beside = [answer.problem for answer in snapshot.bursts.values()]
