@@ -216,10 +216,8 @@ def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []
     yield from (problem for problem in asked if problem)
-    per_pod: list[PodAnswer | LatencyAnswer] = [*snapshot.kinds.values()]
-    per_pod += [snapshot.latencies] if snapshot.latencies else []
-    for answer in per_pod:
-        # Once for all pods and namespaces that have the same.
+    answers: list[PodAnswer | LatencyAnswer] = [*snapshot.kinds.values(), snapshot.latencies or LatencyAnswer()]
+    for answer in answers:  # once for all pods and namespaces that have the same
         yield from {problem for problem, _ in (*answer.refused.values(), *answer.left_out.values())}
     # Nothing failed, or scrapes are too far apart for a short window: that is no problem.
     beside = [answer.problem for answer in snapshot.bursts.values()]
