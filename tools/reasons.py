@@ -143,6 +143,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "ReplayingHistory", "after a restart the history of an objective is being loaded", "wait up to a minute"
         ),
+        Reason(
+            "ObjectiveMissed",
+            "more requests are slow or fail than the objective allows, so no pod is removed",
+            "see the condition ObjectiveMet",
+        ),
         Reason("Fallback", "no metric can be used, and `fallback` applies", "fix the metrics: see MetricsAvailable"),
         Reason("NoReadyPods", "no pod is ready, so nothing can be measured", "see `kubectl describe pods`"),
         Reason("AwaitingSamples", "pods became ready a few seconds ago", "wait a minute"),

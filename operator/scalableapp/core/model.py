@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scalableapp.core.learning.forecast import LoadHistory
-from scalableapp.core.learning.objective import Learned, Surplus
+from scalableapp.core.learning.idle import Surplus
+from scalableapp.core.learning.objective import Learned
 from scalableapp.core.size import Resize, Size, Sizing
 
 

@@ -63,7 +63,7 @@ async def test_a_latency_metric_asks_for_histograms_only(world: World) -> None:
 
 
 async def test_the_objective_scales_the_app_and_says_why(world: World) -> None:
-    key = await world.running(spec=spec())
+    key = await world.running(spec=spec(), rps_each=20.0)
     serve(world, 20.0, slow=0.5)
     await world.tick()
     assert world.replicas(key) > 2
@@ -86,7 +86,7 @@ async def test_without_failures_in_prometheus_nothing_has_failed(world: World) -
 
 
 async def test_where_scrapes_are_too_far_apart_the_longer_window_shows_the_load(world: World) -> None:
-    key = await world.running(spec=spec())
+    key = await world.running(spec=spec(), rps_each=20.0)
     serve(world, 20.0, slow=0.5)
     world.metrics.bursts[20] = PodAnswer({}, DataProblem.EMPTY, "nothing in 20 s")
     world.metrics.pods[RPS] = PodAnswer(dict.fromkeys(PODS, 20.0))

@@ -58,6 +58,12 @@ class Resources(Model):
         limit = self.limits.get("cpu")
         return None if limit is None else parse_quantity(limit)
 
+    @cached_property
+    def cpu_request_cores(self) -> float | None:
+        """CPU that a pod requests, as a number, parsed once; None without a request."""
+        request = self.requests.get("cpu")
+        return None if request is None else parse_quantity(request)
+
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:
         for name, request in self.requests.items():

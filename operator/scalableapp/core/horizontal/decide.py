@@ -24,14 +24,14 @@ from scalableapp.core.horizontal.guards import (
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import next_decision
 from scalableapp.core.horizontal.objective_plan import plan_objective
-from scalableapp.core.horizontal.objective_rules import idle_time, objective
+from scalableapp.core.horizontal.objective_rules import guard, idle_time, objective, saturation
 from scalableapp.core.horizontal.outage import fallback, outage_after
 from scalableapp.core.horizontal.prediction import learned, prediction
 from scalableapp.core.horizontal.proposals import Tolerance, propose
 from scalableapp.core.horizontal.rules import Case, Rule, RuleResult
 from scalableapp.core.horizontal.settling import settling
 from scalableapp.core.horizontal.startup import learn
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import NO_SURPLUS, NOTHING_LEARNED, Decision, History, Observation, Recommendation, Step
 
 __all__ = ["decide", "first_seen", "record_scale", "remember"]
@@ -95,6 +95,8 @@ RULES: tuple[Rule, ...] = (
     replaying,
     combined,
     objective,
+    saturation,
+    guard,
     fallback,
     activation,
     idle_time,

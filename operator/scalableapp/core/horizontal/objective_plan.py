@@ -5,6 +5,7 @@ Without requests, or without their response times, there is no plan, and the met
 
 import math
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -14,7 +15,18 @@ from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.horizontal.startup import startup_seconds
 from scalableapp.core.learning.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
-from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Observation, Reading, ServiceLevel, Startups
+from scalableapp.core.learning.verdict import least_requests
+from scalableapp.core.model import (
+    NOTHING_LEARNED,
+    DataProblem,
+    History,
+    MetricReport,
+    Observation,
+    PodState,
+    Reading,
+    ServiceLevel,
+    Startups,
+)
 from scalableapp.core.quality import (
     LEAST_COVERAGE,
     Failure,
@@ -29,6 +41,7 @@ from scalableapp.core.quality import (
     too_thin,
 )
 from scalableapp.core.quantity import format_number
+from scalableapp.core.size import Amount
 
 LABEL = "Objective"
 # Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate shows the load of half
@@ -40,6 +53,8 @@ _UNKNOWN_STARTUP_SECONDS = 30.0
 _LEAST_LOAD = 1e-6
 # The learned capacity of a pod is used for so long without any response times.
 _BELIEVED_SECONDS = 300.0
+# The window of the slow share, and a minute of warming up: caches, connections, imports.
+_WARM_SECONDS = 120.0
 # CPU beyond its limit means that the limit does not hold: then it does not show how full the pods are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
@@ -47,11 +62,17 @@ REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 
 
 class ObjectivePlan(NamedTuple):
-    """The objective's part in a decision; `plan` is None where the metrics decide instead."""
+    """The objective's part in a decision; `plan` is None where the metrics decide instead.
+
+    `sample` is what was measured, None where the requests could not be read. `unread` says why the slow share could
+    not be read although there is load, if so.
+    """
 
     learned: Learned
     plan: Plan | None
     proposal: Proposal
+    sample: Sample | None = None
+    unread: str = ""
 
 
 def plan_objective(
@@ -69,10 +90,12 @@ def plan_objective(
     if not observation.rollout:  # pods of two kinds teach nothing of either
         learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
     found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
-    failure = _unusable(observation, learned, sample, found)
+    unread = _unread(observation.service_level.slow_share) if sample.load > 0 and sample.slow_share is None else None
+    failure = _unusable(observation, learned, sample, found, unread)
+    why = unread.message if unread else ""
     if failure or found is None:
-        return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET))
-    return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation))
+        return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET), sample, why)
+    return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation), sample, why)
 
 
 def replay_objective(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
@@ -121,13 +144,22 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
+    utilisation, settled = _utilisation(spec, observation)
     return Sample(
         observation.now.timestamp(),
         load,
         ready,
         _slow_share(level, _leaving(observation)),
-        _utilisation(spec, observation),
+        utilisation,
+        settled,
+        _warm(observation),
     )
+
+
+def _warm(observation: Observation) -> bool:
+    """Whether a pod has served for as long as the slow share is taken over, so that its first requests are past."""
+    latest = observation.now - timedelta(seconds=_WARM_SECONDS)
+    return any(serves(pod) and (pod.readiness_changed_at or pod.started_at) <= latest for pod in observation.pods)
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -156,28 +188,47 @@ def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | N
     return share if share is not None and 0 <= share <= 1 else None
 
 
-def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | None:
-    """CPU used by a pod of what it may use, mean over the pods; None where that is not known.
+def _utilisation(spec: ScalableAppSpec, observation: Observation) -> tuple[float | None, int]:
+    """CPU used by the pods of what they may use, and how many pods it is known of; None where it is not.
 
     A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
     make an app that does next to nothing look full.
     """
-    limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
-    used = [cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod]
-    if limit is None or cpu.problem or not used:
-        return None
-    share = sum(used) / len(used) / limit
-    return share if 0 <= share <= _MOST_UTILISATION else None
+    cpu, pods = observation.service_level.cpu, {pod.name: pod for pod in observation.pods}
+    used = {name: cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod}
+    amounts = [_cpu_of(spec, pods[name]) for name in used]
+    allowed = [amount.limit or amount.request for amount in amounts]
+    if cpu.problem or not used or not all(allowed):
+        return None, 0
+    share = math.fsum(used.values()) / math.fsum(cores for cores in allowed if cores)
+    holds = share <= _MOST_UTILISATION or not all(amount.limit for amount in amounts)
+    return (share if 0 <= share < math.inf and holds else None), len(used)
 
 
-def _unusable(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
+def _cpu_of(spec: ScalableAppSpec, pod: PodState) -> Amount:
+    """Requested cores and limit of a pod at present."""
+    if pod.size and (pod.size.cpu.limit or pod.size.cpu.request):
+        return pod.size.cpu
+    return Amount(spec.resources.cpu_request_cores, spec.resources.cpu_limit_cores)
+
+
+def _unusable(
+    observation: Observation, learned: Learned, sample: Sample, found: Plan | None, unread: Failure | None
+) -> Failure | None:
     """Why the plan must not be followed, if so."""
     if found is None or (sample.load > 0 and sample.at - learned.judged > _BELIEVED_SECONDS):
-        why = observation.service_level.slow_share.message
-        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message}{f' ({why})' if why else ''}")
+        return unread or _NOT_YET
     if found.replicas < observation.replicas and not sample.ready:
         return no_ready_pods(REQUESTS)
     return None
+
+
+def _unread(slow_share: Reading) -> Failure:
+    """Why the slow share of requests that there are is not known: a metric that fails."""
+    if slow_share.awaited:
+        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message} ({slow_share.awaited})")
+    problem, why = slow_share.problem or DataProblem.EMPTY, slow_share.message
+    return Failure(problem, f"{_NOT_YET.message}{f' ({why})' if why else ''}", problem)
 
 
 _NOT_YET = Failure(Reason.AWAITING_SAMPLES, "response times are not available")
@@ -213,6 +264,13 @@ def _message(
         return f"no requests {on}: needs {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
     slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
+    if math.isinf(found.capacity):
+        least = format_number(math.ceil(least_requests(limits.slow_limit)))
+        return (
+            f"{format_number(round(sample.load, 3))} requests/s {on}: too few so far to say what a pod handles, which "
+            f"takes {least} requests on a pod that serves for {duration(_WARM_SECONDS)}: "
+            f"needs {count(found.replicas, 'replica')}"
+        )
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     return (
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "

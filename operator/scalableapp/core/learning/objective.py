@@ -15,11 +15,21 @@ Numbers in, numbers out; time is seconds on any clock.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import NamedTuple
 
 from scalableapp.core.learning.capacity import Capacity, Limits, Minute
+from scalableapp.core.learning.saturation import NO_PUSH, Fullness, Push, pushed
+from scalableapp.core.learning.verdict import (
+    LONGEST_SECONDS,
+    NOTHING_GATHERED,
+    Gathered,
+    Verdict,
+    complete,
+    gather,
+    least_requests,
+)
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
@@ -27,13 +37,11 @@ _PRICE_GAIN_PER_SECOND = 0.1 / 15
 _MOST_LOG_PRICE = 4.0
 # A change has to save this many pods, or this part of them: else numbers would oscillate around a tie.
 _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
-# Surplus pods are removed when they have been idle for so long in total: two for five minutes, as in HPA's window; or
-# for so many start-ups, where starting is expensive.
-LEAST_IDLE_POD_SECONDS = 600.0
-_IDLE_STARTS = 20.0
-# A minute was steady when its load stayed within this factor.
-_STEADY = math.exp(0.2)
+# A minute was steady when the logarithm of its load stayed within this range, and what chance adds for few requests.
+_STEADY, _CHANCE = 0.2, 5.0
 _MINUTE = 60.0
+# A load is counted over so many seconds at least.
+_LOAD_SECONDS = 20.0
 # A longer pause between two samples counts for no more than this: what was in between is unknown.
 _MOST_ELAPSED = _MINUTE
 # Numbers of pods that are weighed at most.
@@ -49,13 +57,19 @@ class Objective:
 
 
 class Sample(NamedTuple):
-    """The app at one moment: requests per second, ready pods, slow share of the last minute, CPU used of its limit."""
+    """The app at one moment: requests per second, ready pods, slow share of the last minute, CPU used of its limit.
+
+    `settled` pods are those that the CPU is known of, None for all. Unless `warm`, no pod serves for a minute yet, and
+    what requests take says nothing of what a pod carries.
+    """
 
     at: float
     load: float
     ready: int
     slow_share: float | None
     utilisation: float | None = None
+    settled: int | None = None
+    warm: bool = True
 
 
 class Moment(NamedTuple):
@@ -68,7 +82,11 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen."""
+    """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen.
+
+    `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
+    because pods are full.
+    """
 
     recent: tuple[Moment, ...] = ()
     volatility: Volatility = field(default_factory=Volatility.unknown)
@@ -76,6 +94,19 @@ class Learned:
     minute_ended: float = -math.inf
     log_price: float = 0.0
     judged: float = -math.inf
+    gathered: Gathered = NOTHING_GATHERED
+    verdict: Verdict | None = None
+    push: Push = NO_PUSH
+
+    def verdict_at(self, at: float) -> Verdict | None:
+        """The last judged window, unless it is too old to say anything of now."""
+        known = self.verdict
+        return known if known and at - known.at <= LONGEST_SECONDS else None
+
+    def is_bad(self, at: float) -> bool:
+        """Whether the last judged window was bad."""
+        known = self.verdict_at(at)
+        return known is not None and known.bad
 
 
 class Plan(NamedTuple):
@@ -99,13 +130,22 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     """
     elapsed = elapsed_seconds(learned, sample.at)
     recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
-    return Learned(
+    verdict, gathered = _judged(learned, recent, sample, objective.limits, elapsed)
+    fresh = verdict is not learned.verdict
+    capacity, minute_ended = learned.capacity, learned.minute_ended
+    if verdict and fresh and sample.warm:
+        capacity, minute_ended = _capacity(learned, recent, sample, verdict, objective)
+    seen = Learned(
         recent,
         _volatility(learned.volatility, recent, elapsed, reaction_seconds),
-        *_capacity(learned, recent, sample, objective),
-        _log_price(learned.log_price, sample, objective, elapsed),
+        capacity,
+        minute_ended,
+        _log_price(learned.log_price, verdict, objective, elapsed) if verdict and fresh else learned.log_price,
         learned.judged if sample.slow_share is None else sample.at,
+        gathered,
+        verdict,
     )
+    return replace(seen, push=_push(learned.push, seen, sample, reaction_seconds))
 
 
 def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
@@ -121,12 +161,13 @@ def elapsed_seconds(learned: Learned, at: float) -> float:
 def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
     """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them.
 
-    No requests need no knowledge: one pod will do.
+    No requests need no knowledge, and so few that they cannot be judged either: one pod will do. Until the first ones
+    have been judged, the current pods stay.
     """
     if load <= 0:
         return Plan(1, 1, learned.capacity.per_pod if learned.capacity else math.inf, 0.0, 0.0)
     if learned.capacity is None:
-        return None
+        return _unjudged(learned, current, objective)
     capacity, estimate = learned.capacity.per_pod, math.exp(learned.capacity.log_estimate)
     price = math.exp(learned.log_price) / objective.budget
     needed = max(1, math.ceil(load / capacity - 1e-9))
@@ -142,40 +183,20 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
     return Plan(best, needed, capacity, beyond(max(0.0, math.log(best * estimate / load))), price)
 
 
+def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:
+    if not learned.recent or not math.isfinite(learned.judged):
+        return None
+    load, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
+    few = load * LONGEST_SECONDS < least_requests(objective.limits.slow_limit)
+    return Plan(1 if few else max(current, 1), 1, math.inf, 0.0, 0.0)
+
+
 def _candidates(needed: int, load_in_pods: float, current: int, most: int) -> list[int]:
     """Ascending numbers of pods to weigh, `needed` first; the current one is among them unless it is too few."""
     last = max(needed, min(math.ceil(load_in_pods * math.exp(MOST_GROWTH)), most))
     step = 1 + (last - needed) // _CANDIDATES
     numbers = list(range(needed, last + 1, step))
     return numbers if step == 1 else sorted({*numbers, min(max(current, needed), last)})
-
-
-@dataclass(frozen=True, slots=True)
-class Surplus:
-    """Surplus pods: how long they have been idle in total, and the most replicas needed in that time."""
-
-    pod_seconds: float = 0.0
-    wanted: int = 0
-
-
-def idle_pod_seconds(startup_seconds: float) -> float:
-    """How long surplus pods are idle in total before they are removed."""
-    return max(LEAST_IDLE_POD_SECONDS, _IDLE_STARTS * startup_seconds)
-
-
-def delayed_scale_down(
-    surplus: Surplus, wanted: int, current: int, elapsed_seconds: float, idle_seconds: float = LEAST_IDLE_POD_SECONDS
-) -> tuple[int, Surplus]:
-    """`wanted`, unless it is a scale-down whose time has not come; and what to remember.
-
-    Goes down to the most that was wanted since pods became too many, when they have idled for `idle_seconds`.
-    """
-    if wanted >= current:
-        return wanted, Surplus()
-    surplus = Surplus(surplus.pod_seconds + (current - wanted) * elapsed_seconds, max(surplus.wanted, wanted))
-    if surplus.pod_seconds < idle_seconds:
-        return current, surplus
-    return min(surplus.wanted, current), Surplus()
 
 
 def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float) -> tuple[Moment, ...]:
@@ -192,36 +213,78 @@ def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, re
     before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
     if before is None or before.at < now.at - reaction - _MOST_ELAPSED or before.load <= 0 or now.load <= 0:
         return seen
-    return seen.seen(math.log(now.load) - math.log(before.load), elapsed)
+    return seen.seen(_beyond_chance(before.load, now.load), elapsed)
 
 
-def _log_price(log_price: float, sample: Sample, objective: Objective, elapsed: float) -> float:
-    if sample.slow_share is None:
-        return log_price
-    bad = float(sample.slow_share > objective.limits.slow_limit)
-    moved = log_price + (bad - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
+def _beyond_chance(before: float, now: float) -> float:
+    """ln(now / before), less what the chance of so few requests accounts for.
+
+    The variance of a count's logarithm is 1/count (Poisson); what is left is the shrunk growth, g - variance / g, and
+    not less than none (positive part of James and Stein's estimator).
+    """
+    growth = math.log(now) - math.log(before)
+    variance = (1 / now + 1 / before) / _LOAD_SECONDS
+    return growth if growth <= 0 else max(0.0, growth - variance / growth)
+
+
+def _judged(
+    learned: Learned, recent: tuple[Moment, ...], sample: Sample, limits: Limits, elapsed: float
+) -> tuple[Verdict | None, Gathered]:
+    """The newest verdict, and what is still too little for one."""
+    share = sample.slow_share
+    if share is None:
+        return learned.verdict, learned.gathered
+    load, ready = _of_last_minute(recent, sample.at)
+    if _MINUTE * load >= least_requests(limits.slow_limit):
+        return Verdict(sample.at, _MINUTE * load, share, limits.slow_limit, load / max(ready, 1)), NOTHING_GATHERED
+    gathered = gather(learned.gathered, load, share, ready, elapsed)
+    if not complete(gathered, limits.slow_limit) or not gathered.pod_seconds:
+        return learned.verdict, gathered
+    share = gathered.slow / gathered.requests
+    return Verdict(
+        sample.at, gathered.requests, share, limits.slow_limit, gathered.per_pod, gathered=True
+    ), NOTHING_GATHERED
+
+
+def _push(before: Push, seen: Learned, sample: Sample, reaction_seconds: float) -> Push:
+    if not seen.is_bad(sample.at) or sample.utilisation is None:
+        return NO_PUSH
+    settled = sample.ready if sample.settled is None else sample.settled
+    return pushed(before, sample.at, Fullness(sample.utilisation, settled, sample.ready), reaction_seconds)
+
+
+def _log_price(log_price: float, verdict: Verdict, objective: Objective, elapsed: float) -> float:
+    moved = log_price + (float(verdict.bad) - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
     return min(max(moved, -_MOST_LOG_PRICE), _MOST_LOG_PRICE)
 
 
 def _capacity(
-    learned: Learned, recent: tuple[Moment, ...], sample: Sample, objective: Objective
+    learned: Learned, recent: tuple[Moment, ...], sample: Sample, verdict: Verdict, objective: Objective
 ) -> tuple[Capacity | None, float]:
-    """The capacity with what the last minute says of it, once a minute; and when that minute ended."""
-    if sample.slow_share is None or sample.load <= 0 or sample.ready < 1:
+    """The capacity with what the last window says of it, once a minute; and when that window ended."""
+    if verdict.per_pod <= 0 or sample.at - learned.minute_ended < _MINUTE:
         return learned.capacity, learned.minute_ended
+    minute = _minute(recent, sample, verdict)
     if learned.capacity is None:
-        first = Minute(_MINUTE * sample.load, sample.load / sample.ready, sample.slow_share, sample.utilisation)
-        return Capacity.first(first, objective.limits), sample.at
-    if sample.at - learned.minute_ended < _MINUTE:
-        return learned.capacity, learned.minute_ended
-    minute = _minute(recent, sample, sample.slow_share)
+        return Capacity.first(minute, objective.limits), sample.at
     return learned.capacity.seen(minute, objective.limits), sample.at
 
 
-def _minute(recent: tuple[Moment, ...], sample: Sample, slow_share: float) -> Minute:
-    """The last minute."""
-    moments = [moment for moment in recent if moment.at > sample.at - _MINUTE]
+def _minute(recent: tuple[Moment, ...], sample: Sample, verdict: Verdict) -> Minute:
+    """The judged window; steady where its load, but for chance, and its pods stayed."""
+    moments = _last_minute(recent, sample.at)
     loads = [moment.load for moment in moments]
-    pods = sum(moment.ready for moment in moments)
-    load, steady = sum(loads), 0 < max(loads) <= _STEADY * min(loads)
-    return Minute(_MINUTE * load / len(loads), load / pods, slow_share, sample.utilisation, steady)
+    chance = _CHANCE / math.sqrt(max(verdict.requests, 1.0))
+    steady = verdict.gathered or 0 < max(loads) <= math.exp(_STEADY + chance) * min(loads)
+    return Minute(verdict.requests, verdict.per_pod, verdict.slow_share, sample.utilisation, steady)
+
+
+def _of_last_minute(recent: tuple[Moment, ...], at: float) -> tuple[float, float]:
+    """Requests per second and ready pods, in the mean."""
+    moments = _last_minute(recent, at)
+    load, ready = sum(moment.load for moment in moments), sum(moment.ready for moment in moments)
+    return load / len(moments), ready / len(moments)
+
+
+def _last_minute(recent: tuple[Moment, ...], at: float) -> list[Moment]:
+    return [moment for moment in recent if moment.at > at - _MINUTE]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import (
     NO_SURPLUS,
     SCHEDULE,

@@ -18,7 +18,8 @@ from scalableapp.core.horizontal.objective_plan import (
     plan_objective,
     replay_objective,
 )
-from scalableapp.core.learning.objective import Sample, Surplus
+from scalableapp.core.learning.idle import Surplus
+from scalableapp.core.learning.objective import Sample
 from scalableapp.core.model import DataProblem, Decision, History, Observation, Reading, ServiceLevel, Startups
 from tests.unit.core.build import CPU, NOW, RPS, ago, observe, per_pod, pod, pods
 
@@ -191,7 +192,8 @@ def test_pods_that_are_too_many_go_when_they_have_idled_for_600_seconds_together
     assert (waiting.replicas_to, waiting.reason) == (4, "ScaleDownStabilized")
     assert f"held at 4 until 12:11:30 UTC, then {wanted} unless more are needed" in waiting.message
     assert waiting.surplus.pod_seconds == pytest.approx(5.0 * (4 - wanted))
-    ripe = replace(taught(), surplus=Surplus(599.0, wanted))
+    young, ripe = (replace(taught(), surplus=Surplus(599.0, wanted, idle)) for idle in (5.0, 300.0))
+    assert ask(spec, seen(load=22.0, current=4), young).replicas_to == 4  # a new pod would take a minute
     assert ask(spec, seen(load=22.0, current=4), ripe).replicas_to == wanted
 
 
@@ -222,17 +224,12 @@ def test_cpu_that_is_nearly_used_up_caps_what_a_pod_is_trusted_with() -> None:
 def test_cpu_of_a_pod_that_has_only_just_started_is_its_start_and_no_load() -> None:
     spec = app(objective=OBJECTIVE)  # 1 core at most
     young = [pod(0, readiness_changed_at=ago(59)), pod(1, readiness_changed_at=ago(20))]
-    grown = [pod(0, readiness_changed_at=ago(60)), pod(1, readiness_changed_at=ago(20))]
+    grown = [pod(0, readiness_changed_at=ago(60)), pod(1, readiness_changed_at=ago(60))]
     idle, full = (
-        plan_objective(spec, seen(load=2.0, slow=0.0, cpu=1.0, current=2, pods=ready), History(), Startups())
-        for ready in (young, grown)
+        ask(spec, seen(load=2.0, slow=0.0, cpu=1.0, current=2, pods=ready), History()) for ready in (young, grown)
     )
-    assert idle is not None
-    assert idle.plan is not None
-    assert full is not None
-    assert full.plan is not None
-    assert idle.plan.capacity > 1.0
-    assert full.plan.capacity == pytest.approx(0.85)
+    assert "Saturation" not in [step.rule for step in idle.steps]
+    assert [step.value for step in full.steps if step.rule == "Saturation"] == [3]
 
 
 def capacity(spec: ScalableAppSpec, share: float) -> float:

@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalableapp.core.learning.capacity import Capacity, Limits, Minute
-from scalableapp.core.learning.objective import (
-    LEAST_IDLE_POD_SECONDS,
-    Learned,
-    Objective,
-    Sample,
-    Surplus,
-    delayed_scale_down,
-    idle_pod_seconds,
-    learn,
-    plan,
-)
+from scalableapp.core.learning.idle import LEAST_IDLE_POD_SECONDS, Surplus, delayed_scale_down, wait_of
+from scalableapp.core.learning.objective import Learned, Objective, Sample, learn, plan
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 
 LIMITS = Limits(slow_limit=0.05, seconds=0.25)
@@ -271,7 +262,7 @@ def test_two_pods_too_many_go_after_five_minutes() -> None:
 
 @pytest.mark.parametrize(("startup", "idle"), [(5.0, 600.0), (30.0, 600.0), (60.0, 1200.0), (120.0, 2400.0)])
 def test_pods_that_start_slowly_are_kept_longer(startup: float, idle: float) -> None:
-    assert idle_pod_seconds(startup) == idle
+    assert wait_of(startup).pod_seconds == idle
 
 
 def test_only_what_was_not_wanted_meanwhile_is_removed() -> None:
