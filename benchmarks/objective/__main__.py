@@ -1,6 +1,6 @@
 """What an objective does in a world that it does not know, beside HPA on CPU.
 
-    python -m benchmarks.objective [--only NAME] [--seeds N] [--processes N] [--without-hpa]
+    python -m benchmarks.objective [--only NAME] [--hours N] [--seeds N] [--processes N] [--without-hpa]
 
 A line says, for a scenario and a scaler: pods before the event, fewest and most after it, at 5, 10 and 60 minutes and
 at the end; pod-hours; bad minutes after the event and the longest run of them; changes a day; and what the objective
@@ -36,12 +36,12 @@ class Outcome:
     said: str
 
 
-def run(scenario: Scenario, scaler_name: str, seed: int) -> Outcome:
+def run(scenario: Scenario, scaler_name: str, seed: int, most_hours: float = 24.0) -> Outcome:
     """One scenario with one scaler."""
     world = World(scenario.app, scenario.load, scenario.pods, seed, _SLOW_LIMIT)
     scraping, scaler = Scraping(world, scenario.scrape_seconds), _scaler(scaler_name, scenario, world)
     replicas: list[int] = []
-    while world.now < scenario.hours * HOUR:
+    while world.now < min(scenario.hours, most_hours) * HOUR:
         world.tick()
         scraping.look()
         if not world.now % scaler.interval_seconds:
@@ -104,14 +104,15 @@ def main() -> int:
     return 0
 
 
-def _job(job: tuple[str, str, int]) -> Outcome:
-    name, scaler, seed = job
-    return run(next(scenario for scenario in scenarios() if scenario.name == name), scaler, seed)
+def _job(job: tuple[str, str, int, float]) -> Outcome:
+    name, scaler, seed, hours = job
+    return run(next(scenario for scenario in scenarios() if scenario.name == name), scaler, seed, hours)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="scenarios whose names contain this")
+    parser.add_argument("--hours", type=float, default=24.0, help="at most so many hours of each")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--words", action="store_true", help="print the last decision of the objective")

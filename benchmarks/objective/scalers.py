@@ -68,7 +68,9 @@ class Ours:
         here = [_state(pod, world.now) for pod in world.pods]
         gone = [_state(pod, world.now, left) for pod, left in world.gone]
         cpu = _of_pods(scraping.rates(_CPU_WINDOW), "cpu", max(_CPU_WINDOW, 4 * scraping.seconds))
-        level = ServiceLevel(_load(scraping), self._slow(world, scraping), cpu)
+        rates = scraping.rates(_SLOW_WINDOW)
+        failed = sum(rates.failed) if rates else 0.0
+        level = ServiceLevel(_load(scraping), self._slow(world, scraping), cpu, failed)
         return Observation(_at(world.now), len(world.pods), (*here, *gone), readings={"CPU": cpu}, service_level=level)
 
     def _slow(self, world: World, scraping: Scraping) -> Reading:
@@ -82,7 +84,12 @@ class Ours:
 def slow_reading(rates: Rates, names: frozenset[str]) -> Reading:
     """The share of slow or failed requests, as it comes from histograms and counters of the pods."""
     total, slow = sum(rates.requests), sum(rates.slow) + sum(rates.failed)
-    return Reading(min(slow / total, 1.0) if total > 0 else None, pods=names)
+    shares = {
+        _name(pod): min((late + failed) / count, 1.0)
+        for pod, count, late, failed in zip(rates.pods, rates.requests, rates.slow, rates.failed, strict=True)
+        if count > 0
+    }
+    return Reading(min(slow / total, 1.0) if total > 0 else None, shares, pods=names)
 
 
 def _load(scraping: Scraping) -> Reading:

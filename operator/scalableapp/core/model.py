@@ -85,13 +85,14 @@ class Reading:
 class ServiceLevel:
     """What an objective is judged by.
 
-    Requests per second, the share of them that were slow or failed in the last minute (0..1, for the whole app), and
-    CPU cores per pod.
+    Requests per second, the share of them that were slow or failed in the last minute (0..1, for the whole app, and of
+    each pod), CPU cores per pod, and the requests per second that failed.
     """
 
     load: Reading = field(default_factory=Reading)
     slow_share: Reading = field(default_factory=Reading)
     cpu: Reading = field(default_factory=Reading)
+    failed: float = 0.0
 
 
 NO_SERVICE_LEVEL = ServiceLevel()

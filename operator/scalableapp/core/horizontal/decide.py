@@ -24,7 +24,7 @@ from scalableapp.core.horizontal.guards import (
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import next_decision
 from scalableapp.core.horizontal.objective_plan import plan_objective
-from scalableapp.core.horizontal.objective_rules import guard, idle_time, objective, saturation
+from scalableapp.core.horizontal.objective_rules import guard, idle_time, objective, saturation, trial
 from scalableapp.core.horizontal.outage import fallback, outage_after
 from scalableapp.core.horizontal.prediction import learned, prediction
 from scalableapp.core.horizontal.proposals import Tolerance, propose
@@ -96,6 +96,7 @@ RULES: tuple[Rule, ...] = (
     combined,
     objective,
     saturation,
+    trial,
     guard,
     fallback,
     activation,

@@ -6,6 +6,7 @@ Without requests, or without their response times, there is no plan, and the met
 import math
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from statistics import median
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -55,6 +56,9 @@ _LEAST_LOAD = 1e-6
 _BELIEVED_SECONDS = 300.0
 # The window of the slow share, and a minute of warming up: caches, connections, imports.
 _WARM_SECONDS = 120.0
+# A pod is far slower than the others if three times as many of its requests are slow as of their median, and 15 % at
+# least; of three pods with 20 requests a minute.
+_FAR_SLOWER, _LEAST_SLOW, _LEAST_PODS, _LEAST_POD_LOAD = 3.0, 0.05, 3, 1 / 3
 # CPU beyond its limit means that the limit does not hold: then it does not show how full the pods are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
@@ -145,6 +149,7 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     if load < _LEAST_LOAD:
         load = 0.0
     utilisation, settled = _utilisation(spec, observation)
+    slow_pod, usual_share = slowest_pod(level)
     return Sample(
         observation.now.timestamp(),
         load,
@@ -153,7 +158,24 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
         utilisation,
         settled,
         _warm(observation),
+        min(level.failed / load, 1.0) if load > 0 else 0.0,
+        slow_pod,
+        usual_share,
     )
+
+
+def slowest_pod(level: ServiceLevel) -> tuple[str, float | None]:
+    """A pod that is far slower than the others, "" for none; and the slow share of the others together."""
+    shares, load = level.slow_share.per_pod, level.load.per_pod
+    busy = {name: share for name, share in shares.items() if load.get(name, 0.0) >= _LEAST_POD_LOAD}
+    if len(busy) < _LEAST_PODS:
+        return "", None
+    name = max(busy, key=lambda pod: busy[pod])
+    others = sorted(share for pod, share in busy.items() if pod != name)
+    if busy[name] < _FAR_SLOWER * (median(others) + _LEAST_SLOW):
+        return "", None
+    rest = [pod for pod in busy if pod != name]
+    return name, math.fsum(busy[pod] * load[pod] for pod in rest) / math.fsum(load[pod] for pod in rest)
 
 
 def _warm(observation: Observation) -> bool:
@@ -263,7 +285,7 @@ def _message(
     if sample.load <= 0:
         return f"no requests {on}: needs {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
-    slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
+    slow = "an unknown share" if sample.slow_share is None else f"{format_percent(sample.slow_share)} %"
     if math.isinf(found.capacity):
         least = format_number(math.ceil(least_requests(limits.slow_limit)))
         return (
@@ -274,10 +296,10 @@ def _message(
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     return (
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
-        f"{objective.latency.seconds:g} s or failed in the last minute (limit {_percent(limits.slow_limit)} %); "
+        f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %); "
         f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective, so the load needs "
         f"{count(found.needed, 'pod')}; with {found.replicas} the risk of overload within {ahead}, before new pods are "
-        f"ready, is {_percent(found.risk)} %: needs {count(found.replicas, 'replica')}"
+        f"ready, is {format_percent(found.risk)} %: needs {count(found.replicas, 'replica')}"
     )
 
 
@@ -288,7 +310,8 @@ def _measured(load: Reading, observation: Observation) -> str:
     return count(len(ready), "ready pod") if seen == len(ready) else f"{seen} of {count(len(ready), 'ready pod')}"
 
 
-def _percent(share: float) -> str:
+def format_percent(share: float) -> str:
+    """A share (0..1) in percent, without the sign."""
     return format_number(round(100 * share, 2))
 
 

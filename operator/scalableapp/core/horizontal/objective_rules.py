@@ -1,14 +1,13 @@
 """The rules of objective mode: the plan beside the metrics, full pods, no way down while it is bad, slow scale-down."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from scalableapp.core.explain import Reason, clock, count
-from scalableapp.core.horizontal.objective_plan import LABEL, usual_startup_seconds
+from scalableapp.core.explain import Reason, clock, count, when
+from scalableapp.core.horizontal.objective_plan import LABEL, format_percent, usual_startup_seconds
 from scalableapp.core.horizontal.rules import Case, RuleResult
 from scalableapp.core.learning.idle import delayed_scale_down, wait_of
 from scalableapp.core.learning.objective import elapsed_seconds
 from scalableapp.core.learning.saturation import MOST_UTILISATION, pods_by_cpu
-from scalableapp.core.quantity import format_number
 
 
 def objective(case: Case, number: int) -> RuleResult | None:
@@ -51,6 +50,26 @@ def saturation(case: Case, number: int) -> RuleResult | None:
     )
 
 
+def trial(case: Case, number: int) -> RuleResult | None:
+    """Half as many pods again where requests are slow and CPU is not used up, to see whether pods help."""
+    found = case.objective_plan
+    if found is None or not found.learned.trial.before:
+        return None
+    tried, before = found.learned.trial, found.learned.trial.before
+    value = max(number, tried.asked)
+    was = (
+        f"{format_percent(before.slow_share)} % of the requests were too slow or failed on {count(before.pods, 'pod')}"
+    )
+    if tried.until is not None:
+        again = datetime.fromtimestamp(tried.until, case.observation.now.tzinfo)
+        message = f"pods do not help: {was}, and no fewer are on more; tried again {when(again, case.observation.now)}"
+        return RuleResult("Trial", number, "", message)
+    if value <= number and value <= case.current:
+        return None
+    message = f"{was}, and CPU is not used up: {count(value, 'replica')}, to see whether more pods help"
+    return RuleResult("Trial", value, Reason.DESIRED_WITHIN_RANGE, message, asked=value)
+
+
 def guard(case: Case, number: int) -> RuleResult | None:
     """No fewer pods while the objective is missed, or while nobody knows whether it is."""
     found = case.objective_plan
@@ -60,7 +79,7 @@ def guard(case: Case, number: int) -> RuleResult | None:
     if found.unread:
         why, reason = f"requests are answered, and how fast is not known: {found.unread}", Reason.AWAITING_SAMPLES
     elif verdict and verdict.bad:
-        share, limit = (format_number(round(100 * of, 2)) for of in (verdict.slow_share, verdict.slow_limit))
+        share, limit = format_percent(verdict.slow_share), format_percent(verdict.slow_limit)
         why, reason = f"{share} % of the requests were too slow or failed (limit {limit} %)", Reason.OBJECTIVE_MISSED
     else:
         return None

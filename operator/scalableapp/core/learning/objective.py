@@ -19,8 +19,10 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import NamedTuple
 
-from scalableapp.core.learning.capacity import Capacity, Limits, Minute
+from scalableapp.core.learning.capacity import Capacity, Limits
+from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.saturation import NO_PUSH, Fullness, Push, pushed
+from scalableapp.core.learning.trial import CPU_IDLE, NO_TRIAL, Now, Trial, advanced
 from scalableapp.core.learning.verdict import (
     LONGEST_SECONDS,
     NOTHING_GATHERED,
@@ -35,6 +37,8 @@ from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
 _PRICE_GAIN_PER_SECOND = 0.1 / 15
 _MOST_LOG_PRICE = 4.0
+# Below this part of what a pod carries, it is not the load that made a minute bad.
+_NEARLY_FULL = 0.9
 # A change has to save this many pods, or this part of them: else numbers would oscillate around a tie.
 _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
 # A minute was steady when the logarithm of its load stayed within this range, and what chance adds for few requests.
@@ -59,8 +63,9 @@ class Objective:
 class Sample(NamedTuple):
     """The app at one moment: requests per second, ready pods, slow share of the last minute, CPU used of its limit.
 
-    `settled` pods are those that the CPU is known of, None for all. Unless `warm`, no pod serves for a minute yet, and
-    what requests take says nothing of what a pod carries.
+    `settled` pods are those that the CPU is known of, None for all. Unless `warm`, no pod serves for long enough, and
+    what requests take says nothing of what a pod carries. `failed_share` of the requests were answered with 5xx.
+    `usual_share` is the slow share of the pods but `slow_pod`, one that is far slower than the others.
     """
 
     at: float
@@ -70,6 +75,9 @@ class Sample(NamedTuple):
     utilisation: float | None = None
     settled: int | None = None
     warm: bool = True
+    failed_share: float = 0.0
+    slow_pod: str = ""
+    usual_share: float | None = None
 
 
 class Moment(NamedTuple):
@@ -85,7 +93,7 @@ class Learned:
     """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen.
 
     `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
-    because pods are full.
+    because pods are full, `trial` whether pods help where they are not.
     """
 
     recent: tuple[Moment, ...] = ()
@@ -97,6 +105,7 @@ class Learned:
     gathered: Gathered = NOTHING_GATHERED
     verdict: Verdict | None = None
     push: Push = NO_PUSH
+    trial: Trial = NO_TRIAL
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -131,21 +140,23 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     elapsed = elapsed_seconds(learned, sample.at)
     recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
     verdict, gathered = _judged(learned, recent, sample, objective.limits, elapsed)
-    fresh = verdict is not learned.verdict
-    capacity, minute_ended = learned.capacity, learned.minute_ended
-    if verdict and fresh and sample.warm:
-        capacity, minute_ended = _capacity(learned, recent, sample, verdict, objective)
+    usual = _without_slow_pod(verdict, sample)
+    capacity, minute_ended, log_price = learned.capacity, learned.minute_ended, learned.log_price
+    if usual and verdict is not learned.verdict:
+        log_price = _log_price(learned, usual, objective, elapsed, sample.utilisation)
+        if sample.warm:
+            capacity, minute_ended = _capacity(learned, recent, sample, usual, objective)
     seen = Learned(
         recent,
         _volatility(learned.volatility, recent, elapsed, reaction_seconds),
         capacity,
         minute_ended,
-        _log_price(learned.log_price, verdict, objective, elapsed) if verdict and fresh else learned.log_price,
+        log_price,
         learned.judged if sample.slow_share is None else sample.at,
         gathered,
         verdict,
     )
-    return replace(seen, push=_push(learned.push, seen, sample, reaction_seconds))
+    return _asked_for(learned, seen, sample, reaction_seconds)
 
 
 def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
@@ -246,14 +257,36 @@ def _judged(
     ), NOTHING_GATHERED
 
 
-def _push(before: Push, seen: Learned, sample: Sample, reaction_seconds: float) -> Push:
-    if not seen.is_bad(sample.at) or sample.utilisation is None:
-        return NO_PUSH
-    settled = sample.ready if sample.settled is None else sample.settled
-    return pushed(before, sample.at, Fullness(sample.utilisation, settled, sample.ready), reaction_seconds)
+def _without_slow_pod(verdict: Verdict | None, sample: Sample) -> Verdict | None:
+    """What is learned from: the others, where one pod is far slower than they are."""
+    if verdict is None or sample.usual_share is None or not sample.slow_pod:
+        return verdict
+    return replace(verdict, slow_share=sample.usual_share)
 
 
-def _log_price(log_price: float, verdict: Verdict, objective: Objective, elapsed: float) -> float:
+def _asked_for(learned: Learned, seen: Learned, sample: Sample, reaction_seconds: float) -> Learned:
+    """With what is asked for whatever was learned: because pods are full, or to see whether more of them help."""
+    push, used = NO_PUSH, sample.utilisation
+    if used is not None and seen.is_bad(sample.at):
+        settled = sample.ready if sample.settled is None else sample.settled
+        push = pushed(learned.push, sample.at, Fullness(used, settled, sample.ready), reaction_seconds)
+    load, _ = _of_last_minute(seen.recent, sample.at)
+    now = Now(sample.at, sample.ready, load, load * (1 - sample.failed_share), used)
+    trial = advanced(learned.trial, now, seen.verdict_at(sample.at)) if not sample.slow_pod else NO_TRIAL
+    capacity = seen.capacity
+    if capacity and trial.helped:
+        capacity = capacity.contradicted(math.log(trial.helped))
+    return replace(seen, push=push, trial=trial, capacity=capacity)
+
+
+def _log_price(
+    learned: Learned, verdict: Verdict, objective: Objective, elapsed: float, utilisation: float | None
+) -> float:
+    """A bad minute raises the price if head-room would have prevented it: if pods carried what they can, or more."""
+    log_price, capacity = learned.log_price, learned.capacity
+    light = capacity is not None and verdict.per_pod < _NEARLY_FULL * capacity.per_pod
+    if verdict.bad and (light or (utilisation is not None and utilisation < CPU_IDLE)):
+        return log_price
     moved = log_price + (float(verdict.bad) - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
     return min(max(moved, -_MOST_LOG_PRICE), _MOST_LOG_PRICE)
 

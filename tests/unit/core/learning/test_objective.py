@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.learning.capacity import Capacity, Limits, Minute
+from scalableapp.core.learning.capacity import Capacity, Limits
+from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.idle import LEAST_IDLE_POD_SECONDS, Surplus, delayed_scale_down, wait_of
 from scalableapp.core.learning.objective import Learned, Objective, Sample, learn, plan
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
