@@ -93,7 +93,10 @@ def main() -> int:
     wanted = [scenario for scenario in scenarios() if options.only in scenario.name]
     names = _SCALERS[:1] if options.without_hpa else _SCALERS
     jobs = [
-        (scenario.name, name, seed) for scenario in wanted for seed in range(1, options.seeds + 1) for name in names
+        (scenario.name, name, seed, options.hours)
+        for scenario in wanted
+        for seed in range(1, options.seeds + 1)
+        for name in names
     ]
     print(_HEADER, flush=True)
     with ProcessPoolExecutor(options.processes) as pool:

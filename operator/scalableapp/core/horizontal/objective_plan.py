@@ -15,7 +15,16 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.horizontal.startup import startup_seconds
-from scalableapp.core.learning.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
+from scalableapp.core.learning.objective import (
+    Learned,
+    Plan,
+    Sample,
+    elapsed_seconds,
+    learn,
+    plan,
+    replayed,
+    without_chance,
+)
 from scalableapp.core.learning.verdict import least_requests
 from scalableapp.core.model import (
     NOTHING_LEARNED,
@@ -93,7 +102,8 @@ def plan_objective(
     learned = history.learned
     if not observation.rollout:  # pods of two kinds teach nothing of either
         learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
-    found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
+    load = without_chance(learned, sample.load) if sample.load > 0 else 0.0
+    found = plan(learned, load, observation.replicas, objective.shares, _most(spec))
     unread = _unread(observation.service_level.slow_share) if sample.load > 0 and sample.slow_share is None else None
     failure = _unusable(observation, learned, sample, found, unread)
     why = unread.message if unread else ""

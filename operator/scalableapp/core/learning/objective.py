@@ -37,6 +37,8 @@ from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
 _PRICE_GAIN_PER_SECOND = 0.1 / 15
 _MOST_LOG_PRICE = 4.0
+# At first less than the budget would have it: it raises itself within a bad minute or two, and costs hours to lower.
+_FIRST_LOG_PRICE = -2.0
 # Below this part of what a pod carries, it is not the load that made a minute bad.
 _NEARLY_FULL = 0.9
 # A change has to save this many pods, or this part of them: else numbers would oscillate around a tie.
@@ -44,8 +46,8 @@ _WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
 # A minute was steady when the logarithm of its load stayed within this range, and what chance adds for few requests.
 _STEADY, _CHANCE = 0.2, 5.0
 _MINUTE = 60.0
-# A load is counted over so many seconds at least.
-_LOAD_SECONDS = 20.0
+# A load is counted over so many seconds at least, and differs by chance as counts do (Poisson).
+_LOAD_SECONDS, _CHANCE_DEVIATIONS = 20.0, 2.0
 # A longer pause between two samples counts for no more than this: what was in between is unknown.
 _MOST_ELAPSED = _MINUTE
 # Numbers of pods that are weighed at most.
@@ -100,7 +102,7 @@ class Learned:
     volatility: Volatility = field(default_factory=Volatility.unknown)
     capacity: Capacity | None = None
     minute_ended: float = -math.inf
-    log_price: float = 0.0
+    log_price: float = _FIRST_LOG_PRICE
     judged: float = -math.inf
     gathered: Gathered = NOTHING_GATHERED
     verdict: Verdict | None = None
@@ -167,6 +169,14 @@ def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: 
 def elapsed_seconds(learned: Learned, at: float) -> float:
     """Seconds since the last sample that count."""
     return min(max(0.0, at - learned.recent[-1].at), _MOST_ELAPSED) if learned.recent else 0.0
+
+
+def without_chance(learned: Learned, load: float) -> float:
+    """The load, or the mean of the last minute where chance explains the difference: two deviations of a count."""
+    if not learned.recent:
+        return load
+    mean, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
+    return mean if abs(load - mean) <= _CHANCE_DEVIATIONS * math.sqrt(mean / _LOAD_SECONDS) else load
 
 
 def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
@@ -299,6 +309,8 @@ def _capacity(
         return learned.capacity, learned.minute_ended
     minute = _minute(recent, sample, verdict)
     if learned.capacity is None:
+        if verdict.bad and minute.cpu_idle:  # whether pods carry too much then is tried first
+            return None, learned.minute_ended
         return Capacity.first(minute, objective.limits), sample.at
     return learned.capacity.seen(minute, objective.limits), sample.at
 

@@ -20,7 +20,7 @@ _STEP = 1.5
 _SAME_LOAD = 0.2
 _SIGNIFICANT = 2.0
 # Better is at least this much fewer slow requests, or this much more that is answered.
-_LEAST_LESS, _LEAST_MORE = 0.2, 0.2
+_LEAST_LESS, _LEAST_MORE = 0.4, 0.2
 _COMPARISONS = 2
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 900.0, 4 * 3600.0
 
