@@ -233,6 +233,14 @@ class MetricReport:
     at: datetime | None = None
 
 
+class ObjectiveReport(NamedTuple):
+    """Whether an objective is met: "True", "False" or "Unknown", with a reason and a message."""
+
+    met: str
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The number, and the chain that led to it (last rule last).
@@ -241,7 +249,7 @@ class Decision:
     the metrics were not used (paused, held, pinned). `active` says whether the metrics drive the number,
     `limited` whether a bound, a window or a policy limited what they needed. `outage`, `startups`, `loads`, `learned`
     and `surplus` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
-    that decide on it.
+    that decide on it; `objective` whether it is met, of an app with one.
     """
 
     at: datetime
@@ -262,6 +270,7 @@ class Decision:
     learned: Learned = NOTHING_LEARNED
     surplus: Surplus = NO_SURPLUS
     sizing: Sizing | None = None
+    objective: ObjectiveReport | None = None
 
     @property
     def changes(self) -> bool:

@@ -23,6 +23,7 @@ from scalableapp.core.horizontal.guards import (
 )
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import next_decision
+from scalableapp.core.horizontal.objective_met import objective_met
 from scalableapp.core.horizontal.objective_plan import plan_objective
 from scalableapp.core.horizontal.objective_rules import guard, idle_time, objective, saturation, trial
 from scalableapp.core.horizontal.outage import fallback, outage_after
@@ -159,6 +160,7 @@ def _decision(case: Case, results: list[RuleResult]) -> Decision:
         loads=case.loads,
         learned=case.objective_plan.learned if case.objective_plan else NOTHING_LEARNED,
         surplus=_surplus(results),
+        objective=objective_met(case),
     )
 
 

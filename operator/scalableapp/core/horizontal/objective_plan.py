@@ -68,6 +68,8 @@ _WARM_SECONDS = 120.0
 # A pod is far slower than the others if three times as many of its requests are slow as of their median, and 15 % at
 # least; of three pods with 20 requests a minute.
 _FAR_SLOWER, _LEAST_SLOW, _LEAST_PODS, _LEAST_POD_LOAD = 3.0, 0.05, 3, 1 / 3
+# A smaller share that is slow at any load is not worth a word.
+_LEAST_FLOOR = 0.002
 # CPU beyond its limit means that the limit does not hold: then it does not show how full the pods are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
@@ -296,20 +298,24 @@ def _message(
         return f"no requests {on}: needs {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
     slow = "an unknown share" if sample.slow_share is None else f"{format_percent(sample.slow_share)} %"
+    measured = (
+        f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
+        f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %)"
+    )
+    needs = f"needs {count(found.replicas, 'replica')}"
     if math.isinf(found.capacity):
-        least = format_number(math.ceil(least_requests(limits.slow_limit)))
+        least = math.ceil(least_requests(limits.slow_limit))
         return (
-            f"{format_number(round(sample.load, 3))} requests/s {on}: too few so far to say what a pod handles, which "
-            f"takes {least} requests on a pod that serves for {duration(_WARM_SECONDS)}: "
-            f"needs {count(found.replicas, 'replica')}"
+            f"{measured}; what a pod handles is not known yet, which takes {least} requests on a pod that serves for "
+            f"{duration(_WARM_SECONDS)} and is not slow for other reasons than its load: {needs}"
         )
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
+    floor = f" ({format_percent(found.floor)} % are slow at any load)" if found.floor > _LEAST_FLOOR else ""
+    carried = f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective{floor}"
     return (
-        f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
-        f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %); "
-        f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective, so the load needs "
-        f"{count(found.needed, 'pod')}; with {found.replicas} the risk of overload within {ahead}, before new pods are "
-        f"ready, is {format_percent(found.risk)} %: needs {count(found.replicas, 'replica')}"
+        f"{measured}; {carried}, so the load needs {count(found.needed, 'pod')}; with {found.replicas} the risk of "
+        f"overload within {ahead}, before new pods are ready, is {format_percent(found.risk)} %, and a bad minute is worth "
+        f"{found.price:.0f} pods: {needs}"
     )
 
 

@@ -95,7 +95,8 @@ class Learned:
     """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen.
 
     `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
-    because pods are full, `trial` whether pods help where they are not.
+    because pods are full, `trial` whether pods help where they are not. The last bad window ended at
+    `bad_at`.
     """
 
     recent: tuple[Moment, ...] = ()
@@ -108,6 +109,7 @@ class Learned:
     verdict: Verdict | None = None
     push: Push = NO_PUSH
     trial: Trial = NO_TRIAL
+    bad_at: float = -math.inf
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -123,7 +125,8 @@ class Learned:
 class Plan(NamedTuple):
     """The number of pods, and what it rests on.
 
-    `needed` pods carry the present load; `risk` is the probability that `replicas` do not carry what comes.
+    `needed` pods carry the present load; `risk` is the probability that `replicas` do not carry what comes,
+    `price` what a bad minute is worth in pods, `floor` the share that is slow at any load.
     """
 
     replicas: int
@@ -131,6 +134,7 @@ class Plan(NamedTuple):
     capacity: float
     risk: float
     price: float
+    floor: float = 0.0
 
 
 def learn(learned: Learned, sample: Sample, objective: Objective, reaction_seconds: float) -> Learned:
@@ -157,6 +161,7 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
         learned.judged if sample.slow_share is None else sample.at,
         gathered,
         verdict,
+        bad_at=verdict.at if verdict and verdict.bad else learned.bad_at,
     )
     return _asked_for(learned, seen, sample, reaction_seconds)
 
@@ -201,7 +206,8 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
         cost = pods + price * beyond(math.log(pods * estimate / load)) + (lasting if pods != current else 0.0)
         if cost < least:
             best, least = pods, cost
-    return Plan(best, needed, capacity, beyond(max(0.0, math.log(best * estimate / load))), price)
+    risk = beyond(max(0.0, math.log(best * estimate / load)))
+    return Plan(best, needed, capacity, risk, price, learned.capacity.floor.share)
 
 
 def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:

@@ -69,6 +69,14 @@ class Trial:
         """Whether pods were found not to help."""
         return self.until is not None
 
+    def moved(self, seconds: float) -> "Trial":
+        """All its times, on a clock that was moved."""
+        bad_since, more_since, until = (
+            None if at is None else at + seconds for at in (self.bad_since, self.more_since, self.until)
+        )
+        compared = self.compared + seconds
+        return replace(self, bad_since=bad_since, more_since=more_since, until=until, compared=compared)
+
 
 NO_TRIAL = Trial()
 

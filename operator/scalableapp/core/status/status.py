@@ -137,9 +137,10 @@ def newest_recommendation(status: Mapping[str, Any]) -> datetime:
     return times[-1] if times else datetime.min.replace(tzinfo=UTC)
 
 
-_BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
+_BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True", "ObjectiveMet": "False"}
 # An app that starts has no problem: these reasons get no Event.
-_QUIET = {"PodsNotReady", "Deploying", "RoutePending"}
+# Of an objective, a bad minute is none either: the alert counts them.
+_QUIET = {"PodsNotReady", "Deploying", "RoutePending", "ObjectiveMissed"}
 
 
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:
