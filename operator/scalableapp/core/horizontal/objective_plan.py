@@ -314,8 +314,8 @@ def _message(
     carried = f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective{floor}"
     return (
         f"{measured}; {carried}, so the load needs {count(found.needed, 'pod')}; with {found.replicas} the risk of "
-        f"overload within {ahead}, before new pods are ready, is {format_percent(found.risk)} %, and a bad minute is worth "
-        f"{found.price:.0f} pods: {needs}"
+        f"overload within {ahead}, before new pods are ready, is {format_percent(found.risk)} %, and a bad minute is "
+        f"worth {found.price:.0f} pods: {needs}"
     )
 
 

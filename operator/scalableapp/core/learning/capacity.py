@@ -132,6 +132,16 @@ class Capacity:
             log_estimate=min(self.log_estimate, x),
         )
 
+    def bounded_by(self, known: "Capacity") -> "Capacity":
+        """The same line, with what pods were known to carry, and not to carry."""
+        return replace(
+            self,
+            log_trusted=known.log_trusted,
+            log_estimate=max(known.log_trusted, min(self.log_estimate, known.too_much)),
+            carried=known.carried,
+            too_much=known.too_much,
+        )
+
     def carrying(self, x: float) -> "Capacity":
         """Pods were seen to carry this; then no less than this is too much."""
         return replace(

@@ -41,8 +41,8 @@ class Minute(NamedTuple):
 
     @property
     def cpu_idle(self) -> bool:
-        """Whether CPU is known not to be what makes requests slow."""
-        return self.utilisation is not None and self.utilisation < _CPU_IDLE
+        """Whether CPU is not, or not known to be, what makes requests slow."""
+        return self.utilisation is None or self.utilisation < _CPU_IDLE
 
 
 class Floor(NamedTuple):

@@ -171,6 +171,17 @@ def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: 
     return reduce(lambda learned, sample: learn(learned, sample, objective, reaction_seconds), samples, Learned())
 
 
+def restored(past: Learned, known: Learned) -> Learned:
+    """What was replayed from the past, with the numbers that were known before a restart.
+
+    Prometheus does not tell whether CPU made a minute slow, so what was too much for a pod is not learned from it.
+    """
+    if known.capacity is None or past.capacity is None:
+        return past if known.capacity is None else replace(past, capacity=known.capacity, log_price=known.log_price)
+    capacity = past.capacity.bounded_by(known.capacity)
+    return replace(past, capacity=capacity, log_price=known.log_price, trial=known.trial, bad_at=known.bad_at)
+
+
 def elapsed_seconds(learned: Learned, at: float) -> float:
     """Seconds since the last sample that count."""
     return min(max(0.0, at - learned.recent[-1].at), _MOST_ELAPSED) if learned.recent else 0.0

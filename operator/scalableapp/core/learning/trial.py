@@ -94,7 +94,7 @@ class Now:
 
 def advanced(trial: Trial, now: Now, verdict: Verdict | None) -> Trial:
     """The trial with what was seen now."""
-    busy = now.utilisation is None or now.utilisation > CPU_BUSY
+    busy = now.utilisation is not None and now.utilisation > CPU_BUSY
     if verdict is None or busy:
         return NO_TRIAL
     trial = replace(trial, helped=None)

@@ -22,11 +22,12 @@ from scalableapp.core.model import (
 )
 from scalableapp.core.quantity import parse_target
 from scalableapp.core.status.conditions import AppState, Condition, conditions
+from scalableapp.core.status.learned_status import read_learned, write_learned
 from scalableapp.core.status.size_status import write_sizes
 
 Status = dict[str, Any]
 
-_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage", "surplus")
+_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage", "surplus", "learned")
 # Lists in status are what a restart needs, not a log; beyond this the oldest go.
 LONGEST_LIST = 64
 
@@ -120,7 +121,11 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
     events = [ScaleEvent(at, entry["change"]) for at, entry in _entries(status, "scaleEvents", "change")]
     outages = [Outage(at, entry["replicas"]) for at, entry in _entries({"": [status.get("outage")]}, "", "replicas")]
     return History(
-        tuple(recommendations), tuple(events), outages[0] if outages else None, surplus=_surplus(status.get("surplus"))
+        tuple(recommendations),
+        tuple(events),
+        outages[0] if outages else None,
+        surplus=_surplus(status.get("surplus")),
+        learned=read_learned(status.get("learned")),
     )
 
 
@@ -197,11 +202,12 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
         "lastScaleTime": last,
         "outage": outage,
         "surplus": surplus if history.surplus.pod_seconds else None,
+        "learned": write_learned(history.learned),
     }
 
 
 # A change of replicas shows in lastScaleTime; entries that only age out of these lists are not material.
-_MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus"}
+_MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus", "learned"}
 
 
 def _material(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_a_cold_start_trusts_pods_with_what_they_carry_well() -> None:
 
 
 def test_a_cold_start_in_overload_asks_for_more_than_there_are() -> None:
-    decision = ask(app(objective=OBJECTIVE), seen(load=120.0, slow=0.9, current=4), History())
+    decision = ask(app(objective=OBJECTIVE), seen(load=120.0, slow=0.9, cpu=0.9, current=4), History())
     assert decision.replicas_to >= 6
 
 

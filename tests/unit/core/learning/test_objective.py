@@ -102,7 +102,7 @@ def test_at_the_budget_ups_and_downs_of_the_price_cancel_out() -> None:
     learned = Learned()
     for step in range(2000):
         slow = 0.2 if step % 200 == 0 else 0.0
-        learned = learn(learned, Sample(step * 5.0, 100, 10, slow), OBJECTIVE, REACTION)
+        learned = learn(learned, Sample(step * 5.0, 100, 10, slow, 0.8), OBJECTIVE, REACTION)
     assert learned.log_price == pytest.approx(Learned().log_price, abs=0.05)
 
 
@@ -146,7 +146,7 @@ def test_a_slower_release_is_noticed_within_minutes() -> None:
     for minute in range(900):
         load = 24 + 4 * math.sin(minute / 60)
         true = 30 if minute < 840 else 25
-        capacity = capacity.seen(Minute(20_000, load, share(load, true)), LIMITS)
+        capacity = capacity.seen(Minute(20_000, load, share(load, true), 0.8), LIMITS)
     assert capacity.per_pod < 27
 
 
@@ -199,7 +199,7 @@ def test_an_idle_pod_is_trusted_with_what_one_request_at_a_time_allows() -> None
     ],
 )
 def test_the_first_minute_shows_what_a_pod_carries(slow: float, per_pod: float) -> None:
-    assert Capacity.first(Minute(1_000_000, 40.0, slow), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
+    assert Capacity.first(Minute(1_000_000, 40.0, slow, 0.8), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
 
 
 @given(st.floats(0.01, 1e4), st.floats(0, 1), st.floats(1, 1e6), st.none() | st.floats(0.01, 1.1))
