@@ -173,7 +173,14 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
         min(level.failed / load, 1.0) if load > 0 else 0.0,
         slow_pod,
         usual_share,
+        _cores(spec, observation),
     )
+
+
+def _cores(spec: ScalableAppSpec, observation: Observation) -> float | None:
+    """CPU that a pod may use, mean over those that serve; None where it is not limited."""
+    limits = [limit for pod in observation.pods if serves(pod) and (limit := _cpu_of(spec, pod).limit)]
+    return round(math.fsum(limits) / len(limits), 6) if limits else None
 
 
 def slowest_pod(level: ServiceLevel) -> tuple[str, float | None]:

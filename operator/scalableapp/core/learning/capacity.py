@@ -68,6 +68,10 @@ class _Line(NamedTuple):
         prior = _PRIOR_WEIGHT / self.weight
         return max((covariance + prior * _PRIOR_SLOPE) / (variance + prior), _LEAST_SLOPE)
 
+    def moved(self, by: float) -> "_Line":
+        xx = self.xx + 2 * by * self.x + by * by * self.weight
+        return _Line(self.weight, self.x + by * self.weight, self.y, xx, self.xy + by * self.y)
+
     def at(self, x: float) -> float:
         return self.y / self.weight + self.slope * (x - self.x / self.weight)
 
@@ -109,18 +113,18 @@ class Capacity:
         return math.exp(self.log_trusted)
 
     def seen(self, minute: Minute, limits: Limits) -> "Capacity":
-        """With one more minute. A bad one says nothing of pods whose CPU is not what made it bad."""
-        x = math.log(minute.per_pod)
-        known = replace(self._faded(), floor=self.floor.seen(minute, x) if minute.steady else self.floor)
-        if minute.slow_share > limits.slow_limit and minute.cpu_idle:
-            return known
-        if minute.steady and minute.clearly_above(limits.slow_limit):
-            known = known.contradicted(x - known.beyond(minute, limits))
-        elif minute.slow_share <= limits.slow_limit:
+        """With one more minute.
+
+        One whose CPU is not what made it bad says no more than one at the limit; in overload, queues say little more.
+        """
+        x, limit = math.log(minute.per_pod), limits.slow_limit
+        known = replace(self.faded(), floor=self.floor.seen(minute, x) if minute.steady else self.floor)
+        if minute.slow_share <= limit:
             known = known.carrying(x)
-        if minute.slow_share > _OVERLOADED:
-            return known.bounded(known.log_trusted, known.log_estimate, math.inf)
-        return known.fitted(minute, x, limits)
+        elif minute.steady and not minute.cpu_idle and minute.clearly_above(limit):
+            known = known.contradicted(x - known.beyond(minute, limits))
+        most = limit if minute.cpu_idle else max(limit, _OVERLOADED)
+        return known.fitted(minute._replace(slow_share=min(minute.slow_share, most)), x, limits)
 
     def contradicted(self, x: float) -> "Capacity":
         """Pods were seen to carry no more than this."""
@@ -151,7 +155,22 @@ class Capacity:
             too_much=max(self.too_much, x),
         )
 
-    def _faded(self) -> "Capacity":
+    def resized(self, times: float) -> "Capacity":
+        """Of pods with so many times the CPU, which are taken to carry so many times as much."""
+        by = math.log(times)
+        return replace(
+            self,
+            log_trusted=self.log_trusted + by,
+            log_estimate=self.log_estimate + by,
+            highest_well=self.highest_well + by,
+            carried=self.carried + by,
+            too_much=self.too_much + by,
+            line=self.line.moved(by),
+            floor=self.floor._replace(around=self.floor.around + by),
+        )
+
+    def faded(self) -> "Capacity":
+        """A minute later."""
         return replace(self, carried=self.carried - _FADING, too_much=self.too_much + _FADING)
 
     def beyond(self, minute: Minute, limits: Limits) -> float:

@@ -68,6 +68,7 @@ class Sample(NamedTuple):
     `settled` pods are those that the CPU is known of, None for all. Unless `warm`, no pod serves for long enough, and
     what requests take says nothing of what a pod carries. `failed_share` of the requests were answered with 5xx.
     `usual_share` is the slow share of the pods but `slow_pod`, one that is far slower than the others.
+    `cores` is the CPU that a pod may use.
     """
 
     at: float
@@ -80,6 +81,7 @@ class Sample(NamedTuple):
     failed_share: float = 0.0
     slow_pod: str = ""
     usual_share: float | None = None
+    cores: float | None = None
 
 
 class Moment(NamedTuple):
@@ -96,7 +98,7 @@ class Learned:
 
     `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
     because pods are full, `trial` whether pods help where they are not. The last bad window ended at
-    `bad_at`.
+    `bad_at`. The capacity is that of a pod with so many `cores`.
     """
 
     recent: tuple[Moment, ...] = ()
@@ -110,6 +112,7 @@ class Learned:
     push: Push = NO_PUSH
     trial: Trial = NO_TRIAL
     bad_at: float = -math.inf
+    cores: float | None = None
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -143,7 +146,7 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     `reaction_seconds` is what passes from a change of load until pods started for it are ready: half the rate's
     window, the decision interval, the app's start-up.
     """
-    elapsed = elapsed_seconds(learned, sample.at)
+    elapsed, learned = elapsed_seconds(learned, sample.at), _resized(learned, sample.cores)
     recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
     verdict, gathered = _judged(learned, recent, sample, objective.limits, elapsed)
     usual = _without_slow_pod(verdict, sample)
@@ -162,6 +165,7 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
         gathered,
         verdict,
         bad_at=verdict.at if verdict and verdict.bad else learned.bad_at,
+        cores=learned.cores,
     )
     return _asked_for(learned, seen, sample, reaction_seconds)
 
@@ -282,6 +286,16 @@ def _judged(
     return Verdict(
         sample.at, gathered.requests, share, limits.slow_limit, gathered.per_pod, gathered=True
     ), NOTHING_GATHERED
+
+
+def _resized(learned: Learned, cores: float | None) -> Learned:
+    """What a pod carries moves with its CPU: a change of size does not have to be learned."""
+    if cores is None or cores == learned.cores:
+        return learned
+    capacity = learned.capacity
+    if capacity and learned.cores:
+        capacity = capacity.resized(cores / learned.cores)
+    return replace(learned, capacity=capacity, cores=cores)
 
 
 def _without_slow_pod(verdict: Verdict | None, sample: Sample) -> Verdict | None:

@@ -283,3 +283,23 @@ def test_pods_that_are_wanted_again_start_the_wait_anew() -> None:
 
 def test_scaling_up_never_waits() -> None:
     assert delayed_scale_down(Surplus(500.0, 5), 9, 6, 5.0) == (9, Surplus())
+
+
+def test_a_pod_with_half_the_cpu_is_taken_to_carry_half_as_much() -> None:
+    capacity = known(20.0)
+    for minute in range(60):
+        load = 22 + 4 * math.sin(minute / 10)
+        capacity = capacity.seen(Minute(20_000, load, share(load, 30), 0.7), LIMITS)
+    half = capacity.resized(0.5)
+    assert half.per_pod == pytest.approx(capacity.per_pod / 2)
+    assert half.line.at(math.log(10)) == pytest.approx(capacity.line.at(math.log(20)))
+    assert half.resized(2.0).per_pod == pytest.approx(capacity.per_pod)
+
+
+def test_what_a_pod_carries_moves_with_its_cpu() -> None:
+    sample = Sample(0.0, 100.0, 10, 0.001, 0.5, cores=1.0)
+    learned = learn(learn(Learned(), sample, OBJECTIVE, REACTION), sample._replace(at=5.0), OBJECTIVE, REACTION)
+    smaller = learn(learned, sample._replace(at=10.0, cores=0.25), OBJECTIVE, REACTION)
+    assert learned.capacity is not None
+    assert smaller.capacity is not None
+    assert smaller.capacity.per_pod == pytest.approx(learned.capacity.per_pod / 4)
