@@ -17,6 +17,7 @@ from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.scaling import Mode, Scaling
 from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.size import Amount
 from scalableapp.errors import FieldProblem, SpecError
 
 # User and group IDs, as the API server takes them.
@@ -59,10 +60,10 @@ class Resources(Model):
         return None if limit is None else parse_quantity(limit)
 
     @cached_property
-    def cpu_request_cores(self) -> float | None:
-        """CPU that a pod requests, as a number, parsed once; None without a request."""
+    def cpu_amount(self) -> Amount:
+        """CPU that a pod requests, and may use at most, as numbers, parsed once."""
         request = self.requests.get("cpu")
-        return None if request is None else parse_quantity(request)
+        return Amount(None if request is None else parse_quantity(request), self.cpu_limit_cores)
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:

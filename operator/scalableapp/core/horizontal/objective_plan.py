@@ -32,7 +32,6 @@ from scalableapp.core.model import (
     History,
     MetricReport,
     Observation,
-    PodState,
     Reading,
     ServiceLevel,
     Startups,
@@ -179,7 +178,8 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
 
 def _cores(spec: ScalableAppSpec, observation: Observation) -> float | None:
     """CPU that a pod may use, mean over those that serve; None where it is not limited."""
-    limits = [limit for pod in observation.pods if serves(pod) and (limit := _cpu_of(spec, pod).limit)]
+    amounts = _amounts(spec, observation)
+    limits = [limit for pod in observation.pods if serves(pod) and (limit := amounts[pod.name].limit)]
     return round(math.fsum(limits) / len(limits), 6) if limits else None
 
 
@@ -235,22 +235,26 @@ def _utilisation(spec: ScalableAppSpec, observation: Observation) -> tuple[float
     A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
     make an app that does next to nothing look full.
     """
-    cpu, pods = observation.service_level.cpu, {pod.name: pod for pod in observation.pods}
-    used = {name: cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod}
-    amounts = [_cpu_of(spec, pods[name]) for name in used]
-    allowed = [amount.limit or amount.request for amount in amounts]
-    if cpu.problem or not used or not all(allowed):
+    cpu = observation.service_level.cpu
+    settled = [name for name in settled_pods(observation, cpu) if name in cpu.per_pod]
+    if cpu.problem or not settled:
         return None, 0
-    share = math.fsum(used.values()) / math.fsum(cores for cores in allowed if cores)
-    holds = share <= _MOST_UTILISATION or not all(amount.limit for amount in amounts)
-    return (share if 0 <= share < math.inf and holds else None), len(used)
+    amounts = _amounts(spec, observation)
+    allowed = [amounts[name].limit or amounts[name].request or 0.0 for name in settled]
+    if not all(allowed):
+        return None, 0
+    share = math.fsum(cpu.per_pod[name] for name in settled) / math.fsum(allowed)
+    holds = share <= _MOST_UTILISATION or not all(amounts[name].limit for name in settled)
+    return (share if 0 <= share < math.inf and holds else None), len(settled)
 
 
-def _cpu_of(spec: ScalableAppSpec, pod: PodState) -> Amount:
-    """Requested cores and limit of a pod at present."""
-    if pod.size and (pod.size.cpu.limit or pod.size.cpu.request):
-        return pod.size.cpu
-    return Amount(spec.resources.cpu_request_cores, spec.resources.cpu_limit_cores)
+def _amounts(spec: ScalableAppSpec, observation: Observation) -> dict[str, Amount]:
+    """Requested cores and limit of each pod at present; as specified where the pod does not say."""
+    usual = spec.resources.cpu_amount
+    return {
+        pod.name: pod.size.cpu if pod.size and (pod.size.cpu.limit or pod.size.cpu.request) else usual
+        for pod in observation.pods
+    }
 
 
 def _unusable(

@@ -113,18 +113,27 @@ class Capacity:
         return math.exp(self.log_trusted)
 
     def seen(self, minute: Minute, limits: Limits) -> "Capacity":
-        """With one more minute.
-
-        One whose CPU is not what made it bad says no more than one at the limit; in overload, queues say little more.
-        """
+        """With one more minute."""
         x, limit = math.log(minute.per_pod), limits.slow_limit
         known = replace(self.faded(), floor=self.floor.seen(minute, x) if minute.steady else self.floor)
+        if minute.slow_share > limit and minute.cpu_idle:
+            return known.as_at_limit(minute, x, limits)
         if minute.slow_share <= limit:
             known = known.carrying(x)
-        elif minute.steady and not minute.cpu_idle and minute.clearly_above(limit):
+        elif minute.steady and minute.clearly_above(limit):
             known = known.contradicted(x - known.beyond(minute, limits))
-        most = limit if minute.cpu_idle else max(limit, _OVERLOADED)
-        return known.fitted(minute._replace(slow_share=min(minute.slow_share, most)), x, limits)
+        return known.fitted(minute._replace(slow_share=min(minute.slow_share, max(limit, _OVERLOADED))), x, limits)
+
+    def as_at_limit(self, minute: Minute, x: float, limits: Limits) -> "Capacity":
+        """With a bad minute whose CPU is not what made it bad: it says no more than one at the limit would.
+
+        It does not move the line, nor anything of pods that never were good: what they carry is tried (trial.py).
+        """
+        if math.isinf(self.carried):
+            return self
+        found = self.fitted(minute._replace(slow_share=limits.slow_limit), x, limits)
+        trusted, estimate = min(self.log_trusted, found.log_trusted), min(self.log_estimate, found.log_estimate)
+        return replace(self, log_trusted=trusted, log_estimate=estimate)
 
     def contradicted(self, x: float) -> "Capacity":
         """Pods were seen to carry no more than this."""
