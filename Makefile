@@ -13,7 +13,7 @@ WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
 DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-memory bench-answers bench-app \
+.PHONY: help demo test test-unit bench-decisions bench-objective bench-core bench-vertical bench-metrics bench-memory bench-answers bench-app \
         bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
         profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
@@ -32,6 +32,9 @@ test-unit: venv ## Run the quick tests, without a cluster or servers
 
 bench-decisions: venv ## Compare our policies with the baselines on load curves (ARGS=--quick; --traces DIR adds real ones)
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.decisions $(ARGS)
+
+bench-objective: venv ## Measure an objective in a world of single requests, beside HPA on CPU (ARGS="--only release": some)
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.objective $(ARGS)
 
 bench-core: venv ## Measure the cost of deciding: decisions per second, one tick of 1,000 and 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core

@@ -155,6 +155,25 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason("ClockSkew", "samples are from the future", "synchronise the clocks of nodes and Prometheus"),
     ),
+    "ObjectiveMet": (
+        Reason("ObjectiveMet", "the requests of the last minutes were as fast as the objective demands"),
+        Reason(
+            "ObjectiveMissed",
+            "more requests were slow or failed than the objective allows; the message says how many. No pod is removed",
+            "nothing for a minute; if it lasts, see `maxReplicas` and ScalableAppObjectiveMissed",
+        ),
+        Reason(
+            "PodsDoNotHelp",
+            "the objective is missed, and more pods made no difference, or one pod alone is slow; no more are added "
+            "for that",
+            "see the message: failing routes, a dependency at its limit, slow requests at light load, or a slow pod",
+        ),
+        Reason(
+            "TooFewRequests",
+            "fewer than 20 requests in 10 minutes, which say nothing; the app stays at the pods that its load needs",
+        ),
+        Reason("NotMeasured", "requests or their durations cannot be read; no pod is removed", "see MetricsAvailable"),
+    ),
     "ScalingActive": (
         Reason("ValidMetricFound", "the metrics, or the usage, determine the replicas or sizes"),
         Reason("NotMeasured", "no decision has been made yet", "wait a few seconds"),
@@ -175,6 +194,11 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "ReplayingHistory", "after a restart the history of an objective is being loaded", "wait up to a minute"
+        ),
+        Reason(
+            "ObjectiveMissed",
+            "more requests are slow or fail than the objective allows, so no pod is removed",
+            "see the condition ObjectiveMet",
         ),
         Reason("Fallback", "no metric can be used, and `fallback` applies", "fix the metrics: see MetricsAvailable"),
         Reason("NoReadyPods", "no pod is ready, so nothing can be measured", "see `kubectl describe pods`"),

@@ -16,7 +16,8 @@ from scalableapp.adapters.prometheus_queries import latencies_query, requests_qu
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.address import printable_address
-from scalableapp.core.learning.capacity import Capacity, Limits, Minute
+from scalableapp.core.learning.capacity import Capacity, Limits
+from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.latency import bound_of, slow_share
 from scalableapp.errors import WrongAddress
 

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     REPLAYING_HISTORY = "ReplayingHistory"  # the operator has just started and loads an objective's history
     NO_READY_PODS = "NoReadyPods"  # no pod is ready, so nothing can be measured
     AWAITING_SAMPLES = "AwaitingSamples"  # pods became ready a few seconds ago
+    OBJECTIVE_MISSED = "ObjectiveMissed"  # too many requests are slow or fail, so no pod is removed
     FALLBACK = "Fallback"  # no metric can be used: spec.scaling.horizontal.fallback
     ACTIVATED = "Activated"  # a metric rose above its activationTarget
     INACTIVE = "Inactive"  # every metric is at or below its activationTarget

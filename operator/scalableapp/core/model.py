@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from scalableapp.core.learning.forecast import LoadHistory
-from scalableapp.core.learning.objective import Learned, Surplus
+from scalableapp.core.learning.idle import Surplus
+from scalableapp.core.learning.objective import Learned
 from scalableapp.core.size import Resize, Size, Sizing
 
 
@@ -85,13 +86,14 @@ class Reading:
 class ServiceLevel:
     """What an objective is judged by.
 
-    Requests per second, the share of them that were slow or failed in the last minute (0..1, for the whole app), and
-    CPU cores per pod.
+    Requests per second, the share of them that were slow or failed in the last minute (0..1, for the whole app, and of
+    each pod), CPU cores per pod, and the requests per second that failed.
     """
 
     load: Reading = field(default_factory=Reading)
     slow_share: Reading = field(default_factory=Reading)
     cpu: Reading = field(default_factory=Reading)
+    failed: float = 0.0
 
 
 NO_SERVICE_LEVEL = ServiceLevel()
@@ -244,6 +246,14 @@ class MetricReport:
     without_sample: int = 0
 
 
+class ObjectiveReport(NamedTuple):
+    """Whether an objective is met: "True", "False" or "Unknown", with a reason and a message."""
+
+    met: str
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The number, and the chain that led to it (last rule last).
@@ -252,7 +262,7 @@ class Decision:
     the metrics were not used (paused, held, pinned). `active` says whether the metrics drive the number,
     `limited` whether a bound, a window or a policy limited what they needed. `outage`, `startups`, `loads`, `learned`
     and `surplus` are the history's as they stand now, to be remembered. `sizing` is the size of the pods, in the modes
-    that decide on it.
+    that decide on it; `objective` whether it is met, of an app with one.
     """
 
     at: datetime
@@ -273,6 +283,7 @@ class Decision:
     learned: Learned = NOTHING_LEARNED
     surplus: Surplus = NO_SURPLUS
     sizing: Sizing | None = None
+    objective: ObjectiveReport | None = None
 
     @property
     def changes(self) -> bool:

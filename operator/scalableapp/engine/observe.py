@@ -164,16 +164,25 @@ class _Answers:
         """What an objective is judged by."""
         if self._snapshot is None or self._stale:
             return ServiceLevel(self.reading(REQUESTS))
-        failures = self._snapshot.failures
+        failures, failed = self._snapshot.failures, 0.0
         if failures is None or failures.problem not in (None, DataProblem.EMPTY):
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
         elif left_out := self._left_out(failures):
             slow = left_out
         else:
-            failed = sum(self._carried(failures).values())
-            slow = self._of_histogram(lambda histogram: slow_share(histogram, objective.latency.seconds, failed))
-        return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU))
+            failing = self._carried(failures)
+            failed, limit = sum(failing.values()), objective.latency.seconds
+            slow = self._of_histogram(lambda histogram: slow_share(histogram, limit, failed))
+            slow = replace(slow, per_pod=self._slow_shares(limit, failing))
+        return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU), failed)
+
+    def _slow_shares(self, limit: float, failing: Mapping[str, float]) -> dict[str, float]:
+        """The slow share of each pod that has requests."""
+        answer = self._snapshot.latencies if self._snapshot else None
+        own = self._own(answer.histograms) if answer else {}
+        found = {name: slow_share(histogram, limit, failing.get(name, 0.0)) for name, histogram in own.items()}
+        return {name: share for name, share in found.items() if share is not None}
 
     def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
         """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""

@@ -24,6 +24,7 @@ from scalableapp.core.horizontal.replay import (
     replay_history,
     with_past_recommendations,
 )
+from scalableapp.core.learning.objective import restored
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource
 from scalableapp.engine.record import AppRecord
@@ -178,7 +179,7 @@ class Replayer:
         if past:
             history = replace(history, loads=rejoined(past, history.loads, startups))
         if replayed_history and (replayed_history.learned.capacity or not history.learned.capacity):
-            history = replace(history, learned=replayed_history.learned)
+            history = replace(history, learned=restored(replayed_history.learned, history.learned))
         record.history = history
         log.info(
             "%s: replayed %d load samples since %s", record.key, len(moments), f"{moments[0].at:%Y-%m-%d %H:%M:%S} UTC"

@@ -63,9 +63,9 @@ async def test_a_latency_metric_asks_for_histograms_only(world: World) -> None:
 
 
 async def test_the_objective_scales_the_app_and_says_why(world: World) -> None:
-    key = await world.running(spec=spec())
+    key = await world.running(spec=spec(), rps_each=20.0)
     serve(world, 20.0, slow=0.5)
-    await world.tick()
+    await world.tick(25)
     assert world.replicas(key) > 2
     assert "40 requests/s on 2 ready pods, 50 % slower than 0.25 s or failed" in world.cluster.events[-1].message
 
@@ -86,11 +86,11 @@ async def test_without_failures_in_prometheus_nothing_has_failed(world: World) -
 
 
 async def test_where_scrapes_are_too_far_apart_the_longer_window_shows_the_load(world: World) -> None:
-    key = await world.running(spec=spec())
+    key = await world.running(spec=spec(), rps_each=20.0)
     serve(world, 20.0, slow=0.5)
     world.metrics.bursts[20] = PodAnswer({}, DataProblem.EMPTY, "nothing in 20 s")
     world.metrics.pods[RPS] = PodAnswer(dict.fromkeys(PODS, 20.0))
-    await world.tick()
+    await world.tick(25)
     assert world.replicas(key) > 2
 
 

@@ -244,6 +244,22 @@ def _memory(when: Schema) -> dict[str, Schema]:
         "podSeconds": _integer("Total idle seconds of surplus pods."),
         "replicas": _integer("The highest count needed meanwhile."),
     }
+    trial = {
+        "replicas": _integer("Pods before more were started."),
+        "load": _number("Requests per second then."),
+        "slowShare": _number("Share of requests that were slow or failed then."),
+        "requests": _integer("Requests in the window that was judged."),
+        "served": _number("Requests per second that did not fail."),
+        "until": _string("When more pods are tried again, if they did not help.") | when,
+        "waitSeconds": _integer("How long that takes; doubled each time."),
+    }
+    learned = {
+        "capacity": _number("Requests per second that a pod is given to handle."),
+        "carried": _number("Requests per second that a pod was lately seen to handle."),
+        "tooMuch": _number("Requests per second that were lately too many for a pod."),
+        "price": _number("Logarithm of what a bad minute is worth, relative to the budget."),
+        "trial": _object("Whether more pods make requests faster, while that is tried.", trial),
+    }
     return {
         "recommendations": _list(
             "Recommendations of the stabilisation windows, stored here to survive a restart of the operator.",
@@ -255,6 +271,7 @@ def _memory(when: Schema) -> dict[str, Schema]:
         ),
         "outage": _object("The period without usable metrics; absent while a metric can be used.", outage),
         "surplus": _object("State of an objective's scale-down, stored here to survive a restart.", surplus),
+        "learned": _object("What an objective has learned, stored here to survive a restart.", learned),
     }
 
 
@@ -276,6 +293,10 @@ def _conditions(when: Schema) -> Schema:
 
 def _string(description: str) -> Schema:
     return {"description": description, "type": "string"}
+
+
+def _number(description: str) -> Schema:
+    return {"type": "number", "description": description}
 
 
 def _integer(description: str) -> Schema:

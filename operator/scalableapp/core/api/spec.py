@@ -20,6 +20,7 @@ from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.scaling import Mode, Scaling
 from scalableapp.core.quantity import canonical_quantity, parse_quantity
+from scalableapp.core.size import Amount
 from scalableapp.errors import FieldProblem, SpecError
 
 Argument = Annotated[str, Field(max_length=16384)]
@@ -44,6 +45,12 @@ class Resources(Model):
         """CPU that a pod may use at most, as a number, parsed once; None without a limit."""
         limit = self.limits.get("cpu")
         return None if limit is None else parse_quantity(limit)
+
+    @cached_property
+    def cpu_amount(self) -> Amount:
+        """CPU that a pod requests, and may use at most, as numbers, parsed once."""
+        request = self.requests.get("cpu")
+        return Amount(None if request is None else parse_quantity(request), self.cpu_limit_cores)
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:

@@ -23,15 +23,16 @@ from scalableapp.core.horizontal.guards import (
 )
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import next_decision
+from scalableapp.core.horizontal.objective_met import objective_met
 from scalableapp.core.horizontal.objective_plan import plan_objective
-from scalableapp.core.horizontal.objective_rules import idle_time, objective
+from scalableapp.core.horizontal.objective_rules import guard, idle_time, objective, saturation, trial
 from scalableapp.core.horizontal.outage import fallback, outage_after
 from scalableapp.core.horizontal.prediction import learned, prediction
 from scalableapp.core.horizontal.proposals import Proposal, Tolerance, propose
 from scalableapp.core.horizontal.rules import Case, Rule, RuleResult
 from scalableapp.core.horizontal.settling import once, settling, unseen, unseen_text
 from scalableapp.core.horizontal.startup import learn
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import (
     NO_SURPLUS,
     NOTHING_LEARNED,
@@ -108,6 +109,9 @@ RULES: tuple[Rule, ...] = (
     replaying,
     combined,
     objective,
+    saturation,
+    trial,
+    guard,
     fallback,
     activation,
     idle_time,
@@ -170,6 +174,7 @@ def _decision(case: Case, results: list[RuleResult]) -> Decision:
         loads=case.loads,
         learned=case.objective_plan.learned if case.objective_plan else NOTHING_LEARNED,
         surplus=_surplus(results),
+        objective=objective_met(case),
     )
 
 

@@ -5,6 +5,8 @@ Without requests, or without their response times, there is no plan, and the met
 
 import math
 from collections.abc import Collection, Iterable
+from datetime import timedelta
+from statistics import median
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -13,8 +15,27 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.horizontal.startup import startup_seconds
-from scalableapp.core.learning.objective import Learned, Plan, Sample, elapsed_seconds, learn, plan, replayed
-from scalableapp.core.model import NOTHING_LEARNED, History, MetricReport, Observation, Reading, ServiceLevel, Startups
+from scalableapp.core.learning.objective import (
+    Learned,
+    Plan,
+    Sample,
+    elapsed_seconds,
+    learn,
+    plan,
+    replayed,
+    without_chance,
+)
+from scalableapp.core.learning.verdict import least_requests
+from scalableapp.core.model import (
+    NOTHING_LEARNED,
+    DataProblem,
+    History,
+    MetricReport,
+    Observation,
+    Reading,
+    ServiceLevel,
+    Startups,
+)
 from scalableapp.core.quality import (
     LEAST_COVERAGE,
     Failure,
@@ -29,6 +50,7 @@ from scalableapp.core.quality import (
     too_thin,
 )
 from scalableapp.core.quantity import format_number
+from scalableapp.core.size import Amount
 
 LABEL = "Objective"
 # Window of the requests' rate, shorter than that of metrics: four scrapes of 5 s. The rate shows the load of half
@@ -40,6 +62,13 @@ _UNKNOWN_STARTUP_SECONDS = 30.0
 _LEAST_LOAD = 1e-6
 # The learned capacity of a pod is used for so long without any response times.
 _BELIEVED_SECONDS = 300.0
+# The window of the slow share, and a minute of warming up: caches, connections, imports.
+_WARM_SECONDS = 120.0
+# A pod is far slower than the others if three times as many of its requests are slow as of their median, and 15 % at
+# least; of three pods with 20 requests a minute.
+_FAR_SLOWER, _LEAST_SLOW, _LEAST_PODS, _LEAST_POD_LOAD = 3.0, 0.05, 3, 1 / 3
+# A smaller share that is slow at any load is not worth a word.
+_LEAST_FLOOR = 0.002
 # CPU beyond its limit means that the limit does not hold: then it does not show how full the pods are.
 _MOST_UTILISATION = 1.1
 # The objective's requests are judged as those of a metric are.
@@ -47,11 +76,17 @@ REQUESTS = Metric(type=MetricType.REQUESTS_PER_SECOND, target="1")
 
 
 class ObjectivePlan(NamedTuple):
-    """The objective's part in a decision; `plan` is None where the metrics decide instead."""
+    """The objective's part in a decision; `plan` is None where the metrics decide instead.
+
+    `sample` is what was measured, None where the requests could not be read. `unread` says why the slow share could
+    not be read although there is load, if so.
+    """
 
     learned: Learned
     plan: Plan | None
     proposal: Proposal
+    sample: Sample | None = None
+    unread: str = ""
 
 
 def plan_objective(
@@ -68,11 +103,14 @@ def plan_objective(
     learned = history.learned
     if not observation.rollout:  # pods of two kinds teach nothing of either
         learned = learn(learned, sample, objective.shares, _reaction_seconds(spec, startups, learned, observation))
-    found = plan(learned, sample.load, observation.replicas, objective.shares, _most(spec))
-    failure = _unusable(observation, learned, sample, found)
+    load = without_chance(learned, sample.load) if sample.load > 0 else 0.0
+    found = plan(learned, load, observation.replicas, objective.shares, _most(spec))
+    unread = _unread(observation.service_level.slow_share) if sample.load > 0 and sample.slow_share is None else None
+    failure = _unusable(observation, learned, sample, found, unread)
+    why = unread.message if unread else ""
     if failure or found is None:
-        return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET))
-    return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation))
+        return ObjectivePlan(learned, None, _failed(objective, failure or _NOT_YET), sample, why)
+    return ObjectivePlan(learned, found, _proposal(objective, found, sample, startups, observation), sample, why)
 
 
 def replay_objective(spec: ScalableAppSpec, samples: Iterable[Sample], startups: Startups) -> Learned:
@@ -121,13 +159,48 @@ def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
+    utilisation, settled = _utilisation(spec, observation)
+    slow_pod, usual_share = slowest_pod(level)
     return Sample(
         observation.now.timestamp(),
         load,
         ready,
         _slow_share(level, _leaving(observation)),
-        _utilisation(spec, observation),
+        utilisation,
+        settled,
+        _warm(observation),
+        min(level.failed / load, 1.0) if load > 0 else 0.0,
+        slow_pod,
+        usual_share,
+        _cores(spec, observation),
     )
+
+
+def _cores(spec: ScalableAppSpec, observation: Observation) -> float | None:
+    """CPU that a pod may use, mean over those that serve; None where it is not limited."""
+    amounts = _amounts(spec, observation)
+    limits = [limit for pod in observation.pods if serves(pod) and (limit := amounts[pod.name].limit)]
+    return round(math.fsum(limits) / len(limits), 6) if limits else None
+
+
+def slowest_pod(level: ServiceLevel) -> tuple[str, float | None]:
+    """A pod that is far slower than the others, "" for none; and the slow share of the others together."""
+    shares, load = level.slow_share.per_pod, level.load.per_pod
+    busy = {name: share for name, share in shares.items() if load.get(name, 0.0) >= _LEAST_POD_LOAD}
+    if len(busy) < _LEAST_PODS:
+        return "", None
+    name = max(busy, key=lambda pod: busy[pod])
+    others = sorted(share for pod, share in busy.items() if pod != name)
+    if busy[name] < _FAR_SLOWER * (median(others) + _LEAST_SLOW):
+        return "", None
+    rest = [pod for pod in busy if pod != name]
+    return name, math.fsum(busy[pod] * load[pod] for pod in rest) / math.fsum(load[pod] for pod in rest)
+
+
+def _warm(observation: Observation) -> bool:
+    """Whether a pod has served for as long as the slow share is taken over, so that its first requests are past."""
+    latest = observation.now - timedelta(seconds=_WARM_SECONDS)
+    return any(serves(pod) and (pod.readiness_changed_at or pod.started_at) <= latest for pod in observation.pods)
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -156,28 +229,51 @@ def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | N
     return share if share is not None and 0 <= share <= 1 else None
 
 
-def _utilisation(spec: ScalableAppSpec, observation: Observation) -> float | None:
-    """CPU used by a pod of what it may use, mean over the pods; None where that is not known.
+def _utilisation(spec: ScalableAppSpec, observation: Observation) -> tuple[float | None, int]:
+    """CPU used by the pods of what they may use, and how many pods it is known of; None where it is not.
 
     A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
     make an app that does next to nothing look full.
     """
-    limit, cpu = spec.resources.cpu_limit_cores, observation.service_level.cpu
-    used = [cpu.per_pod[name] for name in settled_pods(observation, cpu) if name in cpu.per_pod]
-    if limit is None or cpu.problem or not used:
-        return None
-    share = sum(used) / len(used) / limit
-    return share if 0 <= share <= _MOST_UTILISATION else None
+    cpu = observation.service_level.cpu
+    settled = [name for name in settled_pods(observation, cpu) if name in cpu.per_pod]
+    if cpu.problem or not settled:
+        return None, 0
+    amounts = _amounts(spec, observation)
+    allowed = [amounts[name].limit or amounts[name].request or 0.0 for name in settled]
+    if not all(allowed):
+        return None, 0
+    share = math.fsum(cpu.per_pod[name] for name in settled) / math.fsum(allowed)
+    holds = share <= _MOST_UTILISATION or not all(amounts[name].limit for name in settled)
+    return (share if 0 <= share < math.inf and holds else None), len(settled)
 
 
-def _unusable(observation: Observation, learned: Learned, sample: Sample, found: Plan | None) -> Failure | None:
+def _amounts(spec: ScalableAppSpec, observation: Observation) -> dict[str, Amount]:
+    """Requested cores and limit of each pod at present; as specified where the pod does not say."""
+    usual = spec.resources.cpu_amount
+    return {
+        pod.name: pod.size.cpu if pod.size and (pod.size.cpu.limit or pod.size.cpu.request) else usual
+        for pod in observation.pods
+    }
+
+
+def _unusable(
+    observation: Observation, learned: Learned, sample: Sample, found: Plan | None, unread: Failure | None
+) -> Failure | None:
     """Why the plan must not be followed, if so."""
     if found is None or (sample.load > 0 and sample.at - learned.judged > _BELIEVED_SECONDS):
-        why = observation.service_level.slow_share.message
-        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message}{f' ({why})' if why else ''}")
+        return unread or _NOT_YET
     if found.replicas < observation.replicas and not sample.ready:
         return no_ready_pods(REQUESTS)
     return None
+
+
+def _unread(slow_share: Reading) -> Failure:
+    """Why the slow share of requests that there are is not known: a metric that fails."""
+    if slow_share.awaited:
+        return Failure(Reason.AWAITING_SAMPLES, f"{_NOT_YET.message} ({slow_share.awaited})")
+    problem, why = slow_share.problem or DataProblem.EMPTY, slow_share.message
+    return Failure(problem, f"{_NOT_YET.message}{f' ({why})' if why else ''}", problem)
 
 
 _NOT_YET = Failure(Reason.AWAITING_SAMPLES, "response times are not available")
@@ -212,14 +308,25 @@ def _message(
     if sample.load <= 0:
         return f"no requests {on}: needs {count(found.replicas, 'replica')}"
     limits = objective.shares.limits
-    slow = "an unknown share" if sample.slow_share is None else f"{_percent(sample.slow_share)} %"
-    ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
-    return (
+    slow = "an unknown share" if sample.slow_share is None else f"{format_percent(sample.slow_share)} %"
+    measured = (
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
-        f"{objective.latency.seconds:g} s or failed in the last minute (limit {_percent(limits.slow_limit)} %); "
-        f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective, so the load needs "
-        f"{count(found.needed, 'pod')}; with {found.replicas} the risk of overload within {ahead}, before new pods are "
-        f"ready, is {_percent(found.risk)} %: needs {count(found.replicas, 'replica')}"
+        f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %)"
+    )
+    needs = f"needs {count(found.replicas, 'replica')}"
+    if math.isinf(found.capacity):
+        least = math.ceil(least_requests(limits.slow_limit))
+        return (
+            f"{measured}; what a pod handles is not known yet, which takes {least} requests on a pod that serves for "
+            f"{duration(_WARM_SECONDS)} and is not slow for other reasons than its load: {needs}"
+        )
+    ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
+    floor = f" ({format_percent(found.floor)} % are slow at any load)" if found.floor > _LEAST_FLOOR else ""
+    carried = f"a pod handles {format_number(round(found.capacity, 3))} requests/s within the objective{floor}"
+    return (
+        f"{measured}; {carried}, so the load needs {count(found.needed, 'pod')}; with {found.replicas} the risk of "
+        f"overload within {ahead}, before new pods are ready, is {format_percent(found.risk)} %, and a bad minute is "
+        f"worth {found.price:.0f} pods: {needs}"
     )
 
 
@@ -230,7 +337,8 @@ def _measured(load: Reading, observation: Observation) -> str:
     return count(len(ready), "ready pod") if seen == len(ready) else f"{seen} of {count(len(ready), 'ready pod')}"
 
 
-def _percent(share: float) -> str:
+def format_percent(share: float) -> str:
+    """A share (0..1) in percent, without the sign."""
     return format_number(round(100 * share, 2))
 
 

@@ -13,7 +13,7 @@ from scalableapp.core.horizontal.bounds import Bounds
 from scalableapp.core.horizontal.objective_plan import ObjectivePlan
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.learning.forecast import LoadHistory
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import History, Observation, Outage, Startups, Step
 
 

@@ -81,6 +81,7 @@ _IN_ORDER = {
     "Available": "True",
     "Exposed": "True",
     "MetricsAvailable": "True",
+    "ObjectiveMet": "True",
     "ScalingActive": "True",
     "ScalingLimited": "False",
     "Paused": "False",
@@ -169,6 +170,12 @@ def _metrics_available(state: AppState) -> Condition:
     return Condition("MetricsAvailable", "True", "MetricsRead", f"all metrics are available{oldest}")
 
 
+def _objective_met(state: AppState) -> Condition | None:
+    """Only with an objective."""
+    found = state.decision.objective if state.decision else None
+    return Condition("ObjectiveMet", *found) if found and not _held(state) else None
+
+
 def _scaling_active(state: AppState) -> Condition:
     decision = state.decision
     if state.problem and _held(state):
@@ -242,6 +249,7 @@ _RULES: tuple[Callable[[AppState], Condition | None], ...] = (
     _available,
     _exposed,
     _metrics_available,
+    _objective_met,
     _scaling_active,
     _scaling_limited,
     _paused,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import (
     NO_SURPLUS,
     SCHEDULE,
@@ -23,11 +23,12 @@ from scalableapp.core.model import (
 )
 from scalableapp.core.quantity import parse_target
 from scalableapp.core.status.conditions import AppState, Condition, conditions
+from scalableapp.core.status.learned_status import read_learned, write_learned
 from scalableapp.core.status.size_status import write_sizes
 
 Status = dict[str, Any]
 
-_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage", "surplus")
+_HISTORY = ("recommendations", "scaleEvents", "lastScaleTime", "outage", "surplus", "learned")
 # Lists in status are what a restart needs, not a log; beyond this the oldest go.
 LONGEST_LIST = 64
 
@@ -129,6 +130,7 @@ def history_from(status: Mapping[str, Any], now: datetime) -> History:
         _with_cuts_until(now, events),
         outages[0] if outages else None,
         surplus=_surplus(status.get("surplus")),
+        learned=read_learned(status.get("learned")),
     )
 
 
@@ -153,9 +155,10 @@ def newest_recommendation(status: Mapping[str, Any]) -> datetime:
     return times[-1] if times else datetime.min.replace(tzinfo=UTC)
 
 
-_BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True"}
+_BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True", "ObjectiveMet": "False"}
 # An app that starts has no problem: these reasons get no Event.
-_QUIET = {"PodsNotReady", "Deploying", "RoutePending"}
+# Of an objective, a bad minute is none either: the alert counts them.
+_QUIET = {"PodsNotReady", "Deploying", "RoutePending", "ObjectiveMissed"}
 
 
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:
@@ -212,11 +215,12 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
         "lastScaleTime": last,
         "outage": outage,
         "surplus": surplus if history.surplus.pod_seconds else None,
+        "learned": write_learned(history.learned),
     }
 
 
 # A change of replicas shows in lastScaleTime; entries that only age out of these lists are not material.
-_MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus"}
+_MEASURED = {"metrics", "recommendations", "scaleEvents", "surplus", "learned"}
 
 
 def _material(status: Mapping[str, Any]) -> dict[str, Any]:

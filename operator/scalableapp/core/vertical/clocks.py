@@ -76,4 +76,8 @@ def _moved_learned(learned: Learned, seconds: float) -> Learned:
         recent=tuple(moment._replace(at=moment.at + seconds) for moment in learned.recent),
         minute_ended=learned.minute_ended + seconds,
         judged=learned.judged + seconds,
+        verdict=replace(learned.verdict, at=learned.verdict.at + seconds) if learned.verdict else None,
+        push=replace(learned.push, at=learned.push.at + seconds),
+        trial=learned.trial.moved(seconds),
+        bad_at=learned.bad_at + seconds,
     )

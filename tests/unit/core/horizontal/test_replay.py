@@ -161,7 +161,7 @@ def test_an_app_with_an_objective_has_no_past_recommendations() -> None:
 
 def test_what_an_objective_has_taught_is_taught_again() -> None:
     spec, history = app(CPU, objective=OBJECTIVE), History()
-    moments = [Moment(ago(15.0 * (240 - n)), 100 + 40 * math.sin(n / 30), 5, 0.004) for n in range(241)]
+    moments = [Moment(ago(15.0 * (230 - n)), 100 + 40 * math.sin(n / 30), 5, 0.004) for n in range(231)]
     for moment in moments:
         level = ServiceLevel(Reading(moment.load), Reading(moment.slow_share))
         seen = replace(observe(current=5), now=moment.at, service_level=level)

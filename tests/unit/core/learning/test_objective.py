@@ -6,18 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.learning.capacity import Capacity, Limits, Minute
-from scalableapp.core.learning.objective import (
-    LEAST_IDLE_POD_SECONDS,
-    Learned,
-    Objective,
-    Sample,
-    Surplus,
-    delayed_scale_down,
-    idle_pod_seconds,
-    learn,
-    plan,
-)
+from scalableapp.core.learning.capacity import Capacity, Limits
+from scalableapp.core.learning.floor import Minute
+from scalableapp.core.learning.idle import LEAST_IDLE_POD_SECONDS, Surplus, delayed_scale_down, wait_of
+from scalableapp.core.learning.objective import Learned, Objective, Sample, learn, plan
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 
 LIMITS = Limits(slow_limit=0.05, seconds=0.25)
@@ -101,7 +93,7 @@ def samples(count: int, *, load: float = 100.0, slow: float | None = 0.0, second
 
 
 def test_a_bad_minute_raises_the_price_and_a_good_one_lowers_it_a_little() -> None:
-    good, bad = samples(100, slow=0.0).log_price, samples(100, slow=0.2).log_price
+    good, bad = (samples(100, slow=slow).log_price - Learned().log_price for slow in (0.0, 0.2))
     assert bad == pytest.approx(0.995 * 495 * 0.1 / 15)
     assert good == pytest.approx(-0.005 * 495 * 0.1 / 15)
 
@@ -110,8 +102,8 @@ def test_at_the_budget_ups_and_downs_of_the_price_cancel_out() -> None:
     learned = Learned()
     for step in range(2000):
         slow = 0.2 if step % 200 == 0 else 0.0
-        learned = learn(learned, Sample(step * 5.0, 100, 10, slow), OBJECTIVE, REACTION)
-    assert abs(learned.log_price) < 0.05
+        learned = learn(learned, Sample(step * 5.0, 100, 10, slow, 0.8), OBJECTIVE, REACTION)
+    assert learned.log_price == pytest.approx(Learned().log_price, abs=0.05)
 
 
 def test_the_price_has_bounds() -> None:
@@ -154,7 +146,7 @@ def test_a_slower_release_is_noticed_within_minutes() -> None:
     for minute in range(900):
         load = 24 + 4 * math.sin(minute / 60)
         true = 30 if minute < 840 else 25
-        capacity = capacity.seen(Minute(20_000, load, share(load, true)), LIMITS)
+        capacity = capacity.seen(Minute(20_000, load, share(load, true), 0.8), LIMITS)
     assert capacity.per_pod < 27
 
 
@@ -164,12 +156,13 @@ def test_a_pod_is_not_trusted_with_much_more_than_it_has_carried() -> None:
     assert capacity.per_pod == pytest.approx(500 * math.exp(0.25))
 
 
-def test_a_minute_of_changing_load_shows_what_pods_carry_but_not_the_line() -> None:
-    before = known(20.0).seen(Minute(6_000, 20.0, 0.0), LIMITS)
-    after = before.seen(Minute(12_000, 40.0, 0.001, steady=False), LIMITS)
-    assert (after.line, after.level) == (before.line, before.level)
-    assert after.highest_well == pytest.approx(math.log(40))
-    assert after.per_pod > before.per_pod
+def test_of_changing_load_only_what_is_better_than_the_line_moves_it() -> None:
+    before = known(20.0).seen(Minute(6_000, 20.0, 0.002), LIMITS)
+    worse = before.seen(Minute(12_000, 22.0, 0.04, steady=False), LIMITS)
+    better = before.seen(Minute(12_000, 24.0, 0.001, steady=False), LIMITS)
+    assert (worse.line, worse.level) == (before.line, before.level)
+    assert better.highest_well == pytest.approx(math.log(24))
+    assert better.per_pod > before.per_pod
 
 
 def test_a_quiet_night_does_not_make_pods_look_slower() -> None:
@@ -206,7 +199,7 @@ def test_an_idle_pod_is_trusted_with_what_one_request_at_a_time_allows() -> None
     ],
 )
 def test_the_first_minute_shows_what_a_pod_carries(slow: float, per_pod: float) -> None:
-    assert Capacity.first(Minute(1_000_000, 40.0, slow), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
+    assert Capacity.first(Minute(1_000_000, 40.0, slow, 0.8), LIMITS).per_pod == pytest.approx(per_pod, rel=1e-3)
 
 
 @given(st.floats(0.01, 1e4), st.floats(0, 1), st.floats(1, 1e6), st.none() | st.floats(0.01, 1.1))
@@ -271,7 +264,7 @@ def test_two_pods_too_many_go_after_five_minutes() -> None:
 
 @pytest.mark.parametrize(("startup", "idle"), [(5.0, 600.0), (30.0, 600.0), (60.0, 1200.0), (120.0, 2400.0)])
 def test_pods_that_start_slowly_are_kept_longer(startup: float, idle: float) -> None:
-    assert idle_pod_seconds(startup) == idle
+    assert wait_of(startup).pod_seconds == idle
 
 
 def test_only_what_was_not_wanted_meanwhile_is_removed() -> None:
@@ -290,3 +283,23 @@ def test_pods_that_are_wanted_again_start_the_wait_anew() -> None:
 
 def test_scaling_up_never_waits() -> None:
     assert delayed_scale_down(Surplus(500.0, 5), 9, 6, 5.0) == (9, Surplus())
+
+
+def test_a_pod_with_half_the_cpu_is_taken_to_carry_half_as_much() -> None:
+    capacity = known(20.0)
+    for minute in range(60):
+        load = 22 + 4 * math.sin(minute / 10)
+        capacity = capacity.seen(Minute(20_000, load, share(load, 30), 0.7), LIMITS)
+    half = capacity.resized(0.5)
+    assert half.per_pod == pytest.approx(capacity.per_pod / 2)
+    assert half.line.at(math.log(10)) == pytest.approx(capacity.line.at(math.log(20)))
+    assert half.resized(2.0).per_pod == pytest.approx(capacity.per_pod)
+
+
+def test_what_a_pod_carries_moves_with_its_cpu() -> None:
+    sample = Sample(0.0, 100.0, 10, 0.001, 0.5, cores=1.0)
+    learned = learn(learn(Learned(), sample, OBJECTIVE, REACTION), sample._replace(at=5.0), OBJECTIVE, REACTION)
+    smaller = learn(learned, sample._replace(at=10.0, cores=0.25), OBJECTIVE, REACTION)
+    assert learned.capacity is not None
+    assert smaller.capacity is not None
+    assert smaller.capacity.per_pod == pytest.approx(learned.capacity.per_pod / 4)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalableapp.core.learning.objective import Surplus
+from scalableapp.core.learning.idle import Surplus
 from scalableapp.core.model import (
     DataProblem,
     Decision,

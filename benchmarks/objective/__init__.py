@@ -1,0 +1,1 @@
+"""An objective measured in a world of single requests, beside HPA on CPU."""
