@@ -46,7 +46,7 @@ class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line. `refused`: pods cannot be created, as for a quota.
+    controller cannot bring its pods in line.
     """
 
     generation: int
@@ -55,10 +55,14 @@ class DeploymentFacts:
     updated: int = 0
     ready: int = 0
     stuck: bool = False
-    refused: bool = False
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether pods cannot be created, as for a quota."""
+        return self.problem is not None and self.problem.reason == "ReplicaFailure"
 
     @property
     def rollout(self) -> bool:
@@ -334,7 +338,6 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
     stuck = any(
         entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded" for entry in conditions
     )
-    refused = any(entry.get("type") == "ReplicaFailure" and entry.get("status") == "True" for entry in conditions)
     return DeploymentFacts(
         generation=body["metadata"].get("generation", 0),
         replicas=(body.get("spec") or {}).get("replicas", 1),
@@ -342,7 +345,6 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=stuck,
-        refused=refused,
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),

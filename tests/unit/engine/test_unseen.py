@@ -7,12 +7,14 @@ import pytest
 
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
+from scalableapp.core.status.conditions import AppProblem
 from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
 from tests.unit.engine.test_scrapes import four_pods, names
 from tests.unit.engine.world import START, World
 
 RPS = MetricType.REQUESTS_PER_SECOND
 AS_COUNTED = DeploymentFacts(1, 4, running=4, updated=4, ready=4)
+REFUSED = AppProblem("ReplicaFailure", "pods cannot be created: exceeded quota")
 
 
 def pod(number: int, **changes: Any) -> PodState:
@@ -27,7 +29,7 @@ def pod(number: int, **changes: Any) -> PodState:
         pytest.param(AS_COUNTED, [pod(n, ready=n < 3, phase="Pending") for n in range(4)], 1, id="one became ready"),
         pytest.param(replace(AS_COUNTED, ready=1), [pod(n) for n in range(4)], 3, id="the known ones were replaced"),
         pytest.param(replace(AS_COUNTED, running=1, ready=1), [pod(0)], 3, id="pods are to come"),
-        pytest.param(replace(AS_COUNTED, running=1, ready=1, refused=True), [pod(0)], 0, id="pods are refused"),
+        pytest.param(replace(AS_COUNTED, running=1, ready=1, problem=REFUSED), [pod(0)], 0, id="pods are refused"),
         pytest.param(AS_COUNTED, [pod(n) for n in range(6)], 0, id="others of the same label run beside"),
         pytest.param(
             replace(AS_COUNTED, replicas=2), [pod(0), pod(1), pod(2, deleting=True)], 0, id="surplus pods leave"
