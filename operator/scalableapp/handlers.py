@@ -148,10 +148,12 @@ class KopfWatches:
         ours, kopfs = asyncio.get_running_loop(), asyncio.new_event_loop()
         ended: asyncio.Future[str] = ours.create_future()
         stop = asyncio.Event()
+        receivers = [deliver]
+        del deliver  # a thread that is left behind must not hold on to the memory of a term
 
         def pass_on(kind_of_event: str | None, body: Mapping[str, Any]) -> None:
-            if not ended.done():
-                deliver(kind_of_event, body)
+            for receive in receivers:
+                receive(kind_of_event, body)
 
         def tell(why: str) -> None:
             if not ended.done():
@@ -173,6 +175,7 @@ class KopfWatches:
             raise Unavailable(f"the watches on ScalableApps and their children ended: {await ended}")
         finally:
             ended.cancel()
+            receivers.clear()
             with suppress(RuntimeError):
                 kopfs.call_soon_threadsafe(stop.set)
             await _end_of(thread)

@@ -6,6 +6,7 @@ follows after a short pause. Nothing but an internal error ends this.
 """
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -69,6 +70,8 @@ class Supervisor:
             if time.monotonic() - begun > 10 * self._pace.longest_pause_seconds:
                 pause = self._pace.first_pause_seconds
             await asyncio.sleep(pause * _jitter())
+            # The memory of all apps is in cycles with what ended the term, and there is no room for that of two terms.
+            gc.collect()
             pause = min(self._pace.longest_pause_seconds, pause * 2)
 
     async def _attempt(self) -> None:

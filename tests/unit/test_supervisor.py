@@ -1,6 +1,7 @@
 """From stage to stage, in order; back to the first one after whatever fails."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ class World:
     def __init__(self) -> None:
         self.stages: list[Stage | None] = []
         self.served: list[tuple[str, ...]] = []
+        self.left_over: list[int] = []
         self.forbidden: set[str] = set()
         self.crd = True
         self.down: Exception | None = None
@@ -68,10 +70,14 @@ class FakeLease:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
+    terms: weakref.WeakSet[object] = weakref.WeakSet()
 
     class FakeTerm:
         def __init__(self, _settings: Settings, _clients: object, _features: object, served: tuple[str, ...]) -> None:
             world.served.append(served)
+            world.left_over.append(len(terms))
+            terms.add(self)
+            self.cycle = self
 
         def stalled(self) -> str:
             return "no tick for 40 s"
@@ -183,6 +189,16 @@ async def test_a_term_that_ends_is_followed_by_another(world: World, error: Exce
         await until(lambda: len(world.served) == 2)
         assert not task.done()
     assert stage in world.stages[world.stages.index(None) :]
+
+
+async def test_a_term_leaves_no_memory_to_the_next_one(world: World) -> None:
+    async def ends() -> None:
+        raise Unavailable("Kopf ended")
+
+    world.ends = ends
+    async with Running(supervised(world)):
+        await until(lambda: len(world.served) == 4)
+    assert world.left_over == [0, 0, 0, 0]
 
 
 async def test_an_internal_error_ends_it_before_all_else(world: World) -> None:

@@ -161,7 +161,9 @@ class Telemetry:
         self._interval.set(interval_seconds)
 
     def waits_for(self, awaited: Stage | None) -> None:
-        """What the operator waits for; None while it acts."""
+        """What the operator waits for; None while it acts. Of apps only one that acts can tell."""
+        if awaited is not None:
+            self._apps.views = ()
         self._lease.set(awaited is None)
         for stage in Stage:
             self._waiting.labels(stage).set(stage is awaited)

@@ -113,6 +113,12 @@ def test_it_says_what_it_waits_for_and_when_it_acts(telemetry: Telemetry) -> Non
     assert (waits(), value(telemetry, "scalableapp_lease_held")) == ([], 1)
 
 
+def test_one_that_waits_tells_nothing_of_apps(telemetry: Telemetry) -> None:
+    telemetry.ticked(0.1, 4, [view(decision())])
+    telemetry.waits_for(Stage.LEASE)
+    assert value(telemetry, "scalableapp_desired_replicas", **LABELS) is None
+
+
 def test_an_event_loop_that_hangs_is_told(telemetry: Telemetry) -> None:
     assert telemetry.hangs() == ""
     telemetry._turned_at -= 60
