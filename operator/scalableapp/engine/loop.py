@@ -211,7 +211,8 @@ class Loop:
         with self._telling():
             self.telemetry.decided(decision)
         if decision.changes:
-            self.queue.add(record.key, urgent=True)  # one that fails, too, is worth a try at each look
+            # One that fails is worth a try at each look, too, but not before what others wait for.
+            self.queue.add(record.key, urgent=not record.scale_failed)
         elif decision.resizes or record.reported is None or _differs(record.reported, decision):
             self._retry_later(record)
         elif self._measures_due(record, decision):
