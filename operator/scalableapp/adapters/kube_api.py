@@ -167,10 +167,10 @@ class KubeApi:
         while True:
             query = {**request.query, "limit": str(PAGE_SIZE), **({"continue": place} if place else {})}
             page = await self.ask(Request(request.verb, request.path, query, accept=request.accept))
-            if not isinstance(page.get("metadata"), dict):
+            if "items" not in page:
                 raise Unavailable(f"{request}: the answer is not a list of Kubernetes objects")
             yield page
-            place = page["metadata"].get("continue", "")
+            place = page.get("metadata", {}).get("continue", "")
             if not place:
                 return
 
