@@ -197,10 +197,10 @@ class KubeApi:
                     raise
                 limit = max(1, limit // 8)
                 continue
-            if not isinstance(page.get("metadata"), dict):
+            if "items" not in page:
                 raise Unavailable(f"{request}: the answer is not a list of Kubernetes objects")
             yield page
-            place = page["metadata"].get("continue", "")
+            place = page.get("metadata", {}).get("continue", "")
             if not place:
                 return
 
