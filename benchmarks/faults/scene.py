@@ -1,0 +1,240 @@
+"""What a row acts on: servers that all rows share, and of its own two namespaces, an app and an operator."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.kube import Kube, Manifest, app_path
+from benchmarks.faults.kubelet import Kubelet
+from benchmarks.faults.operator import Operator
+from benchmarks.faults.proxy import Proxy
+from benchmarks.faults.servers import OPERATOR, SYSTEM, BenchError, control_plane, write_kubeconfig
+from benchmarks.faults.standin import LOAD_METRIC, StandIn
+from cluster.settings import REPOSITORY
+
+TARGET = 20.0
+LOAD, PODS = 90.0, 5
+MORE_LOAD, MORE_PODS = 150.0, 8
+_SETTLES_SECONDS = 120.0
+# A number of pods may follow from the load of the last two looks.
+_LOOKS_SECONDS = 10.0
+_BASE = REPOSITORY / "manifests" / "base"
+CRD_FILE = REPOSITORY / "crds" / "scalableapps.scalableapp.io.yaml"
+REQUESTS = {"type": "RequestsPerSecond", "target": f"{TARGET:g}"}
+QUERY = {"type": "Prometheus", "target": f"{TARGET:g}", "query": f'sum({LOAD_METRIC}{{namespace="$namespace"}})'}
+
+
+class Loads:
+    """Requests per second of each namespace, and how many pods they justify."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self._standin = standin
+        self._past: dict[str, list[tuple[float, float]]] = {}
+
+    def set(self, namespace: str, load: float) -> None:
+        """From now on."""
+        self._standin.loads[namespace] = load
+        self._past.setdefault(namespace, []).append((time.monotonic(), load))
+
+    def justify(self, namespace: str) -> int:
+        """The fewest pods that the load of the last looks justifies."""
+        since = time.monotonic() - _LOOKS_SECONDS
+        past = self._past.get(namespace, [])
+        before = [load for at, load in past if at <= since]
+        lowest = min([*before[-1:], *(load for at, load in past if at > since)], default=0.0)
+        return math.ceil(lowest / TARGET)
+
+
+class Replicas:
+    """Follows spec.replicas of the apps' Deployments, and notes reductions that no load justifies."""
+
+    def __init__(self, kube: Kube, loads: Loads) -> None:
+        self._kube = kube
+        self._loads = loads
+        self._now: dict[tuple[str, str], int] = {}
+        self.wrong: dict[str, list[str]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async for kind, deployment in self._kube.watch("/apis/apps/v1/deployments"):
+            if kind != "DELETED":
+                metadata = deployment["metadata"]
+                self._seen(metadata["namespace"], metadata["name"], deployment["spec"]["replicas"])
+
+    def of(self, namespace: str, name: str = "web") -> int:
+        """The number now; of a Deployment that is gone the last one."""
+        return self._now.get((namespace, name), 0)
+
+    def forget(self, namespace: str) -> None:
+        """The apps are deleted on purpose: they may begin anew."""
+        self._now = {key: value for key, value in self._now.items() if key[0] != namespace}
+
+    async def reach(self, namespace: str, number: int, within_seconds: float) -> float | None:
+        """Seconds until the number is reached or passed; None where that takes longer."""
+        started = time.monotonic()
+        while (waited := time.monotonic() - started) < within_seconds:
+            if self.of(namespace) >= number:
+                return waited
+            await asyncio.sleep(0.05)
+        return None
+
+    def _seen(self, namespace: str, name: str, number: int) -> None:
+        before = self._now.get((namespace, name), 0)
+        self._now[namespace, name] = number
+        if name == "web" and number < before and number < (least := self._loads.justify(namespace)):
+            self.wrong.setdefault(namespace, []).append(f"{before} to {number}, the load needs {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Everything that a fault can reach. `shop` is the namespace whose app is watched, `tenant` that of another."""
+
+    kube: Kube
+    api: Proxy
+    prometheus: Proxy
+    standin: StandIn
+    kubelet: Kubelet
+    loads: Loads
+    replicas: Replicas
+    operator: Operator
+    shop: str
+    tenant: str
+
+    async def settled(self) -> None:
+        """Wait until the app has the pods that its load needs. Raises BenchError where it does not come to that."""
+        wanted = math.ceil(self.standin.loads[self.shop] / TARGET)
+        for _ in range(int(_SETTLES_SECONDS / 0.25)):
+            if self.replicas.of(self.shop) == wanted == len(self.kubelet.ready_pods(self.shop)):
+                # The operator has seen it, too.
+                await asyncio.sleep(3.0)
+                return
+            await asyncio.sleep(0.25)
+        raise BenchError(f"no {wanted} pods before the fault; the operator's log: {_tail(self.operator.log)}")
+
+    async def apps(self) -> list[Manifest]:
+        """The ScalableApps of both namespaces."""
+        found = [await self.kube.get(app_path(namespace, "")) for namespace in (self.shop, self.tenant)]
+        return [app for entry in found if entry for app in entry["items"]]
+
+
+class Bench:
+    """The servers that all rows share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator["Bench"]:
+        """Until the block ends. Raises BenchError, ClusterError."""
+        async with AsyncExitStack() as stack:
+            plane = await stack.enter_async_context(control_plane(self._folder))
+            self._kube = await stack.enter_async_context(Kube(plane.url))
+            await self._install()
+            self._kubelet = Kubelet(self._kube)
+            self._standin = StandIn(self._kubelet.ready_pods)
+            self._loads = Loads(self._standin)
+            self._replicas = Replicas(self._kube, self._loads)
+            prometheus = await stack.enter_async_context(self._standin.serving())
+            self._prometheus = await stack.enter_async_context(Proxy(prometheus))
+            self._api = await stack.enter_async_context(Proxy(plane.url))
+            for follows in (self._kubelet.run(), self._replicas.run()):
+                stack.push_async_callback(_ended, asyncio.create_task(follows))
+            yield self
+
+    async def _install(self) -> None:
+        await self._kube.apply(_named("Namespace", SYSTEM))
+        await self._kube.apply_file(CRD_FILE)
+        for file in ("service-account.yaml", "cluster-role/cluster-role.yaml", "rbac.yaml"):
+            await self._kube.apply_file(_BASE / file)
+        await self._kube.served(app_path("default", ""))
+
+    @asynccontextmanager
+    async def scene(self, metrics: Iterable[Manifest], *, namespaced: bool, load: float = LOAD) -> AsyncIterator[Scene]:
+        """An app that has settled on its load, under a new operator; all of it is gone after the block."""
+        number = next(self._numbers)
+        shop, tenant = f"shop-{number}", f"tenant-{number}"
+        for namespace in (shop, tenant):
+            await self._kube.apply(_named("Namespace", namespace))
+        await self._kube.apply(app_of(shop, metrics=list(metrics)))
+        self._loads.set(shop, load)
+        operator = Operator(self._environment(f"{shop},{tenant}" if namespaced else ""), self._folder / f"{shop}.log")
+        running = asyncio.create_task(operator.run())
+        try:
+            scene = Scene(
+                kube=self._kube,
+                api=self._api,
+                prometheus=self._prometheus,
+                standin=self._standin,
+                kubelet=self._kubelet,
+                loads=self._loads,
+                replicas=self._replicas,
+                operator=operator,
+                shop=shop,
+                tenant=tenant,
+            )
+            await scene.settled()
+            yield scene
+        finally:
+            await _ended(running)
+            await self._clear(shop, tenant)
+
+    def _environment(self, namespaces: str) -> dict[str, str]:
+        kubeconfig = write_kubeconfig(self._folder / "operator.kubeconfig", self._api.url, OPERATOR)
+        return {
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+            "NO_PROXY": "127.0.0.1",
+            "SCALABLEAPP_PROMETHEUS_URL": self._prometheus.url,
+            "SCALABLEAPP_LEASE_NAMESPACE": SYSTEM,
+            "SCALABLEAPP_NAMESPACES": namespaces,
+            "SCALABLEAPP_LOG_FORMAT": "plain",
+        }
+
+    async def _clear(self, *namespaces: str) -> None:
+        """Every row begins with what the install made, and nothing else."""
+        for namespace in namespaces:
+            self._standin.loads.pop(namespace, None)
+            await self._kube.delete(app_path(namespace, ""))
+            await self._kube.delete(f"/api/v1/namespaces/{namespace}")
+        await self._kube.delete(f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/scalableapp-operator")
+
+
+def app_of(namespace: str, name: str = "web", *, metrics: list[Manifest], **spec: Any) -> Manifest:
+    """A ScalableApp whose every wrong number shows at once, as it waits with nothing."""
+    horizontal = {
+        "minReplicas": 1,
+        "maxReplicas": 60,
+        "metrics": metrics,
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+    }
+    return {
+        "apiVersion": "scalableapp.io/v1alpha1",
+        "kind": "ScalableApp",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "image": "shop:1",
+            "ingress": {"enabled": False},
+            "scaling": {"mode": "Horizontal", "horizontal": horizontal},
+            **spec,
+        },
+    }
+
+
+def _named(kind: str, name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
