@@ -14,7 +14,7 @@ DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
 .PHONY: help demo test test-unit bench-decisions bench-core bench-vertical bench-metrics bench-app \
-        bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
+        bench-faults bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
         profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
@@ -44,6 +44,9 @@ bench-metrics: venv ## Measure the cost of scraping the operator's own metrics, 
 
 bench-app: venv test-tools ## Measure the gain of each technique of the sample app, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
+
+bench-faults: venv ## Break the API server, Prometheus and other tenants' objects, and measure scaling (ARGS=--quick; --only TEXT)
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.faults $(ARGS)
 
 bench-ingress: venv ## Count requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
 	@$(BIN)/python -m benchmarks.ingress $(ARGS)

@@ -1,9 +1,8 @@
 """Faults between the operator, the Kubernetes API and Prometheus, and what each does to scaling.
 
-    python -m benchmarks.faults [--quick] [--only WORD ...] [--results FILE] [--page FILE]
+    python -m benchmarks.faults [--quick] [--only TEXT ...] [--as before|now] [--keep FOLDER] [--list | --table]
 
-Real: etcd, the API server, controllers of Kubernetes and the operator's process, on loopback. Stand-ins: a kubelet (for
-the apps' pods, which are ready 2 s after they appear, and for the operator's own restarts), a Prometheus that answers at
-once with the load that the bench sets, and a proxy that makes the faults. rows.py lists the faults; to add one, add a
-Row there.
+Real, on loopback: etcd, the API server, Kubernetes' controllers, and the operator's process. Stand-ins: the kubelet of
+the apps' pods, which are ready 2 s after they appear; what probes, restarts and limits the operator; a Prometheus that
+shows the load that the bench sets at once; a proxy that makes the faults. To add a fault, add a row in rows.py.
 """

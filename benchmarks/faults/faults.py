@@ -11,14 +11,14 @@ from typing import Any
 from aiohttp import web
 
 from benchmarks.faults import proxy
-from benchmarks.faults.kube import CRD, Manifest, app_path, deployment_path
+from benchmarks.faults.kube import Manifest, app_path, deployment_path
 from benchmarks.faults.measure import FaultOf
 from benchmarks.faults.proxy import Answer, Fault
-from benchmarks.faults.scene import CRD_FILE, LOAD, MORE_LOAD, REQUESTS, Scene, app_of
+from benchmarks.faults.scene import CRD, LOAD, MORE_LOAD, REQUESTS, Scene, app_of
 from benchmarks.faults.servers import SYSTEM, BenchError
 from benchmarks.faults.standin import SLOW_METRIC
 
-_CRD_NAME = "scalableapps.scalableapp.io"
+_CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scalableapps.scalableapp.io"
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/scalableapp-operator"
 Act = Callable[[Scene], Awaitable[None]]
 
@@ -99,7 +99,7 @@ async def load_falls(scene: Scene) -> None:
 
 
 async def scaled_by_hand(scene: Scene) -> None:
-    """kubectl scale to 50 pods."""
+    """By kubectl scale to 50 pods."""
     await scene.kube.patch(deployment_path(scene.shop), {"spec": {"replicas": 50}})
 
 
@@ -242,14 +242,13 @@ async def crd_not_served(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def crd_deleted(scene: Scene) -> AsyncIterator[None]:
     """The CRD is deleted, with every app; after the fault both are applied again."""
-    await scene.kube.delete(f"{CRD}/{_CRD_NAME}")
+    await scene.kube.delete(_CRD_PATH)
     try:
         yield
     finally:
-        while await scene.kube.get(f"{CRD}/{_CRD_NAME}"):
-            await asyncio.sleep(0.2)
+        await scene.kube.gone(_CRD_PATH)
         scene.replicas.forget(scene.shop)
-        await scene.kube.apply_file(CRD_FILE)
+        await scene.kube.apply_text(CRD)
         await scene.kube.served(app_path("default", ""))
         await scene.kube.apply(app_of(scene.shop, metrics=[REQUESTS]))
 
@@ -257,8 +256,7 @@ async def crd_deleted(scene: Scene) -> AsyncIterator[None]:
 async def served_namespace_deleted(scene: Scene) -> None:
     """Of two namespaces that the operator serves one is deleted, and the operator starts again."""
     await scene.kube.delete(f"/api/v1/namespaces/{scene.tenant}")
-    while await scene.kube.get(f"/api/v1/namespaces/{scene.tenant}"):
-        await asyncio.sleep(0.2)
+    await scene.kube.gone(f"/api/v1/namespaces/{scene.tenant}")
     await scene.operator.restart()
 
 
@@ -294,12 +292,12 @@ async def status_patched(scene: Scene) -> None:
 
 
 async def deployment_deleted(scene: Scene) -> None:
-    """kubectl delete deployment."""
+    """By kubectl delete."""
     await scene.kube.delete(deployment_path(scene.shop))
 
 
 async def deployment_paused(scene: Scene) -> None:
-    """kubectl rollout pause."""
+    """By kubectl rollout pause."""
     await scene.kube.patch(deployment_path(scene.shop), {"spec": {"paused": True}})
 
 

@@ -1,19 +1,16 @@
 """The bench's own way to the API server, past the proxy, as an administrator."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import yaml
 
-from benchmarks.faults.servers import ADMIN, BenchError
+from benchmarks.faults.servers import ADMIN, BenchError, eventually
 
 Manifest = dict[str, Any]
 APPS = "/apis/scalableapp.io/v1alpha1"
-CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _PLURALS = {
     "Namespace": "namespaces",
     "ServiceAccount": "serviceaccounts",
@@ -71,15 +68,18 @@ class Kube:
         path = f"{_collection(manifest)}/{manifest['metadata']['name']}?fieldManager=bench&force=true"
         await self._ask("PATCH", path, manifest, "application/apply-patch+yaml")
 
-    async def apply_file(self, file: Path) -> None:
-        """All objects of a file; those without a namespace belong to the operator's."""
-        for manifest in yaml.safe_load_all(file.read_text()):
+    async def apply_text(self, text: str) -> None:
+        """All objects of a YAML text; those without a namespace belong to the operator's."""
+        for manifest in yaml.safe_load_all(text):
             await self.apply(manifest)
 
     async def served(self, path: str) -> None:
         """Wait until the API server knows a path, as that of a new kind."""
-        while await self.get(path) is None:
-            await asyncio.sleep(0.2)
+        await eventually(lambda: self._is_there(path))
+
+    async def gone(self, path: str) -> None:
+        """Wait until there is nothing at a path."""
+        await eventually(lambda: self._is_gone(path))
 
     async def watch(self, path: str) -> AsyncIterator[tuple[str, Manifest]]:
         """What exists and what changes (ADDED, MODIFIED, DELETED), without end."""
@@ -92,8 +92,20 @@ class Kube:
                     for event in map(json.loads, lines):
                         yield event["type"], event["object"]
 
+    async def _is_there(self, path: str) -> bool:
+        return await self.get(path) is not None
+
+    async def _is_gone(self, path: str) -> bool:
+        return await self.get(path) is None
+
     async def _ask(
-        self, verb: str, path: str, body: Any = None, content_type: str = "application/json", *, missing_ok: bool = False
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        *,
+        missing_ok: bool = False,
     ) -> Manifest | None:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {"Content-Type": content_type}

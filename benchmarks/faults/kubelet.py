@@ -60,7 +60,9 @@ def _running(spec: dict[str, Any]) -> Manifest:
         "phase": "Running",
         "startTime": now,
         "podIP": "10.0.0.1",
-        "conditions": [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("Ready", "Initialized")],
+        "conditions": [
+            {"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("Ready", "Initialized")
+        ],
         "containerStatuses": [
             {
                 "name": container["name"],

@@ -25,7 +25,10 @@ class Rise(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A fault, for `seconds`. `judge` returns what the operator says wrongly at its end, or ""."""
+    """A fault, for `seconds`. `judge` returns what the operator says wrongly at its end, or "".
+
+    `tells`: the operator must say that something is wrong while the fault lasts.
+    """
 
     name: str
     section: str
@@ -33,10 +36,11 @@ class Row:
     seconds: float = 20.0
     rise: Rise = Rise.AFTER
     quick: bool = False
+    tells: bool = False
     namespaced: bool = False
     metrics: tuple[Manifest, ...] = (REQUESTS,)
     load: float = LOAD
-    patience_seconds: float = 120.0
+    patience_seconds: float = 60.0
     judge: Callable[[Scene], Awaitable[str]] | None = None
 
 
@@ -58,6 +62,22 @@ class Result:
         return asdict(self) | {"back": back, "peak_mib": round(self.peak_mib)}
 
 
+AIM_SECONDS, AIM_SECONDS_LONG, LONG_SECONDS = 10.0, 15.0, 300.0
+
+
+def missed(row: Row, result: Result, slack: float = 1.0) -> list[str]:
+    """What the row should have come to and did not; it may take `slack` times as long."""
+    aim = slack * (AIM_SECONDS_LONG if row.seconds >= LONG_SECONDS else AIM_SECONDS)
+    return [
+        *(f"reduced from {text}" for text in result.wrong),
+        *(f"the process ended: {text}" for text in result.exits),
+        *([f"not back after {result.patience:g} s"] if result.back is None else []),
+        *([f"back after {result.back:.1f} s, later than {aim:g} s"] if result.back and result.back > aim else []),
+        *(["nothing was told"] if row.tells and not result.told else []),
+        *([f"told wrongly: {result.untrue}"] if result.untrue else []),
+    ]
+
+
 async def measure(bench: Bench, row: Row) -> Result:
     """One row. Raises BenchError where the app does not even settle before the fault."""
     async with bench.scene(row.metrics, namespaced=row.namespaced, load=row.load) as scene:
@@ -69,13 +89,12 @@ async def _measure(scene: Scene, row: Row) -> Result:
     if row.rise is Rise.BEFORE:
         scene.loads.set(scene.shop, MORE_LOAD)
     back, untrue = None, ""
-    async with _listening(scene) as told:
-        async with row.fault(scene):
-            await asyncio.sleep(row.seconds)
-            if row.judge:
-                untrue = await row.judge(scene)
-            if row.rise is Rise.DURING:
-                back = await _back(scene, row)
+    async with _listening(scene) as told, row.fault(scene):
+        await asyncio.sleep(row.seconds)
+        if row.judge:
+            untrue = await row.judge(scene)
+        if row.rise is Rise.DURING:
+            back = await _back(scene, row)
     if row.rise is not Rise.DURING:
         back = await _back(scene, row)
     return Result(
@@ -120,17 +139,19 @@ async def _listening(scene: Scene) -> AsyncIterator[set[str]]:
 
 
 def _conditions(app: Manifest) -> Iterator[str]:
-    """Of its conditions those that tell of trouble; that pods start is none."""
+    """Of its conditions those that tell of trouble; that pods start, or a number is limited, is none."""
     namespace = app["metadata"]["namespace"].partition("-")[0]
     for entry in app.get("status", {}).get("conditions") or ():
-        if entry["reason"] not in _NO_TROUBLE:
+        good = "False" if entry["type"] in _BAD_WHEN_TRUE else "True"
+        if entry["status"] != good and entry["reason"] not in _NO_TROUBLE and entry["type"] not in _NEVER_TROUBLE:
             yield f"condition of {namespace}: {entry['type']}={entry['status']} {entry['reason']}"
 
 
-_NO_TROUBLE = {"PodsStarting", "Deploying"}
+_BAD_WHEN_TRUE = {"Conflicted"}
+_NEVER_TROUBLE = {"ScalingLimited", "Paused"}
+_NO_TROUBLE = {"PodsNotReady", "NotMeasured", "NoReadyPods", "AwaitingSamples", "Deploying"}
 
 
 async def _failures(scene: Scene) -> dict[str, float]:
     _, text = await scene.operator.text("/metrics")
     return {name: float(value) for name, value in _FAILED.findall(text)}
-

@@ -120,7 +120,7 @@ class Proxy:
             return response
 
     async def _held(self, request: web.Request) -> None:
-        while (fault := self._broken(request)) and fault.holds:
+        while (fault := self._broken(request)) and fault.holds:  # noqa: ASYNC110 - a fault may also be replaced
             await asyncio.sleep(0.1)
 
 

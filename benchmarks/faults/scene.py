@@ -14,7 +14,7 @@ from benchmarks.faults.kube import Kube, Manifest, app_path
 from benchmarks.faults.kubelet import Kubelet
 from benchmarks.faults.operator import Operator
 from benchmarks.faults.proxy import Proxy
-from benchmarks.faults.servers import OPERATOR, SYSTEM, BenchError, control_plane, write_kubeconfig
+from benchmarks.faults.servers import OPERATOR, SYSTEM, BenchError, control_plane, eventually, tail, write_kubeconfig
 from benchmarks.faults.standin import LOAD_METRIC, StandIn
 from cluster.settings import REPOSITORY
 
@@ -25,7 +25,10 @@ _SETTLES_SECONDS = 120.0
 # A number of pods may follow from the load of the last two looks.
 _LOOKS_SECONDS = 10.0
 _BASE = REPOSITORY / "manifests" / "base"
-CRD_FILE = REPOSITORY / "crds" / "scalableapps.scalableapp.io.yaml"
+CRD = (REPOSITORY / "crds" / "scalableapps.scalableapp.io.yaml").read_text()
+_ACCOUNT = [
+    (_BASE / name).read_text() for name in ("service-account.yaml", "cluster-role/cluster-role.yaml", "rbac.yaml")
+]
 REQUESTS = {"type": "RequestsPerSecond", "target": f"{TARGET:g}"}
 QUERY = {"type": "Prometheus", "target": f"{TARGET:g}", "query": f'sum({LOAD_METRIC}{{namespace="$namespace"}})'}
 
@@ -78,11 +81,11 @@ class Replicas:
     async def reach(self, namespace: str, number: int, within_seconds: float) -> float | None:
         """Seconds until the number is reached or passed; None where that takes longer."""
         started = time.monotonic()
-        while (waited := time.monotonic() - started) < within_seconds:
-            if self.of(namespace) >= number:
-                return waited
-            await asyncio.sleep(0.05)
-        return None
+
+        async def is_there() -> bool:
+            return self.of(namespace) >= number
+
+        return time.monotonic() - started if await eventually(is_there, within_seconds) else None
 
     def _seen(self, namespace: str, name: str, number: int) -> None:
         before = self._now.get((namespace, name), 0)
@@ -109,13 +112,14 @@ class Scene:
     async def settled(self) -> None:
         """Wait until the app has the pods that its load needs. Raises BenchError where it does not come to that."""
         wanted = math.ceil(self.standin.loads[self.shop] / TARGET)
-        for _ in range(int(_SETTLES_SECONDS / 0.25)):
-            if self.replicas.of(self.shop) == wanted == len(self.kubelet.ready_pods(self.shop)):
-                # The operator has seen it, too.
-                await asyncio.sleep(3.0)
-                return
-            await asyncio.sleep(0.25)
-        raise BenchError(f"no {wanted} pods before the fault; the operator's log: {_tail(self.operator.log)}")
+
+        async def has_them() -> bool:
+            return self.replicas.of(self.shop) == wanted == len(self.kubelet.ready_pods(self.shop))
+
+        if not await eventually(has_them, _SETTLES_SECONDS):
+            raise BenchError(f"no {wanted} pods before the fault; the operator's log: {tail(self.operator.log)}")
+        # The operator has seen it, too.
+        await asyncio.sleep(3.0)
 
     async def apps(self) -> list[Manifest]:
         """The ScalableApps of both namespaces."""
@@ -150,9 +154,8 @@ class Bench:
 
     async def _install(self) -> None:
         await self._kube.apply(_named("Namespace", SYSTEM))
-        await self._kube.apply_file(CRD_FILE)
-        for file in ("service-account.yaml", "cluster-role/cluster-role.yaml", "rbac.yaml"):
-            await self._kube.apply_file(_BASE / file)
+        for text in (CRD, *_ACCOUNT):
+            await self._kube.apply_text(text)
         await self._kube.served(app_path("default", ""))
 
     @asynccontextmanager
@@ -234,7 +237,3 @@ def _named(kind: str, name: str) -> Manifest:
 async def _ended(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-2000:]

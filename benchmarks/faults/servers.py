@@ -1,6 +1,7 @@
 """The real servers on loopback: etcd, the API server with RBAC, and Kubernetes' controllers."""
 
 import asyncio
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ _ACCOUNT = f"system:serviceaccount:{SYSTEM}:scalableapp-operator"
 _CONTROLLERS = ("deployment", "replicaset", "garbage-collector", "namespace", "resourcequota")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
 
 
 class BenchError(Exception):
@@ -50,14 +52,16 @@ async def control_plane(folder: Path) -> AsyncIterator[ControlPlane]:
     """
     etcd = gobuild.ensure("node") / "etcd"
     kubernetes = gobuild.ensure("kubernetes")
+    shutil.rmtree(folder / "etcd", ignore_errors=True)
     async with AsyncExitStack() as stack:
         store = f"http://127.0.0.1:{free_port()}"
         await stack.enter_async_context(running("etcd", [str(etcd), *_etcd_flags(folder, store)], folder))
         url = f"https://127.0.0.1:{(port := free_port())}"
         flags = _api_server_flags(folder, store, port)
         api_server = [str(kubernetes / "kube-apiserver"), *flags]
-        process = await stack.enter_async_context(running("kube-apiserver", api_server, folder))
-        await until(lambda: _answers(f"{url}/readyz"), "the API server", process, folder / "kube-apiserver.log")
+        await stack.enter_async_context(running("kube-apiserver", api_server, folder))
+        if not await eventually(lambda: _answers(f"{url}/readyz")):
+            raise BenchError(f"the API server did not become ready: {tail(folder / 'kube-apiserver.log')}")
         controllers = [str(kubernetes / "kube-controller-manager"), *_controller_flags(folder, url)]
         await stack.enter_async_context(running("kube-controller-manager", controllers, folder))
         yield ControlPlane(url)
@@ -126,6 +130,11 @@ def write_kubeconfig(path: Path, url: str, token: str) -> Path:
     return path
 
 
+def tail(log: Path) -> str:
+    """The end of a log."""
+    return log.read_text(errors="replace")[-2000:]
+
+
 @asynccontextmanager
 async def running(name: str, command: Sequence[str], folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process with its output in `folder`/NAME.log; it ends with the block, by its own process ID."""
@@ -154,15 +163,13 @@ async def end(process: asyncio.subprocess.Process, grace_seconds: float) -> bool
     return True
 
 
-async def until(
-    is_ready: Callable[[], Awaitable[bool]], what: str, process: asyncio.subprocess.Process, log: Path
-) -> None:
-    """Wait until a server is ready. Raises BenchError with the end of its log where it does not become so."""
-    for _ in range(int(_START_SECONDS / 0.2)):
-        if process.returncode is None and await is_ready():
-            return
-        await asyncio.sleep(0.2)
-    raise BenchError(f"{what} did not become ready: {log.read_text(errors='replace')[-2000:]}")
+async def eventually(is_so: Callable[[], Awaitable[bool]], within_seconds: float = _START_SECONDS) -> bool:
+    """Wait until something is so; False where that takes too long."""
+    for _ in range(int(within_seconds / _LOOK_SECONDS)):
+        if await is_so():
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    return False
 
 
 async def _answers(url: str) -> bool:

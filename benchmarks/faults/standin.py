@@ -16,6 +16,7 @@ Series = dict[str, Any]
 Pods = Callable[[str], list[str]]
 _NAMESPACE = re.compile(r'namespace=~?"([^"]*)"')
 _PART = re.compile(r'"scalableapp_part", "([^"]+)"')
+_WINDOW = re.compile(r"^\d+s$")
 _SCRAPE_SECONDS = 5.0
 # The metrics of the apps' own queries.
 LOAD_METRIC, SLOW_METRIC = "shop_requests", "slow_requests"
@@ -86,7 +87,7 @@ class StandIn:
                     labels = {"namespace": namespace, "pod": pod, **({"scalableapp_part": part} if part else {})}
                     if part == "newest":
                         yield _series(newest, **labels)
-                    elif part == "" or part.endswith("s") and part[:-1].isdigit():
+                    elif part == "" or _WINDOW.match(part):
                         yield _series(share, **labels)
 
     def _histograms(self, namespaces: Iterable[str]) -> Iterable[Series]:
