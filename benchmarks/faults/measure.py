@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from benchmarks.faults.kube import Manifest
-from benchmarks.faults.scene import LOAD, MORE_LOAD, MORE_PODS, REQUESTS, Bench, Scene
+from benchmarks.faults.scene import LOAD, MORE_LOAD, MORE_PODS, REQUESTS, Bench, Scene, following
 
 FaultOf = Callable[[Scene], AbstractAsyncContextManager[None]]
 _FAILED = re.compile(r"^(scalableapp_\w*(?:failure|problem|waiting|refused)\w*(?:{[^}]*})?) (\S+)$", re.MULTILINE)
@@ -130,12 +130,8 @@ async def _listening(scene: Scene) -> AsyncIterator[set[str]]:
             now = await _failures(scene)
             told.update(f"metric: {name}" for name, value in now.items() if value > failures.get(name, 0.0))
 
-    task = asyncio.create_task(listen())
-    try:
+    async with following(listen()):
         yield told
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def _conditions(app: Manifest) -> Iterator[str]:

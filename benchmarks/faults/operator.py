@@ -43,8 +43,8 @@ class Operator:
         self._health_url = f"http://127.0.0.1:{(health := free_port())}/healthz"
         ports = {"SCALABLEAPP_METRICS_PORT": str(metrics), "SCALABLEAPP_LIVENESS_PORT": str(health)}
         self.environment = os.environ | self.environment | ports
-        self._ends_by: str = ""
-        self._stopping = False
+        self._ends_by = ""
+        self._ended_on_purpose: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
         """Keep it running, as a kubelet does, until cancelled; then it is stopped."""
@@ -53,16 +53,13 @@ class Operator:
                 await self._run_once()
                 await asyncio.sleep(pause)
         finally:
-            self._stopping = True
-            if self.process:
-                await end(self.process, _POD["terminationGracePeriodSeconds"])
+            await self.restart()
 
     async def restart(self) -> None:
         """End the process as a drained node does; it starts again. Does not count as its own end."""
         if self.process:
-            self._stopping = True
+            self._ended_on_purpose = self.process
             await end(self.process, _POD["terminationGracePeriodSeconds"])
-            self._stopping = False
 
     async def text(self, path: str) -> tuple[int, str]:
         """Status and text of /readyz or /metrics; 0 and nothing where it does not answer."""
@@ -86,7 +83,7 @@ class Operator:
         finally:
             for task in watching:
                 task.cancel()
-        if not self._stopping:
+        if process is not self._ended_on_purpose:
             self.exits.append(self._ends_by or f"exit {code}")
 
     async def _limit_memory(self, process: asyncio.subprocess.Process) -> None:

@@ -19,7 +19,7 @@ _MINUTES_5 = 300.0
 ROWS = (
     number(name="no fault", fault=lambda _: nullcontext(), seconds=5, quick=True),
     number(name="the load falls from 150 to 90", fault=once(faults.load_falls), load=150, quick=True),
-    number(name="somebody scales to 50", fault=once(faults.scaled_by_hand), seconds=45, quick=True),
+    number(name="somebody scales to 50", fault=once(faults.scaled_by_hand), seconds=45),
     number(name="a pause ends with 2 pods too many", fault=once(faults.pause_ends)),
     number(name="the watch on pods is silent", fault=faults.pods_unknown, load=40, quick=True),
     number(
@@ -147,7 +147,7 @@ ROWS = (
         fault=once(faults.deployment_paused),
         judge=judges.pause_stays,
     ),
-    prometheus_server(name="Prometheus refuses connections", fault=faults.prometheus_down, quick=True),
+    prometheus_server(name="Prometheus refuses connections", fault=faults.prometheus_down),
     prometheus_server(name="Prometheus is silent", fault=prometheus(proxy.silent), quick=True),
     prometheus_server(name="Prometheus resets connections", fault=prometheus(proxy.reset)),
     prometheus_server(name="Prometheus: 503", fault=prometheus(proxy.says(503, "unavailable"))),

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -148,8 +148,6 @@ class Bench:
             prometheus = await stack.enter_async_context(self._standin.serving())
             self._prometheus = await stack.enter_async_context(Proxy(prometheus))
             self._api = await stack.enter_async_context(Proxy(plane.url))
-            for follows in (self._kubelet.run(), self._replicas.run()):
-                stack.push_async_callback(_ended, asyncio.create_task(follows))
             yield self
 
     async def _install(self) -> None:
@@ -168,24 +166,23 @@ class Bench:
         await self._kube.apply(app_of(shop, metrics=list(metrics)))
         self._loads.set(shop, load)
         operator = Operator(self._environment(f"{shop},{tenant}" if namespaced else ""), self._folder / f"{shop}.log")
-        running = asyncio.create_task(operator.run())
+        scene = Scene(
+            kube=self._kube,
+            api=self._api,
+            prometheus=self._prometheus,
+            standin=self._standin,
+            kubelet=self._kubelet,
+            loads=self._loads,
+            replicas=self._replicas,
+            operator=operator,
+            shop=shop,
+            tenant=tenant,
+        )
         try:
-            scene = Scene(
-                kube=self._kube,
-                api=self._api,
-                prometheus=self._prometheus,
-                standin=self._standin,
-                kubelet=self._kubelet,
-                loads=self._loads,
-                replicas=self._replicas,
-                operator=operator,
-                shop=shop,
-                tenant=tenant,
-            )
-            await scene.settled()
-            yield scene
+            async with following(self._kubelet.run()), following(self._replicas.run()), following(operator.run()):
+                await scene.settled()
+                yield scene
         finally:
-            await _ended(running)
             await self._clear(shop, tenant)
 
     def _environment(self, namespaces: str) -> dict[str, str]:
@@ -234,6 +231,14 @@ def _named(kind: str, name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+@asynccontextmanager
+async def following(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on beside the block and ends with it. Raises BenchError after a block in which it failed."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled() and (failure := task.exception()):
+        raise BenchError(f"the bench itself failed: {failure!r}") from failure
