@@ -3,8 +3,8 @@
 from contextlib import nullcontext
 from functools import partial
 
-from benchmarks.faults import faults, judges, proxy
-from benchmarks.faults.faults import api, api_watches, histogram, once, prometheus, spec_changes, tenant_app
+from benchmarks.faults import faults, judges, proxy, tenants
+from benchmarks.faults.faults import api, api_watches, once, prometheus, spec_changes
 from benchmarks.faults.measure import Rise, Row
 from benchmarks.faults.scene import QUERY
 
@@ -29,43 +29,43 @@ ROWS = (
     ),
     tenant(
         name="a query with 130 regular expressions",
-        fault=once(tenant_app(*faults.queries(faults.COSTLY_REGEX))),
+        fault=once(tenants.app(*tenants.queries(tenants.COSTLY_REGEX))),
         quick=True,
     ),
     tenant(
         name='a histogram with le="abc"',
-        fault=histogram("0.1", "abc", "+Inf"),
+        fault=tenants.histogram("0.1", "abc", "+Inf"),
         quick=True,
     ),
     tenant(
         name="a series without labels (null)",
-        fault=faults.metric_null,
+        fault=tenants.metric_null,
     ),
     tenant(
         name="51 apps of 1.3 MB each",
-        fault=once(faults.huge_objects),
+        fault=once(tenants.huge_objects),
         seconds=30,
     ),
     tenant(
         name="16 queries of 3.9 s each",
-        fault=once(tenant_app(*faults.queries(*faults.SLOW_QUERIES))),
+        fault=once(tenants.app(*tenants.queries(*tenants.SLOW_QUERIES))),
         metrics=(QUERY,),
     ),
     tenant(
         name="400 apps whose objects cannot be written",
-        fault=faults.failing_children,
+        fault=tenants.failing_children,
     ),
     tenant(
         name="a histogram with 230,000 buckets",
-        fault=histogram(*(str(number) for number in range(230_000))),
+        fault=tenants.histogram(*(str(number) for number in range(230_000))),
     ),
     tenant(
         name="4,000 half-sent requests to the metrics",
-        fault=faults.half_sent_requests,
+        fault=tenants.half_sent_requests,
     ),
     tenant(
         name="a LimitRange of 1500m memory",
-        fault=once(faults.odd_limit_range),
+        fault=once(tenants.odd_limit_range),
         seconds=40,
         judge=judges.limits_unread,
     ),
