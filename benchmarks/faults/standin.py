@@ -4,6 +4,7 @@ A real one would show a new load only after some scrapes, and so hide how soon t
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -33,6 +34,7 @@ class StandIn:
         self.without_samples: set[str] = set()
         self.buckets: dict[str, list[str]] = {}
         self.broken: list[Series] = []
+        self._written: tuple[tuple[str, ...], str] = (), _written([])
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -54,20 +56,23 @@ class StandIn:
         if SLOW_METRIC in query:
             await asyncio.sleep(SLOW_SECONDS)
             return _answer([_series(1.0)])
+        if "_bucket" in query and "count_over_time" not in query:
+            return await self._histograms(self._namespaces(query))
         return _answer(list(self._series(query)))
 
     async def _range(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": []}})
 
+    def _namespaces(self, query: str) -> list[str]:
+        match = _NAMESPACE.search(query)
+        return match[1].split("|") if match else list(self.loads)
+
     def _series(self, query: str) -> Iterable[Series]:
         if query == "vector(1)":
             return [_series(1.0)]
-        match = _NAMESPACE.search(query)
-        namespaces = match[1].split("|") if match else list(self.loads)
+        namespaces = self._namespaces(query)
         if LOAD_METRIC in query:
             return [_series(sum(self.loads.get(namespace, 0.0) for namespace in namespaces))]
-        if "_bucket" in query and "count_over_time" not in query:
-            return self._histograms(namespaces)
         if "http_requests_total" in query and '=~"5.."' not in query:
             return [*self._requests(query, namespaces), *self.broken]
         return []
@@ -90,11 +95,18 @@ class StandIn:
                     elif part == "" or _WINDOW.match(part):
                         yield _series(share, **labels)
 
-    def _histograms(self, namespaces: Iterable[str]) -> Iterable[Series]:
-        for namespace in namespaces:
-            for pod in self._ready_pods(namespace):
-                for bound in self.buckets.get(namespace, []):
-                    yield _series(5.0, namespace=namespace, pod=pod, le=bound)
+    async def _histograms(self, namespaces: Iterable[str]) -> web.Response:
+        """All buckets. Written once for the same pods: the proxies before other servers must not wait for it."""
+        pods = {pod: namespace for namespace in namespaces for pod in self._ready_pods(namespace)}
+        if tuple(pods) != self._written[0]:
+            series = [
+                {"metric": {"namespace": namespace, "pod": pod, "le": bound}, "value": ["NOW", "5"]}
+                for pod, namespace in pods.items()
+                for bound in self.buckets.get(namespace, [])
+            ]
+            self._written = tuple(pods), await asyncio.to_thread(_written, series)
+        text = self._written[1].replace('"NOW"', str(time.time()))
+        return web.Response(text=text, content_type="application/json")
 
 
 def _series(value: float, **labels: str) -> Series:
@@ -102,4 +114,8 @@ def _series(value: float, **labels: str) -> Series:
 
 
 def _answer(series: list[Series]) -> web.Response:
-    return web.json_response({"status": "success", "data": {"resultType": "vector", "result": series}})
+    return web.Response(text=_written(series), content_type="application/json")
+
+
+def _written(series: list[Series]) -> str:
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": series}})
