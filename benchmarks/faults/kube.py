@@ -1,5 +1,6 @@
 """The bench's own way to the API server, past the proxy, as an administrator."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
@@ -113,6 +114,9 @@ class Kube:
             text = await answer.read()
             if answer.status == 404 and missing_ok:
                 return None
+            if answer.status == 429:  # as while it begins to serve a new kind
+                await asyncio.sleep(1.0)
+                return await self._ask(verb, path, body, content_type, missing_ok=missing_ok)
             if answer.status >= 400:
                 raise BenchError(f"{verb} {path}: {answer.status} {text[:500].decode(errors='replace')}")
             found: Manifest = json.loads(text)
