@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.faults import results
-from benchmarks.faults.measure import Row, measure
+from benchmarks.faults.measure import Result, Row, measure, missed
 from benchmarks.faults.rows import ROWS
 from benchmarks.faults.scene import Bench
 from benchmarks.faults.servers import BenchError
@@ -44,19 +44,20 @@ async def run(rows: tuple[Row, ...], name: str, folder: Path) -> int:
         for row in rows:
             started = time.monotonic()
             try:
-                result = (await measure(bench, row)).as_json()
+                result = await measure(bench, row)
             except BenchError as error:
                 failed += 1
                 print(f"{row.name}: not measured: {error}", file=sys.stderr, flush=True)
                 continue
-            results.save(name, results.load(name) | {row.name: result})
+            results.save(name, results.load(name) | {row.name: result.as_json()})
             took = time.monotonic() - started
-            print(f"{row.section}: {row.name} ({took:.0f} s)\n    {_shown(result)}", flush=True)
+            verdict = "; ".join(missed(row, result)) or "as it should be"
+            print(f"{row.section}: {row.name} ({took:.0f} s): {verdict}\n    {_shown(result)}", flush=True)
     return failed
 
 
-def _shown(result: dict[str, object]) -> str:
-    return "\n    ".join(f"{name}: {value}" for name, value in result.items() if value not in ([], "", None))
+def _shown(result: Result) -> str:
+    return "\n    ".join(f"{name}: {value}" for name, value in result.as_json().items() if value not in ([], "", None))
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from benchmarks.faults.scene import Bench
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
 # A minute each, one after another.
-HOLD = ("no fault", "Prometheus is silent")
+HOLD = ("no fault", "the load falls from 150 to 90", "Prometheus is silent")
 # Other tests run at the same time.
 BUSY = 3.0
 
