@@ -189,6 +189,17 @@ async def quota_of_pods(scene: Scene) -> None:
     scene.loads.set(scene.shop, MORE_LOAD)
 
 
+@asynccontextmanager
+async def images_missing(scene: Scene) -> AsyncIterator[None]:
+    """The load grows while no new pod can pull its image."""
+    scene.kubelet.without_image.add(scene.shop)
+    scene.loads.set(scene.shop, MORE_LOAD)
+    try:
+        yield
+    finally:
+        scene.kubelet.without_image.clear()
+
+
 async def status_patched(scene: Scene) -> None:
     """Somebody writes a wrong number into the app's status."""
     await scene.kube.patch(f"{app_path(scene.shop)}/status", {"status": {"desiredReplicas": 99}})

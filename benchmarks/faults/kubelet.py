@@ -15,6 +15,8 @@ class Kubelet:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._ready: dict[str, set[str]] = {}
+        # Namespaces whose new pods wait for their image.
+        self.without_image: set[str] = set()
         self._starting: set[asyncio.Task[None]] = set()
 
     def ready_pods(self, namespace: str) -> list[str]:
@@ -45,6 +47,10 @@ class Kubelet:
     async def _start(self, namespace: str, name: str, spec: dict[str, Any]) -> None:
         await asyncio.sleep(READY_AFTER_SECONDS)
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+        if namespace in self.without_image:
+            await self._kube.patch(f"{path}/status", {"status": _waiting(spec)})
+        while namespace in self.without_image:  # noqa: ASYNC110 - as a kubelet tries again now and then
+            await asyncio.sleep(1.0)
         if await self._kube.get(path):
             await self._kube.patch(f"{path}/status", {"status": _running(spec)})
 
@@ -72,6 +78,26 @@ def _running(spec: dict[str, Any]) -> Manifest:
                 "started": True,
                 "restartCount": 0,
                 "state": {"running": {"startedAt": now}},
+            }
+            for container in spec["containers"]
+        ],
+    }
+
+
+def _waiting(spec: dict[str, Any]) -> Manifest:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "phase": "Pending",
+        "startTime": now,
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": now}],
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container["image"],
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"waiting": {"reason": "ImagePullBackOff", "message": "the registry does not answer"}},
             }
             for container in spec["containers"]
         ],

@@ -22,52 +22,28 @@ ROWS = (
     number(name="somebody scales to 50", fault=once(faults.scaled_by_hand), seconds=45),
     number(name="a pause ends with 2 pods too many", fault=once(faults.pause_ends)),
     number(name="the watch on pods is silent", fault=faults.pods_unknown, load=40, quick=True),
-    number(
-        name="3 of 5 pods without samples",
-        fault=faults.samples_missing,
-        judge=judges.missing_samples_not_told,
-    ),
+    number(name="3 of 5 pods without samples", fault=faults.samples_missing, judge=judges.missing_samples_not_told),
     tenant(
         name="a query with 130 regular expressions",
         fault=once(tenants.app(*tenants.queries(tenants.COSTLY_REGEX))),
         quick=True,
     ),
-    tenant(
-        name='a histogram with le="abc"',
-        fault=tenants.histogram("0.1", "abc", "+Inf"),
-        quick=True,
-    ),
-    tenant(
-        name="a series without labels (null)",
-        fault=tenants.metric_null,
-    ),
-    tenant(
-        name="51 apps of 1.3 MB each",
-        fault=once(tenants.huge_objects),
-        seconds=30,
-    ),
+    tenant(name='a histogram with le="abc"', fault=tenants.histogram("0.1", "abc", "+Inf"), quick=True),
+    tenant(name="a series without labels (null)", fault=tenants.metric_null),
+    tenant(name="51 apps of 1.3 MB each", fault=once(tenants.huge_objects), seconds=30),
     tenant(
         name="16 queries of 3.9 s each",
         fault=once(tenants.app(*tenants.queries(*tenants.SLOW_QUERIES))),
         metrics=(QUERY,),
     ),
+    tenant(name="527 queries", fault=once(tenants.many_queries), metrics=(QUERY,)),
+    tenant(name="400 apps whose objects cannot be written", fault=tenants.failing_children),
     tenant(
-        name="400 apps whose objects cannot be written",
-        fault=tenants.failing_children,
+        name="a histogram with 230,000 buckets", fault=tenants.histogram(*(str(number) for number in range(230_000)))
     ),
+    tenant(name="4,000 half-sent requests to the metrics", fault=tenants.half_sent_requests),
     tenant(
-        name="a histogram with 230,000 buckets",
-        fault=tenants.histogram(*(str(number) for number in range(230_000))),
-    ),
-    tenant(
-        name="4,000 half-sent requests to the metrics",
-        fault=tenants.half_sent_requests,
-    ),
-    tenant(
-        name="a LimitRange of 1500m memory",
-        fault=once(tenants.odd_limit_range),
-        seconds=40,
-        judge=judges.limits_unread,
+        name="a LimitRange of 1500m memory", fault=once(tenants.odd_limit_range), seconds=40, judge=judges.limits_unread
     ),
     api_server(name="API server refuses connections for 20 s", tells=True, fault=faults.api_down),
     api_server(name="API server resets connections", tells=True, fault=api(proxy.reset), quick=True),
@@ -125,28 +101,12 @@ ROWS = (
         fault=once(spec_changes(env=[{"name": "A", "value": "Hello 🌍"}])),
         judge=judges.variable_not_applied,
     ),
-    people(
-        name="a quota of 5 pods",
-        fault=once(faults.quota_of_pods),
-        judge=judges.quota_not_named,
-    ),
-    people(
-        name="somebody patches the status",
-        fault=once(faults.status_patched),
-        judge=judges.status_stays_wrong,
-    ),
-    people(
-        name="admission refuses the scaling for 30 s",
-        fault=faults.writes_refused,
-        rise=Rise.BEFORE,
-        seconds=30,
-    ),
+    people(name="a quota of 5 pods", fault=once(faults.quota_of_pods), judge=judges.quota_not_named),
+    people(name="new pods cannot pull their image", fault=faults.images_missing, tells=True),
+    people(name="somebody patches the status", fault=once(faults.status_patched), judge=judges.status_stays_wrong),
+    people(name="admission refuses the scaling for 30 s", fault=faults.writes_refused, rise=Rise.BEFORE, seconds=30),
     people(name="the Deployment is deleted", fault=once(faults.deployment_deleted), quick=True),
-    people(
-        name="the Deployment is paused",
-        fault=once(faults.deployment_paused),
-        judge=judges.pause_stays,
-    ),
+    people(name="the Deployment is paused", fault=once(faults.deployment_paused), judge=judges.pause_stays),
     prometheus_server(name="Prometheus refuses connections", fault=faults.prometheus_down),
     prometheus_server(name="Prometheus is silent", fault=prometheus(proxy.silent), quick=True),
     prometheus_server(name="Prometheus resets connections", fault=prometheus(proxy.reset)),
@@ -155,8 +115,7 @@ ROWS = (
     prometheus_server(name="Prometheus: 403", fault=prometheus(proxy.says(403, "Forbidden"))),
     prometheus_server(name="Prometheus: a login page", fault=prometheus(_LOGIN_PAGE)),
     prometheus_server(
-        name="Prometheus: a redirect to a login page",
-        fault=prometheus(proxy.says(302, "", Location="/login")),
+        name="Prometheus: a redirect to a login page", fault=prometheus(proxy.says(302, "", Location="/login"))
     ),
     prometheus_server(name="Prometheus: cut answers", fault=prometheus(proxy.cut_short)),
     prometheus_server(

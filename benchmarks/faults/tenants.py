@@ -72,6 +72,13 @@ async def huge_objects(scene: Scene) -> None:
             await scene.kube.apply(app_of(scene.tenant, f"huge-{number}", metrics=[REQUESTS], args=["x" * 1_300_000]))
 
 
+async def many_queries(scene: Scene) -> None:
+    """17 apps with 31 queries each, which is more than the operator asks."""
+    for number in range(17):
+        texts = (f'sum(many{{namespace="$namespace",n="{number}-{index}"}})' for index in range(31))
+        await scene.kube.apply(app_of(scene.tenant, f"app-{number}", metrics=list(queries(*texts))))
+
+
 @asynccontextmanager
 async def failing_children(scene: Scene) -> AsyncIterator[None]:
     """400 apps of a tenant whose children the API server answers with 500."""
