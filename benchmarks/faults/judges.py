@@ -31,6 +31,12 @@ async def quota_not_named(scene: Scene) -> str:
     return f"the quota is not named: {_condition(app, 'Ready').get('message', '')!r}"
 
 
+async def image_not_named(scene: Scene) -> str:
+    """New pods cannot pull their image, and no condition says so."""
+    messages = [entry.get("message", "") for entry in (await _app(scene))["status"]["conditions"]]
+    return "" if any("ImagePullBackOff" in message for message in messages) else "the missing image is not named"
+
+
 async def status_stays_wrong(scene: Scene) -> str:
     """What somebody else wrote into the status stays."""
     number = (await _app(scene))["status"].get("desiredReplicas")

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,88 +9,28 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.faults.kube import Kube, Manifest, app_path
 from benchmarks.faults.kubelet import Kubelet
 from benchmarks.faults.operator import Operator
 from benchmarks.faults.proxy import Proxy
+from benchmarks.faults.replicas import TARGET, Loads, Replicas
 from benchmarks.faults.servers import OPERATOR, SYSTEM, BenchError, control_plane, eventually, tail, write_kubeconfig
 from benchmarks.faults.standin import LOAD_METRIC, StandIn
 from cluster.settings import REPOSITORY
 
-TARGET = 20.0
 LOAD, PODS = 90.0, 5
 MORE_LOAD, MORE_PODS = 150.0, 8
 _SETTLES_SECONDS = 120.0
-# A number of pods may follow from the load of the last two looks.
-_LOOKS_SECONDS = 10.0
 _BASE = REPOSITORY / "manifests" / "base"
 CRD = (REPOSITORY / "crds" / "scalableapps.scalableapp.io.yaml").read_text()
 _ACCOUNT = [
     (_BASE / name).read_text() for name in ("service-account.yaml", "cluster-role/cluster-role.yaml", "rbac.yaml")
 ]
+_OF_NAMESPACE = (REPOSITORY / "manifests" / "watched-namespace" / "role-binding.yaml").read_text()
 REQUESTS = {"type": "RequestsPerSecond", "target": f"{TARGET:g}"}
 QUERY = {"type": "Prometheus", "target": f"{TARGET:g}", "query": f'sum({LOAD_METRIC}{{namespace="$namespace"}})'}
-
-
-class Loads:
-    """Requests per second of each namespace, and how many pods they justify."""
-
-    def __init__(self, standin: StandIn) -> None:
-        self._standin = standin
-        self._past: dict[str, list[tuple[float, float]]] = {}
-
-    def set(self, namespace: str, load: float) -> None:
-        """From now on."""
-        self._standin.loads[namespace] = load
-        self._past.setdefault(namespace, []).append((time.monotonic(), load))
-
-    def justify(self, namespace: str) -> int:
-        """The fewest pods that the load of the last looks justifies."""
-        since = time.monotonic() - _LOOKS_SECONDS
-        past = self._past.get(namespace, [])
-        before = [load for at, load in past if at <= since]
-        lowest = min([*before[-1:], *(load for at, load in past if at > since)], default=0.0)
-        return math.ceil(lowest / TARGET)
-
-
-class Replicas:
-    """Follows spec.replicas of the apps' Deployments, and notes reductions that no load justifies."""
-
-    def __init__(self, kube: Kube, loads: Loads) -> None:
-        self._kube = kube
-        self._loads = loads
-        self._now: dict[tuple[str, str], int] = {}
-        self.wrong: dict[str, list[str]] = {}
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        async for kind, deployment in self._kube.watch("/apis/apps/v1/deployments"):
-            if kind != "DELETED":
-                metadata = deployment["metadata"]
-                self._seen(metadata["namespace"], metadata["name"], deployment["spec"]["replicas"])
-
-    def of(self, namespace: str, name: str = "web") -> int:
-        """The number now; of a Deployment that is gone the last one."""
-        return self._now.get((namespace, name), 0)
-
-    def forget(self, namespace: str) -> None:
-        """The apps are deleted on purpose: they may begin anew."""
-        self._now = {key: value for key, value in self._now.items() if key[0] != namespace}
-
-    async def reach(self, namespace: str, number: int, within_seconds: float) -> float | None:
-        """Seconds until the number is reached or passed; None where that takes longer."""
-        started = time.monotonic()
-
-        async def is_there() -> bool:
-            return self.of(namespace) >= number
-
-        return time.monotonic() - started if await eventually(is_there, within_seconds) else None
-
-    def _seen(self, namespace: str, name: str, number: int) -> None:
-        before = self._now.get((namespace, name), 0)
-        self._now[namespace, name] = number
-        if name == "web" and number < before and number < (least := self._loads.justify(namespace)):
-            self.wrong.setdefault(namespace, []).append(f"{before} to {number}, the load needs {least}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +104,8 @@ class Bench:
             await self._kube.apply(_named("Namespace", namespace))
         await self._kube.apply(app_of(shop, metrics=list(metrics)))
         self._loads.set(shop, load)
+        if namespaced:
+            await self._restrict_to(shop, tenant)
         operator = Operator(self._environment(f"{shop},{tenant}" if namespaced else ""), self._folder / f"{shop}.log")
         scene = Scene(
             kube=self._kube,
@@ -185,6 +126,15 @@ class Bench:
         finally:
             await self._clear(shop, tenant)
 
+    async def _restrict_to(self, *namespaces: str) -> None:
+        """Permissions as in an install that serves some namespaces, where Roles have the ClusterRole's rules."""
+        await self._kube.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/scalableapp-operator")
+        binding = yaml.safe_load(_OF_NAMESPACE)
+        binding["roleRef"]["kind"] = "ClusterRole"
+        for namespace in namespaces:
+            binding["metadata"]["namespace"] = namespace
+            await self._kube.apply(binding)
+
     def _environment(self, namespaces: str) -> dict[str, str]:
         kubeconfig = write_kubeconfig(self._folder / "operator.kubeconfig", self._api.url, OPERATOR)
         return {
@@ -199,6 +149,7 @@ class Bench:
 
     async def _clear(self, *namespaces: str) -> None:
         """Every row begins with what the install made, and nothing else."""
+        await self._kube.apply_text(_ACCOUNT[-1])
         for namespace in namespaces:
             self._standin.loads.pop(namespace, None)
             await self._kube.delete(app_path(namespace, ""))

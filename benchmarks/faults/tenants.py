@@ -14,7 +14,8 @@ from benchmarks.faults.faults import Act, of_our_kind, own
 from benchmarks.faults.kube import Manifest
 from benchmarks.faults.measure import FaultOf
 from benchmarks.faults.proxy import Fault
-from benchmarks.faults.scene import REQUESTS, TARGET, Scene, app_of
+from benchmarks.faults.replicas import TARGET
+from benchmarks.faults.scene import REQUESTS, Scene, app_of
 from benchmarks.faults.servers import BenchError
 from benchmarks.faults.standin import SLOW_METRIC
 
