@@ -36,7 +36,7 @@ ROWS = (
         fault=once(tenants.app(*tenants.queries(*tenants.SLOW_QUERIES))),
         metrics=(QUERY,),
     ),
-    tenant(name="527 queries", fault=once(tenants.many_queries), metrics=(QUERY,)),
+    tenant(name="528 queries", fault=once(tenants.many_queries), metrics=(QUERY,)),
     tenant(name="400 apps whose objects cannot be written", fault=tenants.failing_children),
     tenant(
         name="a histogram with 230,000 buckets", fault=tenants.histogram(*(str(number) for number in range(230_000)))

@@ -74,9 +74,9 @@ async def huge_objects(scene: Scene) -> None:
 
 
 async def many_queries(scene: Scene) -> None:
-    """17 apps with 31 queries each, which is more than the operator asks."""
-    for number in range(17):
-        texts = (f'sum(many{{namespace="$namespace",n="{number}-{index}"}})' for index in range(31))
+    """33 apps with 16 queries each, which is more than the operator asks."""
+    for number in range(33):
+        texts = (f'sum(many{{namespace="$namespace",n="{number}-{index}"}})' for index in range(16))
         await scene.kube.apply(app_of(scene.tenant, f"app-{number}", metrics=list(queries(*texts))))
 
 
