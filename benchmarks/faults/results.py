@@ -33,7 +33,7 @@ def write_page(rows: tuple[Row, ...]) -> None:
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{table(rows, load('before'), load('now'))}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(rows, load('before'), load('now'))}\n\n{END}{after}")
 
 
 def table(rows: tuple[Row, ...], before: Results, now: Results) -> str:
@@ -46,20 +46,19 @@ def _section(section: str, rows: tuple[Row, ...], before: Results, now: Results)
     yield from ("", f"### {section}", "", _HEAD, _LINE)
     for row in rows:
         if row.section == section and (row.name in before or row.name in now):
-            cells = zip(_cells(before.get(row.name)), _cells(now.get(row.name)), strict=True)
+            cells = zip(_cells(row, before.get(row.name)), _cells(row, now.get(row.name)), strict=True)
             yield f"| {row.name} | " + " | ".join(_changed(*pair) for pair in cells) + " |"
-    yield ""
 
 
 def _changed(before: str, now: str) -> str:
     return f"{before} → {now}" if before and now and before != now else now or before
 
 
-def _cells(result: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _cells(row: Row, result: Mapping[str, Any] | None) -> tuple[str, ...]:
     if result is None:
         return ("",) * 5
     back = f"> {result['patience']:.0f}" if result["back"] is None else f"{result['back']:.1f}"
-    return (str(len(result["wrong"])), _exits(result["exits"]), back, _told(result), f"{result['peak_mib']}")
+    return (str(len(result["wrong"])), _exits(result["exits"]), back, _told(row, result), f"{result['peak_mib']}")
 
 
 def _exits(exits: list[str]) -> str:
@@ -67,9 +66,9 @@ def _exits(exits: list[str]) -> str:
     return f"{len(exits)} ({by_memory} for memory)" if by_memory else str(len(exits))
 
 
-def _told(result: Mapping[str, Any]) -> str:
-    """By what; or what was said wrongly."""
+def _told(row: Row, result: Mapping[str, Any]) -> str:
+    """By what; where a judge looked at what was said, whether it is true."""
+    if row.judge:
+        return "wrongly" if result["untrue"] else "rightly"
     ways = [way for way in ("condition", "/readyz", "metric") if any(text.startswith(way) for text in result["told"])]
-    if result["untrue"]:
-        return "wrongly"
     return ", ".join(ways) or "not"

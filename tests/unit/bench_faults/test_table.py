@@ -1,8 +1,10 @@
 from contextlib import nullcontext
+from dataclasses import replace
 
 from benchmarks.faults import results
 from benchmarks.faults.measure import Result, Row, missed
 from benchmarks.faults.rows import ROWS
+from benchmarks.faults.scene import Scene
 
 ROW = Row(name="it burns", section="Fires", fault=lambda _: nullcontext(), tells=True)
 GOOD = Result(back=4.2, told=["/readyz: it burns"], peak_mib=77.7)
@@ -32,7 +34,16 @@ def test_the_quick_rows_take_ten_minutes_at_most() -> None:
 
 def test_a_cell_that_is_another_than_before_shows_both() -> None:
     shown = results.table((ROW,), {"it burns": BAD.as_json()}, {"it burns": GOOD.as_json()})
-    assert "| it burns | 1 → 0 | 2 (1 for memory) → 0 | > 60 → 4.2 | wrongly → /readyz | 0 → 78 |" in shown
+    assert "| it burns | 1 → 0 | 2 (1 for memory) → 0 | > 60 → 4.2 | not → /readyz | 0 → 78 |" in shown
+
+
+def test_of_a_row_with_a_judge_the_table_says_whether_the_report_was_true() -> None:
+    async def judge(_scene: Scene) -> str:
+        return ""
+
+    judged = replace(ROW, judge=judge)
+    shown = results.table((judged,), {"it burns": BAD.as_json()}, {"it burns": GOOD.as_json()})
+    assert "| wrongly → rightly |" in shown
 
 
 def test_a_row_that_was_measured_once_shows_that() -> None:
