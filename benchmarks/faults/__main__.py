@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def _shown(result: Result) -> str:
 
 def main() -> int:
     """Exit code: 1 where a row could not be measured."""
+    # To aiohttp a connection that a fault cuts is an error.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     options = arguments()
     rows = chosen(options.quick, tuple(options.only))
     if options.list:
