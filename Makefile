@@ -13,8 +13,9 @@ WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
 DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help demo test test-unit bench-decisions bench-objective bench-core bench-vertical bench-metrics bench-memory bench-answers bench-app \
-        bench-ingress bench-operator check format cluster-up cluster-programs cluster-status images images-check sbom cluster-load cluster-down \
+.PHONY: help demo test test-unit bench-decisions bench-objective bench-core bench-vertical bench-metrics bench-memory \
+        bench-answers bench-app bench-faults bench-ingress bench-operator check format cluster-up cluster-programs \
+        cluster-status images images-check sbom cluster-load cluster-down \
         profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
 
@@ -53,6 +54,9 @@ bench-answers: venv ## Measure the memory that the largest answers of Prometheus
 
 bench-app: venv test-tools ## Measure the gain of each technique of the sample app, as ratios (ARGS=--quick; --only cache)
 	@PYTHONPATH=sample-app $(BIN)/python -m benchmarks.app $(ARGS)
+
+bench-faults: venv ## Break the API server, Prometheus and other tenants' objects, and measure scaling (ARGS=--quick; --only TEXT)
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.faults $(ARGS)
 
 bench-ingress: venv ## Count requests lost through Ingress and HTTPRoute while pods scale, roll and drain (ARGS=--requests 20000)
 	@$(BIN)/python -m benchmarks.ingress $(ARGS)
