@@ -17,6 +17,7 @@ CORE = ROOT / "operator" / "scalableapp"
 TELLING = (
     *(
         "core/status/conditions.py",
+        "core/horizontal/objective_met.py",
         "core/vertical/recommendation.py",
         "core/vertical/combined.py",
         "core/children/routing.py",
