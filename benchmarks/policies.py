@@ -45,8 +45,16 @@ def _objective(budget: float, _startup: float, *, predicted: bool = False) -> Po
     return Ours(parse_spec({"image": "benchmark", "scaling": {"horizontal": horizontal}}))
 
 
+def _tuned_cpu(utilisation: float) -> Policy:
+    """HPA on CPU at its best: a loop of 5 s, tolerance 5 %, down after 120 s, no limit up."""
+    return Hpa(
+        "hpa-cpu-5s", cpu(utilisation), interval_seconds=5, tolerance=0.05, down_window_seconds=120, limited=False
+    )
+
+
 POLICIES: dict[str, Contender] = {
     "hpa": Contender(lambda knob, _: Hpa("hpa", cpu(knob)), _UTILISATIONS),
+    "hpa-cpu-5s": Contender(lambda knob, _: _tuned_cpu(knob), _UTILISATIONS),
     "keda": Contender(lambda knob, _: Hpa("keda", request_rate(knob * NOMINAL.rate, 60)), _UTILISATIONS, True),
     "hpa-tuned": Contender(lambda knob, _: tuned_hpa(knob * NOMINAL.rate, 15), _UTILISATIONS, True),
     "hpa-tuned-5s": Contender(lambda knob, _: tuned_hpa(knob * NOMINAL.rate, 5), _UTILISATIONS),

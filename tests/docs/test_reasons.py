@@ -18,6 +18,7 @@ TELLING = (
     *(
         "core/status/conditions.py",
         "core/status/deployment_status.py",
+        "core/horizontal/objective_met.py",
         "core/vertical/recommendation.py",
         "core/vertical/combined.py",
         "core/children/routing.py",

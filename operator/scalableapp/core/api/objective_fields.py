@@ -27,7 +27,10 @@ class LatencyLimit(Model):
 
 
 class LatencyObjective(Model):
-    """A latency that most requests should meet in most minutes; the load that a pod can handle is learned."""
+    """A latency that most requests should meet in most minutes; the load that a pod can handle is learned.
+
+    It needs the app's histogram and at least 20 requests in ten minutes; see docs/objective.md.
+    """
 
     latency: LatencyLimit = Field(description="Which requests are fast enough. Failed requests (5xx) never are.")
     bad_minutes_percent: float = Field(

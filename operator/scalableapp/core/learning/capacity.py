@@ -35,6 +35,8 @@ _FADING = 0.0005
 # line through few minutes is a guess.
 _MOST_TRUSTED, _MOST_EXPECTED = 0.25, math.log(2.0)
 _TRUSTED_ROOM = 0.5
+# Pods are given at least this much less than what was too much for them.
+_LEAST_BEYOND = 0.05
 # CPU as a second signal: above this share of its limit a pod counts as full, whatever the latency is.
 _MOST_UTILISATION = 0.85
 
@@ -121,7 +123,7 @@ class Capacity:
         if minute.slow_share <= limit:
             known = known.carrying(x)
         elif minute.steady and minute.clearly_above(limit):
-            known = known.contradicted(x - known.beyond(minute, limits))
+            known = known.contradicted(x - max(known.beyond(minute, limits), _LEAST_BEYOND))
         return known.fitted(minute._replace(slow_share=min(minute.slow_share, max(limit, _OVERLOADED))), x, limits)
 
     def as_at_limit(self, minute: Minute, x: float, limits: Limits) -> "Capacity":

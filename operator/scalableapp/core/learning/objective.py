@@ -178,12 +178,14 @@ def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: 
 def restored(past: Learned, known: Learned) -> Learned:
     """What was replayed from the past, with the numbers that were known before a restart.
 
-    Prometheus does not tell whether CPU made a minute slow, so what was too much for a pod is not learned from it.
+    Prometheus does not tell whether CPU made a minute slow: neither what was too much for a pod is learned from it, nor
+    whether pods help.
     """
-    if known.capacity is None or past.capacity is None:
-        return past if known.capacity is None else replace(past, capacity=known.capacity, log_price=known.log_price)
-    capacity = past.capacity.bounded_by(known.capacity)
-    return replace(past, capacity=capacity, log_price=known.log_price, trial=known.trial, bad_at=known.bad_at)
+    past = replace(past, trial=known.trial, push=known.push)
+    if known.capacity is None:
+        return past
+    capacity = past.capacity.bounded_by(known.capacity) if past.capacity else known.capacity
+    return replace(past, capacity=capacity, log_price=known.log_price, bad_at=max(past.bad_at, known.bad_at))
 
 
 def elapsed_seconds(learned: Learned, at: float) -> float:

@@ -84,14 +84,14 @@ WITH_OBJECTIVE = {"image": "app:1", "scaling": {"horizontal": {"maxReplicas": 20
 
 
 def test_an_objective_is_decided_by_load_and_slow_share(ask: Any) -> None:
-    totals = {"RequestsPerSecond": 80, "SlowShare": 0.2}
+    totals = {"RequestsPerSecond": 80, "SlowShare": 0.045}
     calm = {"load": [[age, 80] for age in range(5, 3600, 5)]}
     _, answers = ask(
         situation(replicas=4, spec=WITH_OBJECTIVE, observed={"totals": totals}),
         situation(replicas=4, spec=WITH_OBJECTIVE, observed={"totals": totals}, history=calm),
     )
     assert [answer["steps"][0]["rule"] for answer in answers] == ["Objective"] * 2
-    assert answers[0]["replicas"] > answers[1]["replicas"] > 4  # an hour of calm needs less head-room
+    assert answers[0]["replicas"] > answers[1]["replicas"] == 4  # an hour of calm needs less head-room
 
 
 @pytest.mark.parametrize(
