@@ -32,7 +32,7 @@ def test_an_app_is_reported_under_its_own_namespace_and_forgotten_with_it(deploy
     (series,) = eventually(lambda: ask(query))
     assert series["metric"]["job"] == "scalableapp-operator"
     assert series["value"][1] == "0"
-    (paused,) = ask(f'scalableapp_condition{{namespace="{deployed.namespace}",type="Paused"}}')
+    (paused,) = eventually(lambda: ask(f'scalableapp_condition{{namespace="{deployed.namespace}",type="Paused"}}'))
     assert paused["metric"]["reason"] == "Pinned"
     deployed.kubectl("delete", "sapp", "web")
 

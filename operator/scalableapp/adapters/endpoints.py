@@ -10,7 +10,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from http import HTTPStatus
+from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -29,6 +31,7 @@ _PIECE_BYTES = 1 << 16
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Route]
 Verdict = Callable[[], tuple[bool, str]]
+_Response = TypeVar("_Response", bound=web.StreamResponse)
 
 
 class Endpoints:
@@ -110,7 +113,7 @@ class _Bounded(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         route = self._routes.get(request.path)
         if request.method not in ("GET", "HEAD") or route is None:
-            return web.Response(status=HTTPStatus.NOT_FOUND, text=f"try {', '.join(self._routes)}")
+            return _closing(web.Response(status=HTTPStatus.NOT_FOUND, text=f"try {', '.join(self._routes)}"))
         return await route(request)
 
 
@@ -119,7 +122,7 @@ def verdict(judge: Verdict) -> Route:
 
     async def answer(_request: web.BaseRequest) -> web.Response:
         well, why = judge()
-        return web.Response(status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, text=why)
+        return _closing(web.Response(status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, text=why))
 
     return answer
 
@@ -144,9 +147,16 @@ def metrics(registry: CollectorRegistry) -> Route:
 
 async def _sent(request: web.BaseRequest, page: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
     """Piece by piece, so that clients that do not read take little memory."""
-    response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, **headers})
+    response = _closing(web.StreamResponse(headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, **headers}))
     response.content_length = len(page)
-    await response.prepare(request)
-    for start in range(0, len(page), _PIECE_BYTES):
-        await response.write(page[start : start + _PIECE_BYTES])
+    with suppress(ConnectionResetError):  # the client has left
+        await response.prepare(request)
+        for start in range(0, len(page), _PIECE_BYTES):
+            await response.write(page[start : start + _PIECE_BYTES])
+    return response
+
+
+def _closing(response: _Response) -> _Response:
+    """The connection ends with this answer: a second request over it would run into the connection's end."""
+    response.force_close()
     return response

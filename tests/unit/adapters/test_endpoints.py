@@ -1,6 +1,7 @@
 """The operator's endpoints: any pod may connect to them, and the kubelet must always get an answer."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,23 @@ def test_it_serves_what_the_operator_says_of_itself(port: int) -> None:
     assert answer.headers["Content-Encoding"] == "gzip"
     assert f'scalableapp_build_info{{version="{scalableapp.__version__}"}} 1.0' in answer.text
     assert "process_resident_memory_bytes" in answer.text
+
+
+def test_a_client_that_asks_again_and_again_meets_no_end_of_a_connection(port: int) -> None:
+    """As Prometheus does, which keeps connections where it may."""
+    until, session = time.monotonic() + 3 * SECONDS, requests.Session()
+    while time.monotonic() < until:
+        assert session.get(f"http://127.0.0.1:{port}/metrics", timeout=5).headers["Connection"] == "close"
+    session.close()
+
+
+def test_a_client_that_leaves_before_its_answer_is_no_error(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+    assert get(port, "/readyz").ok
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 @pytest.mark.parametrize("well", [True, False], ids=["well", "not well"])
