@@ -178,10 +178,14 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class ScaleEvent:
-    """A change of replicas that was carried out; `change` is signed."""
+    """A change of replicas that was carried out; `change` is signed.
+
+    `reported` is when status says it was, where it is taken to have been later: after a restart (status.history_from).
+    """
 
     at: datetime
     change: int
+    reported: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

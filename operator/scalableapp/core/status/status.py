@@ -138,7 +138,9 @@ def _with_cuts_until(now: datetime, events: list[ScaleEvent]) -> tuple[ScaleEven
     """The scale-downs moved, the last one to `now`. Scale-ups stay, as they limit the next one."""
     cuts = [event.at for event in events if event.change < 0]
     passed = now - cuts[-1] if cuts else timedelta(0)
-    moved = [replace(event, at=event.at + passed) if event.change < 0 else event for event in events]
+    moved = [
+        replace(event, at=event.at + passed, reported=event.at) if event.change < 0 else event for event in events
+    ]
     return tuple(sorted(moved, key=lambda event: event.at))
 
 
@@ -205,7 +207,8 @@ def _remembered(history: History, previous: Mapping[str, Any]) -> Status:
     recommendations = [
         {"time": _text(entry.at), "replicas": entry.replicas} for entry in history.recommendations[-LONGEST_LIST:]
     ]
-    events = [{"time": _text(event.at), "change": event.change} for event in history.scale_events[-LONGEST_LIST:]]
+    made = sorted((event.reported or event.at, event.change) for event in history.scale_events[-LONGEST_LIST:])
+    events = [{"time": _text(at), "change": change} for at, change in made]
     last = events[-1]["time"] if events else previous.get("lastScaleTime")
     outage = {"time": _text(history.outage.since), "replicas": history.outage.replicas} if history.outage else None
     surplus = {"podSeconds": round(history.surplus.pod_seconds), "replicas": history.surplus.wanted}

@@ -275,10 +275,14 @@ def test_after_a_restart_windows_are_as_long_as_before_whatever_the_clock_shows(
     read = history_from(status, NOW + passed)
     assert read.recommendations == (Recommendation(before + passed, 9), Recommendation(NOW + passed, 4))
     assert sorted(read.scale_events, key=lambda event: event.change) == [
-        ScaleEvent(before + passed, -3),
-        ScaleEvent(NOW + passed, -1),
+        ScaleEvent(before + passed, -3, reported=before),
+        ScaleEvent(NOW + passed, -1, reported=NOW),
         ScaleEvent(before, 2),
     ]
+    again = build_status(replace(STATE, history=read), status, NOW + passed)
+    assert {name: again[name] for name in ("scaleEvents", "lastScaleTime")} == {
+        name: status[name] for name in ("scaleEvents", "lastScaleTime")
+    }
 
 
 @pytest.mark.parametrize(
