@@ -26,7 +26,7 @@ from cluster.console import ClusterError
 
 REPOSITORY = Path(__file__).parents[1]
 TOKEN = "everything"  # noqa: S105 - of a server on loopback
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 # As the operator's own, but with a Lease that is lost within 2 s instead of 10 s, so that tests take seconds.
 _WITH_SHORT_LEASE = """

@@ -9,6 +9,7 @@ from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.model import AppKey, DataProblem, PodState, Reading
 from scalableapp.engine import observe, usage
+from scalableapp.engine.podtimes import date_pods
 from scalableapp.engine.record import AppRecord
 from scalableapp.ports import LatencyAnswer, PodAnswer, Snapshot, UsageMetric
 
@@ -40,6 +41,7 @@ SPEC = {
 def record() -> AppRecord:
     app = AppRecord(AppKey("shop", "web"), spec=parse_spec(SPEC))
     app.pods = {"web-0": PodState("web-0", "Running", True, False, SINCE, SINCE)}
+    date_pods(app, NOW)
     return app
 
 
