@@ -22,10 +22,10 @@ from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
 from scalableapp.engine.looks import LookFailed, Looks, Part
+from scalableapp.engine.needs import Needs, unreadable
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.wishes import Wishes, unreadable
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError, Unavailable
 from scalableapp.ports import Metrics
@@ -85,17 +85,17 @@ class Loop:
             raise failure
 
     async def _ask(self) -> None:
-        wishes = Wishes()
+        needs = Needs()
         self._faults.clear()
         self.registry.look_begins()
         for record in self.registry.apps():
             with self._apart(record, "preparing its queries"):
-                wishes.add(record)
+                needs.add(record)
         try:
-            snapshot = await self.metrics.collect(wishes.request())
+            snapshot = await self.metrics.collect(needs.request())
         except Exception as error:
             self.registry.snapshot = unreadable(
-                wishes.request(), self.now(), f"internal error in the operator: {error!r}"
+                needs.request(), self.now(), f"internal error in the operator: {error!r}"
             )
             raise
         self.registry.snapshot = snapshot

@@ -7,8 +7,8 @@ from scalableapp.core.model import AppKey, DataProblem, Decision
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.engine import loop as loop_module
 from scalableapp.engine.looks import STALLED_INTERVALS, STALLED_SECONDS, TOLD_INTERVALS
+from scalableapp.engine.needs import Needs
 from scalableapp.engine.record import AppRecord
-from scalableapp.engine.wishes import Wishes
 from scalableapp.ports import MetricsRequest, PodAnswer, Snapshot
 from tests.unit.engine.world import World, with_scaling
 
@@ -28,14 +28,14 @@ class Unreadable(Exception):
 def broken(monkeypatch: pytest.MonkeyPatch) -> list[AppKey]:
     """Apps whose queries cannot be prepared."""
     keys: list[AppKey] = []
-    add = Wishes.add
+    add = Needs.add
 
-    def failing(self: Wishes, record: AppRecord) -> None:
+    def failing(self: Needs, record: AppRecord) -> None:
         if record.key in keys:
             raise ZeroDivisionError
         add(self, record)
 
-    monkeypatch.setattr(Wishes, "add", failing)
+    monkeypatch.setattr(Needs, "add", failing)
     return keys
 
 

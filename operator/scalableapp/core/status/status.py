@@ -138,9 +138,7 @@ def _with_cuts_until(now: datetime, events: list[ScaleEvent]) -> tuple[ScaleEven
     """The scale-downs moved, the last one to `now`. Scale-ups stay, as they limit the next one."""
     cuts = [event.at for event in events if event.change < 0]
     passed = now - cuts[-1] if cuts else timedelta(0)
-    moved = [
-        replace(event, at=event.at + passed, reported=event.at) if event.change < 0 else event for event in events
-    ]
+    moved = [replace(event, at=event.at + passed, reported=event.at) if event.change < 0 else event for event in events]
     return tuple(sorted(moved, key=lambda event: event.at))
 
 

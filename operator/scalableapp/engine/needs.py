@@ -11,7 +11,7 @@ from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAns
 
 
 @dataclass(slots=True)
-class Wishes:
+class Needs:
     """Collects the apps' needs."""
 
     _kinds: set[MetricType] = field(default_factory=set)
