@@ -22,7 +22,12 @@ ROWS = (
     number(name="somebody scales to 50", fault=once(faults.scaled_by_hand), seconds=45),
     number(name="a pause ends with 2 pods too many", fault=once(faults.pause_ends)),
     number(name="the watch on pods is silent", fault=faults.pods_unknown, load=40, quick=True),
-    number(name="3 of 5 pods without samples", fault=faults.samples_missing, judge=judges.missing_samples_not_told),
+    number(
+        name="3 of 5 pods without samples",
+        fault=faults.samples_missing,
+        seconds=60,
+        judge=judges.missing_samples_not_told,
+    ),
     tenant(
         name="a query with 130 regular expressions",
         fault=once(tenants.app(*tenants.queries(tenants.COSTLY_REGEX))),

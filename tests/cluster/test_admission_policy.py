@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.children.resources import ClusterFeatures, Template, children
+from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatures, Template, children
 from scalableapp.core.model import AppKey
 from tests.cluster.shop import answer, eventually, kubectl
 from tests.rendering import MANIFESTS
@@ -173,13 +173,21 @@ def test_objects_of_others_are_neither_changed_scaled_nor_deleted(namespace: str
     assert "with the label scalableapp.io/app" in _scaled(theirs)
 
 
+def _of_an_app(namespace: str, **spec: Any) -> str:
+    """A Deployment whose owner exists, as else the cluster would delete it."""
+    app = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "owner", "namespace": namespace}}
+    owner = json.loads(kubectl("apply", "-o", "json", "-f", "-", text=json.dumps(app | {"spec": {"image": "a:1"}})))
+    deployment = made(namespace, **spec)["Deployment web"]
+    deployment["metadata"]["ownerReferences"][0] |= {"name": "owner", "uid": owner["metadata"]["uid"]}
+    return json.dumps(deployment)
+
+
 def test_an_apps_deployment_is_changed_scaled_and_deleted_with_what_others_have_added(namespace: str) -> None:
-    deployment = made(namespace)["Deployment web"]
-    kubectl(*APPLY, *AS_OPERATOR, text=json.dumps(deployment))
+    kubectl(*APPLY, *AS_OPERATOR, text=_of_an_app(namespace))
     added = {"spec": {"template": {"spec": {"serviceAccountName": "shop"}}}}
     web = ("-n", namespace, "deployment/web")
     kubectl("patch", *web, "--type", "merge", "--patch", json.dumps(added))
-    kubectl(*APPLY, *AS_OPERATOR, text=json.dumps(made(namespace, image="a:2")["Deployment web"]))
+    kubectl(*APPLY, *AS_OPERATOR, text=_of_an_app(namespace, image="a:2"))
     assert "serviceAccountName" in kubectl("get", *web, "-o", "yaml")
     assert _scaled(web) == ""
     kubectl("delete", *web, *AS_OPERATOR)
