@@ -1,8 +1,9 @@
 """Runs every test that can run here; its arguments go to pytest.
 
-First the tests that need no cluster, while the programs of the cluster are compiled. Then, on a kind cluster with the
-operator in it, those that share the cluster, several at a time, and those that need it alone. The cluster is brought
-up for them, and taken away again when it, or the engine under it, was not there before.
+First the tests that need no cluster, while the programs of the cluster are compiled, and then those of them that need
+the machine alone. Then, on a kind cluster with the operator in it, those that share the cluster, several at a time, and
+those that need it alone. The cluster is brought up for them, and taken away again when it, or the engine under it, was
+not there before.
 """
 
 import os
@@ -23,10 +24,12 @@ from demo import prepare  # noqa: E402 - as above
 from demo.errors import DemoError  # noqa: E402 - as above
 from tools import junit  # noqa: E402 - as above
 
-WITHOUT_CLUSTER = ("-m", "not cluster and not e2e", "-n", "4")
+WITHOUT_CLUSTER = ("-m", "not cluster and not e2e and not alone", "-n", "4")
 # Most of these wait for a pod or a controller.
 SHARED_CLUSTER = ("-m", "(cluster or e2e) and not alone", "-n", "5", "--maxschedchunk", "1")
-ALONE = ("-m", "alone")
+ALONE = ("-m", "alone and (cluster or e2e)")
+# Their operators have seconds for what they do.
+ALONE_WITHOUT_CLUSTER = ("-m", "alone and not (cluster or e2e)")
 # Tests beside a compiler come first.
 _NICE = 10
 # pytest's exit code where the arguments select no test.
@@ -75,12 +78,14 @@ def main(arguments: list[str]) -> int:
 def _all(runs: Runs) -> int:
     if not runs.select("-m", "cluster or e2e"):
         runs.run(*WITHOUT_CLUSTER)
+        runs.run(*ALONE_WITHOUT_CLUSTER)
         return runs.code
     engine_ran, cluster_ran = docker.answers(), _cluster("status", quiet=True) == 0
     try:
         with background.compiling(_programs(), nice=_NICE) as compiled:
             runs.run(*WITHOUT_CLUSTER)
             compiled.wait()
+        runs.run(*ALONE_WITHOUT_CLUSTER)
         return _on_cluster(runs)
     finally:
         if not cluster_ran:

@@ -9,10 +9,18 @@ from benchmarks.faults.measure import measure, missed
 from benchmarks.faults.rows import ROWS
 from benchmarks.faults.scene import Bench
 
-pytestmark = [pytest.mark.process, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 # A minute each, one after another.
-HOLD = ("no fault", "the load falls from 150 to 90", "Prometheus is silent")
+HOLD = (
+    "no fault",
+    "the load falls from 150 to 90",
+    "a query with 130 regular expressions",
+    'a histogram with le="abc"',
+    "API server is silent for 20 s",
+    "the CRD is not served for 12 s",
+    "Prometheus is silent",
+)
 # Other tests run at the same time.
 BUSY = 3.0
 

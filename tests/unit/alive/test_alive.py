@@ -24,7 +24,7 @@ from tests.control_plane import (
 )
 from tests.unit.alive.apps import BACK_SECONDS, LEASE, acts_on, change_image, deployed, make_app, waiting_for
 
-pytestmark = [pytest.mark.process, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.control_plane import (
 )
 from tests.unit.alive.apps import LEASE, acts_on, waiting_for
 
-pytestmark = [pytest.mark.process, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")
