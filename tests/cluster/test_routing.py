@@ -48,7 +48,7 @@ def answering(host: str, count: int) -> None:
 def test_an_app_scales_with_its_requests_and_loses_none_when_pods_come_are_replaced_and_go(
     shop: Shop, kind: str
 ) -> None:
-    spec = SERVING | entry_point(kind, shop) | {"replicas": None, "scaling": scaling("4", 3)}
+    spec = SERVING | entry_point(kind, shop) | {"replicas": None, "scaling": scaling("1", 3)}
     shop.apply(**spec)
     with steady_load_on(shop) as load:
         eventually(lambda: all_ready(shop, 3))
