@@ -16,7 +16,7 @@ from scalableapp.errors import FieldProblem
 MOST_SPEC_BYTES = 65_536
 # What is held of an app beside its spec: children, three pods, history (benchmarks/memory.py).
 APP_BYTES = 16_384
-# The process itself takes 76 MiB, and answers of Prometheus need room: with 256 MiB this is enough for 6,000 apps.
+# The process itself takes 76 MiB, and answers of Prometheus need room: with 256 MiB 6,000 apps are counted as fitting.
 SHARE_OF_MEMORY = 0.4
 
 
