@@ -148,6 +148,14 @@ class Shop:
     def wait_until_deployed(self, name: str = "web") -> None:
         self.wait_for("Ready", "True", "InSync", name=name)
 
+    def wait_for_event(self, reason: str, seconds: float = PATIENCE_SECONDS) -> str:
+        """The message of an Event with that reason, once there is one."""
+
+        def check() -> str:
+            return str(self.events(reason)[0]["message"])
+
+        return eventually(check, seconds)
+
     def events(self, reason: str) -> list[dict[str, Any]]:
         selector = f"involvedObject.kind=ScalableApp,reason={reason}"
         return self.find("event", fieldSelector=selector)

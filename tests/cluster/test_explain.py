@@ -30,9 +30,9 @@ def test_status_event_log_describe_and_explain_use_the_same_messages(shop: Shop)
     patient = {"scaleDown": {"stabilizationWindowSeconds": 900}}
     shop.apply(**queue(15, behavior=patient))
     running(shop, 2)
-    (event,) = shop.events("SuccessfulRescale")
-    assert event["message"].startswith("1 -> 2 replicas (DesiredWithinRange): queue is 15 per pod over 1 replica")
-    assert f"{shop.namespace}/web: {event['message']}" in logged(shop)
+    message = shop.wait_for_event("SuccessfulRescale")
+    assert message.startswith("1 -> 2 replicas (DesiredWithinRange): queue is 15 per pod over 1 replica")
+    assert f"{shop.namespace}/web: {message}" in logged(shop)
 
     shop.apply(**queue(5, behavior=patient))
     shop.wait_for("ScalingLimited", "True", "ScaleDownStabilized")
@@ -50,13 +50,13 @@ def test_status_event_log_describe_and_explain_use_the_same_messages(shop: Shop)
         decision["message"],
         *(step["message"] for step in decision["steps"]),
         *(entry["message"] for entry in status["conditions"]),
-        event["message"],
+        message,
     ]
     assert [each for each in expected if each not in text] == []
     assert [each for each in expected if each not in described] == []
     assert as_json["decision"] == decision
     assert as_json["conditions"] == status["conditions"]
-    assert event["message"] in [message["message"] for message in as_json["events"]]
+    assert message in [event["message"] for event in as_json["events"]]
 
 
 def logged(shop: Shop) -> list[str]:

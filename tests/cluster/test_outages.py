@@ -67,7 +67,7 @@ def test_an_outage_of_prometheus_costs_no_replica_and_is_got_over(shop: Shop) ->
         shop.wait_for("ScalingActive", "True", "ValidMetricFound")
         running(shop, 2)
     assert seen == [2, 3, 2]
-    assert shop.events("PrometheusUnreachable")
+    shop.wait_for_event("PrometheusUnreachable")
 
 
 def promise(decision: dict[str, Any]) -> tuple[str, str, str]:

@@ -120,7 +120,11 @@ def test_https_has_the_apps_certificate_and_plain_http_is_redirected_to_it(shop:
     shop.apply(**SERVING, ingress=ingress)
     eventually(lambda: secured(host, certificate))
     assert answer(host) == (301, f"https://{host}/")
-    assert shop.get("sapp")["status"]["url"] == f"https://{host}/"
+
+    def told() -> None:
+        assert shop.get("sapp")["status"]["url"] == f"https://{host}/"
+
+    eventually(told)
     shop.apply(**SERVING, ingress={**ingress, "httpsRedirect": False})
     eventually(lambda: visited(host))
     secured(host, certificate)

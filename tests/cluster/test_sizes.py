@@ -86,7 +86,7 @@ def test_a_step_of_memory_is_answered_and_no_request_fails(shop: Shop, replicas:
     assert load.answered > 500
     resources = shop.get("sapp")["status"]["resources"]
     assert mebibytes(resources["current"]["memory"]["request"]) > 115
-    assert shop.events("Resized")
+    shop.wait_for_event("Resized")
 
 
 def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
@@ -119,20 +119,14 @@ def test_a_size_that_no_new_pod_can_have_is_rolled_back(shop: Shop) -> None:
     }
     shop.kubectl("apply", "-f", "-", text=json.dumps(quota))
 
-    def rolled_back() -> str:
-        events = shop.events("ResizeRolledBack")
-        assert events
-        return str(events[0]["message"])
-
-    message = eventually(rolled_back, 20 + 120 + 240)
-    assert "is rolled back to cpu" in message
+    assert "is rolled back to cpu" in shop.wait_for_event("ResizeRolledBack", 20 + 120 + 240)
 
     def as_before() -> None:
         assert requests_of(shop)["memory"] == "64Mi"
         assert all(map(is_ready, pods(shop)))
+        assert shop.condition("Sized")[:2] == ("False", "ResizeRolledBack")
 
     eventually(as_before)  # the Event comes first
-    assert shop.condition("Sized")[:2] == ("False", "ResizeRolledBack")
 
 
 def serves_resize() -> bool:
