@@ -175,8 +175,14 @@ class Targets:
         async for change in watch.changes():
             try:
                 self._take(place, kind, change)
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, AttributeError):
                 log.exception("An object of kind %s in %s cannot be parsed and is ignored", kind.kind, namespace)
+                self._unreadable(place, kind, change)
+
+    def _unreadable(self, place: _Place, kind: Kind, change: Change) -> None:
+        """What was known of the object before is no longer true."""
+        if isinstance(change, Seen) and (name := change.body["metadata"].get("name")):
+            self._gone(place, kind, name)
 
     async def _plural(self, place: _Place, kind: Kind) -> str:
         """By discovery, as soon as the cluster tells."""
