@@ -149,8 +149,8 @@ class PrometheusMetrics:
             self._within_time(latencies, LatencyAnswer({}, *late)),
             self._users.collect(request.queries, _GRACE_SECONDS),
         )
-        answers = [*of_latencies.values(), *of_queries.values(), *of_containers.values()]
-        self._breaker.learn([*of_kinds.values(), *answers])
+        of_pods: list[PodAnswer | ContainerAnswer] = [*of_kinds.values(), *of_containers.values()]
+        self._breaker.learn([*of_pods, *of_latencies.values(), *of_queries.values()])
         return Snapshot(
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},

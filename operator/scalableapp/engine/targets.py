@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.podwatch import pod_state
-from scalableapp.adapters.scales import NotScalable, Scales
+from scalableapp.adapters.scales import NotScalable, Scales, missing_rule
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved, Watch
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.selectors import matches
@@ -133,6 +133,7 @@ class Targets:
             self._watch(group, namespace, place, {_kind(target) for _, target in records})
             await self._read_scales(namespace, place, records)
             await self._passed_to(place, records)
+            await asyncio.sleep(0)  # others have their turn
         await self._tell_of_the_left()
 
     async def _passed_to(self, place: _Place, records: list[_Aimed]) -> None:
@@ -203,9 +204,12 @@ class Targets:
                 place.listed.add(kind)
                 place.missing.pop(kind, None)
                 place.stirred = True
-            case Unserved(reason):
+            case Unserved(reason, denied):
                 place.listed.discard(kind)
-                place.missing[kind], place.stirred = AppProblem("TargetUnreadable", reason), True
+                place.missing[kind], place.stirred = (
+                    AppProblem("TargetUnreadable", _unread(kind, reason) if denied else reason),
+                    True,
+                )
             case Seen(body):
                 self._seen(place, kind, body)
             case Gone(_, name):
@@ -351,6 +355,13 @@ def _kind(target: Target) -> Kind:
 def _counts(target: Target) -> bool:
     """Whether objects of this kind tell their counts by themselves."""
     return (target.ref.api_version, target.ref.kind) in COUNTED
+
+
+def _unread(kind: Kind, reason: str) -> str:
+    """Why objects of a kind cannot be watched, with the rule that is missing."""
+    group = kind.api_version.rpartition("/")[0]
+    refused, _, _ = reason.partition("; grant ")
+    return f"{refused}; {missing_rule(group, f'{kind.kind.lower()}s', 'list and watch')}"
 
 
 def _owner(metadata: Mapping[str, Any]) -> str:
