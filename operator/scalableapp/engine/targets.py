@@ -15,8 +15,8 @@ from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.podwatch import pod_state
 from scalableapp.adapters.scales import NotScalable, Scales, missing_rule
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved, Watch
+from scalableapp.core.label_selectors import matches
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.selectors import matches
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.record import AppRecord
