@@ -47,6 +47,10 @@ class Kind(NamedTuple):
 _PODS, _REPLICA_SETS = Kind("v1", "Pod"), Kind(APPS, "ReplicaSet")
 # The controllers of others may run pods through ReplicaSets of theirs.
 _WITHOUT_REPLICA_SETS = {Kind(APPS, "StatefulSet"), _REPLICA_SETS}
+_NO_SELECTOR = (
+    "its scale subresource states no selector of its pods (status.selector), so nobody can tell which they are; name the "
+    "workload that runs them"
+)
 _Aimed = tuple[AppRecord, Target]
 
 
@@ -270,6 +274,9 @@ class Targets:
                 continue  # it is gone, which the watch will tell
             except ClusterError as error:
                 self._lost(record, target, AppProblem("TargetUnreadable", f"{target.ref}: {error}"))
+                continue
+            if not scale.selector:
+                self._lost(record, target, AppProblem("InvalidTarget", f"{target.ref}: {_NO_SELECTOR}"))
                 continue
             workload.selector, workload.facts = scale.selector, counts_of(workload, scale.replicas, scale.running)
             place.stirred = True
