@@ -28,8 +28,10 @@ class AppProblem:
 class AppState:
     """What there is to report of one app.
 
+    `target` names the workload that is scaled in place of a Deployment of its own.
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
+    `owned_elsewhere` names who keeps setting the replicas of an existing workload, so that nothing is written for now.
     `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
     reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
@@ -47,6 +49,7 @@ class AppState:
     problem: AppProblem | None = None
     conflict: str = ""
     contested: str = ""
+    owned_elsewhere: str = ""
     status_contested: str = ""
     additions: str = ""
     pod_message: str = ""
@@ -56,6 +59,7 @@ class AppState:
     sizes: SizeState | None = None
     exposure: Exposure | None = None
     not_evaluated: AppProblem | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +123,13 @@ def _ready(state: AppState) -> Condition:
         return Condition("Ready", "False", state.deployment_problem.reason, available.message)
     if state.exposure and not state.exposure.accepted:
         return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
-    return Condition("Ready", "True", "InSync", f"Deployed as specified; {available.message}")
+    done = f"{state.target} is scaled as specified" if state.target else "Deployed as specified"
+    return Condition("Ready", "True", "InSync", f"{done}; {available.message}")
 
 
 def _available(state: AppState) -> Condition:
+    if state.desired_replicas is None and state.target and state.problem:
+        return Condition("Available", "Unknown", state.problem.reason, state.problem.message)
     if state.desired_replicas is None:
         return Condition("Available", "False", "Deploying", "there is no Deployment yet")
     counts = f"{state.ready_replicas} of {count_with_verb(state.desired_replicas, 'pod')} ready"
@@ -209,6 +216,8 @@ def _paused(state: AppState) -> Condition:
 def _conflicted(state: AppState) -> Condition:
     if state.conflict:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    if state.owned_elsewhere:
+        return Condition("Conflicted", "True", "ReplicasOwnedElsewhere", state.owned_elsewhere)
     if state.contested:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
     if state.status_contested:

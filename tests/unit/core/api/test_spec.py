@@ -42,7 +42,7 @@ def test_a_target_may_be_written_as_yaml_writes_it(target: object) -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
-    ("no image", {}, "spec.image", "add it"),
+    ("no image", {}, "spec", "add image to deploy an app, or targetRef"),
     ("unknown field", {"image": "a", "imagee": "b"}, "spec.imagee", "remove it or correct its name"),
     ("min over max", scaling(minReplicas=5, maxReplicas=3), "spec.scaling.horizontal", "raise maxReplicas"),
     ("port is text", {"image": "a", "port": "web"}, "spec.port", "'web'"),
@@ -182,6 +182,18 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "remove keepalive",
     ),
     ("a redirect to nothing", {"image": "a", "ingress": {"httpsRedirect": True}}, "spec.ingress", "add tlsSecretName"),
+    (
+        "a percentage of an app's request",
+        {"image": "a", "scaling": {"horizontal": {"metrics": [{"type": "CPU", "target": "60%"}]}}},
+        "spec",
+        "write an amount such as 300m",
+    ),
+    (
+        "a container of an app",
+        {"image": "a", "scaling": {"horizontal": {"metrics": [{"type": "CPU", "target": "1", "container": "a"}]}}},
+        "spec",
+        "container is for targetRef only; remove it",
+    ),
     ("host with a scheme", {"image": "a", "ingress": {"host": "http://a"}}, "spec.ingress.host", "'http://a'"),
 ]
 
@@ -201,7 +213,6 @@ def test_all_wrong_fields_are_named_at_once() -> None:
         parse_spec({"port": 0, "cache": {"timeoutSeconds": -1}})
 
     assert {problem.field for problem in caught.value.problems} == {
-        "spec.image",
         "spec.port",
         "spec.cache.timeoutSeconds",
     }
