@@ -1,0 +1,75 @@
+"""What is taken over from a workload's autoscalers, and what is not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from scalableapp.core.api.metrics import Metric
+
+Fields = dict[str, Any]
+_LONGEST_VALUE = 80
+
+
+class Left(NamedTuple):
+    """A field that has no counterpart, its value, and why it has none or what to do instead."""
+
+    field: str
+    value: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value}: {self.why}" if self.value else f"{self.field}: {self.why}"
+
+
+@dataclass
+class Draft:
+    """A ScalableApp in the making. `source` is the object that it comes from: "hpa/web".
+
+    `scaling` holds fields of spec.scaling, `horizontal` those of spec.scaling.horizontal; `pinned` is spec.replicas.
+    """
+
+    source: str = ""
+    scaling: Fields = field(default_factory=dict)
+    horizontal: Fields = field(default_factory=dict)
+    metrics: list[Fields] = field(default_factory=list)
+    schedules: list[Fields] = field(default_factory=list)
+    pinned: int | None = None
+    left: list[Left] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def leave(self, path: str, value: object, why: str) -> None:
+        """Name a field of the source that has no counterpart."""
+        self.left.append(Left(f"{self.source} {path}", shown(value), why))
+
+    def add_metric(self, path: str, value: object, metric: Mapping[str, Any]) -> None:
+        """Take a metric over, under a name of its own, or name the field that it comes from where it is not valid."""
+        fields = {"type": metric["type"], **metric}
+        label = fields.get("name") or fields["type"]
+        taken = {other.get("name") or other["type"] for other in self.metrics}
+        if label in taken:
+            fields["name"] = next(name for n in range(2, 99) if (name := f"{label}-{n}") not in taken)
+        try:
+            Metric.model_validate(fields)
+        except ValidationError as error:
+            self.leave(path, value, problem_of(error))
+        else:
+            self.metrics.append(fields)
+
+
+def problem_of(error: ValueError) -> str:
+    """What is wrong, in the words of the spec's own rules."""
+    if isinstance(error, ValidationError):
+        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return str(error)
+
+
+def shown(value: object) -> str:
+    """A value as one line of a comment has it."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."

@@ -1,0 +1,103 @@
+"""The workload that is to be scaled: what of it counts for an autoscaler."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scalableapp.commands.adopt.draft import Draft
+from scalableapp.errors import Rejected
+
+_START_PERCENT, _START_FACTOR = 80, 3
+# As in core/api/metrics.py, by their names in a container's requests.
+METRIC_OF = {"cpu": "CPU", "memory": "Memory"}
+# The names of the pods that a kind makes of its own name.
+_POD_NAMES = {
+    "Deployment": "-[a-z0-9]+-[a-z0-9]+",
+    "Rollout": "-[a-z0-9]+-[a-z0-9]+",
+    "ReplicaSet": "-[a-z0-9]+",
+    "StatefulSet": "-[0-9]+",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, a StatefulSet, or another object with a scale. `plural` names its kind in paths of the API."""
+
+    api_version: str
+    manifest: Mapping[str, Any]
+    plural: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return str(self.manifest["kind"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self.manifest["metadata"]["namespace"])
+
+    @property
+    def replicas(self) -> int:
+        """How many pods it asks for; Kubernetes' default is 1."""
+        return int(self.manifest["spec"].get("replicas", 1))
+
+    @property
+    def containers(self) -> Sequence[Mapping[str, Any]]:
+        """The containers of its template, with the sidecars among the init containers."""
+        pod = ((self.manifest["spec"].get("template") or {}).get("spec")) or {}
+        sidecars = [each for each in pod.get("initContainers") or () if each.get("restartPolicy") == "Always"]
+        return [*(pod.get("containers") or ()), *sidecars]
+
+    @property
+    def target_ref(self) -> dict[str, str]:
+        """spec.targetRef of a ScalableApp for it."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "name": self.name}
+
+    @property
+    def pod_names(self) -> str | None:
+        """A regular expression for the names of its pods; None where its kind does not tell."""
+        ending = _POD_NAMES.get(self.kind)
+        return None if ending is None else self.name.replace(".", "[.]") + ending
+
+    def without_request(self, resource: str) -> list[str]:
+        """Names of the containers that state no request of the resource ("cpu", "memory")."""
+        return [each["name"] for each in self.containers if not _request(each, resource)]
+
+
+def _request(container: Mapping[str, Any], resource: str) -> str | None:
+    """What the API server takes as the request: the limit, where only that is stated."""
+    resources = container.get("resources") or {}
+    return (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
+
+
+def start(workload: Workload) -> Draft:
+    """What a workload begins with that nothing scales yet. Raises Rejected where no container requests CPU."""
+    least = max(1, workload.replicas)
+    draft = Draft(source=f"{workload.kind.lower()}/{workload.name}")
+    draft.horizontal = {"minReplicas": least, "maxReplicas": _START_FACTOR * least}
+    draft.metrics.append(start_metric(workload))
+    draft.notes.append(
+        f"nothing scales {draft.source} yet, so this is a start: CPU at {_START_PERCENT} % of the request, "
+        f"at least the present number of pods ({least}), at most {_START_FACTOR} times as many; set both as you need"
+    )
+    return draft
+
+
+def start_metric(workload: Workload) -> dict[str, Any]:
+    """CPU at 80 % of the request: of all containers, or of the first that requests any. Raises Rejected for none."""
+    missing = workload.without_request("cpu")
+    requesting = [each["name"] for each in workload.containers if each["name"] not in missing]
+    if not requesting:
+        raise Rejected(
+            f"{workload.kind} {workload.name} is scaled by nothing that can be taken over, and no container of its "
+            "template requests CPU, so there is nothing to take a percentage of; set resources.requests.cpu in its "
+            "template, or write a ScalableApp with a metric of your own (docs/adopt.md)"
+        )
+    metric: dict[str, Any] = {"type": "CPU", "target": f"{_START_PERCENT}%"}
+    return {**metric, "container": requesting[0]} if missing else metric
