@@ -9,6 +9,14 @@ def app(**fields: Any) -> Spec:
     return {"image": "a:1"} | fields
 
 
+def target(**fields: Any) -> Spec:
+    return {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}} | fields
+
+
+def target_metrics(*metrics: Spec) -> Spec:
+    return target(scaling={"horizontal": {"metrics": list(metrics)}})
+
+
 def horizontal(**fields: Any) -> Spec:
     return app(scaling={"horizontal": fields})
 
@@ -30,8 +38,33 @@ ELSEWHERE = {"configMapKeyRef": {"name": "c", "key": "k"}}
 LONG_KEY = {"a" * 318: "1"}
 OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
 
+# Fields that describe an app to deploy, each with its default or less: what is stated counts, not what it says.
+OF_APPS: Spec = {
+    "port": 8000,
+    "env": [],
+    "envFrom": [],
+    "command": [],
+    "args": [],
+    "resources": {},
+    "securityContext": {},
+    "health": {},
+    "ingress": {"enabled": False},
+    "route": ROUTE,
+    "cache": {"backend": "None"},
+    "monitoring": {},
+}
+
 GOOD: dict[str, Spec] = {
     "an image alone": app(),
+    "a target alone": target(),
+    "a target of another kind": target(targetRef={"apiVersion": "acme.io/v1", "kind": "Farm", "name": "web.a"}),
+    "a target of the core group": target(targetRef={"apiVersion": "v1", "kind": "ReplicationController", "name": "a"}),
+    "a pinned target": target(replicas=3),
+    "a percentage and a container of a target": target_metrics(
+        metric(target="60%", container="web"), metric("Memory", target="75.5%"), REQUESTS
+    ),
+    "a target that is scaled during rollouts": target(scaling={"duringRollout": "UpOnly"}),
+    "an app that is scaled during rollouts": app(scaling={"duringRollout": "Scale"}),
     "a route alone": app(route=ROUTE),
     "a route beside an Ingress that is off": app(route=ROUTE, ingress={"enabled": False}),
     "two listeners of a Gateway": app(
@@ -90,6 +123,21 @@ _FALLBACK = "replicas is for behavior Static and CurrentIfHigher only"
 
 # With the start of the message that says it.
 BAD: dict[str, tuple[Spec, str]] = {
+    "nothing to scale": ({"scaling": {}}, "exactly one of image and targetRef is needed"),
+    "an image beside a target": (target(image="a:1"), "exactly one of image and targetRef is needed"),
+    **{
+        f"{name} beside a target": (target(**{name: value}), f"{name} cannot be set") for name, value in OF_APPS.items()
+    },
+    "a target that scales itself": (
+        target(targetRef={"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp", "name": "a"}),
+        "targetRef is a ScalableApp",
+    ),
+    "sizes of a target": (target(scaling={"mode": "Combined"}), "the pods of a targetRef keep their size"),
+    "a container of an app": (with_metrics(metric(container="web")), "container in a metric is for targetRef only"),
+    "a container that serves requests": (
+        target_metrics(REQUESTS | {"container": "web"}),
+        "only types CPU and Memory are of one container",
+    ),
     "two ways in": (app(route=ROUTE, ingress={}), "ingress and route are both set"),
     "one Gateway twice": (
         app(route={"parentRefs": [{"name": "a"}, {"name": "a"}]}),

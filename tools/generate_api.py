@@ -125,9 +125,10 @@ def _formatted(field: Schema) -> str:
 
 
 def _default(field: Schema) -> str:
-    if "default" not in field or field["default"] in ({}, []) or "properties" in field:
+    described = field.get("description", "").partition(" Default: ")[2].removesuffix(".")
+    default = field.get("default", described)
+    if default in ({}, [], "") or "properties" in field:
         return ""
-    default = field["default"]
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 

@@ -90,6 +90,15 @@ def parse_target(text: str) -> float:
     return parse_duration(text) if is_duration(text) else parse_quantity(text)
 
 
+_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)%$", re.ASCII)
+
+
+def percent_of(text: str) -> float | None:
+    """The number in "60%"; None for a text that is no percentage."""
+    match = _matched(_PERCENT, text)
+    return float(match[1]) if match else None
+
+
 def format_cpu(cores: float) -> str:
     """Cores as the API server writes them back: "250m", "2"."""
     millis = math.ceil(round(cores * 1000, 6))

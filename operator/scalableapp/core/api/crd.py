@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 
 from scalableapp.core.api.crd_rules import add_rules
 from scalableapp.core.api.fields import LONGEST_QUANTITY
-from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.api.spec import OF_AN_IMAGE, ScalableAppSpec
 
 Schema = dict[str, Any]
 
@@ -31,7 +31,7 @@ _UNTYPED: Schema = {
 _NUMBER = r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3}|[numkMGTPE]|[KMGTPE]i)?$"
 _FORMATS: dict[str, Schema] = {
     "quantity": _UNTYPED | {"pattern": rf"^[+-]?{_NUMBER}"},
-    "target": _UNTYPED | {"pattern": rf"^\+?({_NUMBER[:-1]}|\d+(\.\d+)?m?s)$", "exclusiveMinimum": True},
+    "target": _UNTYPED | {"pattern": rf"^\+?({_NUMBER[:-1]}|\d+(\.\d+)?(m?s|%))$", "exclusiveMinimum": True},
     "positive-quantity": _UNTYPED | {"pattern": rf"^\+?{_NUMBER}", "exclusiveMinimum": True},
 }
 _COPIED = (
@@ -99,7 +99,11 @@ def _root() -> Schema:
 def spec_schema() -> Schema:
     """Structural schema of spec with all defaults, descriptions and bounds of the models."""
     schema = ScalableAppSpec.model_json_schema(by_alias=True, schema_generator=_WithFactories)
-    return _structural(schema, schema["$defs"])
+    structural = _structural(schema, schema["$defs"])
+    for name in OF_AN_IMAGE:
+        # Filled in by the operator: the API server could not tell a default from a field stated beside targetRef.
+        structural["properties"][name].pop("default", None)
+    return structural
 
 
 class _WithFactories(GenerateJsonSchema):

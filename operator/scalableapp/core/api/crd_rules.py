@@ -8,6 +8,7 @@ can have no rule: that their keys are short is checked by the operator alone.
 from typing import Any, NamedTuple
 
 from scalableapp.core.api.fields import LONGEST_NAME
+from scalableapp.core.api.spec import OF_AN_IMAGE
 
 
 class Rule(NamedTuple):
@@ -45,15 +46,39 @@ _PROFILE_HAPROXY = (
     ": has(self.className) && self.className.contains('haproxy'))"
 )
 
+_TARGET = (
+    Rule(
+        "has(self.image) != has(self.targetRef)",
+        "exactly one of image and targetRef is needed; keep image to deploy an app, or targetRef to scale a workload "
+        "that exists",
+    ),
+    Rule(
+        "!has(self.targetRef) || self.scaling.mode == 'Horizontal'",
+        "the pods of a targetRef keep their size; use scaling.mode: Horizontal",
+    ),
+    Rule(
+        "has(self.targetRef) || !self.scaling.horizontal.metrics.exists(m, has(m.container))",
+        "container in a metric is for targetRef only; remove it",
+    ),
+    *(
+        Rule(
+            f"!has(self.targetRef) || !has(self.{name})",
+            f"{name} cannot be set beside targetRef, whose pods the operator does not change; remove it",
+        )
+        for name in sorted(OF_AN_IMAGE)
+    ),
+)
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
-            "self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
+            "!has(self.spec.cache) || self.spec.cache.backend != 'Redis' || size(self.metadata.name) <= 57",
             "the name is too long for an app with a Redis; use at most 57 characters or another spec.cache.backend",
             field=".metadata.name",
         ),
     ),
     "spec": (
+        *_TARGET,
         Rule(
             "!has(self.route) || !has(self.ingress) || !self.ingress.enabled",
             "ingress and route are both set, and an app is exposed by one of them; remove ingress to use the Gateway, "
@@ -143,6 +168,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "a schedule makes minReplicas larger than maxReplicas; set both in the schedule",
         ),
     ),
+    "spec.targetRef": (
+        Rule(
+            "self.kind != 'ScalableApp'",
+            "targetRef is a ScalableApp, which scales itself; name another workload",
+        ),
+    ),
     "spec.scaling.horizontal.fallback": (
         Rule(
             "(self.behavior == 'Hold') != has(self.replicas)",
@@ -187,6 +218,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "(self.aggregate == 'Percentile') == has(self.percentile)",
             "aggregate: Percentile and percentile go together; add or remove both",
+        ),
+        Rule(
+            "self.type in ['CPU', 'Memory'] || !has(self.container)",
+            "only types CPU and Memory are of one container; remove container or use type: CPU or Memory",
         ),
     ),
     "spec.scaling.vertical": (

@@ -1,11 +1,11 @@
 """Types of fields that the models of the spec share: quantities as text, paths, and a strict base model."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from scalableapp.core.quantity import parse_quantity, parse_target
+from scalableapp.core.quantity import parse_quantity, parse_target, percent_of
 
 # No number that is a size, a rate or a price needs more.
 LONGEST_QUANTITY = 32
@@ -23,7 +23,8 @@ def _positive(text: str) -> str:
 
 
 def _positive_target(text: str) -> str:
-    if parse_target(text) <= 0:
+    percent = percent_of(text)
+    if (parse_target(text) if percent is None else percent) <= 0:
         raise ValueError(f"{text} is not greater than 0")
     return text
 
@@ -51,7 +52,7 @@ PositiveQuantity = Annotated[
     AfterValidator(_positive),
     Field(max_length=LONGEST_QUANTITY, json_schema_extra={"format": "positive-quantity"}),
 ]
-# A quantity, or for a latency a duration such as 250ms.
+# A quantity, for a latency a duration such as 250ms, for CPU and memory of a target a percentage of the request.
 Target = Annotated[
     str,
     BeforeValidator(_as_text),
@@ -77,3 +78,10 @@ class Model(BaseModel):
     """A part of the spec: camelCase outside, no unknown fields, never changed."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other fields, unchecked, that has worked out nothing yet of what it derives from its fields."""
+        copy = self.model_copy(update=fields)
+        for derived in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[derived]
+        return copy

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from scalableapp.core.api.fields import Model, NonNegativeQuantity, PositiveQuantity, Target
-from scalableapp.core.quantity import is_duration, parse_quantity, parse_target
+from scalableapp.core.quantity import is_duration, parse_quantity, parse_target, percent_of
 
 
 class MetricType(StrEnum):
@@ -38,17 +38,26 @@ class Metric(Model):
     """One metric and its target."""
 
     type: MetricType = Field(
-        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod, absolute, never "
-        "a share of the request. Memory: working set per pod in bytes. Latency: a quantile of the app's request "
-        "durations in the last minute in seconds, from http_request_duration_seconds; it proposes the number of ready "
-        "pods times the ratio of latency to target. Prometheus: your own query."
+        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod. Memory: working "
+        "set per pod in bytes. Latency: a quantile of the app's request durations in the last minute in seconds, from "
+        "http_request_duration_seconds; it proposes the number of ready pods times the ratio of latency to target. "
+        "Prometheus: your own query."
     )
     name: str | None = Field(
         None, min_length=1, max_length=63, description="Name in status and Events. Defaults to the type."
     )
     target: Target = Field(
         description="Target value per pod, as a quantity (50, 300m, 200Mi); with targetType Value, for the whole "
-        "app. For Latency, seconds (0.25) or a duration (250ms, 2s)."
+        "app. For Latency, seconds (0.25) or a duration (250ms, 2s). For CPU and Memory of a targetRef also a "
+        "percentage (60%) of the request that the workload's template states, worked out anew when it changes."
+    )
+    container: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Container that is measured. Defaults to all containers of the pod, summed up. Only for types CPU "
+        "and Memory, beside targetRef.",
     )
     quantile: float | None = Field(
         None,
@@ -97,8 +106,16 @@ class Metric(Model):
 
     @cached_property
     def target_value(self) -> float:
-        """The target as a number, parsed once: every decision needs it."""
+        """The target as a number, parsed once: every decision needs it.
+
+        Raises ValueError for a percentage, which is a number only once the request is known (core/targets.py).
+        """
         return parse_target(self.target)
+
+    @cached_property
+    def percent(self) -> float | None:
+        """The target as a percentage of the request; None where it is an amount."""
+        return percent_of(self.target)
 
     @cached_property
     def latency_quantile(self) -> float:
@@ -142,6 +159,17 @@ class Metric(Model):
         if not is_query and self.activation_target is not None:
             raise ValueError(
                 f"type {self.type} cannot be measured without pods; remove activationTarget or use type: Prometheus"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _container_fits(self) -> Self:
+        of_containers = self.type in (MetricType.CPU, MetricType.MEMORY)
+        if not of_containers and self.container is not None:
+            raise ValueError(f"type {self.type} is not of one container; remove container or use type: CPU or Memory")
+        if not of_containers and self.percent is not None:
+            raise ValueError(
+                f"target {self.target} is a percentage of a request, which type {self.type} has not; write a quantity"
             )
         return self
 

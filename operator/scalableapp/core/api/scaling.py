@@ -161,7 +161,7 @@ class Horizontal(Model):
         (),
         max_length=16,
         description="Metrics to scale on; the largest proposal wins. Without metrics and without an objective: CPU at "
-        "80 % of spec.resources.requests.cpu, as an absolute amount.",
+        "80 % of spec.resources.requests.cpu, as an absolute amount; of a targetRef, of what its template requests.",
     )
     combine: Combine = Field(
         Combine.MAX,
@@ -250,6 +250,14 @@ class Mode(StrEnum):
         return self is not Mode.HORIZONTAL
 
 
+class DuringRollout(StrEnum):
+    """What happens to the replicas while pods of an older template still run beside the new ones."""
+
+    HOLD = "Hold"
+    UP_ONLY = "UpOnly"
+    SCALE = "Scale"
+
+
 class Scaling(Model):
     """How the operator scales the app."""
 
@@ -273,6 +281,13 @@ class Scaling(Model):
     )
     vertical: Vertical = Field(
         default_factory=Vertical, description="Bounds and behaviour for pod sizes, in modes Vertical and Combined."
+    )
+    during_rollout: DuringRollout | None = Field(
+        None,
+        description="What a rollout in progress allows, whose extra pods distort values per pod. Hold: no pod is "
+        "removed, and only load that is counted over the whole app (requests, queries) adds pods. UpOnly: CPU, summed "
+        "up over old and new pods, adds pods too. Scale: as without a rollout. Defaults to Hold, for an Argo Rollout to "
+        "UpOnly, since its canaries may last for hours.",
     )
     prices: Prices | None = Field(
         None, description="Prices of requested resources, so that decisions on sizes show the difference per hour."

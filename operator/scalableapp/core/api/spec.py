@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from scalableapp.core.api.budget import size_problem
 from scalableapp.core.api.env_fields import EnvFrom, EnvVar
@@ -18,7 +19,8 @@ from scalableapp.core.api.fields import MOST_REPLICAS, Model, Path, ResourceMap
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.routing_fields import Ingress, Route
-from scalableapp.core.api.scaling import Mode, Scaling
+from scalableapp.core.api.scaling import DuringRollout, Mode, Scaling
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.quantity import canonical_quantity, parse_quantity
 from scalableapp.core.size import Amount
 from scalableapp.errors import FieldProblem, SpecError
@@ -118,9 +120,21 @@ class Monitoring(Model):
 
 
 class ScalableAppSpec(Model):
-    """What you write: an image and how to scale it."""
+    """What you write: an image, or a workload that exists, and how to scale it."""
 
-    image: str = Field(min_length=1, max_length=1024, pattern=r"^\S+$", description="Container image of the app.")
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        pattern=r"^\S+$",
+        description="Container image of the app. Exactly one of image and targetRef.",
+    )
+    target_ref: TargetRef | None = Field(
+        None,
+        description="Scales a workload that exists, in place of deploying an image: anything with a scale subresource. "
+        "The operator sets its replicas and nothing else. All fields that describe an app to deploy are refused "
+        "beside it.",
+    )
     port: int = Field(8000, ge=1, le=65535, description="TCP port on which the app serves HTTP.")
     env: tuple[EnvVar, ...] = Field(
         (),
@@ -163,6 +177,47 @@ class ScalableAppSpec(Model):
         return env
 
     @model_validator(mode="after")
+    def _image_or_target(self) -> Self:
+        if (self.image is None) == (self.target_ref is None):
+            both, verb = ("both set", "keep") if self.image else ("both missing", "add")
+            raise ValueError(
+                f"image and targetRef are {both}; {verb} image to deploy an app, or targetRef to scale a workload that "
+                "exists"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _target_alone(self) -> Self:
+        if self.target_ref is None:
+            return self
+        stated = [to_camel(name) for name in type(self).model_fields if name in self.model_fields_set]
+        if meaningless := [name for name in stated if name in OF_AN_IMAGE]:
+            raise ValueError(
+                f"{', '.join(meaningless)} cannot be set beside targetRef, whose pods the operator does not change; "
+                "remove it"
+            )
+        if self.target_ref.is_scalable_app:
+            raise ValueError("targetRef is a ScalableApp, which scales itself; name another workload")
+        if self.scaling.mode is not Mode.HORIZONTAL:
+            raise ValueError(
+                f"scaling.mode {self.scaling.mode} changes the size of pods, and those of a targetRef keep theirs; use "
+                "mode: Horizontal"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _of_containers(self) -> Self:
+        for metric in self.scaling.horizontal.metrics if self.target_ref is None else ():
+            if metric.percent is not None:
+                raise ValueError(
+                    f"scaling.horizontal.metrics: target {metric.target} is a percentage, which is for targetRef only; "
+                    "write an amount such as 300m"
+                )
+            if metric.container is not None:
+                raise ValueError("scaling.horizontal.metrics: container is for targetRef only; remove it")
+        return self
+
+    @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         if self.route and self.ingress and self.ingress.enabled:
             raise ValueError(
@@ -174,7 +229,7 @@ class ScalableAppSpec(Model):
     @model_validator(mode="after")
     def _something_to_scale_on(self) -> Self:
         unmeasured = not self.scaling.horizontal.metrics and self.scaling.mode is not Mode.VERTICAL
-        if unmeasured and "cpu" not in self.resources.requests:
+        if unmeasured and self.image is not None and "cpu" not in self.resources.requests:
             raise ValueError(
                 "scaling.horizontal.metrics is empty and resources.requests.cpu is not set; "
                 "add a metric, or a CPU request to derive one from"
@@ -190,6 +245,12 @@ class ScalableAppSpec(Model):
         if self.route:
             return self.route
         return self.ingress if self.ingress and self.ingress.enabled and self.ingress.host else None
+
+    @property
+    def during_rollout(self) -> DuringRollout:
+        """What happens to the replicas during a rollout: as stated, or by the kind of the workload."""
+        usual = DuringRollout.UP_ONLY if self.target_ref and self.target_ref.is_argo_rollout else DuringRollout.HOLD
+        return self.scaling.during_rollout or usual
 
     @property
     def objective(self) -> LatencyObjective | None:
@@ -209,6 +270,14 @@ class ScalableAppSpec(Model):
             return self.scaling.horizontal.metrics
         cores = 0.8 * parse_quantity(canonical_quantity(self.resources.requests["cpu"]))
         return (Metric(type=MetricType.CPU, target=f"{max(1, round(cores * 1000))}m"),)
+
+
+# What else a target cannot have: it all says how an app is deployed.
+OF_AN_IMAGE = frozenset(
+    to_camel(name)
+    for name in ScalableAppSpec.model_fields
+    if name not in ("image", "target_ref", "replicas", "scaling")
+)
 
 
 def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:

@@ -107,7 +107,9 @@ def cache_name_problem(key: AppKey, spec: ScalableAppSpec) -> FieldProblem | Non
 def children(
     key: AppKey, uid: str, spec: ScalableAppSpec, features: ClusterFeatures, template: Template = AS_SPECIFIED
 ) -> tuple[Manifest, ...]:
-    """The manifests to apply, each with the hash of its content."""
+    """The manifests to apply, each with the hash of its content; none for an app that scales an existing workload."""
+    if spec.target_ref:
+        return ()
     manifests = [
         _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, template)}),
         _owned("v1", "Service", key, uid, {"spec": _service(key)}),

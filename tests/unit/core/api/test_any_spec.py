@@ -1,6 +1,7 @@
 """Whatever the API server lets through is applied or refused by name: nothing else comes of it."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.resources import ClusterFeatures, children
 from scalableapp.core.horizontal.decide import decide
 from scalableapp.core.model import AppKey, History
+from scalableapp.core.targets import InvalidTarget, as_deployed, template_of
 from scalableapp.core.vertical.sized import template_size
 from scalableapp.engine.record import AppRecord
 from scalableapp.errors import SpecError
@@ -53,7 +55,22 @@ def _applied(spec: ScalableAppSpec) -> None:
             template_size(manifest)
 
 
+REQUESTED = template_of(
+    {
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "web", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}}]}
+            }
+        }
+    }
+)
+
+
 def _decided(spec: ScalableAppSpec) -> None:
+    if spec.target_ref:
+        with suppress(InvalidTarget):
+            _decided(as_deployed(spec, REQUESTED).changed(target_ref=None))
+        return
     for load in (0.0, 50.0, 1e308):
         readings = {metric.label: per_pod(*[load] * 3) for metric in spec.metrics}
         seen = replace(observe(current=3), readings=readings)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalableapp.core.api.crd import crd, spec_schema, status_schema
-from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.quantity import parse_quantity
+from scalableapp.core.api.spec import OF_AN_IMAGE, parse_spec
+from scalableapp.core.quantity import parse_quantity, percent_of
 
 ROOT = Path(__file__).resolve().parents[4]
 UNTYPED = "x-kubernetes-preserve-unknown-fields"
@@ -71,7 +71,8 @@ def test_every_node_is_structural() -> None:
 
 def test_the_defaults_of_an_image_alone_are_those_of_the_models() -> None:
     stored = defaulted({"image": "app:1"}, spec_schema())
-    assert stored == parse_spec({"image": "app:1"}).model_dump(mode="json", by_alias=True, exclude_none=True)
+    made = parse_spec({"image": "app:1"}).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert stored == {name: value for name, value in made.items() if name not in OF_AN_IMAGE}
 
 
 def test_a_metric_gets_its_defaults_inside_a_list() -> None:
@@ -128,9 +129,18 @@ def test_a_quantity_as_text_is_accepted(text: str) -> None:
     assert parse_quantity(text) > 0
 
 
-@pytest.mark.parametrize("text", ["", "fast", "50%", "1 Gi", "-1", "5KI", "1e", "1mi", "0x10", "1,5", "1Gi\n", "Inf"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "%", "5 %", "1 Gi", "-1", "5KI", "1e", "1mi", "0x10", "1,5", "1Gi\n", "Inf"]
+)
 def test_what_is_no_positive_quantity_is_refused_as_text(text: str) -> None:
     assert not re.fullmatch(TARGET["pattern"].removesuffix("$"), text)
+
+
+@pytest.mark.parametrize("text", ["60%", "7.5%", "120%"])
+def test_a_target_may_be_a_percentage_and_no_other_quantity_may(text: str) -> None:
+    assert re.search(TARGET["pattern"], text)
+    assert not re.search(TOLERANCE["pattern"], text)
+    assert percent_of(text) == float(text[:-1])
 
 
 @given(st.from_regex(re.compile(TOLERANCE["pattern"].removesuffix("$"), re.ASCII), fullmatch=True))

@@ -83,7 +83,8 @@ SCHEMAS = dict(nodes(ROOT, ""))
 def unsure_fields(path: str, holds: str) -> Iterator[str]:
     """What a rule reads although an object may be without it when its defaults are filled in."""
     places = {"self": f".{path}" if path else ""}
-    places |= {item: f"{places['self']}.{each}[]" for each, item in re.findall(r"self\.(\w+)\.\w+\((\w+), ", holds)}
+    lists = re.findall(r"self\.(\w+(?:\.\w+)*)\.\w+\((\w+), ", holds)
+    places |= {item: f"{places['self']}.{each}[]" for each, item in lists}
     for start, fields in re.findall(r"\b(\w+)\)?((?:\.\w+\b(?!\())+)", holds):
         place = places[start]
         for field in fields.split(".")[1:] if not fields.startswith(".metadata.") else ():

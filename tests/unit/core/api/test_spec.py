@@ -42,7 +42,7 @@ def test_a_target_may_be_written_as_yaml_writes_it(target: object) -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
-    ("no image", {}, "spec.image", "add it"),
+    ("no image", {}, "spec", "add image to deploy an app, or targetRef"),
     ("unknown field", {"image": "a", "imagee": "b"}, "spec.imagee", "remove it or correct its name"),
     ("min over max", scaling(minReplicas=5, maxReplicas=3), "spec.scaling.horizontal", "raise maxReplicas"),
     ("port is text", {"image": "a", "port": "web"}, "spec.port", "'web'"),
@@ -201,7 +201,6 @@ def test_all_wrong_fields_are_named_at_once() -> None:
         parse_spec({"port": 0, "cache": {"timeoutSeconds": -1}})
 
     assert {problem.field for problem in caught.value.problems} == {
-        "spec.image",
         "spec.port",
         "spec.cache.timeoutSeconds",
     }
