@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ _WAYS = {"kubectl apply": (), "kubectl apply --server-side": _SERVER_SIDE}
 
 
 @pytest.fixture
-def namespace(plane: ControlPlane) -> Iterator[str]:
+def namespace(plane: ControlPlane) -> str:
     name = f"release-{next(_numbers)}"
     plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
+    return name
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -95,9 +94,7 @@ def test_it_changes_nothing_but_who_owns_the_replicas(plane: ControlPlane, termi
     after = live(plane, namespace)
     assert after["spec"] == before["spec"]
     entries = [entry for entry in after["metadata"]["managedFields"] if entry["manager"] == FIELD_MANAGER]
-    assert [entry["fieldsV1"] for entry in entries if entry["operation"] == "Apply"] == [
-        {"f:spec": {"f:replicas": {}}}
-    ]
+    assert [entry["fieldsV1"] for entry in entries if entry["operation"] == "Apply"] == [{"f:spec": {"f:replicas": {}}}]
 
 
 async def test_what_is_owned_is_what_is_there_when_somebody_was_faster(

@@ -28,7 +28,7 @@ PLURALS = {
 
 
 class Case(NamedTuple):
-    """What is adopted, the bounds and metrics (type, target, and what else it states), further fields, and what is left."""
+    """What is adopted, its bounds and metrics, further fields, and the fields that have no counterpart."""
 
     target: str
     bounds: tuple[int, int]
@@ -148,11 +148,7 @@ CASES = {
     "keda-to-zero": Case(
         "scaledobject/thumbnails-scaler",
         (0, 12),
-        (
-            query(
-                'max(thumbnails_waiting{namespace="keda-to-zero"})', "25", targetType="Value", activationTarget="2"
-            ),
-        ),
+        (query('max(thumbnails_waiting{namespace="keda-to-zero"})', "25", targetType="Value", activationTarget="2"),),
         left=("scaledobject/thumbnails-scaler spec.cooldownPeriod",),
         note="(QUERY) or vector(0)",
     ),
@@ -173,11 +169,7 @@ CASES = {
     "keda-fallback": Case(
         "deployment/pricing",
         (3, 60),
-        (
-            query(
-                'sum(rate(http_requests_total{namespace="keda-fallback", app="pricing"}[1m]))', "80", name="requests"
-            ),
-        ),
+        (query('sum(rate(http_requests_total{namespace="keda-fallback", app="pricing"}[1m]))', "80", name="requests"),),
         {
             "behavior": {
                 "scaleDown": {
@@ -285,3 +277,59 @@ def test_what_cannot_be_decided_is_refused_with_what_to_do(
 
 def test_every_workload_of_the_folder_is_tried() -> None:
     assert {path.stem for path in WORKLOADS.iterdir()} == CASES.keys() | REFUSED.keys()
+
+
+def test_of_a_whole_namespace_all_that_something_scales_is_adopted(plane: ControlPlane, terminal: Terminal) -> None:
+    names = ("web-with-sidecar", "keda-fallback", "vpa-at-creation", "two-hpas", "worker")
+    plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "whole"}})
+    for name in names:
+        for document in yaml.safe_load_all((WORKLOADS / f"{name}.yaml").read_text()):
+            plane.ask("POST", path_of("whole", document), document)
+    keda_hpa = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {
+            "name": "keda-hpa-pricing",
+            "ownerReferences": [
+                {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "pricing", "uid": "1"}
+            ],
+        },
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pricing"},
+            "maxReplicas": 9,
+        },
+    }
+    plane.ask("POST", path_of("whole", keda_hpa), keda_hpa)
+
+    answer = terminal.adopt("-n", "whole", "--all", "-o", "json")
+    assert answer.status == 3
+    assert [item["target"] for item in answer.json["items"]] == ["deployment/pricing", "deployment/web"]
+    assert [item["target"] for item in answer.json["leftOut"]] == ["deployment/ledger", "deployment/torn"]
+
+    printed = terminal.adopt("-n", "whole", "--all").out
+    apps = [document for document in yaml.safe_load_all(printed) if document]
+    assert [app["metadata"]["name"] for app in apps] == ["pricing", "web"]
+    for app in apps:
+        plane.ask("POST", "/apis/scalableapp.io/v1alpha1/namespaces/whole/scalableapps", app)
+    again = terminal.adopt("-n", "whole", "--all", "-o", "json").json
+    assert again["items"] == []
+    assert "ScalableApp web has it as its target already" in again["leftOut"][-1]["why"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "name what to adopt, as in deployment/web, or pass --all"),
+        (("deployment/web", "--all"), "name what to adopt"),
+        (("--all", "--release-replicas"), "name each, as in deployment/web"),
+        (("web",), "'web' names nothing that can be adopted; write deployment/NAME"),
+        (("daemonset/web",), "names nothing that can be adopted"),
+        (("deployment/absent",), "There is no Deployment absent (apps/v1) in namespace default"),
+        (("hpa/absent",), "There is no HorizontalPodAutoscaler absent in namespace default"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_arguments_that_name_nothing_are_refused(terminal: Terminal, arguments: tuple[str, ...], expected: str) -> None:
+    answer = terminal.adopt("-n", "default", *arguments)
+    assert (answer.status, answer.out) == (1, "")
+    assert expected in answer.err

@@ -53,14 +53,11 @@ def adopt(found: Found, name: str) -> Adopted:
     for vpa in found.vpas:
         add_vpa(draft, vpa)
     _note_on_the_workload(draft, workload)
-    manifest = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "namespace": workload.namespace},
-        "spec": _spec(draft, workload),
-    }
+    spec = _spec(draft, workload)
+    metadata = {"name": name, "namespace": workload.namespace}
+    manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
     try:
-        parse_spec(manifest["spec"])
+        parse_spec(spec)
     except SpecError as error:
         raise Rejected(f"{found} cannot be adopted as it is: {error}") from error
     sources = [draft.source, *(f"vpa/{vpa['metadata']['name']}" for vpa in found.vpas)]

@@ -92,7 +92,7 @@ async def _named(namespace: "Namespace", targets: list[str]) -> list["Adopted"]:
     from scalableapp.commands.adopt.app import adopt  # noqa: PLC0415 - as above
 
     found = [await namespace.found(target) for target in targets]
-    return [adopt(each, each.workload.name) for each in found]
+    return [adopt(each, await namespace.app_of(each.workload) or each.workload.name) for each in found]
 
 
 async def _all(namespace: "Namespace") -> tuple[list["Adopted"], list["Skipped"]]:
@@ -107,6 +107,8 @@ async def _all(namespace: "Namespace") -> tuple[list["Adopted"], list["Skipped"]
             if not found.scaled:
                 raise Rejected(f"only a VPA sizes its pods, and nothing scales it; adopt {target} prints a start")
             workload = found.workload
+            if app := await namespace.app_of(workload):
+                raise Rejected(f"ScalableApp {app} has it as its target already; adopt {target} prints it anew")
             name = workload.name if workload.name not in names else f"{workload.name}-{workload.kind.lower()}"
             adopted.append(adopt(found, name))
             names.add(name)

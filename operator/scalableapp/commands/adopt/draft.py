@@ -46,17 +46,17 @@ class Draft:
 
     def add_metric(self, path: str, value: object, metric: Mapping[str, Any]) -> None:
         """Take a metric over, under a name of its own, or name the field that it comes from where it is not valid."""
-        fields = {"type": metric["type"], **metric}
+        fields = dict(metric)
         label = fields.get("name") or fields["type"]
         taken = {other.get("name") or other["type"] for other in self.metrics}
         if label in taken:
             fields["name"] = next(name for n in range(2, 99) if (name := f"{label}-{n}") not in taken)
         try:
-            Metric.model_validate(fields)
+            taken_over = Metric.model_validate(fields)
         except ValidationError as error:
             self.leave(path, value, problem_of(error))
         else:
-            self.metrics.append(fields)
+            self.metrics.append(taken_over.model_dump(mode="json", by_alias=True, exclude_unset=True))
 
 
 def problem_of(error: ValueError) -> str:

@@ -34,8 +34,7 @@ def from_hpa(hpa: Manifest, workload: Workload) -> Draft:
 def _add_metric(draft: Draft, path: str, metric: Manifest, workload: Workload) -> None:
     kind = metric["type"]
     if kind in ("Resource", "ContainerResource"):
-        source = metric[kind[0].lower() + kind[1:]]
-        add_resource(draft, path, source["name"], source["target"], source.get("container"), workload)
+        add_resource(draft, path, metric[kind[0].lower() + kind[1:]], workload)
     elif kind == "Pods":
         _add_pods(draft, path, metric["pods"], workload)
     else:
@@ -48,10 +47,9 @@ def _add_metric(draft: Draft, path: str, metric: Manifest, workload: Workload) -
         )
 
 
-def add_resource(
-    draft: Draft, path: str, resource: str, target: Manifest, container: str | None, workload: Workload
-) -> None:
+def add_resource(draft: Draft, path: str, source: Manifest, workload: Workload) -> None:
     """Take CPU or memory over: as a percentage of the request, or as an amount."""
+    resource, target, container = source["name"], source["target"], source.get("container")
     kind = METRIC_OF.get(resource)
     percent = target.get("averageUtilization")
     amount = f"{percent}%" if percent is not None else target.get("averageValue")
@@ -108,4 +106,3 @@ def add_behavior(draft: Draft, path: str, behavior: Manifest | None) -> None:
     fields = taken.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     if fields:
         draft.horizontal["behavior"] = fields
-

@@ -1,12 +1,14 @@
 """Workloads and their autoscalers, read from the cluster."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from scalableapp.adapters.kube_api import KubeApi, Request, collection
 from scalableapp.commands.adopt.app import Found
 from scalableapp.commands.adopt.workload import Workload
 from scalableapp.commands.console.cluster import TRIES, with_fix
+from scalableapp.core.children.resources import API_VERSION
 from scalableapp.errors import ClusterError, NotFound, Rejected
 
 Manifest = Mapping[str, Any]
@@ -40,6 +42,7 @@ class Namespace:
         self.name = name
         self._lists: dict[str, list[Manifest]] = {}
         self._plurals: dict[str, dict[str, str]] = {}
+        self._apps: dict[tuple[str, str], str] | None = None
 
     async def found(self, text: str) -> Found:
         """What "deployment/web" or "hpa/web" names. Raises ClusterError that says what is wrong."""
@@ -105,6 +108,17 @@ class Namespace:
             [each for each in await self.autoscalers(_SCALED) if _target(_SCALED, each)[1:] == mine],
             [each for each in await self.autoscalers(_VPA) if _target(_VPA, each)[1:] == mine],
         )
+
+    async def app_of(self, workload: Workload) -> str:
+        """The name of the ScalableApp that has this target already; "" if there is none, or none may be seen."""
+        if self._apps is None:
+            self._apps = {}
+            with suppress(ClusterError):
+                async for page in self._api.pages(Request("GET", collection(API_VERSION, "scalableapps", self.name))):
+                    for item in page["items"]:
+                        target = item["spec"].get("targetRef") or {}
+                        self._apps[target.get("kind", ""), target.get("name", "")] = item["metadata"]["name"]
+        return self._apps.get((workload.kind, workload.name), "")
 
     async def workload(self, api_version: str, kind: str, name: str) -> Workload:
         """The object. Raises ClusterError that says what is missing, and what to do."""

@@ -45,7 +45,9 @@ def from_scaled_object(scaled: Manifest, workload: Workload) -> Draft:
             _TRIGGERS.get(trigger["type"], _add_unknown)(draft, place)
     if formula:
         draft.leave(
-            "spec.advanced.scalingModifiers", formula, "write the formula as one PromQL query, if Prometheus has its parts"
+            "spec.advanced.scalingModifiers",
+            formula,
+            "write the formula as one PromQL query, if Prometheus has its parts",
         )
     _set_bounds(draft, spec)
     add_behavior(
@@ -115,8 +117,8 @@ def _note_connection(draft: Draft, place: _Place) -> None:
         own.append("authenticationRef")
     if own:
         draft.notes.append(
-            f"{place.path}: {', '.join(own)} are not taken over; the operator asks the one Prometheus that it is "
-            "installed with, which must have these series"
+            f"{place.path}: not taken over: {', '.join(own)}. The operator asks the Prometheus that it is installed "
+            "with, which must have these series"
         )
     if settings.get("ignoreNullValues", "true").lower() != "false":
         draft.notes.append(
@@ -151,8 +153,8 @@ def _add_cpu_or_memory(draft: Draft, place: _Place) -> None:
             draft.leave(place.path, value, "it is no percentage of the request")
             return
         target = {"averageUtilization": int(value)}
-    container = settings.get("containerName")
-    add_resource(draft, place.path, place.trigger["type"], target, container, place.workload)
+    source = {"name": place.trigger["type"], "container": settings.get("containerName"), "target": target}
+    add_resource(draft, place.path, source, place.workload)
 
 
 def _add_unknown(draft: Draft, place: _Place) -> None:
@@ -190,8 +192,8 @@ def _set_fallback(draft: Draft, spec: Manifest) -> None:
     draft.horizontal["fallback"] = taken
     if len(spec["triggers"]) > 1:
         draft.notes.append(
-            "spec.fallback: KEDA falls back as soon as one trigger fails; here the other metrics go on deciding, no pod "
-            "is removed, and the fallback applies once none can be used"
+            "spec.fallback: KEDA falls back as soon as one trigger fails; here the other metrics go on deciding, no "
+            "pod is removed, and the fallback applies once none can be used"
         )
 
 

@@ -26,8 +26,8 @@ def add_vpa(draft: Draft, vpa: Manifest) -> None:
         named.leave(path, value, why)
         draft.left.extend(named.left)
     draft.notes.append(
-        f"vpa/{name} may stay: a percentage is taken of the request in the template of the workload, which the VPA does "
-        "not change, so that the two do not act on each other's numbers"
+        f"vpa/{name} may stay: a percentage is taken of the request in the template of the workload, which the VPA "
+        "does not change, so that the two do not act on each other's numbers"
     )
 
 
