@@ -56,6 +56,12 @@ CASES = {
     "cpu-and-memory": Case("hpa/api", (4, 40), (cpu("70%"), memory("80%"))),
     "memory-of-a-cache": Case("deployment/cache", (2, 6), (memory("75%"),)),
     "one-container": Case("deployment/edge", (2, 8), (cpu("75%", container="nginx"),)),
+    "sidecar-without-request": Case(
+        "deployment/maps",
+        (1, 5),
+        (cpu("50%"),),
+        note="cannot scale yet: metric CPU has the target 50% of the cpu request",
+    ),
     "behavior": Case(
         "deployment/search",
         (6, 60),

@@ -11,6 +11,7 @@ from scalableapp.commands.adopt.vpa import add_vpa
 from scalableapp.commands.adopt.workload import Workload, start, start_metric
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.children.resources import API_VERSION, KIND
+from scalableapp.core.targets import InvalidTarget, as_deployed
 from scalableapp.errors import Rejected, SpecError
 
 
@@ -57,9 +58,11 @@ def adopt(found: Found, name: str) -> Adopted:
     metadata = {"name": name, "namespace": workload.namespace}
     manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
     try:
-        parse_spec(spec)
+        as_deployed(parse_spec(spec), workload.template)
     except SpecError as error:
         raise Rejected(f"{found} cannot be adopted as it is: {error}") from error
+    except InvalidTarget as error:
+        draft.notes.append(f"it cannot scale yet: {error}")
     sources = [draft.source, *(f"vpa/{vpa['metadata']['name']}" for vpa in found.vpas)]
     return Adopted(str(found), sources, manifest, tuple(draft.left), tuple(draft.notes))
 

@@ -34,7 +34,7 @@ def from_hpa(hpa: Manifest, workload: Workload) -> Draft:
 def _add_metric(draft: Draft, path: str, metric: Manifest, workload: Workload) -> None:
     kind = metric["type"]
     if kind in ("Resource", "ContainerResource"):
-        add_resource(draft, path, metric[kind[0].lower() + kind[1:]], workload)
+        add_resource(draft, path, metric[kind[0].lower() + kind[1:]])
     elif kind == "Pods":
         _add_pods(draft, path, metric["pods"], workload)
     else:
@@ -47,7 +47,7 @@ def _add_metric(draft: Draft, path: str, metric: Manifest, workload: Workload) -
         )
 
 
-def add_resource(draft: Draft, path: str, source: Manifest, workload: Workload) -> None:
+def add_resource(draft: Draft, path: str, source: Manifest) -> None:
     """Take CPU or memory over: as a percentage of the request, or as an amount."""
     resource, target, container = source["name"], source["target"], source.get("container")
     kind = METRIC_OF.get(resource)
@@ -60,12 +60,6 @@ def add_resource(draft: Draft, path: str, source: Manifest, workload: Workload) 
     if container:
         metric["container"] = container
     draft.add_metric(path, {"name": resource, **target}, metric)
-    missing = [name for name in workload.without_request(resource) if container in (None, name)]
-    if percent is not None and missing:
-        draft.notes.append(
-            f"{', '.join(missing)} of {workload.kind} {workload.name} states no {resource} request, and {amount} of it "
-            f"is no number: state requests.{resource}, or name a container that has one in the metric's field container"
-        )
 
 
 def _add_pods(draft: Draft, path: str, source: Manifest, workload: Workload) -> None:

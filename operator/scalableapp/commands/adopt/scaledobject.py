@@ -154,7 +154,7 @@ def _add_cpu_or_memory(draft: Draft, place: _Place) -> None:
             return
         target = {"averageUtilization": int(value)}
     source = {"name": place.trigger["type"], "container": settings.get("containerName"), "target": target}
-    add_resource(draft, place.path, source, place.workload)
+    add_resource(draft, place.path, source)
 
 
 def _add_unknown(draft: Draft, place: _Place) -> None:

@@ -1,10 +1,12 @@
 """The workload that is to be scaled: what of it counts for an autoscaler."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from scalableapp.commands.adopt.draft import Draft
+from scalableapp.core.targets import Template, template_of
 from scalableapp.errors import Rejected
 
 _START_PERCENT, _START_FACTOR = 80, 3
@@ -47,12 +49,10 @@ class Workload:
         """How many pods it asks for; Kubernetes' default is 1."""
         return int(self.manifest["spec"].get("replicas", 1))
 
-    @property
-    def containers(self) -> Sequence[Mapping[str, Any]]:
-        """The containers of its template, with the sidecars among the init containers."""
-        pod = ((self.manifest["spec"].get("template") or {}).get("spec")) or {}
-        sidecars = [each for each in pod.get("initContainers") or () if each.get("restartPolicy") == "Always"]
-        return [*(pod.get("containers") or ()), *sidecars]
+    @cached_property
+    def template(self) -> Template:
+        """Requests and limits of its containers; empty for a kind that has its pods' template elsewhere."""
+        return template_of(self.manifest)
 
     @property
     def target_ref(self) -> dict[str, str]:
@@ -64,16 +64,6 @@ class Workload:
         """A regular expression for the names of its pods; None where its kind does not tell."""
         ending = _POD_NAMES.get(self.kind)
         return None if ending is None else self.name.replace(".", "[.]") + ending
-
-    def without_request(self, resource: str) -> list[str]:
-        """Names of the containers that state no request of the resource ("cpu", "memory")."""
-        return [each["name"] for each in self.containers if not _request(each, resource)]
-
-
-def _request(container: Mapping[str, Any], resource: str) -> str | None:
-    """What the API server takes as the request: the limit, where only that is stated."""
-    resources = container.get("resources") or {}
-    return (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
 
 
 def start(workload: Workload) -> Draft:
@@ -91,8 +81,7 @@ def start(workload: Workload) -> Draft:
 
 def start_metric(workload: Workload) -> dict[str, Any]:
     """CPU at 80 % of the request: of all containers, or of the first that requests any. Raises Rejected for none."""
-    missing = workload.without_request("cpu")
-    requesting = [each["name"] for each in workload.containers if each["name"] not in missing]
+    requesting = [name for name, amounts in workload.template.items() if amounts["requests"].get("cpu")]
     if not requesting:
         raise Rejected(
             f"{workload.kind} {workload.name} is scaled by nothing that can be taken over, and no container of its "
@@ -100,4 +89,4 @@ def start_metric(workload: Workload) -> dict[str, Any]:
             "template, or write a ScalableApp with a metric of your own (docs/adopt.md)"
         )
     metric: dict[str, Any] = {"type": "CPU", "target": f"{_START_PERCENT}%"}
-    return {**metric, "container": requesting[0]} if missing else metric
+    return metric if len(requesting) == len(workload.template) else {**metric, "container": requesting[0]}
