@@ -137,7 +137,7 @@ CASES = {
     "keda-office-hours": Case(
         "deployment/tickets",
         (2, 30),
-        (query('sum(rate(http_requests_total{app="tickets",namespace="$namespace"}[2m]))', "100"),),
+        (query('sum(rate(http_requests_total{namespace="$namespace", app="tickets"}[2m]))', "100"),),
         {
             "schedules": [
                 {

@@ -1,5 +1,9 @@
 """PromQL of other autoscalers, which may read all namespaces, made one that an app may have."""
 
+import json
+import re
+from collections.abc import Iterable
+
 import promql_parser as ast
 
 from scalableapp.core.api.promql import bind
@@ -7,6 +11,15 @@ from scalableapp.core.model import AppKey
 from scalableapp.errors import SpecError
 
 _MATCHER = 'namespace="$namespace"'
+_STRING = r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | `[^`]*` """
+_STRINGS = re.compile(rf"{_STRING} | \#[^\n]*", re.VERBOSE)
+# What is passed over as a whole, the matchers of a selector, and a name that may be a selector without any.
+_PARTS = re.compile(
+    rf"""(?P<other> {_STRING} | \#[^\n]* )
+      | (?P<matchers> \{{ (?: {_STRING} | [^{{}}"'`] )* \}} )
+      | (?<![\w:.]) (?P<name> [A-Za-z_:][\w:]* ) (?! [\w:] | \s*[({{] )""",
+    re.VERBOSE,
+)
 
 
 class CannotBind(ValueError):
@@ -16,62 +29,78 @@ class CannotBind(ValueError):
 def in_namespace(query: str, key: AppKey) -> tuple[str, bool]:
     """The query with namespace="$namespace" in each selector that has no such matcher, and whether any had none.
 
-    Raises CannotBind for series that carry another namespace than the app's, and for what the operator refuses.
+    The rest of the text stays as its author wrote it. Raises CannotBind for series that carry another namespace than
+    the app's, and for what the operator refuses.
     """
-    added = []
+    query = _STRINGS.sub(_quoted, query).strip()
+    selectors = _selectors(query)
+    for selector in selectors:
+        _refuse_foreign(selector, key)
+    open_ones = [selector for selector in selectors if not _is_bound(selector, key)]
+    bare = {str(selector.name) for selector in open_ones if not selector.matchers.matchers}
 
-    def bound(node: ast.Expr) -> ast.Expr | None:
-        if not isinstance(node, ast.VectorSelector):
-            return None
-        if any(_is_bound(matcher, key) for matcher in node.matchers.matchers):
-            return None
-        _refuse_foreign(node)
-        added.append(node)
-        return ast.parse(_with_matcher(node))
+    def bound(part: re.Match[str]) -> str:
+        if part["matchers"] and not _is_bound(_with_matchers(part[0]), key):
+            stated = part[0][1:].lstrip()
+            return f"{{{_MATCHER}{'' if stated == '}' else ', '}{stated}"
+        return f"{part[0]}{{{_MATCHER}}}" if part["name"] in bare else part[0]
 
-    try:
-        tree = ast.parse(query)
-        text = query.strip() if _all_bound(tree, key) else " ".join(ast.transform(tree, bound).prettify().split())
-    except ValueError as error:
-        raise error if isinstance(error, CannotBind) else CannotBind(f"it is not valid PromQL: {error}") from error
+    text = _PARTS.sub(bound, query) if open_ones else query
     try:
         bind(text, key, 0)
     except SpecError as error:
         raise CannotBind(f"it {error.problems[0].problem}; {error.problems[0].fix}") from error
-    return text, bool(added)
+    return text, bool(open_ones)
 
 
-def _all_bound(tree: ast.Expr, key: AppKey) -> bool:
-    missing = []
+def _quoted(part: re.Match[str]) -> str:
+    """A raw string in quotes: the parser takes no backslash in a raw one."""
+    return json.dumps(part[0][1:-1], ensure_ascii=False) if part[0].startswith("`") else part[0]
+
+
+def _selectors(query: str) -> list[ast.VectorSelector]:
+    """Raises CannotBind for what is no PromQL."""
+    found: list[ast.VectorSelector] = []
 
     def look(node: ast.Expr) -> bool:
         if isinstance(node, ast.VectorSelector):
-            missing.extend([] if any(_is_bound(each, key) for each in node.matchers.matchers) else [node])
+            found.append(node)
         return True
 
-    ast.walk(tree, look)
-    return not missing
+    try:
+        ast.walk(ast.parse(query), look)
+    except ValueError as error:
+        raise CannotBind(f"it is not valid PromQL: {error}") from error
+    return found
 
 
-def _is_bound(matcher: ast.Matcher, key: AppKey) -> bool:
-    own = matcher.value in ("$namespace", key.namespace)
-    return matcher.name == "namespace" and matcher.op == ast.MatchOp.Equal and own
+def _with_matchers(text: str) -> ast.VectorSelector:
+    """A selector with these matchers, which may name the metric or leave that to what stands before them."""
+    try:
+        return _selectors(f"x{text}")[0]
+    except CannotBind:
+        return _selectors(text)[0]
 
 
-def _refuse_foreign(selector: ast.VectorSelector) -> None:
-    """Raises CannotBind for series of which "namespace" is not the namespace of the app."""
-    labels = {matcher.name: matcher for matcher in selector.matchers.matchers}
-    if "namespace" in labels:
-        raise CannotBind(f"{selector} asks for another namespace; a query may read the namespace of the app only")
+def _named(selector: ast.VectorSelector, label: str) -> Iterable[ast.Matcher]:
+    return (matcher for matcher in selector.matchers.matchers if matcher.name == label)
+
+
+def _is_bound(selector: ast.VectorSelector, key: AppKey) -> bool:
+    own = ("$namespace", key.namespace)
+    return any(each.op == ast.MatchOp.Equal and each.value in own for each in _named(selector, "namespace"))
+
+
+def _refuse_foreign(selector: ast.VectorSelector, key: AppKey) -> None:
+    """Raises CannotBind for series of which the label namespace is not the namespace of the app."""
+    own, same = ("$namespace", key.namespace), (ast.MatchOp.Equal, ast.MatchOp.Re)
+    if any(each.op not in same or each.value not in own for each in _named(selector, "namespace")):
+        raise CannotBind(f"{selector} asks for other namespaces; a query may read that of the app only")
+    if _is_bound(selector, key):
+        return
+    labels = [each.name for each in selector.matchers.matchers]
     foreign = next((name for name in labels if name.endswith("_namespace") or name == "k8s_namespace_name"), None)
     if foreign:
         raise CannotBind(f"{selector} has the namespace of the app in {foreign}; record it with a label namespace")
     if selector.name and ":" in selector.name and "namespace" not in selector.name:
         raise CannotBind(f"{selector.name} is a recording rule; record it by (namespace), and add {_MATCHER}")
-
-
-def _with_matcher(selector: ast.VectorSelector) -> str:
-    text = selector.prettify()
-    if "{" in text:
-        return text.replace("{", f"{{{_MATCHER},", 1)
-    return text.replace(str(selector.name), f"{selector.name}{{{_MATCHER}}}", 1)
