@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from aiohttp import web
 
 from scalableapp.core.api.spec import parse_spec
 from tests.adopt.conftest import Terminal, install
-from tests.control_plane import ControlPlane
+from tests.control_plane import ControlPlane, FaultProxy
 
 pytestmark = pytest.mark.process
 
@@ -339,3 +340,19 @@ def test_arguments_that_name_nothing_are_refused(terminal: Terminal, arguments: 
     answer = terminal.adopt("-n", "default", *arguments)
     assert (answer.status, answer.out) == (1, "")
     assert expected in answer.err
+
+
+def test_without_the_right_to_see_what_scales_it_nothing_is_made_up(plane: ControlPlane, terminal: Terminal) -> None:
+    async def no_scaled_objects(request: web.Request) -> web.StreamResponse | None:
+        if "scaledobjects" not in request.path:
+            return None
+        message = 'scaledobjects.keda.sh is forbidden: User "u" cannot list resource "scaledobjects"'
+        return web.json_response({"kind": "Status", "message": message, "code": 403}, status=403)
+
+    plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "unseen"}})
+    for document in yaml.safe_load_all((WORKLOADS / "worker.yaml").read_text()):
+        plane.ask("POST", path_of("unseen", document), document)
+    with FaultProxy(plane) as proxy, proxy.fault(no_scaled_objects):
+        answer = terminal.through(proxy.url).adopt("-n", "unseen", "deployment/mailer")
+    assert (answer.status, answer.out) == (1, "")
+    assert "the rule apiGroups: [keda.sh], resources: [scaledobjects], verbs: [list] in namespace unseen" in answer.err

@@ -1,10 +1,10 @@
 """Workloads and their autoscalers, read from the cluster."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from scalableapp.adapters.kube_api import KubeApi, Request, collection
+from scalableapp.adapters.kube_api import Denied, KubeApi, Request, collection
 from scalableapp.commands.adopt.app import Found
 from scalableapp.commands.adopt.workload import Workload
 from scalableapp.commands.console.cluster import TRIES, with_fix
@@ -83,17 +83,29 @@ class Namespace:
         return found
 
     async def autoscalers(self, kind: str) -> list[Manifest]:
-        """All of a kind; none where the cluster does not serve it."""
+        """All of a kind; none where the cluster does not serve it. Raises Rejected that names the missing rule."""
         if kind not in self._lists:
             version, plural, _ = _LISTS[kind]
             try:
-                pages = self._api.pages(Request("GET", collection(version, plural, self.name)))
-                self._lists[kind] = [item async for page in pages for item in page["items"]]
+                self._lists[kind] = [item async for item in self._listed(version, plural)]
             except NotFound:
                 self._lists[kind] = []
+            except Denied as error:
+                group = version.partition("/")[0]
+                raise Rejected(
+                    f"{error.answer}; whether a {kind} scales it cannot be told without the rule apiGroups: [{group}], "
+                    f"resources: [{plural}], verbs: [list] in namespace {self.name}"
+                ) from error
             except ClusterError as error:
                 raise with_fix(error, "list", plural, f"-n {self.name}", "view") from error
         return self._lists[kind]
+
+    async def _listed(self, version: str, plural: str) -> AsyncIterator[Manifest]:
+        """Raises NotFound where the kind is not served: a list is refused before that is told, discovery is not."""
+        await self._api.ask(Request("GET", f"/apis/{version}"), tries=TRIES)
+        async for page in self._api.pages(Request("GET", collection(version, plural, self.name))):
+            for item in page["items"]:
+                yield item
 
     async def _of(self, api_version: str, kind: str, name: str) -> Found:
         workload = await self.workload(api_version, kind, name)

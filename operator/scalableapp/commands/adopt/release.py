@@ -23,7 +23,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ATTEMPTS = 5
 
 NEXT = """\
-Next: remove replicas from its manifest.
+Next: remove replicas from its manifest. If the manifest is applied with replicas once more before that, release again.
 - kubectl apply, with or without --server-side, and Flux's Kustomization need nothing else.
 - Argo CD: nothing else either, unless the sync option Replace=true is set; remove that option first.
 - Helm: pass --server-side=true to the upgrade that removes replicas (Helm 4; Flux's HelmRelease: \
