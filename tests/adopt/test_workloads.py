@@ -37,6 +37,7 @@ class Case(NamedTuple):
     more: dict[str, Any] = {}  # noqa: RUF012 - never changed
     left: tuple[str, ...] = ()
     note: str = ""
+    pinned: int | None = None
 
 
 def cpu(target: str, **more: Any) -> dict[str, Any]:
@@ -134,7 +135,7 @@ CASES = {
         left=("hpa/landing spec.metrics[0]",),
         note="CPU stands in until you write one",
     ),
-    "custom-kind": Case("hpa/arena", (5, 50), (cpu("250m"),)),
+    "custom-kind": Case("fleet/arena", (5, 50), (cpu("250m"),)),
     "keda-office-hours": Case(
         "deployment/tickets",
         (2, 30),
@@ -203,7 +204,11 @@ CASES = {
         ),
     ),
     "keda-paused": Case(
-        "deployment/legacy", (1, 6), (cpu("50%"),), {"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}
+        "deployment/legacy",
+        (1, 6),
+        (cpu("50%"),),
+        {"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}},
+        pinned=4,
     ),
     "keda-idle": Case(
         "deployment/reports",
@@ -263,6 +268,7 @@ def test_a_workload_becomes_a_scalable_app_that_the_api_server_takes(
     assert (horizontal.pop("minReplicas"), horizontal.pop("maxReplicas")) == case.bounds
     assert tuple(horizontal.pop("metrics")) == case.metrics
     assert horizontal == case.more
+    assert item["manifest"]["spec"].get("replicas") == case.pinned
     assert case.note in " ".join(item["notes"])
     assert "s3cret" not in answer.out
 
@@ -356,3 +362,12 @@ def test_without_the_right_to_see_what_scales_it_nothing_is_made_up(plane: Contr
         answer = terminal.through(proxy.url).adopt("-n", "unseen", "deployment/mailer")
     assert (answer.status, answer.out) == (1, "")
     assert "the rule apiGroups: [keda.sh], resources: [scaledobjects], verbs: [list] in namespace unseen" in answer.err
+
+
+def test_one_of_two_autoscalers_may_be_chosen(plane: ControlPlane, terminal: Terminal) -> None:
+    plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "chosen"}})
+    for document in yaml.safe_load_all((WORKLOADS / "two-hpas.yaml").read_text()):
+        plane.ask("POST", path_of("chosen", document), document)
+    (item,) = terminal.adopt("-n", "chosen", "hpa/by-hand", "-o", "json").json["items"]
+    assert item["manifest"]["spec"]["scaling"]["horizontal"]["maxReplicas"] == 3
+    assert item["notes"] == ["hpa/by-chart scales it too and is not taken over; only one can"]

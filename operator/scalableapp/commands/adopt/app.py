@@ -1,7 +1,7 @@
 """The ScalableApp that a workload and its autoscalers make."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalableapp.commands.adopt.draft import Draft, Left
@@ -17,12 +17,23 @@ from scalableapp.errors import Rejected, SpecError
 
 @dataclass(frozen=True)
 class Found:
-    """A workload and what scales or sizes it."""
+    """A workload and what scales or sizes it; `beside` names what scales it too, and is not taken over."""
 
     workload: Workload
     hpas: Sequence[Manifest] = ()
     scaled_objects: Sequence[Manifest] = ()
     vpas: Sequence[Manifest] = ()
+    beside: Sequence[str] = ()
+
+    def by(self, hpa: Manifest | None = None, scaled_object: Manifest | None = None) -> "Found":
+        """The same with one of those that scale it; the others are only named."""
+        others = [
+            *(f"hpa/{each['metadata']['name']}" for each in self.hpas if each is not hpa),
+            *(f"scaledobject/{each['metadata']['name']}" for each in self.scaled_objects if each is not scaled_object),
+        ]
+        return replace(
+            self, hpas=[hpa] if hpa else [], scaled_objects=[scaled_object] if scaled_object else [], beside=others
+        )
 
     @property
     def scaled(self) -> bool:
@@ -51,6 +62,7 @@ def adopt(found: Found, name: str) -> Adopted:
     if not draft.metrics:
         draft.metrics.append(start_metric(workload))
         draft.notes.append("none of its metrics could be taken over: CPU stands in until you write one")
+    draft.notes.extend(f"{name} scales it too and is not taken over; only one can" for name in found.beside)
     for vpa in found.vpas:
         add_vpa(draft, vpa)
     _note_on_the_workload(draft, workload)

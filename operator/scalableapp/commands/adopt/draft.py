@@ -21,7 +21,8 @@ class Left(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        return f"{self.field} {self.value}: {self.why}" if self.value else f"{self.field}: {self.why}"
+        value = self.value if len(self.value) <= _LONGEST_VALUE else f"{self.value[: _LONGEST_VALUE - 3]}..."
+        return f"{self.field} {value}: {self.why}" if value else f"{self.field}: {self.why}"
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Draft:
 
     def leave(self, path: str, value: object, why: str) -> None:
         """Name a field of the source that has no counterpart."""
-        self.left.append(Left(f"{self.source} {path}", shown(value), why))
+        self.left.append(Left(f"{self.source} {path}", one_line(value), why))
 
     def add_metric(self, path: str, value: object, metric: Mapping[str, Any]) -> None:
         """Take a metric over, under a name of its own, or name the field that it comes from where it is not valid."""
@@ -66,10 +67,7 @@ def problem_of(error: ValueError) -> str:
     return str(error)
 
 
-def shown(value: object) -> str:
-    """A value as one line of a comment has it."""
-    if value is None:
-        return ""
+def one_line(value: object) -> str:
+    """A value without line breaks."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    return " ".join(text.split())

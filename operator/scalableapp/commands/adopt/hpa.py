@@ -6,8 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from scalableapp.commands.adopt.draft import Draft, Fields, problem_of
+from scalableapp.commands.adopt.queries import CannotBind, in_namespace
 from scalableapp.commands.adopt.workload import METRIC_OF, Workload
 from scalableapp.core.api.scaling import Behavior
+from scalableapp.core.model import AppKey
 
 Manifest = Mapping[str, Any]
 # What the API server takes for an HPA that states no metric.
@@ -79,6 +81,11 @@ def _add_pods(draft: Draft, path: str, source: Manifest, workload: Workload) -> 
     series = f"{name.removesuffix(_PER_SECOND)}_total" if name.endswith(_PER_SECOND) else name
     select = f"{series}{{{','.join(matchers)}}}"
     query = f"sum(rate({select}[2m]))" if series != name else f"sum({select})"
+    try:
+        in_namespace(query, AppKey(workload.namespace, workload.name))
+    except CannotBind as error:
+        draft.leave(path, value, str(error))
+        return
     draft.add_metric(path, value, {"type": "Prometheus", "name": name[:63], "target": amount, "query": query})
     draft.notes.append(
         f"{path} {name} is what a metrics adapter calls a query that it does not tell; {query} is what usually stands "

@@ -51,31 +51,42 @@ class Namespace:
             return await self._of(_API_VERSIONS[workload], workload, name)
         autoscaler = AUTOSCALERS.get(kind.lower())
         if autoscaler is None or not name:
-            raise Rejected(
-                f"{text!r} names nothing that can be adopted; write deployment/NAME, statefulset/NAME, rollout/NAME, "
-                "hpa/NAME, scaledobject/NAME or vpa/NAME, and the namespace as -n NAMESPACE"
-            )
+            return await self._of(*await self._named_by_an_autoscaler(text))
         listed = await self.autoscalers(autoscaler)
         chosen = next((each for each in listed if each["metadata"]["name"] == name), None)
         if chosen is None:
             raise NotFound(f"There is no {autoscaler} {name} in namespace {self.name}")
         found = await self._of(*_target(autoscaler, chosen))
         if autoscaler == _HPA:
-            return Found(found.workload, [chosen], [], found.vpas)
+            return found.by(hpa=chosen)
         if autoscaler == _SCALED:
-            return Found(found.workload, [], [chosen], found.vpas)
+            return found.by(scaled_object=chosen)
         return found
 
-    async def all(self) -> list[tuple[str, Found | ClusterError]]:
-        """Everything that an autoscaler names, by kind and name, or why it could not be read."""
+    async def _named_by_an_autoscaler(self, text: str) -> tuple[str, str, str]:
+        """A target of another kind: "fleet/arena". Raises Rejected where no autoscaler has it."""
+        for target in await self._targets():
+            if f"{target[1]}/{target[2]}".lower() == text.lower():
+                return target
+        raise Rejected(
+            f"{text!r} names nothing that can be adopted; write deployment/NAME, statefulset/NAME, rollout/NAME, "
+            "hpa/NAME, scaledobject/NAME or vpa/NAME, and the namespace as -n NAMESPACE"
+        )
+
+    async def _targets(self) -> list[tuple[str, str, str]]:
+        """What autoscalers are for, by kind and name."""
         named = {
             _target(kind, each)
             for kind in _LISTS
             for each in await self.autoscalers(kind)
             if kind != _HPA or not _keda_owns(each)
         }
+        return sorted(named, key=lambda each: (each[1], each[2]))
+
+    async def all(self) -> list[tuple[str, Found | ClusterError]]:
+        """Everything that an autoscaler names, by kind and name, or why it could not be read."""
         found: list[tuple[str, Found | ClusterError]] = []
-        for api_version, kind, name in sorted(named, key=lambda each: (each[1], each[2])):
+        for api_version, kind, name in await self._targets():
             try:
                 found.append((f"{kind.lower()}/{name}", await self._of(api_version, kind, name)))
             except ClusterError as error:
@@ -164,8 +175,9 @@ def _target(kind: str, manifest: Manifest) -> tuple[str, str, str]:
     """
     target = manifest["spec"][_LISTS[kind][2]]
     named, stated = target.get("kind") or "Deployment", target.get("apiVersion") or ""
-    outdated = stated.rpartition("/")[0] in ("", "apps", "extensions")
-    return _API_VERSIONS.get(named, _APPS) if outdated else stated, named, target["name"]
+    if named in _API_VERSIONS and stated.rpartition("/")[0] in ("", "apps", "extensions"):
+        stated = _API_VERSIONS[named]
+    return stated or _APPS, named, target["name"]
 
 
 def _keda_owns(hpa: Manifest) -> bool:

@@ -79,6 +79,8 @@ def _set_bounds(draft: Draft, spec: Manifest) -> None:
             metric.pop("activationTarget")
     for schedule in draft.schedules:
         schedule["minReplicas"] = min(schedule["minReplicas"], most)
+        if schedule["minReplicas"] <= least:
+            draft.notes.append(f"{schedule['name']} asks for no more than minReplicas {least}, so it is not needed")
     draft.schedules = [schedule for schedule in draft.schedules if schedule["minReplicas"] > least]
     draft.horizontal = {"minReplicas": least, "maxReplicas": most}
 
