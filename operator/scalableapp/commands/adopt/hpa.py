@@ -1,5 +1,6 @@
 """What a HorizontalPodAutoscaler (autoscaling/v2) becomes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ _DEFAULT_METRICS = (
     {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}},
 )
 _PER_SECOND = "_per_second"
+_METRIC_NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 
 
 def from_hpa(hpa: Manifest, workload: Workload) -> Draft:
@@ -69,7 +71,12 @@ def _add_pods(draft: Draft, path: str, source: Manifest, workload: Workload) -> 
     metric, amount = source["metric"], source["target"].get("averageValue")
     name, selector = metric["name"], metric.get("selector") or {}
     value = f"Pods {name}"
-    if workload.pod_names is None or selector.get("matchExpressions") or amount is None:
+    if (
+        workload.pod_names is None
+        or not _METRIC_NAME.fullmatch(name)
+        or selector.get("matchExpressions")
+        or amount is None
+    ):
         draft.leave(path, value, "write its query as a metric of type Prometheus")
         return
     if name == "http_requests_per_second" and not selector:
