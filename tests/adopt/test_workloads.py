@@ -101,7 +101,7 @@ CASES = {
         "sts/index", (2, 6), (cpu("80%"),), note="each pod that is removed loses its volumes"
     ),
     "rollout": Case("rollout/checkout", (4, 16), (cpu("60%"),)),
-    "worker": Case("deployment/mailer", (2, 6), (cpu("80%"),), note="this is a start"),
+    "worker": Case("deployment/mailer", (2, 6), (cpu("80%"),), note="this is a starting point"),
     "spring": Case("deployment/orders", (2, 20), (cpu("80%"), {"type": "RequestsPerSecond", "target": "50"})),
     "django": Case("deployment/portal", (3, 9), (cpu("80%", container="django"),)),
     "gauge-of-pods": Case(
@@ -133,7 +133,7 @@ CASES = {
         (1, 10),
         (cpu("80%"),),
         left=("hpa/landing spec.metrics[0]",),
-        note="CPU stands in until you write one",
+        note="CPU at 80 % of the request is used until you add one",
     ),
     "custom-kind": Case("fleet/arena", (5, 50), (cpu("250m"),)),
     "keda-office-hours": Case(
@@ -172,7 +172,7 @@ CASES = {
         (1, 100),
         (cpu("80%"),),
         left=("scaledobject/exports spec.triggers[0]", "scaledobject/exports spec.minReplicaCount"),
-        note="CPU stands in until you write one",
+        note="CPU at 80 % of the request is used until you add one",
     ),
     "keda-fallback": Case(
         "deployment/pricing",
@@ -229,12 +229,16 @@ CASES = {
         note="vpa/profiles may stay",
     ),
     "vpa-at-creation": Case(
-        "vpa/ledger", (2, 6), (cpu("80%"),), left=("vpa/ledger spec.updatePolicy.updateMode",), note="this is a start"
+        "vpa/ledger",
+        (2, 6),
+        (cpu("80%"),),
+        left=("vpa/ledger spec.updatePolicy.updateMode",),
+        note="this is a starting point",
     ),
 }
 REFUSED = {
     "two-hpas": ("deployment/torn", "is scaled by hpa/by-chart and hpa/by-hand"),
-    "without-requests": ("deployment/blog", "no container of its template requests CPU"),
+    "without-requests": ("deployment/blog", "no container in its template requests CPU"),
 }
 
 
@@ -326,7 +330,7 @@ def test_of_a_whole_namespace_all_that_something_scales_is_adopted(plane: Contro
         plane.ask("POST", "/apis/scalableapp.io/v1alpha1/namespaces/whole/scalableapps", app)
     again = terminal.adopt("-n", "whole", "--all", "-o", "json").json
     assert again["items"] == []
-    assert "ScalableApp web has it as its target already" in again["leftOut"][-1]["why"]
+    assert "ScalableApp web already has this target" in again["leftOut"][-1]["why"]
 
 
 @pytest.mark.parametrize(
@@ -370,4 +374,4 @@ def test_one_of_two_autoscalers_may_be_chosen(plane: ControlPlane, terminal: Ter
         plane.ask("POST", path_of("chosen", document), document)
     (item,) = terminal.adopt("-n", "chosen", "hpa/by-hand", "-o", "json").json["items"]
     assert item["manifest"]["spec"]["scaling"]["horizontal"]["maxReplicas"] == 3
-    assert item["notes"] == ["hpa/by-chart scales it too and is not taken over; only one can"]
+    assert item["notes"] == ["hpa/by-chart also scales it and was not converted; only one of the two can stay"]

@@ -17,7 +17,7 @@ from scalableapp.errors import Rejected, SpecError
 
 @dataclass(frozen=True)
 class Found:
-    """A workload and what scales or sizes it; `beside` names what scales it too, and is not taken over."""
+    """A workload and what scales or sizes it; `beside` names what also scales it and is not converted."""
 
     workload: Workload
     hpas: Sequence[Manifest] = ()
@@ -61,8 +61,12 @@ def adopt(found: Found, name: str) -> Adopted:
     draft = _draft(found)
     if not draft.metrics:
         draft.metrics.append(start_metric(workload))
-        draft.notes.append("none of its metrics could be taken over: CPU stands in until you write one")
-    draft.notes.extend(f"{name} scales it too and is not taken over; only one can" for name in found.beside)
+        draft.notes.append(
+            "none of its metrics could be converted, so CPU at 80 % of the request is used until you add one"
+        )
+    draft.notes.extend(
+        f"{name} also scales it and was not converted; only one of the two can stay" for name in found.beside
+    )
     for vpa in found.vpas:
         add_vpa(draft, vpa)
     _note_on_the_workload(draft, workload)
@@ -87,7 +91,7 @@ def _draft(found: Found) -> Draft:
     ]
     if len(scalers) > 1:
         names = " and ".join(draft.source for draft in scalers)
-        raise Rejected(f"{found} is scaled by {names}; name the one that is to be taken over, and delete the other")
+        raise Rejected(f"{found} is scaled by {names}; name the one to convert, and delete the other")
     return scalers[0] if scalers else start(found.workload)
 
 

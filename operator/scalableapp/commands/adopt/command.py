@@ -21,7 +21,7 @@ examples:
   kubectl scalableapp adopt -n shop --all -o json
   kubectl scalableapp adopt -n shop deployment/web --release-replicas
 
-exit status: 0 if all was taken over, 3 if something has no counterpart or was left out; see docs/adopt.md
+exit status: 0 if everything was converted, 3 if something has no counterpart or was left out; see docs/adopt.md
 """
 EXIT_INCOMPLETE = 3
 
@@ -32,8 +32,8 @@ def add_to(subparsers: Any) -> None:
         subparsers,
         "adopt",
         "print a ScalableApp that scales an existing workload",
-        "Prints a ScalableApp with a targetRef, made from a workload and its HorizontalPodAutoscaler, ScaledObject or "
-        "VerticalPodAutoscaler, with dryRun. What has no counterpart is listed. Changes nothing.",
+        "Prints a ScalableApp that scales an existing workload, converted from its HorizontalPodAutoscaler, "
+        "ScaledObject or VerticalPodAutoscaler, with dryRun. Fields without a counterpart are listed. Changes nothing.",
         _EXAMPLES,
     )
     parser.add_argument(
@@ -105,10 +105,10 @@ async def _all(namespace: "Namespace") -> tuple[list["Adopted"], list["Skipped"]
             if isinstance(found, ScalableAppError):
                 raise found
             if not found.scaled:
-                raise Rejected(f"only a VPA sizes its pods, and nothing scales it; adopt {target} prints a start")
+                raise Rejected(f"it has only a VPA, and nothing scales it; adopt {target} prints a starting point")
             workload = found.workload
             if app := await namespace.app_of(workload):
-                raise Rejected(f"ScalableApp {app} has it as its target already; adopt {target} prints it anew")
+                raise Rejected(f"ScalableApp {app} already has this target; adopt {target} prints it again")
             name = workload.name if workload.name not in names else f"{workload.name}-{workload.kind.lower()}"
             adopted.append(adopt(found, name))
             names.add(name)

@@ -1,4 +1,4 @@
-"""What is taken over from a workload's autoscalers, and what is not."""
+"""What is converted of a workload's autoscalers, and what is not."""
 
 import json
 from collections.abc import Mapping

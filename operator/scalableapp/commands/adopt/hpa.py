@@ -27,7 +27,7 @@ def from_hpa(hpa: Manifest, workload: Workload) -> Draft:
     draft = Draft(source=f"hpa/{hpa['metadata']['name']}")
     least = spec.get("minReplicas", 1)
     if least == 0:
-        draft.leave("spec.minReplicas", 0, "no metric that was taken over can wake the app at 0; it keeps 1 pod")
+        draft.leave("spec.minReplicas", 0, "no converted metric can wake the app at 0 replicas, so it keeps 1")
     draft.horizontal = {"minReplicas": max(1, least), "maxReplicas": spec["maxReplicas"]}
     for index, metric in enumerate(spec.get("metrics") or _DEFAULT_METRICS):
         _add_metric(draft, f"spec.metrics[{index}]", metric, workload)
@@ -46,7 +46,7 @@ def _add_metric(draft: Draft, path: str, metric: Manifest, workload: Workload) -
         draft.leave(
             path,
             f"{kind} {name}",
-            "it comes from a metrics adapter, which does not say which query it asks; write that query as a metric of "
+            "the query behind it is known only to the metrics adapter; write that query as a metric of "
             'type Prometheus, with namespace="$namespace" in each selector',
         )
 
@@ -81,7 +81,9 @@ def _add_pods(draft: Draft, path: str, source: Manifest, workload: Workload) -> 
         return
     if name == "http_requests_per_second" and not selector:
         draft.add_metric(path, value, {"type": "RequestsPerSecond", "target": amount})
-        draft.notes.append(f"{path} {name} became RequestsPerSecond, the rate of http_requests_total of its pods")
+        draft.notes.append(
+            f"{path} {name} was converted to RequestsPerSecond, the rate of http_requests_total of its pods"
+        )
         return
     labels = {"namespace": "$namespace", **(selector.get("matchLabels") or {})}
     matchers = [*(f'{label}="{wanted}"' for label, wanted in labels.items()), f'pod=~"{workload.pod_names}"']
@@ -95,8 +97,8 @@ def _add_pods(draft: Draft, path: str, source: Manifest, workload: Workload) -> 
         return
     draft.add_metric(path, value, {"type": "Prometheus", "name": name[:63], "target": amount, "query": query})
     draft.notes.append(
-        f"{path} {name} is what a metrics adapter calls a query that it does not tell; {query} is what usually stands "
-        "behind it: check that it has the value that kubectl describe hpa shows"
+        f"{path} {name} is a name that a metrics adapter gave to a query. The query here, {query}, is a guess from the "
+        "name: check that it has the value that kubectl describe hpa shows"
     )
 
 

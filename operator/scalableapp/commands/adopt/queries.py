@@ -95,7 +95,7 @@ def _refuse_foreign(selector: ast.VectorSelector, key: AppKey) -> None:
     """Raises CannotBind for series of which the label namespace is not the namespace of the app."""
     own, same = ("$namespace", key.namespace), (ast.MatchOp.Equal, ast.MatchOp.Re)
     if any(each.op not in same or each.value not in own for each in _named(selector, "namespace")):
-        raise CannotBind(f"{selector} asks for other namespaces; a query may read that of the app only")
+        raise CannotBind(f"{selector} asks for other namespaces; a query may only read the app's own namespace")
     if _is_bound(selector, key):
         return
     labels = [each.name for each in selector.matchers.matchers]

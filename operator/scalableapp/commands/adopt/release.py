@@ -50,7 +50,7 @@ async def release(api: KubeApi, workload: Workload) -> Released:
             return await _release(api, path, workload, manifest)
         except Conflict as error:  # somebody was faster: what is owned has to be what is there
             if attempt == _ATTEMPTS - 1:
-                raise Conflict(f"{error}; its replicas change all the time: try again") from error
+                raise Conflict(f"{error}; its replicas keep changing; try again") from error
             manifest = await api.ask(Request("GET", path), tries=TRIES)
         except Denied as error:
             raise Rejected(_missing_rule(error, workload)) from error
@@ -103,7 +103,7 @@ def _missing_rule(error: Denied, workload: Workload) -> str:
     return (
         f"{error.answer}; nothing was changed. It needs the rule apiGroups: [{group}], resources: "
         f"[{workload.plural}], verbs: [get, patch] in namespace {workload.namespace}, which the role edit has for the "
-        f"kinds of Kubernetes itself; check with kubectl auth can-i patch {workload.plural} -n {workload.namespace}"
+        f"built-in kinds; check with kubectl auth can-i patch {workload.plural} -n {workload.namespace}"
     )
 
 

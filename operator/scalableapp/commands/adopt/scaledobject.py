@@ -67,12 +67,14 @@ def _set_bounds(draft: Draft, spec: Manifest) -> None:
         draft.leave(
             "spec.idleReplicaCount",
             spec["idleReplicaCount"],
-            f"there is no number of its own for idle times; it keeps minReplicaCount, {least}",
+            f"there is no replica count for idle times; minReplicas stays {least}",
         )
     others = [trigger["type"] for trigger in spec["triggers"] if trigger["type"] not in ("cpu", "memory", "cron")]
     queries = [metric for metric in draft.metrics if metric["type"] == "Prometheus"]
     if least == 0 and (not queries or len(queries) < len(others)):
-        draft.leave("spec.minReplicaCount", 0, "not all that wakes it could be taken over, so it keeps 1 pod")
+        draft.leave(
+            "spec.minReplicaCount", 0, "not every trigger that can wake it could be converted, so it keeps 1 replica"
+        )
         least = 1
     if least > 0:
         for metric in queries:
@@ -80,7 +82,7 @@ def _set_bounds(draft: Draft, spec: Manifest) -> None:
     for schedule in draft.schedules:
         schedule["minReplicas"] = min(schedule["minReplicas"], most)
         if schedule["minReplicas"] <= least:
-            draft.notes.append(f"{schedule['name']} asks for no more than minReplicas {least}, so it is not needed")
+            draft.notes.append(f"{schedule['name']} asks for no more than minReplicas {least}, so it was left out")
     draft.schedules = [schedule for schedule in draft.schedules if schedule["minReplicas"] > least]
     draft.horizontal = {"minReplicas": least, "maxReplicas": most}
 
@@ -105,8 +107,8 @@ def _add_prometheus(draft: Draft, place: _Place) -> None:
         return
     if added:
         draft.notes.append(
-            f'{place.path}: namespace="$namespace" was added to its query. That is right for series of pods of this '
-            "namespace, and finds nothing where a proxy or a broker elsewhere exports them: check that it has a value"
+            f'{place.path}: namespace="$namespace" was added to its query. This is correct for series of pods in '
+            "this namespace, but finds nothing if a proxy or broker in another namespace exports them: check its value"
         )
     _note_connection(draft, place)
 
@@ -119,13 +121,13 @@ def _note_connection(draft: Draft, place: _Place) -> None:
         own.append("authenticationRef")
     if own:
         draft.notes.append(
-            f"{place.path}: not taken over: {', '.join(own)}. The operator asks the Prometheus that it is installed "
-            "with, which must have these series"
+            f"{place.path}: not converted: {', '.join(own)}. The operator queries the Prometheus that it was "
+            "installed with, which must have these series"
         )
     if settings.get("ignoreNullValues", "true").lower() != "false":
         draft.notes.append(
-            f"{place.path}: KEDA takes an empty answer for 0 (ignoreNullValues); here it is missing data, on which no "
-            "pod is removed. Where empty means 0, write (QUERY) or vector(0)"
+            f"{place.path}: KEDA treats an empty result as 0 (ignoreNullValues); here it is missing data, and no pod "
+            "is removed. If empty means 0, write (QUERY) or vector(0)"
         )
 
 
@@ -152,7 +154,7 @@ def _add_cpu_or_memory(draft: Draft, place: _Place) -> None:
     target: Fields = {"averageValue": value}
     if form != "AverageValue":
         if not value.isdecimal():
-            draft.leave(place.path, value, "it is no percentage of the request")
+            draft.leave(place.path, value, "it is not a percentage of the request")
             return
         target = {"averageUtilization": int(value)}
     source = {"name": place.trigger["type"], "container": settings.get("containerName"), "target": target}
@@ -194,8 +196,8 @@ def _set_fallback(draft: Draft, spec: Manifest) -> None:
     draft.horizontal["fallback"] = taken
     if len(spec["triggers"]) > 1:
         draft.notes.append(
-            "spec.fallback: KEDA falls back as soon as one trigger fails; here the other metrics go on deciding, no "
-            "pod is removed, and the fallback applies once none can be used"
+            "spec.fallback: KEDA falls back as soon as one trigger fails; here the other metrics still decide, no pod "
+            "is removed, and the fallback applies once no metric can be used"
         )
 
 
@@ -224,15 +226,17 @@ def _name_the_rest(draft: Draft, spec: Manifest, advanced: Manifest) -> None:
             "scaling to 0 waits as each scale-down does: behavior.scaleDown.stabilizationWindowSeconds, 300 by default",
         )
     if spec.get("initialCooldownPeriod"):
-        draft.leave("spec.initialCooldownPeriod", spec["initialCooldownPeriod"], "there is no wait after creation")
+        draft.leave(
+            "spec.initialCooldownPeriod", spec["initialCooldownPeriod"], "there is no waiting time after creation"
+        )
     if spec.get("pollingInterval") is not None:
         draft.notes.append(
-            f"spec.pollingInterval {spec['pollingInterval']} is not taken over: metrics are read for each "
-            "decision, and scaling.intervalSeconds says how often that is"
+            f"spec.pollingInterval {spec['pollingInterval']} was not converted: metrics are read for each "
+            "decision; scaling.intervalSeconds sets how often"
         )
     if advanced.get("restoreToOriginalReplicaCount"):
         draft.leave(
             "spec.advanced.restoreToOriginalReplicaCount",
             "true",
-            "deleting a ScalableApp leaves the workload with the pods that it has",
+            "deleting a ScalableApp leaves the replica count as it is",
         )

@@ -27,7 +27,7 @@ def as_yaml(adopted: Sequence[Adopted], skipped: Sequence[Skipped]) -> str:
 
 
 def _comments(adopted: Adopted) -> Iterator[str]:
-    yield f"# {adopted.target}, from {', '.join(adopted.sources)}. With dryRun, it decides and changes nothing."
+    yield f"# {adopted.target}, from {', '.join(adopted.sources)}. With dryRun, it makes decisions but changes nothing."
     if adopted.left:
         yield "# No counterpart yet:"
         for left in adopted.left:

@@ -8,7 +8,7 @@ from scalableapp.commands.adopt.draft import Draft
 Manifest = Mapping[str, Any]
 _OFF = "Off"
 _SIZES = "sizes of an existing workload have no counterpart yet; keep the VPA, which sets sizes and no replicas"
-_NO_SUCH_RULE = "it belongs to the VPA, which may stay"
+_NO_SUCH_RULE = "it configures the VPA, which may stay"
 
 
 def add_vpa(draft: Draft, vpa: Manifest) -> None:
@@ -26,8 +26,8 @@ def add_vpa(draft: Draft, vpa: Manifest) -> None:
         named.leave(path, value, why)
         draft.left.extend(named.left)
     draft.notes.append(
-        f"vpa/{name} may stay: a percentage is taken of the request in the template of the workload, which the VPA "
-        "does not change, so that the two do not act on each other's numbers"
+        f"vpa/{name} may stay: percentages refer to the request in the workload's template, which the VPA does not "
+        "change, so the two do not influence each other"
     )
 
 

@@ -73,8 +73,8 @@ def start(workload: Workload) -> Draft:
     draft.horizontal = {"minReplicas": least, "maxReplicas": _START_FACTOR * least}
     draft.metrics.append(start_metric(workload))
     draft.notes.append(
-        f"nothing scales {draft.source} yet, so this is a start: CPU at {_START_PERCENT} % of the request, "
-        f"at least the present number of pods ({least}), at most {_START_FACTOR} times as many; set both as you need"
+        f"nothing scales {draft.source} yet, so this is a starting point: CPU at {_START_PERCENT} % of the request, "
+        f"minReplicas is the current replica count ({least}), maxReplicas {_START_FACTOR} times that; adjust both"
     )
     return draft
 
@@ -84,9 +84,9 @@ def start_metric(workload: Workload) -> dict[str, Any]:
     requesting = [name for name, amounts in workload.template.items() if amounts["requests"].get("cpu")]
     if not requesting:
         raise Rejected(
-            f"{workload.kind} {workload.name} is scaled by nothing that can be taken over, and no container of its "
-            "template requests CPU, so there is nothing to take a percentage of; set resources.requests.cpu in its "
-            "template, or write a ScalableApp with a metric of your own (docs/adopt.md)"
+            f"{workload.kind} {workload.name} has no metric that can be converted, and no container in its "
+            "template requests CPU, so a percentage cannot be computed; set resources.requests.cpu in its template, or "
+            "write a ScalableApp with another metric (docs/adopt.md)"
         )
     metric: dict[str, Any] = {"type": "CPU", "target": f"{_START_PERCENT}%"}
     return metric if len(requesting) == len(workload.template) else {**metric, "container": requesting[0]}

@@ -133,7 +133,7 @@ def test_a_schedule_stays_within_the_bounds() -> None:
         cron(desired="50"), cron(desired="2"), prometheus(), minReplicaCount=2, maxReplicaCount=20
     )
     assert [each["minReplicas"] for each in horizontal(adopted)["schedules"]] == [20]
-    assert "cron-2 asks for no more than minReplicas 2, so it is not needed" in adopted.notes
+    assert "cron-2 asks for no more than minReplicas 2, so it was left out" in adopted.notes
 
 
 @pytest.mark.parametrize(
