@@ -133,7 +133,6 @@ BAD: dict[str, tuple[Spec, str]] = {
         "targetRef is a ScalableApp",
     ),
     "sizes of a target": (target(scaling={"mode": "Combined"}), "the pods of a targetRef keep their size"),
-    "a container of an app": (with_metrics(metric(container="web")), "container in a metric is for targetRef only"),
     "a container that serves requests": (
         target_metrics(REQUESTS | {"container": "web"}),
         "only types CPU and Memory are of one container",

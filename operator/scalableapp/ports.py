@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.latency import Histogram
 from scalableapp.core.learning.scrapes import Scrape
@@ -60,6 +61,32 @@ class LatencyAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerAnswer:
+    """Answer to the query for containers of pods that others deploy: of each (namespace, pod) a value per container.
+
+    The rest as in PodAnswer.
+    """
+
+    values: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    problem: DataProblem | None = None
+    message: str = ""
+    scrapes: Mapping[tuple[str, str], Scrape] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str], Refusal] = field(default_factory=dict)
+
+    def of_pods(self, container: str | None, needed: Collection[str]) -> PodAnswer:
+        """Values of one container, or of all in sum; of pods that all of the `needed` containers are known of.
+
+        A pod that runs uses something: 0 is no value.
+        """
+        if container:
+            values = {pod: found.get(container, 0.0) for pod, found in self.values.items()}
+        else:
+            values = {pod: sum(found.values()) for pod, found in self.values.items() if found.keys() >= set(needed)}
+        used = {pod: value for pod, value in values.items() if value > 0}
+        return PodAnswer(used, self.problem, self.message, self.scrapes, self.refused)
+
+
+@dataclass(frozen=True, slots=True)
 class QueryAnswer:
     """Answer to one user's query: one number and, where Prometheus tells, its age in seconds; or why there is none."""
 
@@ -77,6 +104,7 @@ class MetricsRequest:
     variables already filled in, each with the namespace it is asked for. `bursts` are short windows, in
     seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
     minute, too; `failures`: the failed requests per second in it; `usage`: what sizes are decided on beside CPU.
+    `containers` are kinds that are measured per container, in the namespaces `deployed_by_others`.
     """
 
     kinds: frozenset[MetricType]
@@ -86,6 +114,8 @@ class MetricsRequest:
     latencies: bool = False
     failures: bool = False
     usage: bool = False
+    containers: frozenset[MetricType] = frozenset()
+    deployed_by_others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +129,7 @@ class Snapshot:
     latencies: LatencyAnswer | None = None
     failures: PodAnswer | None = None
     usage: Mapping[UsageMetric, PodAnswer] = field(default_factory=dict)
+    containers: Mapping[MetricType, ContainerAnswer] = field(default_factory=dict)
 
 
 class Metrics(Protocol):
@@ -180,6 +211,10 @@ class Cluster(Protocol):
 
     async def scale(self, key: AppKey, replicas: int) -> None:
         """Set the Deployment's replicas through its scale subresource."""
+        ...
+
+    async def scale_target(self, namespace: str, target: TargetRef, replicas: int) -> None:
+        """Set the replicas of a workload that somebody else manages, through its scale subresource."""
         ...
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:

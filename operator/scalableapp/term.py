@@ -30,6 +30,7 @@ from scalableapp.engine.loop import Loop
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.replay import Replayer
+from scalableapp.engine.targets import Targets
 from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue, share_of
 from scalableapp.handlers import KopfWatches, take
 from scalableapp.settings import Settings
@@ -63,6 +64,7 @@ class Term:
         self._queue = AsyncWorkQueue(WorkQueue(share=share_of(settings.workers)), time.monotonic)
         self._replayer = Replayer(self._registry, clients.history, _now)
         self._informers = Informers(self._registry, self._queue, clients.cluster, CHILD_KINDS, namespaces)
+        self._targets = Targets(self._registry, self._queue, clients.cluster, clients.api, clients.cluster.scales)
         # Answers count while the loop is late by no more than two ticks and their time-outs.
         stale_after = 3 * settings.interval_seconds + 10
         self._loop = Loop(
@@ -91,6 +93,7 @@ class Term:
             self._registry.forget_strangers()
             log.info("All objects listed, %d ScalableApp(s); starting the loop", len(self._registry))
             self._clients.progress.acts()
+            group.create_task(self._targets.follow(), name="targets")
             group.create_task(self._informers.follow_autoscalers(), name="autoscalers")
             group.create_task(self._informers.follow_limits(), name="limits")
             group.create_task(self._informers.resync(), name="resync")

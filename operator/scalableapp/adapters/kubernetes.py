@@ -23,6 +23,8 @@ from scalableapp.adapters.kube_api import (
     Request,
     collection,
 )
+from scalableapp.adapters.scales import SCALE_MANAGER, Scales
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.drift import owned_by
 from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey
@@ -33,9 +35,8 @@ from scalableapp.ports import Event, Manifest
 
 log = logging.getLogger(__name__)
 
-# The scale subresource gets a manager of its own: what server-side apply does not own it can't reset.
+# Subresources get managers of their own: what server-side apply does not own it can't reset.
 RESIZE_MANAGER = f"{MANAGED_BY}-resize"
-SCALE_MANAGER = f"{MANAGED_BY}-scale"
 
 _PLURALS = {
     "Deployment": "deployments",
@@ -59,6 +60,7 @@ class KubeClient:
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
+        self.scales = Scales(api)
         self._events = _Recent()
 
     async def read(self, manifest: Manifest) -> Manifest | None:
@@ -101,6 +103,10 @@ class KubeClient:
         path = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/{key.name}/scale"
         body = {"spec": {"replicas": replicas}}
         await self._once(Request("PATCH", path, {"fieldManager": SCALE_MANAGER}, body, MERGE_PATCH))
+
+    async def scale_target(self, namespace: str, target: TargetRef, replicas: int) -> None:
+        """Set the replicas of a workload that somebody else manages. Raises Denied with the rule that is missing."""
+        await self.scales.write(namespace, target, replicas)
 
     async def resize(self, key: AppKey, pod: str, size: Size) -> None:
         """Give a running pod another size in place, through its resize subresource."""

@@ -1,6 +1,6 @@
 """Autoscalers other than ours: who else sets the replicas of an app, and who else sets the sizes of its pods."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,10 @@ _GROUPS = {"Deployment": "apps", KIND: API_VERSION.partition("/")[0]}
 
 
 async def list_autoscalers(api: KubeApi, namespace: str) -> dict[AppKey, str]:
-    """Others that set replicas, by the name of the Deployment or ScalableApp they scale, each as a message."""
+    """Others that set replicas, each as a message.
+
+    By the workload's "GROUP/KIND/NAME" (engine/target.py), and of a Deployment or a ScalableApp by its name, too.
+    """
     found: dict[AppKey, str] = {}
     for kind in _REPLICAS:
         async for key, item in _targeted(api, kind, namespace):
@@ -70,22 +73,25 @@ def _controlled(spec: Manifest) -> set[Resource]:
 
 
 async def _targeted(api: KubeApi, kind: _Kind, namespace: str) -> AsyncIterator[tuple[AppKey, Manifest]]:
-    """Each of that kind that aims at a Deployment or a ScalableApp; none where the cluster does not serve it."""
+    """Each of that kind, by the names of what it aims at; none where the cluster does not serve it."""
     where = f"namespaces/{namespace}/" if namespace else ""
     try:
         async for page in api.pages(Request("GET", f"/apis/{kind.group_version}/{where}{kind.plural}")):
             for item in page.get("items") or ():
                 target = (item.get("spec") or {}).get(kind.target) or {}
-                if _is_ours(target, kind.default_target):
-                    yield AppKey(item["metadata"]["namespace"], target.get("name", "")), item
+                for name in _names_of(target, kind.default_target):
+                    yield AppKey(item["metadata"]["namespace"], name), item
     except NotFound:
         return
 
 
-def _is_ours(target: Manifest, default_kind: str) -> bool:
+def _names_of(target: Manifest, default_kind: str) -> Iterator[str]:
+    """Of the workload with its group and kind; of what an app may be known by, the name alone, too."""
     kind, version = target.get("kind") or default_kind, target.get("apiVersion") or ""
     group = version.rpartition("/")[0] if version else _GROUPS.get(kind)
-    return kind in _GROUPS and group == _GROUPS[kind]
+    yield f"{group}/{kind}/{target.get('name', '')}"
+    if kind in _GROUPS and group == _GROUPS[kind]:
+        yield target.get("name", "")
 
 
 def _name(kind: _Kind, item: Manifest) -> str:

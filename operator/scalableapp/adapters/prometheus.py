@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from scalableapp.adapters.containers import ContainerSeries
 from scalableapp.adapters.crowds import Crowds
 from scalableapp.adapters.per_pod import (
     Refusals,
@@ -46,7 +47,16 @@ from scalableapp.adapters.scrape_times import ScrapeTimes
 from scalableapp.adapters.user_queries import QUERIES_IN_FLIGHT, UserQueries, with_query
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
-from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Refusal, Snapshot, UsageMetric
+from scalableapp.ports import (
+    ContainerAnswer,
+    LatencyAnswer,
+    MetricsRequest,
+    PodAnswer,
+    QueryAnswer,
+    Refusal,
+    Snapshot,
+    UsageMetric,
+)
 
 _KIND_OF_USAGE = {
     UsageMetric.MEMORY_PEAK: MetricType.MEMORY,
@@ -58,8 +68,8 @@ _RPS, _CPU, _LATENCY, _FAILURES = MetricType.REQUESTS_PER_SECOND, MetricType.CPU
 _INSPECTION_SECONDS, _INSPECT_AGAIN_SECONDS = 60.0, 15.0
 # With more, the matcher costs Prometheus more than the series of other namespaces do.
 MOST_NAMESPACES = 50
-# Kinds, failures, latencies, a burst window or two, and what sizes are decided on.
-_KINDS_IN_FLIGHT = 9
+# Kinds, failures, latencies, a burst window or two, what sizes are decided on, and containers.
+_KINDS_IN_FLIGHT = 11
 _SIZES_BYTES = 2**20
 
 # A query that times out should be able to report that itself.
@@ -103,6 +113,7 @@ class PrometheusMetrics:
         self._inspect_at: dict[MetricType, float] = {}
         self._crowds = {metric: Crowds(metric, most_bytes) for metric in (REQUESTS, DURATION)}
         self._count_at: dict[str, float] = {}
+        self._containers = ContainerSeries(self._taken, self._within_time, self._too_late())
 
     def close(self) -> None:
         """Let go of threads and connections; what is under way ends by its time-out."""
@@ -131,12 +142,15 @@ class PrometheusMetrics:
         }
         latencies = {"": partial(self._ask_latencies, scraped_by, matcher(DURATION))} if request.latencies else {}
         late = DataProblem.UNREACHABLE, self._too_late()
-        of_kinds, of_latencies, of_queries = await asyncio.gather(
+        others = _namespace_matcher(request.deployed_by_others)
+        of_containers, of_kinds, of_latencies, of_queries = await asyncio.gather(
+            self._containers.collect(request.containers, others),
             self._within_time(per_kind, PodAnswer({}, *late)),
             self._within_time(latencies, LatencyAnswer({}, *late)),
             self._users.collect(request.queries, _GRACE_SECONDS),
         )
-        self._breaker.learn([*of_kinds.values(), *of_latencies.values(), *of_queries.values()])
+        answers = [*of_latencies.values(), *of_queries.values(), *of_containers.values()]
+        self._breaker.learn([*of_kinds.values(), *answers])
         return Snapshot(
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},
@@ -145,6 +159,7 @@ class PrometheusMetrics:
             of_latencies.get(""),
             of_kinds.get(_FAILURES),
             {usage: of_kinds[usage] for usage in UsageMetric} if request.usage else {},
+            of_containers,
         )
 
     async def _reachable(self) -> bool:
@@ -352,7 +367,7 @@ class _Breaker:
         """Whether it is time to look whether Prometheus is back."""
         return time.monotonic() >= self._probe_at
 
-    def learn(self, answers: Sequence[PodAnswer | LatencyAnswer | QueryAnswer]) -> None:
+    def learn(self, answers: Sequence[PodAnswer | ContainerAnswer | LatencyAnswer | QueryAnswer]) -> None:
         """Take a tick's answers into account."""
         if not answers:
             return
@@ -373,6 +388,7 @@ def _all_unreachable(request: MetricsRequest, message: str) -> Snapshot:
         latencies=LatencyAnswer({}, *lost) if request.latencies else None,
         failures=PodAnswer({}, *lost) if request.failures else None,
         usage=dict.fromkeys(UsageMetric, PodAnswer({}, *lost)) if request.usage else {},
+        containers=dict.fromkeys(request.containers, ContainerAnswer({}, *lost)),
     )
 
 

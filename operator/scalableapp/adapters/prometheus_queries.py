@@ -70,6 +70,25 @@ def memory_peak_query(matcher: str, window: float) -> str:
     return f"max by ({_POD}) (max_over_time(container_memory_working_set_bytes{{{matcher}}}[{window:.0f}s])) > 0"
 
 
+_CONTAINER = f"{_POD}, container"
+
+
+def _named(per_container: str) -> str:
+    """Of each container, by POD/CONTAINER in the place of its pod's name."""
+    return f'label_join({per_container}, "pod", "/", "pod", "container")'
+
+
+def container_cores_query(matcher: str, window: float) -> str:
+    """Cores that each container used. An idle one has 0, which counts in the sum of its pod."""
+    rates = f"rate(container_cpu_usage_seconds_total{{{matcher}}}[{window:.0f}s])"
+    return _named(f"sum by ({_CONTAINER}) (max by ({_CONTAINER}, cpu) ({rates}))")
+
+
+def container_memory_query(matcher: str, _window: float = 0.0) -> str:
+    """Bytes of each container's working set."""
+    return _named(f"max by ({_CONTAINER}) (container_memory_working_set_bytes{{{matcher}}})")
+
+
 def _throttled_query(matcher: str, window: float) -> str:
     """Share of periods. A pod that was not throttled for a minute has no periods, or 0 of 0."""
     throttled, periods = (
@@ -82,6 +101,10 @@ def _pressure_query(matcher: str, window: float) -> str:
     return f"max by ({_POD}) (rate(container_pressure_cpu_waiting_seconds_total{{{matcher}}}[{window:.0f}s]))"
 
 
+def _named_copy(per_series: str) -> str:
+    return f"max by ({_COPY}) ({_named(per_series)})"
+
+
 class Grouped(NamedTuple):
     """What is asked of each pod: the metric behind it, further matchers, the query, and its least window in seconds."""
 
@@ -91,6 +114,7 @@ class Grouped(NamedTuple):
     window: float = MINUTE_SECONDS
     of_rate: bool = True
     of_newest: str = ""
+    of_container: bool = False
 
     def query(self, matcher: str, window: float = 0.0) -> str:
         """A value for each pod."""
@@ -98,7 +122,8 @@ class Grouped(NamedTuple):
 
     def newest(self, matcher: str) -> str:
         """When the newest sample of each copy of each pod's series was taken."""
-        return f"max by ({_COPY}) (timestamp({self.series(matcher)}))"
+        newest = f"timestamp({self.series(matcher)})"
+        return _named_copy(newest) if self.of_container else f"max by ({_COPY}) ({newest})"
 
     def series(self, matcher: str) -> str:
         """Series that tell of the scrapes."""
@@ -110,6 +135,20 @@ KINDS = {
     MetricType.REQUESTS_PER_SECOND: Grouped(REQUESTS, "", requests_query, LEAST_WINDOW_SECONDS),
     MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, cores_query, CPU_RATE_WINDOW_SECONDS),
     MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP, memory_query, of_rate=False),
+}
+# Not the pod's sandbox, nor its sum.
+_ANY_CONTAINER = 'container!="",container!="POD",'
+CONTAINERS = {
+    MetricType.CPU: Grouped(
+        "container_cpu_usage_seconds_total",
+        _ANY_CONTAINER,
+        container_cores_query,
+        CPU_RATE_WINDOW_SECONDS,
+        of_container=True,
+    ),
+    MetricType.MEMORY: Grouped(
+        "container_memory_working_set_bytes", _ANY_CONTAINER, container_memory_query, of_rate=False, of_container=True
+    ),
 }
 FAILURES = Grouped(REQUESTS, "", failures_query)
 LATENCIES = Grouped(DURATION, "", latencies_query, of_newest='le="+Inf",')
@@ -153,7 +192,8 @@ class Flaw(NamedTuple):
 
 def inspection_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> str:
     """What is looked at now and then: how many samples five minutes hold, of series that are older, and flaws."""
-    samples = f"max by ({_COPY}) ({_counted(grouped, matcher)})"
+    counted = _counted(grouped, matcher)
+    samples = _named_copy(counted) if grouped.of_container else f"max by ({_COPY}) ({counted})"
     newest = part(NEWEST, grouped.newest(matcher))
     return " or ".join([part(SAMPLES, samples), newest, *(part(flaw.name, flaw.query) for flaw in flaws)])
 
@@ -178,7 +218,7 @@ def _counted(grouped: Grouped, matcher: str) -> str:
 
 def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
     """The flaws that the series of a kind can have: copies that no label known here tells apart, counters set back."""
-    series = grouped.series(matcher)
+    series = _named(grouped.series(matcher)) if grouped.of_container else grouped.series(matcher)
     clusters = Flaw(
         "clusters",
         f"count by ({_POD}) (count by ({_POD}, cluster) ({series})) > 1",

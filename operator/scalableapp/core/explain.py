@@ -26,6 +26,8 @@ class Reason(StrEnum):
     MODE_VERTICAL = "ModeVertical"  # replicas are not decided on
     PAUSED = "Paused"  # spec.scaling.paused
     CONFLICTED = "Conflicted"  # another autoscaler scales this workload
+    WAITING_FOR_HAND_OVER = "WaitingForHandOver"  # another autoscaler scales the target so far
+    REPLICAS_OWNED_ELSEWHERE = "ReplicasOwnedElsewhere"  # another manager keeps setting the target's replicas
     PINNED = "Pinned"  # spec.replicas
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"  # old and new pods distort the metrics
     REPLAYING_HISTORY = "ReplayingHistory"  # the operator has just started and loads an objective's history

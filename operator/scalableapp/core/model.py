@@ -134,7 +134,9 @@ class Observation:
     """One app at one moment. `replicas` is what its Deployment specifies, not what runs.
 
     `pods` holds those that left a short while ago, too: they are `deleting`, and what they carried is still measured.
-    `conflict` names what else scales it, `size_conflict` what else sizes its pods. `resizing`: the pods get
+    `conflict` names what else scales it, `size_conflict` what else sizes its pods. Of a workload that exists,
+    `hand_over` names the autoscaler that scales it so far, `owned_elsewhere` who keeps setting its replicas. `up_only`:
+    a rollout lets CPU of old and new pods together add pods. `resizing`: the pods get
     another size, so that a rollout under way is the operator's own. `replay_until`: after a
     restart, until when what an objective has learned is waited for.
 
@@ -152,6 +154,9 @@ class Observation:
     resizing: bool = False
     replay_until: datetime | None = None
     conflict: str = ""
+    hand_over: str = ""
+    owned_elsewhere: str = ""
+    up_only: bool = False
     size_conflict: str = ""
     watched_since: datetime | None = None
     unseen: int = 0

@@ -74,11 +74,17 @@ class Informers:
         async for event in watch.events():
             if isinstance(event, Listed):
                 listed()
+            elif self._is_target(event.key):
+                continue  # the label is nothing to go by: its pods are those of a workload (targets.py)
             elif event.pod:
                 if due := self._registry.pod_seen(event.key, event.pod):
                     self._queue.add(due)
             else:
                 self._registry.pod_gone(event.key, event.name)
+
+    def _is_target(self, key: AppKey) -> bool:
+        record = self._registry.get(key)
+        return record is not None and record.target is not None
 
     async def follow_routes(self, watch: Watch, listed: Callable[[], None]) -> None:
         """Keep up with HTTPRoutes, and with whether the cluster serves them; `listed` is called when that is known."""

@@ -7,7 +7,18 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.model import DataProblem
 from scalableapp.engine.record import AppRecord
-from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Snapshot, UsageMetric
+from scalableapp.ports import (
+    ContainerAnswer,
+    LatencyAnswer,
+    MetricsRequest,
+    PodAnswer,
+    QueryAnswer,
+    Snapshot,
+    UsageMetric,
+)
+
+# What is measured of containers; all else is measured of pods.
+OF_CONTAINERS = {MetricType.CPU, MetricType.MEMORY}
 
 
 @dataclass(slots=True)
@@ -21,10 +32,16 @@ class Needs:
     _objective: bool = False
     _sizes: bool = False
     _watched: bool = False
+    _containers: set[MetricType] = field(default_factory=set)
+    _deployed_by_others: set[str] = field(default_factory=set)
 
     def add(self, record: AppRecord) -> None:
         """What this app needs, too."""
-        self._kinds.update(metric.type for metric in record.metrics)
+        kinds = {metric.type for metric in record.metrics}
+        if record.target:
+            self._add_containers(record, kinds & OF_CONTAINERS)
+            kinds -= OF_CONTAINERS
+        self._kinds |= kinds
         self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
         self._namespaces.add(record.key.namespace)
         if record.spec and record.spec.scaling.horizontal.burst:
@@ -32,6 +49,11 @@ class Needs:
         self._objective |= record.objective is not None
         self._sizes |= record.sizes
         self._watched |= record.sizing.change is not None
+
+    def _add_containers(self, record: AppRecord, kinds: set[MetricType]) -> None:
+        """Of a pod that others deploy, CPU and memory are measured per container."""
+        self._containers |= kinds | ({MetricType.CPU} if record.objective else set())
+        self._deployed_by_others.add(record.key.namespace)
 
     def request(self) -> MetricsRequest:
         """All of it."""
@@ -49,6 +71,8 @@ class Needs:
             latencies=MetricType.LATENCY in kinds or self._watched,
             failures=self._objective,
             usage=self._sizes,
+            containers=frozenset(self._containers),
+            deployed_by_others=frozenset(self._deployed_by_others),
         )
 
 
@@ -62,4 +86,5 @@ def unreadable(request: MetricsRequest, at: datetime, message: str) -> Snapshot:
         latencies=LatencyAnswer({}, *why) if request.latencies else None,
         failures=PodAnswer({}, *why) if request.failures else None,
         usage=dict.fromkeys(UsageMetric, PodAnswer({}, *why)) if request.usage else {},
+        containers=dict.fromkeys(request.containers, ContainerAnswer({}, *why)),
     )

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
-from scalableapp.core.api.scaling import Mode
+from scalableapp.core.api.scaling import DuringRollout, Mode
 from scalableapp.core.children.contest import contested, status_contested
-from scalableapp.core.children.resources import selector_text
+from scalableapp.core.children.resources import API_VERSION, KIND, selector_text
 from scalableapp.core.children.routing import exposure_of, url_of
 from scalableapp.core.explain import count
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS, REQUESTS
@@ -20,9 +20,11 @@ from scalableapp.core.model import NO_SERVICE_LEVEL, DataProblem, History, Obser
 from scalableapp.core.quality import LEAST_COVERAGE
 from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import SizeState
+from scalableapp.engine.needs import OF_CONTAINERS
 from scalableapp.engine.podtimes import date_pods, left_at
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.target import workload_key
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 
 _T = TypeVar("_T")
@@ -45,10 +47,13 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         pods=tuple(dated.pod for dated in record.dated.values()),
         readings={metric.label: answers.reading(metric) for metric in record.metrics},
         service_level=answers.service_level(record.objective) if record.objective else NO_SERVICE_LEVEL,
-        rollout=facts.rollout,
+        rollout=facts.rollout and not _scales_during_rollouts(record),
         resizing=record.sizing.change is not None,
         replay_until=record.replay_until,
-        conflict=registry.autoscalers.get(record.key, ""),
+        conflict=record.target.conflict if record.target else registry.autoscalers.get(record.key, ""),
+        hand_over=_hand_over(record, registry),
+        owned_elsewhere=record.target.yielded(now) if record.target else "",
+        up_only=record.spec is not None and record.spec.during_rollout is DuringRollout.UP_ONLY,
         size_conflict=_size_conflict(record, registry),
         watched_since=record.watched_since,
         unseen=record.unseen,
@@ -74,7 +79,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         replicas=facts.running if facts else 0,
         ready_replicas=facts.ready if facts else 0,
         desired_replicas=facts.replicas if facts else None,
-        selector=selector_text(record.key),
+        selector=record.target.selector if record.target else selector_text(record.key),
         url=url_of(record.key, spec.entry_point, record.entry_point) if spec else str(record.status.get("url", "")),
         exposure=exposure_of(record.key, spec.entry_point, record.entry_point, registry.no_gateway_api)
         if spec
@@ -82,18 +87,40 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         pause=_pause(record),
         problem=AppProblem("InvalidSpec", str(record.spec_error))
         if record.spec_error
-        else record.problem or record.fault,
+        else (record.target.problem if record.target else None) or record.problem or record.fault,
         not_evaluated=registry.not_evaluated,
-        conflict=record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry),
+        conflict=_conflict(record, registry),
+        owned_elsewhere=record.target.yielded(now) if record.target else "",
         pod_message=_pod_message(record),
         deployment_problem=facts.problem if facts else None,
         additions=facts.additions if facts else "",
         status_contested=status_contested(record.own_status.changes, record.key, now),
-        contested="" if left_alone else contested(record.replica_settings, record.key, now),
+        contested="" if left_alone or record.target else contested(record.replica_settings, record.key, now),
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record, registry),
     )
+
+
+def _scales_during_rollouts(record: AppRecord) -> bool:
+    return record.spec is not None and record.spec.during_rollout is DuringRollout.SCALE
+
+
+def _conflict(record: AppRecord, registry: Registry) -> str:
+    """Who else manages the app's objects, in words. In a dry run a target may have another autoscaler."""
+    if record.target is None:
+        return record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry)
+    dry = record.spec is not None and record.spec.scaling.dry_run
+    return record.target.conflict or ("" if dry else _hand_over(record, registry))
+
+
+def _hand_over(record: AppRecord, registry: Registry) -> str:
+    """Which other autoscaler scales the workload that the spec names, in words; "" for none."""
+    if record.target is None:
+        return ""
+    itself = workload_key(record.key.namespace, API_VERSION.partition("/")[0], KIND, record.key.name)
+    by = registry.autoscalers.get(record.target.key(record.key.namespace)) or registry.autoscalers.get(itself)
+    return by or ""
 
 
 def _pod_message(record: AppRecord) -> str:
@@ -158,7 +185,7 @@ class _Answers:
             return self._of_query(answer) if answer else _NOT_ASKED
         if metric.type is MetricType.LATENCY:
             return self._of_histogram(lambda histogram: quantile(histogram, metric.latency_quantile))
-        return self._with_burst(self._of_kind(metric.type), metric)
+        return self._with_burst(self._of_kind(metric.type, metric.container), metric)
 
     def service_level(self, objective: LatencyObjective) -> ServiceLevel:
         """What an objective is judged by."""
@@ -226,8 +253,23 @@ class _Answers:
             return replace(reading, burst_note=note)
         return replace(reading, burst_total=sum(self._carried(answer).values()), burst_note=note)
 
-    def _of_kind(self, kind: MetricType) -> Reading:
-        answer = self._snapshot.kinds.get(kind) if self._snapshot else None
+    def _answer_of(self, kind: MetricType, container: str | None) -> PodAnswer | None:
+        """Of a workload that others deploy: of a container, or of all that its template has."""
+        if self._snapshot is None:
+            return None
+        target = self._record.target
+        if target is None or kind not in OF_CONTAINERS:
+            return self._snapshot.kinds.get(kind)
+        found = self._snapshot.containers.get(kind)
+        if found is None:
+            return None
+        own = self._own(found.values) | self._of(found.values, self._record.removed_pods)
+        namespace = self._record.key.namespace
+        ours = replace(found, values={(namespace, name): values for name, values in own.items()})
+        return ours.of_pods(container, target.template or ())
+
+    def _of_kind(self, kind: MetricType, container: str | None = None) -> Reading:
+        answer = self._answer_of(kind, container)
         if answer is None:
             return _NOT_ASKED
         if answer.problem:

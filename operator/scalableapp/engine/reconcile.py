@@ -34,6 +34,7 @@ from scalableapp.engine.observe import observe, state_of
 from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
+from scalableapp.engine.target import handed_over
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
@@ -112,6 +113,8 @@ class Reconciler:
             return None
         if record.history is None:
             record.history = _history(record, record.spec, observation)
+        if record.target:
+            record.history = handed_over(record.target, observation, record.history)
         mark_evaluated(record, now, self._stale_after + timedelta(seconds=record.spec.scaling.interval_seconds or 0))
         record.decision = self._decided(record, record.spec, observation, record.history)
         record.history = remember(record.history, record.decision, record.spec)
@@ -164,7 +167,7 @@ class Reconciler:
     async def _apply_children(self, record: AppRecord) -> None:
         """Bring the children in line, each for itself. Raises the first ClusterError at the end."""
         record.foreign = ""
-        if record.spec is None:
+        if record.spec is None or record.target:
             return
         errors: list[ClusterError] = []
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
@@ -277,7 +280,7 @@ class Reconciler:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
         record.scaling_to = decision.replicas_to
         try:
-            await self._cluster.scale(record.key, decision.replicas_to)
+            await self._set_replicas(record, decision.replicas_to)
         except ClusterError as error:
             if isinstance(error, NotFound):
                 record.remove_child(record.deployment_id)
@@ -294,6 +297,12 @@ class Reconciler:
             record.sizing.history = replicas_changed(record.sizing.history, decision)
         message = f"{change} ({decision.reason}): {decision.message}"
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "SuccessfulRescale", message))
+
+    async def _set_replicas(self, record: AppRecord, replicas: int) -> None:
+        if record.target:
+            await self._cluster.scale_target(record.key.namespace, record.target.ref, replicas)
+        else:
+            await self._cluster.scale(record.key, replicas)
 
     async def _reported(self, record: AppRecord) -> bool:
         """Report; False when the ScalableApp itself is gone."""

@@ -12,19 +12,20 @@ from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
+from scalableapp.core.children.contest import ReplicaSetting, editor_of
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
 from scalableapp.core.model import AppKey, ChildId, Decision, History, PodState
 from scalableapp.core.quality import leaves
-from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import Abnormal, AppProblem
-from scalableapp.core.status.deployment_status import deployment_problem
 from scalableapp.core.status.status import Status
+from scalableapp.core.targets import Template
 from scalableapp.core.tokens import TokenBucket
-from scalableapp.core.vertical.sized import Sized, template_size
+from scalableapp.core.vertical.sized import Sized
+from scalableapp.engine.facts import DeploymentFacts, facts_of
 from scalableapp.engine.own_status import LONGEST_STATUS, OwnStatus
+from scalableapp.engine.target import Target
 from scalableapp.errors import FieldProblem, SpecError
 from scalableapp.ports import Manifest
 
@@ -39,35 +40,6 @@ WHOLE_TURNS_RATE = 1 / 15
 WHOLE_TURNS_BURST = 3
 # An ordinary Deployment has 3 kB. Anyone may create objects with our labels, as large as the API server takes them.
 LONGEST_CHILD = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentFacts:
-    """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
-
-    `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
-    """
-
-    generation: int
-    replicas: int
-    running: int = 0
-    updated: int = 0
-    ready: int = 0
-    stuck: bool = False
-    size: Size | None = None
-    problem: AppProblem | None = None
-    additions: str = ""
-
-    @property
-    def refused(self) -> bool:
-        """Whether pods cannot be created, as for a quota."""
-        return self.problem is not None and self.problem.reason == "ReplicaFailure"
-
-    @property
-    def rollout(self) -> bool:
-        """Whether pods of an older template still run beside the new ones, and will give way to them."""
-        return self.running > self.updated and not self.stuck
 
 
 @dataclass(slots=True)
@@ -126,17 +98,20 @@ class AppRecord:
     `unanswered`: the API server did not answer in the app's last turn.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `fault` is what went wrong with it in the last look at all apps, None if nothing did.
+    `target` is the workload that the spec names in place of an image, None for an app that is deployed.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
     key: AppKey
     uid: str = ""
+    created: str = ""
     generation: int = 0
     deleting: bool = False
     spec: ScalableAppSpec | None = None
     spec_error: SpecError | None = None
     metrics: tuple[Metric, ...] = ()
     queries: dict[str, str] = field(default_factory=dict)
+    target: Target | None = None
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
     lost_replicas: int | None = None
@@ -209,7 +184,9 @@ class AppRecord:
 
     @property
     def own_deployment(self) -> DeploymentFacts | None:
-        """The Deployment's counts, if it is the app's own."""
+        """The counts of the app's own Deployment, or of the workload that it scales."""
+        if self.target:
+            return self.deployment
         child = self.children.get(self.deployment_id)
         return self.deployment if child and child.owner == self.uid else None
 
@@ -242,8 +219,8 @@ class AppRecord:
             return
         try:
             spec = _spec(self.key, raw)
-            self.queries = _queries(spec, self.key)
-            self.spec, self.metrics = spec, spec.metrics
+            self._aim(spec)
+            self._take(self.target.deployed() if self.target else spec)
         except SpecError as error:
             self.spec_error = error
         except Exception as error:
@@ -251,15 +228,43 @@ class AppRecord:
             message = f"internal error in the operator while reading it: {error!r}"
             self.spec_error = SpecError((FieldProblem("spec", message[:500], "please report it"),))
 
+    def _aim(self, spec: ScalableAppSpec) -> None:
+        """At the workload that the spec names, if it names one; what was known of another is forgotten."""
+        before, self.target = self.target, Target.of(spec, self.target)
+        if (before.ref if before else None) != (self.target.ref if self.target else None):
+            self.deployment, self.scaled_at_generation = None, -1
+            self.pods, self.removed_pods, self.dated = {}, {}, {}
+
+    def _take(self, spec: ScalableAppSpec | None) -> None:
+        if spec:
+            self.queries = _queries(spec, self.key)
+            self.spec, self.metrics = spec, spec.metrics
+
+    def target_seen(self, template: Template, selector: str) -> None:
+        """The workload is there; with another template the percentages of its requests are other amounts."""
+        target = self.target
+        if target is None:
+            return
+        target.selector = selector
+        if target.problem or template != target.template:
+            target.template = template
+            self.spec, self.metrics, self.queries = None, (), {}
+            self._take(target.deployed())
+
+    def target_lost(self, problem: AppProblem) -> None:
+        """The workload is not there, or cannot be read."""
+        if self.target:
+            self.target.problem, self.deployment, self.scaled_at_generation = problem, None, -1
+
     def count(self, child: ChildId, body: Mapping[str, Any]) -> bool:
         """Take over what a child's status says. Returns whether it says something new."""
         if child.kind in ENTRY_POINTS:
             found = slim_status(child.kind, body)
             changed, self.entry_points[child.kind] = found != self.entry_points.get(child.kind), found
             return changed
-        if child != self.deployment_id:
+        if child != self.deployment_id or self.target:
             return False
-        facts = _facts(body)
+        facts = facts_of(body)
         if self.deployment and facts.generation <= self.scaled_at_generation:
             facts = replace(facts, replicas=self.deployment.replicas)
         before = (self.deployment.problem, self.deployment.additions) if self.deployment else (None, "")
@@ -269,7 +274,7 @@ class AppRecord:
 
     def remove_child(self, child: ChildId) -> None:
         """A child is gone, and what its status said with it."""
-        if child == self.deployment_id:
+        if child == self.deployment_id and not self.target:
             if facts := self.own_deployment:
                 self.lost_replicas = facts.replicas
             self.deployment, self.scaled_at_generation = None, -1
@@ -330,22 +335,3 @@ def _fingerprint(slim: Manifest, *, scaled: bool) -> int:
     }
     metadata = slim["metadata"] | {"annotations": annotations}
     return hash(json.dumps([metadata, spec], sort_keys=True))
-
-
-def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
-    status = body.get("status") or {}
-    conditions = status.get("conditions") or ()
-    stuck = any(
-        entry.get("type") == "Progressing" and entry.get("reason") == "ProgressDeadlineExceeded" for entry in conditions
-    )
-    return DeploymentFacts(
-        generation=body["metadata"].get("generation", 0),
-        replicas=(body.get("spec") or {}).get("replicas", 1),
-        running=status.get("replicas", 0),
-        updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
-        stuck=stuck,
-        size=template_size(body),
-        problem=deployment_problem(status),
-        additions=additions(body, MANAGED_BY),
-    )

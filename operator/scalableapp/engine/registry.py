@@ -10,13 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
-from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
+from scalableapp.core.children.contest import TIMES, ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.vertical.limits import NamespaceLimits
-from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
+from scalableapp.engine.facts import DeploymentFacts
+from scalableapp.engine.record import AppRecord, Child
 from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
@@ -72,7 +73,7 @@ class Registry:
         if record.uid and record.generation == metadata["generation"] and record.deleting == deleting:
             return key if altered else None
         if not record.uid:
-            record.uid = metadata["uid"]
+            record.uid, record.created = metadata["uid"], metadata.get("creationTimestamp", "")
             record.status = body.get("status") or {}
             record.own_status.wrote(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
@@ -159,9 +160,17 @@ class Registry:
         facts = record.deployment
         if before is None or facts is None or facts.replicas == before.replicas or self.snapshot is None:
             return
-        if facts.replicas != record.scaling_to:  # else it is the echo of our own, which may come before the answer
-            setting = ReplicaSetting(self.snapshot.at, facts.replicas, setter_of(body, MANAGED_BY))
-            record.replica_settings = (*recent(record.replica_settings, setting.at), setting)
+        self._note_other(record, facts.replicas, setter_of(body, MANAGED_BY))
+
+    def _note_other(self, record: AppRecord, replicas: int, setter: str) -> None:
+        """Unless it is the echo of our own setting, which may come before the answer."""
+        if replicas == record.scaling_to or self.snapshot is None:
+            return
+        setting = ReplicaSetting(self.snapshot.at, replicas, setter)
+        record.replica_settings = (*recent(record.replica_settings, setting.at), setting)
+        if record.target and len(record.replica_settings) >= TIMES:
+            record.target.yield_to(record.replica_settings, record.key.namespace)
+            record.replica_settings = ()
 
     def child_synced(self, record: AppRecord, live: Mapping[str, Any], spec_hash: str) -> None:
         """A child was written, or found to be, as the manifest of that hash wants it: the echo of it is no news."""
@@ -219,6 +228,21 @@ class Registry:
         if pod and self.snapshot and len(record.removed_pods) < MAX_REMOVED_PODS:
             left_at = pod.left_at or self.snapshot.at
             record.removed_pods[pod.name] = replace(pod, ready=False, deleting=True, left_at=left_at)
+
+    def target_counted(self, record: AppRecord, facts: DeploymentFacts, setter: str) -> bool:
+        """The workload of an app was listed or changed; whether it says something new. `setter` set its replicas last.
+
+        Events from before our own last change of replicas no longer count.
+        """
+        before = record.deployment
+        if before and facts.generation <= record.scaled_at_generation:
+            facts = replace(facts, replicas=before.replicas)
+        record.may_report_measures |= before is None or before.problem != facts.problem
+        record.deployment = facts
+        if before and before.replicas != facts.replicas:
+            record.changed_in = self.looks
+            self._note_other(record, facts.replicas, setter)
+        return facts != before
 
     def scaled(self, record: AppRecord, replicas: int) -> None:
         """The Deployment was told to have `replicas`; events from before that no longer count."""

@@ -205,7 +205,7 @@ def _slow_seconds(record: AppRecord) -> float | None:
 
 
 def _guesses(record: AppRecord, now: datetime) -> bool:
-    if record.guessed_at is None or record.spec is None or not kinds_of(record.spec):
+    if record.guessed_at is None or record.spec is None or record.target or not kinds_of(record.spec):
         return False
     return now - record.guessed_at < timedelta(seconds=_window(record))
 

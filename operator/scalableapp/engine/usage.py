@@ -19,8 +19,9 @@ from scalableapp.core.size import Resource, Size
 from scalableapp.core.vertical.limits import NOT_READ_YET, NamespaceLimits, WholePod, within_quota
 from scalableapp.core.vertical.rollout import Change, RolloutObservation
 from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, ClusterLimits, Usage, with_past_usage
+from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.podtimes import date_pods
-from scalableapp.engine.record import AppRecord, DeploymentFacts
+from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 

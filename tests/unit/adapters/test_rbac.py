@@ -1,7 +1,9 @@
 """The operator's roles hold exactly what its adapters and Kopf's watches ask of the API server: no less, no more."""
 
+import asyncio
+import time
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +13,18 @@ from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.kubernetes import KubeClient
 from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.podwatch import PodEvent, PodWatch
+from scalableapp.adapters.scales import Scales
 from scalableapp.adapters.watch import Seen, Watch
 from scalableapp.core.api.spec import parse_spec
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatures, children
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Amount, Size
 from scalableapp.engine.informers import CHILD_KINDS
+from scalableapp.engine.registry import Registry
+from scalableapp.engine.targets import Targets
+from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.handlers import kopf_handlers
 from scalableapp.ports import Event
 from scalableapp.process import LEASE_NAME
@@ -36,12 +43,20 @@ DEPLOYMENT = {
     "kind": "Deployment",
     "metadata": {"namespace": "shop", "name": "web", "uid": "d"},
 }
+TARGETS = {"apps/v1": ("Deployment", "StatefulSet", "ReplicaSet"), "argoproj.io/v1alpha1": ("Rollout",)}
+DISCOVERED = {
+    f"/apis/{version}": {
+        "resources": [{"kind": kind, "name": f"{kind.lower()}s{scale}"} for kind in kinds for scale in ("", "/scale")]
+    }
+    for version, kinds in TARGETS.items()
+}
 REPLICA_SETS = {"items": [{"metadata": {"name": "web-1", "ownerReferences": [{"uid": "d", "controller": True}]}}]}
 
 POD = {
     "metadata": {
         "namespace": "shop",
         "name": "web-1",
+        "uid": "p",
         "labels": {"scalableapp.io/app": "web"},
         "creationTimestamp": "2026-11-23T08:00:00Z",
         "resourceVersion": "2",
@@ -69,7 +84,7 @@ def granted(*documents: dict[str, Any]) -> set[Right]:
 
 def needed(asked: Asked) -> Iterator[Right]:
     """The rights that the API server's authorizer looks for; discovery is everybody's."""
-    if asked.path in ("/version", "/api/v1", "/apis/policy", f"/apis/{API_VERSION}"):
+    if asked.path in ("/version", "/api/v1", "/apis/policy", f"/apis/{API_VERSION}", *DISCOVERED):
         return
     parts = asked.path.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
@@ -85,6 +100,8 @@ def needed(asked: Asked) -> Iterator[Right]:
 def answered(asked: Asked) -> Any:
     if asked.query.get("watch"):
         return {"type": "ADDED", "object": POD}
+    if asked.path in DISCOVERED:
+        return DISCOVERED[asked.path]
     if asked.path.endswith("/replicasets"):
         return REPLICA_SETS
     return {"metadata": {"resourceVersion": "1"}, "spec": {}, "items": [], "resources": []}
@@ -135,6 +152,21 @@ async def use_routes(api: KubeApi) -> None:
                 return
 
 
+async def use_targets(api: KubeApi, version: str) -> None:
+    """As a target of each kind is followed: its kind, ReplicaSets and pods are watched, and its scale is written."""
+    registry, scales = Registry(), Scales(api)
+    queue = AsyncWorkQueue(WorkQueue(), time.monotonic)
+    targets = Targets(registry, queue, KubeClient(api), api, scales)
+    for kind in TARGETS[version]:
+        ref = {"apiVersion": version, "kind": kind, "name": "web"}
+        metadata = {"namespace": "shop", "name": kind.lower(), "uid": kind, "generation": 1}
+        registry.app_seen({"metadata": metadata, "spec": {"targetRef": ref}})
+        await scales.write("shop", TargetRef.model_validate(ref), 2)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await targets.follow()
+
+
 def watched_by_kopf() -> Iterator[Right]:
     handlers = kopf_handlers(lambda *_: None, CHILD_KINDS)
     for selector in handlers._watching.get_all_selectors():
@@ -155,6 +187,7 @@ async def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     await use_lists(cluster)
     await use_pods(api)
     await use_routes(api)
+    await use_targets(api, "apps/v1")
     owners = [
         child["metadata"]["ownerReferences"] for spec in SPECS for child in children(KEY, "uid-1", spec, FEATURES)
     ]
@@ -162,6 +195,23 @@ async def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     for_owners = Right("scalableapp.io", "scalableapps/finalizers", "update")
     (cluster_role,) = documents("cluster-role/cluster-role.yaml")
     assert granted(cluster_role) == asked_for(server) | set(watched_by_kopf()) | {for_owners}
+
+
+async def test_rollouts_of_argo_take_the_rights_of_their_component_and_of_the_base(
+    server: ApiServer, api: KubeApi
+) -> None:
+    server.respond = answered
+    await use_targets(api, "argoproj.io/v1alpha1")
+    rollouts = {right for right in asked_for(server) if right.group == "argoproj.io"}
+    (component,) = documents("../components/target-rollouts/cluster-role.yaml")
+    assert granted(component) == rollouts
+    (cluster_role,) = documents("cluster-role/cluster-role.yaml")
+    assert asked_for(server) - rollouts < granted(cluster_role)
+    (gathered,) = (it for it in documents("rbac.yaml") if "aggregationRule" in it)
+    assert (
+        gathered["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"].items()
+        <= component["metadata"]["labels"].items()
+    )
 
 
 async def test_the_operator_may_do_with_its_lease_what_it_does(server: ApiServer, api: KubeApi) -> None:

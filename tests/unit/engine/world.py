@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
@@ -24,6 +25,7 @@ from scalableapp.engine.usage import replay_usage
 from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.errors import ClusterError, NotFound
 from scalableapp.ports import (
+    ContainerAnswer,
     Event,
     LatencyAnswer,
     Manifest,
@@ -112,6 +114,9 @@ class FakeCluster:
         deployment["spec"]["replicas"] = replicas
         self.put(deployment)
 
+    async def scale_target(self, namespace: str, target: TargetRef, replicas: int) -> None:
+        await self.scale(AppKey(namespace, target.name), replicas)
+
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         self._write("status", ",".join(sorted(status)))
         if key not in self.apps:
@@ -152,6 +157,7 @@ class FakeMetrics:
     usage: dict[UsageMetric, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
+    containers: dict[MetricType, ContainerAnswer] = field(default_factory=dict)
     asked: list[MetricsRequest] = field(default_factory=list)
 
     async def collect(self, request: MetricsRequest) -> Snapshot:
@@ -164,6 +170,7 @@ class FakeMetrics:
             self.latencies if request.latencies else None,
             self.failures if request.failures else None,
             self.usage if request.usage else {},
+            {kind: self.containers.get(kind, ContainerAnswer()) for kind in request.containers},
         )
 
 

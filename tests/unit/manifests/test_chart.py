@@ -38,6 +38,7 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
         pytest.param({}, "production", (), id="default values"),
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
         pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
+        pytest.param({"targets": {"argoRollouts": True}}, "production", ("target-rollouts",), id="Argo Rollouts"),
     ],
 )
 def test_chart_and_kustomize_agree_object_by_object(

@@ -56,10 +56,6 @@ _TARGET = (
         "!has(self.targetRef) || self.scaling.mode == 'Horizontal'",
         "the pods of a targetRef keep their size; use scaling.mode: Horizontal",
     ),
-    Rule(
-        "has(self.targetRef) || !self.scaling.horizontal.metrics.exists(m, has(m.container))",
-        "container in a metric is for targetRef only; remove it",
-    ),
     *(
         Rule(
             f"!has(self.targetRef) || !has(self.{name})",

@@ -134,6 +134,11 @@ class Metric(Model):
         return requests or self.type is MetricType.PROMETHEUS
 
     @cached_property
+    def used_in_sum(self) -> bool:
+        """Whether pods use as much of it together however many they are."""
+        return self.type is MetricType.CPU and self.aggregate is Aggregate.AVERAGE
+
+    @cached_property
     def weight_value(self) -> float:
         """The weight as a number, parsed once."""
         return parse_quantity(self.weight or "1")

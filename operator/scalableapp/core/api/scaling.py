@@ -286,8 +286,8 @@ class Scaling(Model):
         None,
         description="What a rollout in progress allows, whose extra pods distort values per pod. Hold: no pod is "
         "removed, and only load that is counted over the whole app (requests, queries) adds pods. UpOnly: CPU, summed "
-        "up over old and new pods, adds pods too. Scale: as without a rollout. Defaults to Hold, for an Argo Rollout to "
-        "UpOnly, since its canaries may last for hours.",
+        "up over old and new pods, adds pods too. Scale: as without a rollout. Defaults to Hold, for an Argo Rollout "
+        "to UpOnly, since its canaries may last for hours.",
     )
     prices: Prices | None = Field(
         None, description="Prices of requested resources, so that decisions on sizes show the difference per hour."

@@ -116,6 +116,27 @@ def contested(replica_settings: tuple[ReplicaSetting, ...], key: AppKey, now: da
     )
 
 
+# How to leave replicas to us, by the manager that sets them: Argo CD, Flux, Helm.
+_MENDS = {
+    "argocd": "leave replicas out of Git, or set ignoreDifferences for /spec/replicas with the sync option "
+    "RespectIgnoreDifferences=true",
+    "kustomize-controller": "leave replicas out of Git: Flux applies what its source states",
+    "helm": "leave replicas out of the chart's template, as charts do with autoscaling.enabled",
+    "kubectl": "leave replicas out of the manifest that is applied",
+}
+
+
+def owned_elsewhere(settings: tuple[ReplicaSetting, ...], workload: str) -> str:
+    """A message that names who keeps setting the replicas of a workload, and how they leave them to us."""
+    who, last = _names(settings) or "somebody who uses the scale subresource", settings[-1]
+    manager = last.manager.lower()
+    mend = next((text for name, text in _MENDS.items() if name in manager), "remove replicas from what it applies")
+    return (
+        f"{who} set the replicas of {workload} {_times(settings)} in 10 minutes, most recently to {last.replicas}; "
+        f"nothing is written for 10 minutes: {mend}"
+    )
+
+
 def status_contested(changes: tuple[StatusChange, ...], key: AppKey, now: datetime) -> str:
     """A message that names who keeps changing the status; "" while nobody does."""
     counted = recent(changes, now)

@@ -14,12 +14,14 @@ from scalableapp.core.horizontal.combine import combined
 from scalableapp.core.horizontal.guards import (
     conflicted,
     out_of_bounds,
+    owned_elsewhere,
     paused,
     pinned,
     replaying,
     rollout,
     scheduled,
     sized_only,
+    waiting,
 )
 from scalableapp.core.horizontal.history import first_seen, record_scale, remember
 from scalableapp.core.horizontal.interval import next_decision
@@ -102,6 +104,8 @@ def _limited(how: str, bound: Bound, reason: Reason) -> RuleResult:
 RULES: tuple[Rule, ...] = (
     paused,
     conflicted,
+    waiting,
+    owned_elsewhere,
     pinned,
     scheduled,
     out_of_bounds,

@@ -21,6 +21,21 @@ def conflicted(case: Case, number: int) -> RuleResult | None:
     return _hold("Conflict", Reason.CONFLICTED, number, other) if other else None
 
 
+def waiting(case: Case, number: int) -> RuleResult | None:
+    """A workload that another autoscaler scales is left to it until that is gone; a dry run shows the number beside."""
+    other = case.observation.hand_over
+    if not other or case.spec.scaling.dry_run:
+        return None
+    message = f"{other}; it is left alone until that one is gone, and a dry run shows what would be decided"
+    return _hold("HandOver", Reason.WAITING_FOR_HAND_OVER, number, message)
+
+
+def owned_elsewhere(case: Case, number: int) -> RuleResult | None:
+    """Somebody else keeps setting the replicas: nothing is written for a while, instead of a fight."""
+    owner = case.observation.owned_elsewhere
+    return _hold("Owner", Reason.REPLICAS_OWNED_ELSEWHERE, number, owner) if owner else None
+
+
 def pinned(case: Case, number: int) -> RuleResult | None:
     """spec.replicas, as `kubectl scale sapp` sets it: exactly this number, at once, even 0 or beyond the bounds."""
     pin = case.spec.replicas
@@ -85,7 +100,7 @@ def rollout(case: Case, number: int) -> RuleResult | None:
         return None
     message = (
         "a rollout is in progress and its extra pods distort the metrics; until it is complete, replicas are only "
-        "added, by metrics of the whole app"
+        f"added, by metrics of the whole app{' and CPU' if case.observation.up_only else ''}"
     )
     hold = _hold("Rollout", Reason.ROLLOUT_IN_PROGRESS, case.current, message)
     return hold._replace(forgets=True)

@@ -110,7 +110,7 @@ def _from_all(metric: Metric, reading: Reading, observation: Observation, tolera
 
 def _during_rollout(metric: Metric, reading: Reading, observation: Observation, tolerance: Tolerance) -> Proposal:
     """Load that is counted over old and new pods together is valid; a value per pod is not."""
-    if metric.counted_in_all:
+    if metric.counted_in_all or (observation.up_only and metric.used_in_sum):
         total = math.fsum(reading.per_pod.values()) if reading.per_pod else reading.total
         return _from_all(metric, replace(reading, total=total), observation, tolerance)
     current = observation.replicas

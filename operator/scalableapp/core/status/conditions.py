@@ -30,6 +30,7 @@ class AppState:
 
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
+    `owned_elsewhere` names who keeps setting the replicas of an existing workload, so that nothing is written for now.
     `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
     reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
@@ -47,6 +48,7 @@ class AppState:
     problem: AppProblem | None = None
     conflict: str = ""
     contested: str = ""
+    owned_elsewhere: str = ""
     status_contested: str = ""
     additions: str = ""
     pod_message: str = ""
@@ -209,6 +211,8 @@ def _paused(state: AppState) -> Condition:
 def _conflicted(state: AppState) -> Condition:
     if state.conflict:
         return Condition("Conflicted", "True", "Conflicted", state.conflict)
+    if state.owned_elsewhere:
+        return Condition("Conflicted", "True", "ReplicasOwnedElsewhere", state.owned_elsewhere)
     if state.contested:
         return Condition("Conflicted", "True", "ReplicasContested", state.contested)
     if state.status_contested:

@@ -182,6 +182,18 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "remove keepalive",
     ),
     ("a redirect to nothing", {"image": "a", "ingress": {"httpsRedirect": True}}, "spec.ingress", "add tlsSecretName"),
+    (
+        "a percentage of an app's request",
+        {"image": "a", "scaling": {"horizontal": {"metrics": [{"type": "CPU", "target": "60%"}]}}},
+        "spec",
+        "write an amount such as 300m",
+    ),
+    (
+        "a container of an app",
+        {"image": "a", "scaling": {"horizontal": {"metrics": [{"type": "CPU", "target": "1", "container": "a"}]}}},
+        "spec",
+        "container is for targetRef only; remove it",
+    ),
     ("host with a scheme", {"image": "a", "ingress": {"host": "http://a"}}, "spec.ingress.host", "'http://a'"),
 ]
 
