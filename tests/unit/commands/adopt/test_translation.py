@@ -111,7 +111,7 @@ def test_a_tolerance_that_is_none_is_named() -> None:
         (cron(desired="many"), "invalid literal"),
         (prometheus(threshold="0"), "not greater than 0"),
         (prometheus(threshold="fast"), "is not a quantity"),
-        ({"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60%"}}, "it is no percentage"),
+        ({"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60%"}}, "it is not a percentage"),
         ({"type": "kafka", "metadata": {"bootstrapServers": "k:9092"}}, "only prometheus, cron, cpu and memory"),
     ],
 )
