@@ -38,6 +38,22 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "read the message: it has the words of the admission webhook or policy; the operator retries at each "
             "evaluation",
         ),
+        Reason(
+            "TargetNotFound",
+            "the workload that `spec.targetRef` names does not exist, or has not been read yet",
+            "correct `spec.targetRef`, or create the workload: nothing else has to be done when it is there",
+        ),
+        Reason(
+            "InvalidTarget",
+            "the workload cannot be scaled as the spec has it: its kind has no scale subresource, or a percentage "
+            "is of a request that a container does not have",
+            "see the message: it names the kind, or the container",
+        ),
+        Reason(
+            "TargetUnreadable",
+            "the operator may not read the workload, its pods, or its scale",
+            "grant the rule that the message names: docs/targets.md has a ClusterRole to copy",
+        ),
         Reason("PodsNotReady", "no pod is ready", "see `kubectl describe pods`"),
         Reason(
             "PodsFailing",
@@ -185,7 +201,22 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("Paused", "`spec.scaling.paused` is set", "set it to false"),
         Reason("Pinned", "`spec.replicas` is set", "remove it with `kubectl patch` and null"),
         Reason("ModeVertical", "in mode Vertical the replica count stays unchanged"),
-        Reason("Conflicted", "another autoscaler targets the Deployment", "delete it, or this ScalableApp"),
+        Reason(
+            "Conflicted",
+            "another autoscaler targets the Deployment, or an older ScalableApp has the same targetRef",
+            "delete it, or this ScalableApp",
+        ),
+        Reason(
+            "WaitingForHandOver",
+            "another autoscaler (an HPA, a ScaledObject) scales the workload that `spec.targetRef` names",
+            "delete it to hand over; the replicas that run then are where this ScalableApp starts from",
+        ),
+        Reason(
+            "ReplicasOwnedElsewhere",
+            "somebody has set the replicas of the workload again three times in 10 minutes; nothing is written for 10 "
+            "minutes",
+            "see the message: it names who, and how Argo CD, Flux or Helm leave replicas to others",
+        ),
         Reason(
             "RolloutInProgress",
             "old and new pods share the load, which distorts the metrics: replicas are only added, by requests and "
@@ -257,6 +288,12 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "another manager changed the status three times in ten minutes; the operator reverted it each time",
             "stop the manager in the message, or take away its right to `scalableapps/status`",
         ),
+        Reason(
+            "ReplicasOwnedElsewhere",
+            "somebody has set the replicas of the workload again three times in 10 minutes; nothing is written for 10 "
+            "minutes",
+            "see the message: it names who, and what leaves replicas to others",
+        ),
         Reason("NoConflict", "no other manager changes the app's objects"),
         Reason(
             "Conflicted", "another autoscaler, or another owner of an object with the same name", "the message names it"
@@ -324,6 +361,13 @@ DECISIONS: tuple[Reason, ...] = (
 
 EVENTS: tuple[Reason, ...] = (
     Reason("SuccessfulRescale", "Normal: the replica count was changed; the message is that of the decision"),
+    Reason("TargetLeft", "Normal: the ScalableApp was deleted, and its workload stays with the replicas that it has"),
+    Reason(
+        "VolumesDeleted",
+        "Warning: the StatefulSet deletes the volumes of each pod that a scale-down removes "
+        "(`persistentVolumeClaimRetentionPolicy.whenScaled: Delete`)",
+        "set it to Retain, or state `scaleDown.selectPolicy: Disabled`, if the data matters",
+    ),
     Reason("Recreated", "Normal: the Deployment was deleted, and has been recreated with the replicas that it had"),
     Reason("Reverted", "Normal: somebody changed an object of the app; the message names the fields, and who it was"),
     Reason("Resizing", "Normal: a change of size starts with one pod"),

@@ -46,7 +46,8 @@ def namespace() -> Iterator[str]:
         kubectl("apply", "-f", POLICIES)
         eventually(lambda: _assert_in("whose controller is a ScalableApp", refusal(name, ownerless)))
         eventually(lambda: _assert_in("hostNetwork", refusal(name, pod(hostNetwork=True))))
-        eventually(lambda: _assert_in("scalableapp.io/app", _scaled(foreign(name))))
+        foreign(name)
+        eventually(lambda: _assert_in("scalableapp.io/app", _changed_replica_set(name)))
         yield name
     finally:
         kubectl("delete", "-f", POLICIES)
@@ -94,6 +95,12 @@ def foreign(namespace: str) -> tuple[str, ...]:
     """A Deployment that is no app's: how kubectl names it."""
     answer("create", "deployment", "theirs", "-n", namespace, "--image", "a:1", "--replicas", "0")
     return ("-n", namespace, "deployment/theirs")
+
+
+def _changed_replica_set(namespace: str) -> str:
+    """What is said when the operator changes the ReplicaSet of a Deployment that is not its own."""
+    change = ("annotate", "replicasets", "-n", namespace, "-l", "app=theirs", "--overwrite", "a=b", "--dry-run=server")
+    return answer(*change, *AS_OPERATOR).stderr
 
 
 def _scaled(deployment: tuple[str, ...]) -> str:
@@ -161,7 +168,7 @@ def test_a_service_takes_no_address_from_outside(namespace: str, fields: dict[st
     assert "ClusterIP" in refusal(namespace, lambda manifest: manifest["spec"].update(fields), "Service web")
 
 
-def test_objects_of_others_are_neither_changed_scaled_nor_deleted(namespace: str) -> None:
+def test_objects_of_others_are_scaled_and_neither_changed_nor_deleted(namespace: str) -> None:
     theirs = foreign(namespace)
     taken = made(namespace)["Deployment web"]["metadata"] | {"name": "theirs"}
     adopted = {"metadata": {"ownerReferences": taken["ownerReferences"]}}
@@ -170,7 +177,8 @@ def test_objects_of_others_are_neither_changed_scaled_nor_deleted(namespace: str
         ("delete", *theirs),
     ):
         assert "whose controller is a ScalableApp" in answer(*command, "--dry-run=server", *AS_OPERATOR).stderr
-    assert "with the label scalableapp.io/app" in _scaled(theirs)
+    assert "with the label scalableapp.io/app" in _changed_replica_set(namespace)
+    assert _scaled(theirs) == ""
 
 
 def _of_an_app(namespace: str, **spec: Any) -> str:

@@ -24,6 +24,7 @@ TELLING = (
         "core/children/routing.py",
     ),
     *("engine/looks.py", "engine/observe.py", "engine/reconcile.py", "engine/resizing.py"),
+    *("engine/target.py", "engine/targets.py"),
 )
 # What looks like a reason there: types and states of conditions and Events, and names of rules.
 OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)
@@ -31,7 +32,10 @@ OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)
 PARTS = {"Apps", "Metrics"}
 RULES = {"Bounds", "Busy", "CPURequest", "Conflict", "Cost", "MemoryRequest", "Pace"}
 # Words of the Kubernetes API.
-KUBERNETES = {"Gateway", "HTTPRoute", "Ingress", "PathPrefix", "Prefix", "Progressing", "ResolvedRefs", "Service"}
+KUBERNETES = {
+    *("Gateway", "HTTPRoute", "Ingress", "PathPrefix", "Prefix", "Progressing", "ResolvedRefs", "Service"),
+    *("ReplicaSet", "StatefulSet"),
+}
 
 
 def _words(source: Path) -> set[str]:

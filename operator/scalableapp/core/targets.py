@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.scaling import Behavior, Policy, PolicyType
 from scalableapp.core.api.spec import Resources, ScalableAppSpec
+from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.quantity import canonical_quantity, format_cpu, parse_quantity
 from scalableapp.core.size import MEBIBYTE, Resource
 
@@ -56,8 +58,18 @@ def as_deployed(spec: ScalableAppSpec, template: Template) -> ScalableAppSpec:
     metrics = tuple(_absolute(metric, template) for metric in horizontal.metrics)
     if not metrics:  # spec.metrics makes one of the request
         _request(Resource.CPU, "no metric is stated, which stands for 80 % of the cpu request", "", template)
-    changed = spec.scaling.changed(horizontal=horizontal.changed(metrics=metrics))
+    behavior = _behavior(spec.target_ref, horizontal.behavior)
+    changed = spec.scaling.changed(horizontal=horizontal.changed(metrics=metrics, behavior=behavior))
     return spec.changed(scaling=changed, resources=_resources(template))
+
+
+def _behavior(ref: TargetRef | None, stated: Behavior) -> Behavior:
+    """Members of a StatefulSet leave one a minute, where no other rate is stated: what they hold has to move."""
+    usual = Behavior().scale_down.policies
+    if ref is None or not ref.is_stateful_set or stated.scale_down.policies != usual:
+        return stated
+    slowly = (Policy(type=PolicyType.PODS, value=1, period_seconds=60),)
+    return stated.changed(scale_down=stated.scale_down.changed(policies=slowly))
 
 
 def _absolute(metric: Metric, template: Template) -> Metric:

@@ -76,6 +76,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
     left_alone = spec is None or spec.scaling.paused  # then changes by others are not reverted
     return AppState(
         generation=record.generation,
+        target=record.target.named(record.key.namespace) if record.target else "",
         replicas=facts.running if facts else 0,
         ready_replicas=facts.ready if facts else 0,
         desired_replicas=facts.replicas if facts else None,

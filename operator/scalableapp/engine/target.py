@@ -65,6 +65,10 @@ class Target:
         self.problem = None
         return spec
 
+    def named(self, namespace: str) -> str:
+        """The workload in words."""
+        return f"{self.ref.kind} {namespace}/{self.ref.name}"
+
     def key(self, namespace: str) -> AppKey:
         """By which other autoscalers of it are known."""
         return workload_key(namespace, self.ref.group, self.ref.kind, self.ref.name)
@@ -72,7 +76,7 @@ class Target:
     def yield_to(self, settings: tuple[ReplicaSetting, ...], namespace: str) -> None:
         """Somebody else has set the replicas again and again: nothing is written for a while."""
         self.yields_until = settings[-1].at + WITHIN
-        self.owner = owned_elsewhere(settings, f"{self.ref.kind} {namespace}/{self.ref.name}")
+        self.owner = owned_elsewhere(settings, self.named(namespace))
 
     def yielded(self, now: datetime) -> str:
         """Who else keeps setting the replicas, while nothing is written because of that; "" at other times."""

@@ -304,8 +304,8 @@ class Targets:
             return
         workload = place.workload_of(target)
         if workload is None:
-            where = f"{target.ref.kind} {record.key.namespace}/{target.ref.name}"
-            self._lost(record, target, AppProblem("TargetNotFound", f"{where} does not exist; correct spec.targetRef"))
+            missing = f"{target.named(record.key.namespace)} does not exist; correct spec.targetRef"
+            self._lost(record, target, AppProblem("TargetNotFound", missing))
         elif workload.facts is not None:
             await self._tell(record, target, workload, workload.facts)
 
@@ -337,8 +337,8 @@ class Targets:
             record = self.registry.get(key)
             if record is None or record.uid != uid:
                 message = (
-                    f"the ScalableApp was deleted; {target.ref.kind} {key.namespace}/{target.ref.name} keeps the "
-                    f"{facts.replicas} replicas that it has, and nobody scales it now"
+                    f"the ScalableApp was deleted; {target.named(key.namespace)} keeps the {facts.replicas} replicas "
+                    "that it has, and nobody scales it now"
                 )
                 await self.cluster.emit(Event(key, uid, "Normal", "TargetLeft", message))
         self._left = there
@@ -360,8 +360,8 @@ def _owner(metadata: Mapping[str, Any]) -> str:
 
 def _conflict(target: Target, holder: AppRecord) -> str:
     return (
-        f"ScalableApp {holder.key} is older and scales {target.ref.kind} {holder.key.namespace}/{target.ref.name} "
-        "already; delete one of the two"
+        f"ScalableApp {holder.key} is older and scales {target.named(holder.key.namespace)} already; delete one of the "
+        "two"
     )
 
 

@@ -50,7 +50,15 @@ DISCOVERED = {
     }
     for version, kinds in TARGETS.items()
 }
-REPLICA_SETS = {"items": [{"metadata": {"name": "web-1", "ownerReferences": [{"uid": "d", "controller": True}]}}]}
+REPLICA_SET = {
+    "metadata": {
+        "namespace": "shop",
+        "name": "web-1",
+        "uid": "r",
+        "ownerReferences": [{"uid": "d", "controller": True}],
+    }
+}
+REPLICA_SETS = {"metadata": {"resourceVersion": "1"}, "items": [REPLICA_SET]}
 
 POD = {
     "metadata": {

@@ -92,3 +92,17 @@ def test_the_limits_of_the_pod_are_known_where_all_containers_have_one() -> None
     limited = container(cpu="1", limits={"cpu": "2"})
     assert as_deployed(parse_spec(target()), template_of(workload(limited))).resources.limits == {"cpu": "2"}
     assert as_deployed(parse_spec(target()), template_of(workload(limited, PROXY))).resources.limits == {}
+
+
+def down_policies(kind: str, **behavior: Any) -> list[tuple[str, int, int]]:
+    ref = {"apiVersion": "apps/v1", "kind": kind, "name": "web"}
+    stated = parse_spec(target(targetRef=ref, scaling={"horizontal": {"behavior": {"scaleDown": behavior}}}))
+    rules = as_deployed(stated, template_of(workload(WEB))).scaling.horizontal.behavior.scale_down
+    return [(policy.type, policy.value, policy.period_seconds) for policy in rules.policies]
+
+
+def test_members_of_a_stateful_set_leave_one_a_minute_unless_a_rate_is_stated() -> None:
+    stated = {"type": "Pods", "value": 3, "periodSeconds": 30}
+    assert down_policies("StatefulSet") == [("Pods", 1, 60)]
+    assert down_policies("StatefulSet", policies=[stated]) == [("Pods", 3, 30)]
+    assert down_policies("Deployment") == [("Percent", 100, 15)]

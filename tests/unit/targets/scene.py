@@ -68,6 +68,7 @@ class Scene:
     loop: Loop
     metrics: FakeMetrics
     clock: Clock
+    client: KubeClient
     _group: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
 
     @classmethod
@@ -94,7 +95,14 @@ class Scene:
             now=clock.now,
         )
         scene = cls(
-            plane, namespace, registry, Targets(registry, queue, client, api, client.scales), loop, metrics, clock
+            plane,
+            namespace,
+            registry,
+            Targets(registry, queue, client, api, client.scales),
+            loop,
+            metrics,
+            clock,
+            client,
         )
         try:
             async with scene._group:

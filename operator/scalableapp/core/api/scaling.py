@@ -88,7 +88,8 @@ class ScaleDown(Model):
         (Policy(type=PolicyType.PERCENT, value=100, period_seconds=15),),
         min_length=1,
         max_length=16,
-        description="Limits on the rate of scaling down.",
+        description="Limits on the rate of scaling down. With the default, a targetRef that is a StatefulSet loses one "
+        "pod a minute.",
     )
     tolerance: Quantity = Field(
         "0.1", description="How far a metric may fall below its target before scaling down (0.1 is 10 %)."

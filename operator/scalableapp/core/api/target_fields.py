@@ -32,6 +32,11 @@ class TargetRef(Model):
         return self.kind == _OUR_KIND
 
     @property
+    def is_stateful_set(self) -> bool:
+        """Whether its pods have names and volumes of their own."""
+        return (self.group, self.kind) == ("apps", "StatefulSet")
+
+    @property
     def is_argo_rollout(self) -> bool:
         """Whether it is a Rollout of Argo Rollouts, whose canaries may last for hours."""
         return (self.group, self.kind) == (_ARGO_GROUP, "Rollout")

@@ -28,6 +28,7 @@ class AppProblem:
 class AppState:
     """What there is to report of one app.
 
+    `target` names the workload that is scaled in place of a Deployment of its own.
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
     `owned_elsewhere` names who keeps setting the replicas of an existing workload, so that nothing is written for now.
@@ -39,6 +40,7 @@ class AppState:
     """
 
     generation: int
+    target: str = ""
     replicas: int = 0
     ready_replicas: int = 0
     desired_replicas: int | None = None
@@ -121,10 +123,13 @@ def _ready(state: AppState) -> Condition:
         return Condition("Ready", "False", state.deployment_problem.reason, available.message)
     if state.exposure and not state.exposure.accepted:
         return Condition("Ready", "False", state.exposure.reason, state.exposure.message)
-    return Condition("Ready", "True", "InSync", f"Deployed as specified; {available.message}")
+    done = f"{state.target} is scaled as specified" if state.target else "Deployed as specified"
+    return Condition("Ready", "True", "InSync", f"{done}; {available.message}")
 
 
 def _available(state: AppState) -> Condition:
+    if state.desired_replicas is None and state.target and state.problem:
+        return Condition("Available", "Unknown", state.problem.reason, state.problem.message)
     if state.desired_replicas is None:
         return Condition("Available", "False", "Deploying", "there is no Deployment yet")
     counts = f"{state.ready_replicas} of {count_with_verb(state.desired_replicas, 'pod')} ready"
