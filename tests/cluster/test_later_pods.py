@@ -15,7 +15,7 @@ from scalableapp.core.model import AppKey
 from scalableapp.core.size import Size, read_size
 from scalableapp.core.vertical.rollout import Change, Phase, Way
 from scalableapp.engine import resizing
-from scalableapp.engine.record import DeploymentFacts
+from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.registry import Registry
 from tests.cluster.shop import CONTEXT, Shop, eventually
 

@@ -129,28 +129,23 @@ class PrometheusMetrics:
         scraped_by = _RPS if _RPS in kinds or not request.latencies else _LATENCY
         await self._count(request)
         await self._inspect([*kinds, *([_LATENCY] if scraped_by is _LATENCY else [])], request.namespaces)
-        matcher = partial(self._matcher, request.namespaces)
+        matcher, usages = partial(self._matcher, request.namespaces), tuple(UsageMetric) if request.usage else ()
         per_kind: dict[MetricType | int | str, _Job[PodAnswer]] = {
             **{kind: partial(self._ask_kind, kind, matcher(KINDS[kind].metric)) for kind in kinds},
             **{window: partial(self._ask_burst, window, matcher(REQUESTS)) for window in sorted(request.bursts)},
             **({_FAILURES: partial(self._ask_failures, matcher(REQUESTS))} if request.failures else {}),
-            **(
-                {usage: partial(self._ask_usage, usage, matcher(USAGE[usage].metric)) for usage in UsageMetric}
-                if request.usage
-                else {}
-            ),
+            **{usage: partial(self._ask_usage, usage, matcher(USAGE[usage].metric)) for usage in usages},
         }
         latencies = {"": partial(self._ask_latencies, scraped_by, matcher(DURATION))} if request.latencies else {}
         late = DataProblem.UNREACHABLE, self._too_late()
-        others = _namespace_matcher(request.deployed_by_others)
         of_containers, of_kinds, of_latencies, of_queries = await asyncio.gather(
-            self._containers.collect(request.containers, others),
+            self._containers.collect(request.containers, _namespace_matcher(request.deployed_by_others)),
             self._within_time(per_kind, PodAnswer({}, *late)),
             self._within_time(latencies, LatencyAnswer({}, *late)),
             self._users.collect(request.queries, _GRACE_SECONDS),
         )
-        answers = [*of_latencies.values(), *of_queries.values(), *of_containers.values()]
-        self._breaker.learn([*of_kinds.values(), *answers])
+        of_pods: list[PodAnswer | ContainerAnswer] = [*of_kinds.values(), *of_containers.values()]
+        self._breaker.learn([*of_pods, *of_latencies.values(), *of_queries.values()])
         return Snapshot(
             datetime.now(UTC),
             {kind: of_kinds[kind] for kind in kinds},
@@ -158,7 +153,7 @@ class PrometheusMetrics:
             {window: of_kinds[window] for window in request.bursts},
             of_latencies.get(""),
             of_kinds.get(_FAILURES),
-            {usage: of_kinds[usage] for usage in UsageMetric} if request.usage else {},
+            {usage: of_kinds[usage] for usage in usages},
             of_containers,
         )
 

@@ -63,7 +63,7 @@ class Scales:
         try:
             body = await self._api.ask(Request("GET", path), tries=1)
         except Denied as error:
-            raise Denied(f"{error.answer}; {missing_rule(ref, path, 'get')}", error.answer) from error
+            raise await self._denied(error, ref, "get") from error
         return _scale(body)
 
     async def write(self, namespace: str, ref: TargetRef, replicas: int) -> None:
@@ -75,19 +75,23 @@ class Scales:
         except Denied as error:
             if " cannot " not in error.answer:  # refused for another reason than rights
                 raise
-            raise Denied(f"{error.answer}; {missing_rule(ref, path, 'patch')}", error.answer) from error
+            raise await self._denied(error, ref, "patch") from error
+
+    async def _denied(self, error: Denied, ref: TargetRef, verb: str) -> Denied:
+        """The same error with the rule that is missing."""
+        resource = f"{await self.plural(ref.api_version, ref.kind)}/scale"
+        return Denied(f"{error.answer}; {missing_rule(ref.group, resource, verb)}", error.answer)
 
     async def _path(self, namespace: str, ref: TargetRef) -> str:
         plural = await self.plural(ref.api_version, ref.kind)
         return f"{collection(ref.api_version, plural, namespace)}/{ref.name}/scale"
 
 
-def missing_rule(ref: TargetRef, path: str, verb: str) -> str:
+def missing_rule(group: str, resource: str, verbs: str) -> str:
     """What to add to the operator's rights, in words."""
-    *_, plural, _name, scale = path.split("/")
     return (
-        f'grant the operator {verb} on {plural}/{scale} (apiGroups: ["{ref.group}"]) by a ClusterRole with the label '
-        "scalableapp.io/aggregate-to-operator: docs/targets.md has one to copy"
+        f'grant the operator {verbs} on {resource} (apiGroups: ["{group}"]) by a ClusterRole with the label '
+        'scalableapp.io/aggregate-to-operator: "true"; docs/targets.md has one to copy'
     )
 
 

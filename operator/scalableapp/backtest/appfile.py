@@ -8,6 +8,7 @@ import yaml
 from scalableapp.backtest.errors import OptionError
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.resources import KIND
+from scalableapp.core.targets import computable
 
 
 class App(NamedTuple):
@@ -30,6 +31,6 @@ def read_app(path: Path) -> App:
     for document in documents:
         if isinstance(document, dict) and document.get("kind") == KIND:
             metadata = document.get("metadata") or {}
-            spec = parse_spec(document.get("spec") or {})
+            spec = computable(parse_spec(document.get("spec") or {}))
             return App(metadata.get("namespace", "default"), metadata.get("name", path.stem), spec)
     raise OptionError(f"{path}: contains no object of kind {KIND}; pass the file that you would apply with kubectl")

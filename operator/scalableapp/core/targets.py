@@ -13,6 +13,7 @@ from scalableapp.core.api.spec import Resources, ScalableAppSpec
 from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.quantity import canonical_quantity, format_cpu, parse_quantity
 from scalableapp.core.size import MEBIBYTE, Resource
+from scalableapp.errors import FieldProblem, SpecError
 
 _RESOURCE_OF = {MetricType.CPU: Resource.CPU, MetricType.MEMORY: Resource.MEMORY}
 
@@ -61,6 +62,20 @@ def as_deployed(spec: ScalableAppSpec, template: Template) -> ScalableAppSpec:
     behavior = _behavior(spec.target_ref, horizontal.behavior)
     changed = spec.scaling.changed(horizontal=horizontal.changed(metrics=metrics, behavior=behavior))
     return spec.changed(scaling=changed, resources=_resources(template))
+
+
+def computable(spec: ScalableAppSpec) -> ScalableAppSpec:
+    """The spec, for who computes without the workload. Raises SpecError where its template would have to be known."""
+    if spec.target_ref is None:
+        return spec
+    metrics = spec.scaling.horizontal.metrics
+    if percents := [metric.target for metric in metrics if metric.percent is not None]:
+        problem = f"target {percents[0]} is a percentage of a request that only the workload's template states"
+    elif not metrics:
+        problem = "without a metric, the target is 80 % of a request that only the workload's template states"
+    else:
+        return spec
+    raise SpecError((FieldProblem("spec.scaling.horizontal.metrics", problem, "write an amount such as 300m"),))
 
 
 def _behavior(ref: TargetRef | None, stated: Behavior) -> Behavior:

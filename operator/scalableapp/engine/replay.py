@@ -27,6 +27,7 @@ from scalableapp.core.horizontal.replay import (
 from scalableapp.core.learning.objective import restored
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource
+from scalableapp.engine.needs import OF_CONTAINERS
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import remembered_seconds, replay_usage
@@ -91,7 +92,7 @@ class Replayer:
 
     def _unlearned(self) -> list[AppRecord]:
         """Apps that go by past loads which have not been replayed."""
-        wanted = [record for record in self._registry.apps() if record.history and _learns(record)]
+        wanted = [record for record in self._registry.apps() if record.history and _learns(record) and _named(record)]
         self._replayed &= set(map(_id, wanted))
         return list(islice((record for record in wanted if _id(record) not in self._replayed), APPS_AT_A_TIME))
 
@@ -113,7 +114,7 @@ class Replayer:
             return ""
         kinds = frozenset[MetricType]().union(*(kinds_of(record.spec) or () for record in apps if record.spec))
         seconds = max(_window(record) for record in apps)
-        found = await self._history.pods([record.key for record in apps], kinds, seconds, self._now())
+        found = await self._history.pods([_past_of(record) for record in apps], kinds, seconds, self._now())
         if found.problem:
             return found.message
         for record in apps:
@@ -125,7 +126,7 @@ class Replayer:
         if spec is None or guessed_at is None:
             return
         record.guessed_at = None
-        past = await asyncio.to_thread(past_recommendations, spec, found.pods.get(record.key, ()))
+        past = await asyncio.to_thread(past_recommendations, spec, found.pods.get(_past_of(record), ()))
         if record.history is None or record.spec is not spec:
             record.guessed_at = guessed_at  # changed meanwhile: the next look takes it up
             return
@@ -150,7 +151,7 @@ class Replayer:
         """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
         if not apps:
             return ""
-        found = await self._history.loads({record.key: _slow_seconds(record) for record in apps}, self._now())
+        found = await self._history.loads({_past_of(record): _slow_seconds(record) for record in apps}, self._now())
         if found.problem:
             return found.message
         for record in apps:
@@ -158,7 +159,7 @@ class Replayer:
         return ""
 
     async def _load(self, record: AppRecord, found: PastData) -> None:
-        moments, spec = found.moments.get(record.key, ()), record.spec
+        moments, spec = found.moments.get(_past_of(record), ()), record.spec
         self._replayed.add(_id(record))
         try:
             await self._replay(record, spec, moments)
@@ -190,6 +191,16 @@ def _id(record: AppRecord) -> tuple[AppKey, str]:
     return record.key, record.uid
 
 
+def _past_of(record: AppRecord) -> AppKey:
+    """By which name Prometheus knows the pods of the past: that of the Deployment."""
+    return AppKey(record.key.namespace, record.target.ref.name) if record.target else record.key
+
+
+def _named(record: AppRecord) -> bool:
+    """Whether names of pods tell whose they were: those of Deployments do, and of what names its pods as these do."""
+    return record.target is None or record.target.ref.kind in ("Deployment", "Rollout")
+
+
 def _learns(record: AppRecord) -> bool:
     return _predicts(record) or _slow_seconds(record) is not None
 
@@ -205,7 +216,8 @@ def _slow_seconds(record: AppRecord) -> float | None:
 
 
 def _guesses(record: AppRecord, now: datetime) -> bool:
-    if record.guessed_at is None or record.spec is None or record.target or not kinds_of(record.spec):
+    kinds = kinds_of(record.spec) if record.spec else None
+    if record.guessed_at is None or not kinds or not _named(record) or (record.target and kinds & OF_CONTAINERS):
         return False
     return now - record.guessed_at < timedelta(seconds=_window(record))
 

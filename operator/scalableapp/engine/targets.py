@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from scalableapp.adapters.kube_api import KubeApi, collection
 from scalableapp.adapters.podwatch import pod_state
-from scalableapp.adapters.scales import NotScalable, Scales
+from scalableapp.adapters.scales import NotScalable, Scales, missing_rule
 from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved, Watch
+from scalableapp.core.label_selectors import matches
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.core.selectors import matches
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.record import AppRecord
@@ -47,6 +47,10 @@ class Kind(NamedTuple):
 _PODS, _REPLICA_SETS = Kind("v1", "Pod"), Kind(APPS, "ReplicaSet")
 # The controllers of others may run pods through ReplicaSets of theirs.
 _WITHOUT_REPLICA_SETS = {Kind(APPS, "StatefulSet"), _REPLICA_SETS}
+_NO_SELECTOR = (
+    "its scale subresource states no selector of its pods (status.selector), so nobody can tell which they are; name the "
+    "workload that runs them"
+)
 _Aimed = tuple[AppRecord, Target]
 
 
@@ -133,6 +137,7 @@ class Targets:
             self._watch(group, namespace, place, {_kind(target) for _, target in records})
             await self._read_scales(namespace, place, records)
             await self._passed_to(place, records)
+            await asyncio.sleep(0)  # others have their turn
         await self._tell_of_the_left()
 
     async def _passed_to(self, place: _Place, records: list[_Aimed]) -> None:
@@ -203,9 +208,12 @@ class Targets:
                 place.listed.add(kind)
                 place.missing.pop(kind, None)
                 place.stirred = True
-            case Unserved(reason):
+            case Unserved(reason, denied):
                 place.listed.discard(kind)
-                place.missing[kind], place.stirred = AppProblem("TargetUnreadable", reason), True
+                place.missing[kind], place.stirred = (
+                    AppProblem("TargetUnreadable", _unread(kind, reason) if denied else reason),
+                    True,
+                )
             case Seen(body):
                 self._seen(place, kind, body)
             case Gone(_, name):
@@ -266,6 +274,9 @@ class Targets:
                 continue  # it is gone, which the watch will tell
             except ClusterError as error:
                 self._lost(record, target, AppProblem("TargetUnreadable", f"{target.ref}: {error}"))
+                continue
+            if not scale.selector:
+                self._lost(record, target, AppProblem("InvalidTarget", f"{target.ref}: {_NO_SELECTOR}"))
                 continue
             workload.selector, workload.facts = scale.selector, counts_of(workload, scale.replicas, scale.running)
             place.stirred = True
@@ -351,6 +362,13 @@ def _kind(target: Target) -> Kind:
 def _counts(target: Target) -> bool:
     """Whether objects of this kind tell their counts by themselves."""
     return (target.ref.api_version, target.ref.kind) in COUNTED
+
+
+def _unread(kind: Kind, reason: str) -> str:
+    """Why objects of a kind cannot be watched, with the rule that is missing."""
+    group = kind.api_version.rpartition("/")[0]
+    refused, _, _ = reason.partition("; grant ")
+    return f"{refused}; {missing_rule(group, f'{kind.kind.lower()}s', 'list and watch')}"
 
 
 def _owner(metadata: Mapping[str, Any]) -> str:

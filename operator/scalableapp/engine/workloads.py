@@ -6,7 +6,7 @@ from typing import Any
 
 from scalableapp.core.children.contest import setter_of
 from scalableapp.core.children.resources import MANAGED_BY
-from scalableapp.core.selectors import selector_of
+from scalableapp.core.label_selectors import selector_of
 from scalableapp.core.targets import Template, template_of
 from scalableapp.engine.facts import DeploymentFacts, facts_of
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.spec import parse_spec
-from scalableapp.core.targets import InvalidTarget, as_deployed, template_of
+from scalableapp.core.targets import InvalidTarget, as_deployed, computable, template_of
+from scalableapp.errors import SpecError
 from tests.spec_cases import REQUESTS, Spec, metric, target, target_metrics
 
 
@@ -106,3 +107,14 @@ def test_members_of_a_stateful_set_leave_one_a_minute_unless_a_rate_is_stated() 
     assert down_policies("StatefulSet") == [("Pods", 1, 60)]
     assert down_policies("StatefulSet", policies=[stated]) == [("Pods", 3, 30)]
     assert down_policies("Deployment") == [("Percent", 100, 15)]
+
+
+@pytest.mark.parametrize("spec", [target(), target_metrics(metric(target="60%"))], ids=["no metric", "a percentage"])
+def test_what_only_the_template_tells_cannot_be_computed_without_it(spec: Spec) -> None:
+    with pytest.raises(SpecError, match="write an amount"):
+        computable(parse_spec(spec))
+
+
+def test_amounts_can_be_computed_without_the_template() -> None:
+    stated = parse_spec(target_metrics(metric(target="300m")))
+    assert computable(stated) is stated

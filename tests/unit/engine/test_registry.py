@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.model import AppKey, PodState
-from scalableapp.engine.record import DeploymentFacts
+from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.registry import Registry
 from tests.unit.engine.world import NAMESPACE, START, World, app_labels
 

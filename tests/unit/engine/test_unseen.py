@@ -8,7 +8,8 @@ import pytest
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.status.conditions import AppProblem
-from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
+from scalableapp.engine.facts import DeploymentFacts
+from scalableapp.engine.record import AppRecord, Child
 from tests.unit.engine.test_scrapes import four_pods, names
 from tests.unit.engine.world import START, World
 

@@ -10,8 +10,9 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem, PodState
 from scalableapp.core.size import Amount, Resource, Size
+from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.podtimes import date_pods
-from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
+from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import _Answers, usage_of
 from scalableapp.ports import PodAnswer, Snapshot, UsageMetric

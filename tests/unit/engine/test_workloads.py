@@ -8,8 +8,9 @@ from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.workloads import workload_of
 
 
-def facts(kind: str, spec: dict[str, Any], api_version: str = "apps/v1", **status: Any) -> DeploymentFacts:
+def facts(kind: str, spec: dict[str, Any], **status: Any) -> DeploymentFacts:
     metadata = {"name": "web", "namespace": "shop", "uid": "u", "generation": 3}
+    api_version = "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1"
     body = {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec, "status": status}
     found = workload_of(body).facts
     assert found
@@ -17,7 +18,7 @@ def facts(kind: str, spec: dict[str, Any], api_version: str = "apps/v1", **statu
 
 
 NEW = {"currentRevision": "a", "updateRevision": "b", "replicas": 3, "readyReplicas": 3}
-ARGO = {"api_version": "argoproj.io/v1alpha1", "replicas": 4, "readyReplicas": 4}
+ARGO = {"replicas": 4, "readyReplicas": 4}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def without_replicas(body: Any) -> Any:
     return rest
 
 
+NOW = {"stabilizationWindowSeconds": 0}
 KINDS = ["Deployment", "StatefulSet", "ReplicaSet"]
 
 
@@ -148,3 +149,43 @@ async def test_a_deleted_app_leaves_the_workload_as_it_runs_and_says_so(scene: S
     await scene.until(lambda: "TargetLeft" in scene.events())
     assert "keeps the 2 replicas that it has" in scene.events()["TargetLeft"]
     assert scene.get("Deployment") == before
+
+
+@pytest.mark.parametrize(
+    ("allowed", "load", "replicas"),
+    [("Hold", 0.72, 2), ("UpOnly", 0.72, 4), ("UpOnly", 0.01, 2), ("Scale", 0.72, 4), ("Scale", 0.01, 1)],
+)
+async def test_what_a_rollout_allows_is_as_stated(scene: Scene, allowed: str, load: float, replicas: int) -> None:
+    key = await running(scene, duringRollout=allowed, horizontal={"behavior": {"scaleDown": NOW}})
+    scene.count("Deployment", replicas=2, readyReplicas=2, updatedReplicas=1)
+    await scene.until(lambda: scene.record(key).deployment.updated == 1)  # type: ignore[union-attr] # it is known
+    scene.use(key, web=load, proxy=0.0)
+    await scene.tick(3 if replicas > 1 else 70)  # a new operator has not seen which pods left before
+    assert scene.get("Deployment")["spec"]["replicas"] == replicas, scene.status(key)["decision"]
+
+
+@pytest.mark.parametrize(
+    "used",
+    [{"web": 0.01}, {"proxy": 0.01}, {"web": 0.0, "proxy": 0.0}, {}],
+    ids=["a container without samples", "the other one", "nothing but zeros", "no samples"],
+)
+async def test_no_pod_is_removed_on_samples_that_are_missing(scene: Scene, used: dict[str, float]) -> None:
+    key = await running(scene, pods=3, horizontal={"behavior": {"scaleDown": NOW}})
+    scene.use(key, **used)
+    await scene.tick(70)
+    assert scene.get("Deployment")["spec"]["replicas"] == 3
+    assert scene.condition(key, "MetricsAvailable")[:2] == ("False", "NoData")
+
+
+async def test_a_workload_that_is_deleted_is_missed_and_found_again(scene: Scene) -> None:
+    key = await running(scene)
+    scene.plane.ask("DELETE", scene.path("Deployment", "web"))
+    await scene.until(lambda: scene.record(key).deployment is None)
+    await scene.tick()
+    assert scene.condition(key, "Available")[:2] == ("Unknown", "TargetNotFound")
+    scene.run(scene.replica_set(scene.make(replicas=1), "def34"), 1)
+    scene.count("Deployment", replicas=1, readyReplicas=1, updatedReplicas=1)
+    await scene.known(key, 1)
+    await scene.tick(2)
+    assert scene.condition(key, "Ready")[0] == "True"
+    assert scene.get("Deployment")["spec"]["replicas"] == 1

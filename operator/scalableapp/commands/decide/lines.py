@@ -35,6 +35,7 @@ from scalableapp.core.model import (
 from scalableapp.core.quality import LARGEST_VALUE, serves
 from scalableapp.core.quantity import parse_quantity
 from scalableapp.core.size import Size, size_fields
+from scalableapp.core.targets import computable
 from scalableapp.core.vertical.combined import carried_out, decide_both
 from scalableapp.core.vertical.usage import SizeHistory, Usage
 from scalableapp.errors import ScalableAppError, SpecError
@@ -157,7 +158,7 @@ class Answers:
         """Successive lines mostly share their spec, and parsing it costs more than the decision."""
         if self._spec is None or raw != self._raw_spec:
             try:
-                self._raw_spec, self._spec = raw, parse_spec(raw)
+                self._raw_spec, self._spec = raw, computable(parse_spec(raw))
                 self._decided_at = None  # a changed spec is decided on at once
                 self._sizes = None  # what is remembered depends on the half-lives
             except SpecError as error:

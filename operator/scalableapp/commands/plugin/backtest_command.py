@@ -62,10 +62,11 @@ async def _case(options: argparse.Namespace) -> "Case":
     from scalableapp.commands.console.prometheus import prometheus_url  # noqa: PLC0415 - as above
     from scalableapp.commands.explain.reader import read_app  # noqa: PLC0415 - as above
     from scalableapp.core.api.spec import parse_spec  # noqa: PLC0415 - as above
+    from scalableapp.core.targets import computable  # noqa: PLC0415 - as above
 
     async with connected(options, _PROMETHEUS_SECONDS) as connection:
         key = arguments.app_key(str(options.spec), options.namespace, connection.namespace)
-        app = App(key.namespace, key.name, parse_spec((await read_app(connection.api, key))["spec"]))
+        app = App(key.namespace, key.name, computable(parse_spec((await read_app(connection.api, key))["spec"])))
         if options.trace:
             return command.case_of(options, app)
         stated = options.prometheus

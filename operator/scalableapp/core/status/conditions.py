@@ -40,7 +40,6 @@ class AppState:
     """
 
     generation: int
-    target: str = ""
     replicas: int = 0
     ready_replicas: int = 0
     desired_replicas: int | None = None
@@ -60,6 +59,7 @@ class AppState:
     sizes: SizeState | None = None
     exposure: Exposure | None = None
     not_evaluated: AppProblem | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

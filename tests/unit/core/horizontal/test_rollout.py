@@ -55,6 +55,22 @@ def test_what_is_counted_for_the_whole_app_may_add_pods(metric: dict[str, Any], 
         assert decision.active
 
 
+@pytest.mark.parametrize(
+    ("metric", "reading", "wanted"),
+    [
+        pytest.param(CPU, per_pod(*[0.9] * 10), 30, id="CPU of old and new pods in sum"),
+        pytest.param(CPU, per_pod(*[0.01] * 10), 10, id="no pod is removed"),
+        pytest.param(MEMORY, per_pod(*[150] * 10), 10, id="each pod has its memory, however many there are"),
+        pytest.param(
+            CPU | {"aggregate": "Percentile", "percentile": 100}, per_pod(*[0.9] * 10), 10, id="the hottest pod"
+        ),
+    ],
+)
+def test_with_up_only_cpu_adds_pods_too(metric: dict[str, Any], reading: Reading, wanted: int) -> None:
+    seen = replace(rolling(10, new=3, **{metric["type"]: reading}), up_only=True)
+    assert decided(seen, metric).replicas_to == wanted
+
+
 def test_pods_are_added_at_the_pace_of_the_policies_and_within_the_bounds() -> None:
     seen = rolling(10, RequestsPerSecond=per_pod(*[120] * 10))
     slow = {"scaleUp": {"policies": [{"type": "Pods", "value": 4, "periodSeconds": 60}]}}

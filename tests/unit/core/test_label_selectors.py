@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scalableapp.core.selectors import matches, selector_of
+from scalableapp.core.label_selectors import matches, selector_of
 
 WEB = {"app": "web", "tier": "front", "track": "canary"}
 
