@@ -96,11 +96,13 @@ CASES = {
     ),
     "absolute-amounts": Case("deployment/render", (1, 4), (cpu("1500m"), memory("3Gi"))),
     "of-version-1": Case("deployment/forum", (2, 6), (cpu("90%"),)),
-    "statefulset-of-three": Case("statefulset/broker", (3, 9), (cpu("75%"),)),
+    "statefulset-of-three": Case(
+        "statefulset/broker", (3, 9), (cpu("75%"),), note="of a StatefulSet, one pod a minute is removed"
+    ),
     "statefulset-losing-volumes": Case(
         "sts/index", (2, 6), (cpu("80%"),), note="each pod that is removed loses its volumes"
     ),
-    "rollout": Case("rollout/checkout", (4, 16), (cpu("60%"),)),
+    "rollout": Case("rollout/checkout", (4, 16), (cpu("60%"),), note="needs rights on rollouts"),
     "worker": Case("deployment/mailer", (2, 6), (cpu("80%"),), note="this is a starting point"),
     "spring": Case("deployment/orders", (2, 20), (cpu("80%"), {"type": "RequestsPerSecond", "target": "50"})),
     "django": Case("deployment/portal", (3, 9), (cpu("80%", container="django"),)),

@@ -120,5 +120,11 @@ def _note_on_the_workload(draft: Draft, workload: Workload) -> None:
         draft.notes.append(
             "persistentVolumeClaimRetentionPolicy.whenScaled is Delete: each pod that is removed loses its volumes"
         )
+    if workload.kind == "StatefulSet" and "policies" not in draft.horizontal.get("behavior", {}).get("scaleDown", {}):
+        draft.notes.append(
+            "of a StatefulSet, one pod a minute is removed; behavior.scaleDown.policies changes that (docs/targets.md)"
+        )
+    if not workload.api_version.startswith("apps/"):
+        draft.notes.append(f"the operator needs rights on {workload.plural}: see Other kinds in docs/targets.md")
     if workload.replicas == 0:
         draft.notes.append(f"the {workload.kind} has 0 replicas now; it stays at 0 only if minReplicas is 0")
