@@ -201,3 +201,11 @@ def test_every_scaled_object_makes_a_spec_that_is_valid_and_shows_no_secret(
     spec = parse_spec(adopted.manifest["spec"])
     assert spec.scaling.horizontal.min_replicas in (bounds[0], max(1, bounds[0]))
     assert "s3cret" not in repr(adopted)
+
+
+def test_a_percentage_of_a_template_that_is_elsewhere_is_told() -> None:
+    rollout = workload(template=None, workloadRef={"kind": "Deployment", "name": "web"})
+    hpa = {"metadata": {"name": "web"}, "spec": {"maxReplicas": 9, "metrics": [cpu(60)]}}
+    (note,) = adopt(Found(rollout, hpas=[hpa]), "web").notes
+    assert "it cannot scale yet: metric CPU has the target 60% of the cpu request" in note
+    assert "write an amount" in note
