@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scalableapp import __version__
+from scalableapp.commands.adopt import command as adopt
 from scalableapp.commands.decide import command as decide
 from scalableapp.commands.explain import command as explain
 from scalableapp.commands.plugin import (
@@ -30,6 +31,7 @@ _COMMANDS = (
     history_command.add_to,
     pause_command.add_to,
     recommend_command.add_to,
+    adopt.add_to,
     backtest_command.add_to,
     completion_command.add_to,
     decide.add_to,

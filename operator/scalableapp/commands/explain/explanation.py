@@ -20,6 +20,7 @@ def explanation(found: Found) -> Explanation:
         "minReplicas": horizontal.get("minReplicas"),
         "maxReplicas": horizontal.get("maxReplicas"),
         **{name: status.get(name) for name in _OF_STATUS},
+        "hpas": [_hpa(hpa) for hpa in found.hpas] or None,
         "events": [_event(event) for event in found.events],
         "notes": [*found.notes, *_notes(metadata, status)],
     }
@@ -36,6 +37,19 @@ _OF_STATUS = (
     "metrics",
     "conditions",
 )
+
+
+def _hpa(hpa: Manifest) -> Explanation:
+    """What another autoscaler of the target would have, to be compared with the decision."""
+    spec, status = hpa["spec"], hpa.get("status") or {}
+    fields = {
+        "name": hpa["metadata"]["name"],
+        "minReplicas": spec.get("minReplicas", 1),
+        "maxReplicas": spec["maxReplicas"],
+        "currentReplicas": status.get("currentReplicas"),
+        "desiredReplicas": status.get("desiredReplicas"),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _event(event: Manifest) -> Explanation:

@@ -20,22 +20,42 @@ _DOWN_SECONDS = 60.0
 
 
 class Found(NamedTuple):
-    """The ScalableApp, its newest Events oldest first, and what there is to say about both."""
+    """The ScalableApp, its newest Events oldest first, and what there is to say about both.
+
+    `hpas` are the HorizontalPodAutoscalers of its target, KEDA's among them.
+    """
 
     app: Manifest
     events: tuple[Manifest, ...] = ()
     notes: tuple[str, ...] = ()
+    hpas: tuple[Manifest, ...] = ()
 
 
 async def read(api: KubeApi, key: AppKey, most_events: int = 10) -> Found:
     """What is known about the app, with its newest Events. Raises ClusterError that says what is missing."""
     app = await read_app(api, key)
     notes = await notes_on_the_operator(api, datetime.now(UTC))
+    hpas = await _hpas_beside(api, app)
     try:
-        return Found(app, (await events_of(api, app))[-most_events:], notes)
+        return Found(app, (await events_of(api, app))[-most_events:], notes, hpas)
     except ClusterError as error:
         why = error.answer if isinstance(error, Denied) else error
-        return Found(app, notes=(*notes, f"Events could not be read: {why}"))
+        return Found(app, notes=(*notes, f"Events could not be read: {why}"), hpas=hpas)
+
+
+async def _hpas_beside(api: KubeApi, app: Manifest) -> tuple[Manifest, ...]:
+    """The HPAs with the same target; none where they may not be read."""
+    target = (app.get("spec") or {}).get("targetRef")
+    if not target:
+        return ()
+    path = f"/apis/autoscaling/v2/namespaces/{app['metadata']['namespace']}/horizontalpodautoscalers"
+    try:
+        found = [item async for page in api.pages(Request("GET", path)) for item in page["items"]]
+    except ClusterError:
+        return ()
+    wanted = (target["kind"], target["name"])
+    scaled = ((hpa, hpa["spec"]["scaleTargetRef"]) for hpa in found)
+    return tuple(hpa for hpa, ref in scaled if (ref.get("kind"), ref.get("name")) == wanted)
 
 
 async def read_app(api: KubeApi, key: AppKey) -> Manifest:

@@ -18,6 +18,7 @@ def as_text(found: Explanation, now: datetime, paint: Paint = PLAIN) -> str:
         _head(found, paint),
         ("Notes", found.get("notes") or ()),
         _decision(found, now),
+        _hpas(found),
         _steps(found),
         _metrics(found, now),
         _conditions(found, paint),
@@ -57,6 +58,16 @@ def _decision(found: Explanation, now: datetime) -> Part:
     number = f"{before} -> {after} replicas" if before != after else f"stays at {count(int(after or 0), 'replica')}"
     since = f", since {_moment(decision['time'], now)}" if "time" in decision else ""
     return f"Decision: {number} ({decision.get('reason')}){since}", [str(decision.get("message", ""))]
+
+
+def _hpas(found: Explanation) -> Part:
+    """The number of others beside ours."""
+    entries = found.get("hpas") or ()
+    names = ("minReplicas", "maxReplicas", "currentReplicas", "desiredReplicas")
+    rows = [(entry["name"], *(str(entry.get(name, "?")) for name in names)) for entry in entries]
+    ours = (found.get("decision") or {}).get("to", "?")
+    title = f"HorizontalPodAutoscalers of the same target; this app decides on {ours}"
+    return title, _table([("NAME", "MIN", "MAX", "CURRENT", "DESIRED"), *rows] if rows else ())
 
 
 def _steps(found: Explanation) -> Part:

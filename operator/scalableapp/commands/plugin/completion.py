@@ -15,6 +15,7 @@ class Source(StrEnum):
     CONTEXTS = "contexts"
     APPS = "apps"
     DEPLOYMENTS = "deployments"
+    TARGETS = "targets"  # KIND/NAME; deployments until a kind is written
     NOTHING = "nothing"
 
 
@@ -32,7 +33,13 @@ class Wanted(NamedTuple):
 
 
 _OF_OPTION = {"namespace": Source.NAMESPACES, "context": Source.CONTEXTS}
-_OF_ARGUMENT = {"app": Source.APPS, "apps": Source.APPS, "deployment": Source.DEPLOYMENTS, "spec": Source.FILES}
+_OF_ARGUMENT = {
+    "app": Source.APPS,
+    "apps": Source.APPS,
+    "deployment": Source.DEPLOYMENTS,
+    "targets": Source.TARGETS,
+    "spec": Source.FILES,
+}
 _FILES = {"kubeconfig", "svg", "trace", "report", "png", "file"}
 
 

@@ -24,6 +24,15 @@ _NO_FILES, _FILES = ":4", ":0"
 # Somebody waits with a finger on the Tab key.
 _TIMEOUT_SECONDS = 2.0
 _MOST_NAMES = 500
+# Lists of what `adopt` takes.
+_TARGETS = {
+    "deployment": "apps/v1/namespaces/{}/deployments",
+    "statefulset": "apps/v1/namespaces/{}/statefulsets",
+    "rollout": "argoproj.io/v1alpha1/namespaces/{}/rollouts",
+    "hpa": "autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+    "scaledobject": "keda.sh/v1alpha1/namespaces/{}/scaledobjects",
+    "vpa": "autoscaling.k8s.io/v1/namespaces/{}/verticalpodautoscalers",
+}
 
 _SCRIPTS = {
     "bash": """\
@@ -139,5 +148,8 @@ def _where(found: "Wanted", namespace: str) -> tuple[str, str]:
     if found.source is Source.DEPLOYMENTS:
         return f"/apis/apps/v1/namespaces/{namespace}/deployments", "deployment/"
     stated, slash, _ = found.word.partition("/")
+    if found.source is Source.TARGETS:
+        kind = stated if slash and stated in _TARGETS else "deployment"
+        return f"/apis/{_TARGETS[kind].format(namespace)}", f"{kind}/"
     where = stated if slash else namespace
     return f"/apis/{API_VERSION}/namespaces/{where}/scalableapps", f"{stated}/" if slash else ""

@@ -122,3 +122,17 @@ def test_measured_values_are_dated_where_prometheus_shows() -> None:
     assert "  METRIC  CURRENT  TARGET  PROPOSES  MEASURED" in text
     assert "  CPU     200m     300m    <none>    12:06:00 UTC (35 s ago)" in text
     assert "  queue   4        10      1" in text
+
+
+def test_the_numbers_of_an_hpa_on_the_same_target_stand_beside_ours() -> None:
+    hpa = {
+        "metadata": {"name": "web-cpu"},
+        "spec": {"minReplicas": 2, "maxReplicas": 12, "scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+        "status": {"currentReplicas": 9, "desiredReplicas": 7},
+    }
+    lines = as_text(explanation(found()._replace(hpas=(hpa,))), NOW).splitlines()
+    place = lines.index("HorizontalPodAutoscalers of the same target; this app decides on 9")
+    assert lines[place + 1 : place + 3] == [
+        "  NAME     MIN  MAX  CURRENT  DESIRED",
+        "  web-cpu  2    12   9        7",
+    ]

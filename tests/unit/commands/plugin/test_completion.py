@@ -33,6 +33,7 @@ def cluster(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         SHOP: named("web", "web-admin", "api"),
         BLOG: named("pages"),
         "/apis/apps/v1/namespaces/shop/deployments": named("old"),
+        "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers": named("old-cpu"),
     }
     return terminal
 
@@ -58,6 +59,8 @@ async def answer(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
         (["explain", "web", ""], []),
         (["pause", "web", "a"], ["api"]),
         (["recommend", ""], ["deployment/old"]),
+        (["adopt", ""], ["deployment/old"]),
+        (["adopt", "deployment/old", "hpa/"], ["hpa/old-cpu"]),
         (["completion", ""], ["bash", "fish", "zsh"]),
     ],
     ids=" ".join,

@@ -1,0 +1,1 @@
+"""`scalableapp adopt`: a ScalableApp made from a workload and the autoscalers that it has."""
