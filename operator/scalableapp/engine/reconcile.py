@@ -12,7 +12,7 @@ from itertools import islice
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
-from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
+from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted, with_replicas
 from scalableapp.core.children.routing import INGRESS, exposure_of
 from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
@@ -33,7 +33,7 @@ from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.engine.observe import observe, state_of
 from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.resizing import Resizer, template_of
+from scalableapp.engine.resizing import Resizer, apply_deployment, template_of
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
 from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
@@ -201,10 +201,27 @@ class Reconciler:
         elif ours and ours.synced_hash == spec_hash:
             self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
         else:
-            self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
+            applied = await (self._applied(record, manifest) if ours or live else self._created(record, manifest))
+            self._registry.child_synced(record, applied, spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
-            if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
-                record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
+
+    async def _applied(self, record: AppRecord, manifest: Manifest) -> Manifest:
+        if _id(manifest) == record.deployment_id:
+            return await apply_deployment(self._cluster, record, manifest)
+        return await self._cluster.apply(manifest)
+
+    async def _created(self, record: AppRecord, manifest: Manifest) -> Manifest:
+        """A Deployment that was there before has the replicas of before at once: the load is still there."""
+        if _id(manifest) != record.deployment_id:
+            return await self._cluster.apply(manifest)
+        if record.lost_replicas is None:
+            record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
+        if record.lost_replicas is None:
+            return await self._cluster.apply(manifest)
+        try:
+            return await self._cluster.apply(with_replicas(manifest, record.lost_replicas))
+        except Rejected:  # as by a policy that allows fewer
+            return await self._cluster.apply(manifest)
 
     async def _repaired(self, record: AppRecord, manifest: Manifest, child: Child) -> Manifest:
         """Revert a change of what was in sync before; less often if the change keeps coming back."""
@@ -216,7 +233,7 @@ class Reconciler:
                 f"by whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
-            repaired = await self._cluster.apply(manifest)
+            repaired = await self._applied(record, manifest)
         except ClusterError:
             record.repairs.put_back()
             raise
@@ -253,7 +270,7 @@ class Reconciler:
             await self._apply_children(record)
 
     async def _restore_replicas(self, record: AppRecord) -> None:
-        """A Deployment that was deleted comes back with the replicas it had: the load is still there."""
+        """A recreated Deployment that could not have the replicas of before at once gets them now, if it can."""
         facts, before = record.own_deployment, record.lost_replicas
         if facts is None or before is None:
             return
@@ -265,11 +282,13 @@ class Reconciler:
                 log.warning("%s: the Deployment cannot have its %d replicas back: %s", record.key, before, error)
             else:
                 self._registry.scaled(record, before)
-                await self._tell_recreated(record, before)
         record.lost_replicas, record.scale_failed = None, False
+        if record.own_deployment and record.own_deployment.replicas == before:
+            await self._tell_recreated(record, before)
 
     async def _tell_recreated(self, record: AppRecord, replicas: int) -> None:
-        message = f"Deployment {record.key} was deleted and has been recreated with the {replicas} replicas that it had"
+        number = f"{replicas} replica{'' if replicas == 1 else 's'}"
+        message = f"Deployment {record.key} was deleted and has been recreated with the {number} that it had"
         log.info("%s: %s", record.key, message)
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "Recreated", message))
 

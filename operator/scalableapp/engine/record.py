@@ -12,7 +12,7 @@ from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
-from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
+from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of, replicas_applied
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
@@ -46,7 +46,7 @@ class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
+    controller cannot bring its pods in line. `replicas_applied`: the replicas were set by apply, as it was recreated.
     """
 
     generation: int
@@ -58,6 +58,7 @@ class DeploymentFacts:
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
+    replicas_applied: bool = False
 
     @property
     def refused(self) -> bool:
@@ -348,4 +349,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),
+        replicas_applied=replicas_applied(body, MANAGED_BY),
     )

@@ -122,7 +122,7 @@ class Resizer:
         if facts is None or record.spec is None or facts.size == change.to:
             return
         paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
-        live = await self._cluster.apply(self._deployment(record, paused))
+        live = await apply_deployment(self._cluster, record, self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
         for _ in range(_POLLS):
@@ -153,6 +153,21 @@ _KILLS_COUNT = timedelta(minutes=10)
 # For at most 15 s, with the worker that is busy with this app.
 _POLLS, _POLL_SECONDS = 30, 0.5
 _BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
+
+
+async def apply_deployment(cluster: Cluster, record: AppRecord, manifest: Manifest) -> Manifest:
+    """Apply the app's Deployment, which exists, without changing its replicas. Raises ClusterError.
+
+    What apply has set once and is not in the manifest any more it takes back: replicas of a Deployment that was
+    recreated with them would fall to one. So those who scale own them first.
+    """
+    facts = record.own_deployment
+    if facts and facts.replicas_applied:
+        await cluster.keep_replicas(record.key, facts.replicas)
+    live = await cluster.apply(manifest)
+    if facts and live["metadata"]["generation"] < facts.generation:
+        record.remove_child(record.deployment_id)  # it was deleted a moment ago, and this has made another
+    return live
 
 
 def template_of(record: AppRecord) -> Template:
