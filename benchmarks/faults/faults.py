@@ -18,6 +18,7 @@ from benchmarks.faults.servers import SYSTEM
 
 _CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scalableapps.scalableapp.io"
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/scalableapp-operator"
+_UNLIMITED = {"policies": [{"type": "Pods", "value": 60, "periodSeconds": 15}]}
 Act = Callable[[Scene], Awaitable[None]]
 
 
@@ -150,10 +151,15 @@ async def crd_deleted(scene: Scene) -> AsyncIterator[None]:
         yield
     finally:
         await scene.kube.gone(_CRD_PATH)
+        # Kubernetes takes its time to remove what belonged to the app, and until then nothing can be made in its place.
+        await scene.kube.gone(deployment_path(scene.shop))
         scene.replicas.forget(scene.shop)
         await scene.kube.apply_text(CRD)
         await scene.kube.served(app_path("default", ""))
-        await scene.kube.apply(app_of(scene.shop, metrics=[REQUESTS]))
+        anew = app_of(scene.shop, metrics=[REQUESTS])
+        # From the one pod with which it begins to all at once: else the time would be that of the limit.
+        anew["spec"]["scaling"]["horizontal"]["behavior"]["scaleUp"] = _UNLIMITED
+        await scene.kube.apply(anew)
 
 
 async def served_namespace_deleted(scene: Scene) -> None:

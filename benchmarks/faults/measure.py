@@ -14,6 +14,12 @@ from benchmarks.faults.scene import LOAD, MORE_LOAD, MORE_PODS, REQUESTS, Bench,
 FaultOf = Callable[[Scene], AbstractAsyncContextManager[None]]
 _FAILED = re.compile(r"^(scalableapp_\w*(?:failure|problem|waiting|refused)\w*(?:{[^}]*})?) (\S+)$", re.MULTILINE)
 
+_DURATION = "scalableapp_api_request_duration_seconds"
+_ANSWERS = {
+    "all": re.compile(rf"^{_DURATION}_count{{[^}}]*}} (\S+)$", re.MULTILINE),
+    "within 1 s": re.compile(rf'^{_DURATION}_bucket{{[^}}]*le="1.0"[^}}]*}} (\S+)$', re.MULTILINE),
+}
+
 
 class Rise(StrEnum):
     """When the load grows, and from when the seconds count until its pods are there."""
@@ -150,4 +156,6 @@ _NO_TROUBLE = {"PodsNotReady", "NotMeasured", "NoReadyPods", "AwaitingSamples", 
 
 async def _failures(scene: Scene) -> dict[str, float]:
     _, text = await scene.operator.text("/metrics")
-    return {name: float(value) for name, value in _FAILED.findall(text)}
+    answers = {name: sum(map(float, pattern.findall(text))) for name, pattern in _ANSWERS.items()}
+    slow = {f"{_DURATION}, above 1 s": answers["all"] - answers["within 1 s"]}
+    return {name: float(value) for name, value in _FAILED.findall(text)} | slow
