@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.proxy import Fault
 from scalableapp.adapters.progress import Stage
 from tests.control_plane import (
     ControlPlane,
-    Fault,
     FaultProxy,
     OperatorProcess,
     control_plane,
