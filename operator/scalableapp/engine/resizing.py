@@ -22,6 +22,7 @@ from scalableapp.core.vertical.recommendation import counted
 from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import FailedResize, SizeHistory, Usage, with_half_lives
+from scalableapp.engine.deployment import apply_deployment
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import rollout_observation, usage_of
@@ -153,21 +154,6 @@ _KILLS_COUNT = timedelta(minutes=10)
 # For at most 15 s, with the worker that is busy with this app.
 _POLLS, _POLL_SECONDS = 30, 0.5
 _BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
-
-
-async def apply_deployment(cluster: Cluster, record: AppRecord, manifest: Manifest) -> Manifest:
-    """Apply the app's Deployment, which exists, without changing its replicas. Raises ClusterError.
-
-    What apply has set once and is not in the manifest any more it takes back: replicas of a Deployment that was
-    recreated with them would fall to one. So those who scale own them first.
-    """
-    facts = record.own_deployment
-    if facts and facts.replicas_applied:
-        await cluster.keep_replicas(record.key, facts.replicas)
-    live = await cluster.apply(manifest)
-    if facts and live["metadata"]["generation"] < facts.generation:
-        record.remove_child(record.deployment_id)  # it was deleted a moment ago, and this has made another
-    return live
 
 
 def template_of(record: AppRecord) -> Template:
