@@ -1,31 +1,31 @@
-"""A real API server on loopback, an HTTP proxy with faults before it, and the operator's process behind that."""
+"""For tests without an event loop: API server and proxy of the bench of faults, and the operator behind them."""
 
 import asyncio
-import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-import aiohttp
 import pytest
 import requests
 import yaml
 from aiohttp import web
 
+from benchmarks.faults import proxy, servers
+from benchmarks.faults.proxy import Fault, Proxy
+from benchmarks.faults.servers import free_port, write_kubeconfig
 from cluster import gobuild
 from cluster.console import ClusterError
 
 REPOSITORY = Path(__file__).parents[1]
-TOKEN = "everything"  # noqa: S105 - of a server on loopback
+TOKEN = servers.ADMIN
 PATIENCE_SECONDS = 150.0
 
 # As the operator's own, but with a Lease that is lost within 2 s instead of 10 s, so that tests take seconds.
@@ -37,13 +37,8 @@ process.Lease = partial(Lease, times=LeaseTimes({duration}, {deadline}, 0.4))
 process.run()
 """
 
-Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 def eventually(holds: Callable[[], Any], within: float = PATIENCE_SECONDS, what: str = "it") -> float:
@@ -55,6 +50,33 @@ def eventually(holds: Callable[[], Any], within: float = PATIENCE_SECONDS, what:
                 return time.monotonic() - begun
         time.sleep(0.05)
     pytest.fail(f"{what} did not happen within {within:.0f} s")
+
+
+class Background:
+    """An event loop in a thread of its own."""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @contextmanager
+    def within(self, context: AbstractAsyncContextManager[_T]) -> Iterator[_T]:
+        """A block of what runs there."""
+        value = self._run(context.__aenter__())
+        try:
+            yield value
+        finally:
+            self._run(context.__aexit__(None, None, None))
+
+    def _run(self, work: Coroutine[Any, Any, _R]) -> _R:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -92,47 +114,74 @@ class ControlPlane:
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """Started in `folder`; the test is skipped where the programs are missing, and fails in CI."""
     try:
-        etcd, apiserver = gobuild.ensure("node") / "etcd", gobuild.ensure("kubernetes") / "kube-apiserver"
+        gobuild.ensure("node"), gobuild.ensure("kubernetes")
     except ClusterError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs etcd and kube-apiserver: {error}")
-    key, tokens = folder / "key.pem", folder / "tokens.csv"
-    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    tokens.write_text(f"{TOKEN},operator,operator\n")
-    client, peer, port = (free_port() for _ in range(3))
-    store = f"http://127.0.0.1:{client}"
-    commands: tuple[tuple[str, ...], ...] = (
-        (
-            str(etcd),
-            "--unsafe-no-fsync",
-            f"--data-dir={folder}/etcd",
-            f"--listen-client-urls={store}",
-            f"--advertise-client-urls={store}",
-            f"--listen-peer-urls=http://127.0.0.1:{peer}",
-        ),
-        (
-            str(apiserver),
-            f"--etcd-servers={store}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--cert-dir={folder}/pki",
-            f"--token-auth-file={tokens}",
-            "--authorization-mode=AlwaysAllow",
-            "--disable-admission-plugins=ServiceAccount",
-            f"--service-account-key-file={key}",
-            f"--service-account-signing-key-file={key}",
-            "--service-account-issuer=https://test",
-            "--service-cluster-ip-range=10.96.0.0/24",
-            "--endpoint-reconciler-type=none",
-        ),
-    )
-    with ExitStack() as stack:
-        for command in commands:
-            log = stack.enter_context((folder / f"{Path(command[0]).name}.log").open("wb"))
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-            stack.callback(_end, process)
-        plane = ControlPlane(f"https://127.0.0.1:{port}", f"{folder}/pki/apiserver.crt")
-        eventually(lambda: Path(plane.certificate).exists() and plane.ask("GET", "/api/v1/namespaces/default"))
+    with Background() as background, background.within(servers.control_plane(folder, controllers=())) as started:
+        plane = ControlPlane(started.url, str(started.certificate))
+        eventually(lambda: plane.ask("GET", "/api/v1/namespaces/default"))
         yield plane
+
+
+def refuses(code: int, path: str = "", **headers: str) -> Fault:
+    """Answers with a Status of that code, where the path contains `path`."""
+    return Fault(proxy.refuses(code, "a fault", **headers), lambda request: path in request.path)
+
+
+def answers(text: str, content_type: str = "text/html") -> Fault:
+    """Answers 200 with something else than Kubernetes would."""
+    return Fault(proxy.says(200, text, content_type))
+
+
+def watch_says(line: str) -> Fault:
+    """A watch says that line, and ends; everything else works."""
+    return Fault(proxy.says(200, line, "application/json"), proxy.is_watch)
+
+
+resets = Fault(proxy.reset)
+cuts = Fault(proxy.cut_short)
+is_silent = Fault(proxy.silent, holds=True)
+leases_are_silent = Fault(proxy.silent, lambda request: "/leases" in request.path, holds=True)
+
+
+class FaultProxy:
+    """The bench's proxy before a control plane.
+
+    `written` has the monotonic time and path of each write that was passed on, but for those of Leases.
+    """
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.written: list[tuple[float, str]] = []
+        self._proxy = Proxy(plane.url, passes=self._note)
+        self._background = Background()
+        self.url = self._proxy.url
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self._background)
+            stack.enter_context(self._background.within(self._proxy))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[None]:
+        """All requests meet the fault meanwhile, and so do the watches that are open."""
+        with self._background.within(self._proxy.breaking(fault)):
+            yield
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Nobody listens meanwhile."""
+        with self._background.within(self._proxy.down()):
+            yield
+
+    def _note(self, request: web.Request) -> None:
+        if request.method != "GET" and "/leases" not in request.path:
+            self.written.append((time.monotonic(), request.path))
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -142,172 +191,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def refuses(code: int, path: str = "", **headers: str) -> Fault:
-    """Answers with a Status of that code, where the path contains `path`."""
-
-    async def fault(request: web.Request) -> web.StreamResponse | None:
-        if path not in request.path:
-            return None
-        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "a fault", "code": code}
-        return web.json_response(status, status=code, headers=headers)
-
-    return fault
-
-
-def answers(text: str, content_type: str = "text/html") -> Fault:
-    """Answers 200 with something else than Kubernetes would."""
-
-    async def fault(_request: web.Request) -> web.StreamResponse:
-        return web.Response(text=text, content_type=content_type)
-
-    return fault
-
-
-async def resets(request: web.Request) -> web.StreamResponse:
-    """Closes the connection without an answer."""
-    _abort(request)
-    return web.Response()
-
-
-async def is_silent(_request: web.Request) -> web.StreamResponse:
-    """Accepts and says nothing, even after the fault."""
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def leases_are_silent(request: web.Request) -> web.StreamResponse | None:
-    """Everything works but the renewal of the Lease."""
-    return await is_silent(request) if "/leases" in request.path else None
-
-
-async def cuts(request: web.Request) -> web.StreamResponse:
-    """Begins an answer and closes the connection."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
-    await response.write(b'{"kind": "ScalableAppLi')
-    _abort(request)
-    return response
-
-
-def watch_says(line: str) -> Fault:
-    """A watch says that line, and ends; everything else works."""
-
-    async def fault(request: web.Request) -> web.StreamResponse | None:
-        if request.query.get("watch") != "true":
-            return None
-        return web.Response(text=line, content_type="application/json")
-
-    return fault
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport:
-        request.transport.abort()
-
-
-@dataclass
-class FaultProxy:
-    """Passes everything on to the API server, except while there is a fault."""
-
-    plane: ControlPlane
-    port: int = field(default_factory=free_port)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    _fault: Fault | None = None
-    written: list[tuple[float, str]] = field(default_factory=list)
-    """Monotonic time and path of each write that was passed on, but for those of Leases."""
-    _streams: list[web.Request] = field(default_factory=list)
-    _frozen: list[web.Request] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._call(self._start())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._call(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    @contextmanager
-    def fault(self, fault: Fault) -> Iterator[None]:
-        """All requests meet the fault meanwhile, and so do the watches that are open."""
-        self._call(self._begin(fault))
-        try:
-            yield
-        finally:
-            self._call(self._begin(None))
-
-    @contextmanager
-    def down(self) -> Iterator[None]:
-        """Nobody listens meanwhile."""
-        self._call(self._stop())
-        try:
-            yield
-        finally:
-            self._call(self._start())
-
-    async def _begin(self, fault: Fault | None) -> None:
-        self._fault = fault
-        for request in list(self._streams):
-            if fault is is_silent:
-                self._frozen.append(request)
-            elif fault and await fault(request) is not None:
-                _abort(request)
-
-    def _call(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
-
-    async def _start(self) -> None:
-        self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=False, limit=0), timeout=aiohttp.ClientTimeout()
-        )
-        app = web.Application(client_max_size=16 << 20)
-        app.router.add_route("*", "/{path:.*}", self._pass_on)
-        self._runner = web.AppRunner(
-            app, logger=logging.getLogger("proxy"), shutdown_timeout=0.1, handler_cancellation=True
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
-
-    async def _stop(self) -> None:
-        for request in list(self._streams):
-            _abort(request)
-        await self._runner.cleanup()
-        await self._client.close()
-
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
-        if self._fault and (answer := await self._fault(request)) is not None:
-            return answer
-        if request.method != "GET" and "/leases" not in request.path:
-            self.written.append((time.monotonic(), request.path))
-        headers = {name: value for name, value in request.headers.items() if name != "Host"}
-        url, body = self.plane.url + request.raw_path, await request.read()
-        async with self._client.request(request.method, url, headers=headers, data=body or None) as upstream:
-            response = web.StreamResponse(status=upstream.status)
-            response.headers["Content-Type"] = upstream.headers.get("Content-Type", "text/plain")
-            await response.prepare(request)
-            self._streams.append(request)
-            try:
-                async for chunk in self._chunks(request, upstream):
-                    await response.write(chunk)
-                await response.write_eof()
-            finally:
-                self._streams.remove(request)
-            return response
-
-    async def _chunks(self, request: web.Request, upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        async for chunk in upstream.content.iter_any():
-            if any(request is frozen for frozen in self._frozen):
-                await asyncio.Event().wait()
-            yield chunk
 
 
 @dataclass
@@ -328,17 +211,12 @@ class OperatorProcess:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        user = {"name": "u", "user": {"token": TOKEN}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        authority = {"certificate-authority": self.certificate} if self.certificate else {}
-        cluster = {"name": "c", "cluster": {"server": self.url, **authority}}
-        kubeconfig = {"apiVersion": "v1", "kind": "Config", "current-context": "c"}
-        kubeconfig |= {"clusters": [cluster], "contexts": [context], "users": [user]}  # type: ignore[dict-item]
-        (self.folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+        authority = Path(self.certificate) if self.certificate else None
+        kubeconfig = write_kubeconfig(self.folder / "kubeconfig", self.url, TOKEN, authority)
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(REPOSITORY / "operator"),
-            "KUBECONFIG": str(self.folder / "kubeconfig"),
+            "KUBECONFIG": str(kubeconfig),
             "SCALABLEAPP_METRICS_PORT": str(self.metrics_port),
             "SCALABLEAPP_LIVENESS_PORT": str(self.liveness_port),
             "SCALABLEAPP_LEASE_NAMESPACE": "default",

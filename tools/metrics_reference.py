@@ -31,6 +31,7 @@ USES: "Mapping[str, str]" = {
     "build": "Versions in use: `count by (version) (scalableapp_build_info)`.",
     "lease_held": "`sum(scalableapp_lease_held)` must be 1. If 0, nothing is scaled (ScalableAppOperatorDown).",
     "waiting_for": "What is missing while nothing is scaled; `/readyz` and the log say why (ScalableAppOperatorDown).",
+    "waiting_for_namespaces": "Must be 0; `/readyz` and the log name them (ScalableAppNamespaceNotServed).",
     "tick_interval_seconds": "Compare it with the duration of an evaluation.",
     "tick_duration_seconds": "Mean and quantiles must stay well below the interval (ScalableAppLoopSlow).",
     "last_tick_timestamp_seconds": "If it is several intervals old, nothing is decided (ScalableAppLoopStalled).",
@@ -47,7 +48,7 @@ USES: "Mapping[str, str]" = {
     "prometheus_query_duration_seconds": "Queries time out after 4 s (ScalableAppPrometheusSlow); `History` is "
     "queried only after a restart.",
     "api_request_duration_seconds": "Rate, latency and errors of the API server as seen by the operator "
-    "(ScalableAppApiErrors).",
+    "(ScalableAppApiErrors, ScalableAppApiSlow).",
     "desired_replicas": "The decision. If it differs from `current_replicas` for long: dry run, or failing writes.",
     "current_replicas": "Compare it with `desired_replicas` and `ready_replicas`.",
     "ready_replicas": "Below `current_replicas` for long: pods cannot start (ScalableAppPodsNotStarting).",

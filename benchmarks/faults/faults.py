@@ -18,6 +18,9 @@ from benchmarks.faults.servers import SYSTEM
 
 _CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scalableapps.scalableapp.io"
 _LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/scalableapp-operator"
+LESS_LOAD = 40.0
+NODE_NOT_READY = {"type": "Ready", "status": "False", "reason": "NodeNotReady", "message": "the node is lost"}
+_UNLIMITED = {"policies": [{"type": "Pods", "value": 60, "periodSeconds": 15}]}
 Act = Callable[[Scene], Awaitable[None]]
 
 
@@ -81,11 +84,22 @@ async def writes_refused(scene: Scene) -> AsyncIterator[None]:
     """An admission webhook refuses every change of the shop's Deployment."""
     path = re.compile(rf"^/apis/apps/v1/namespaces/{scene.shop}/deployments/web(/scale)?$")
     message = 'admission webhook "freeze.example.com" denied the request: no changes now'
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": 403}
-    refusal = proxy.says(403, json.dumps(status), "application/json")
-    held = Fault(refusal, lambda request: request.method != "GET" and bool(path.match(request.path)), holds=True)
-    async with scene.api.breaking(held):
+
+    def writes(request: web.Request) -> bool:
+        return request.method != "GET" and bool(path.match(request.path))
+
+    async with scene.api.breaking(Fault(proxy.refuses(403, message), writes, holds=True)):
         yield
+
+
+def api_certificate(which: str) -> FaultOf:
+    """The API server presents a certificate of that name."""
+    return lambda scene: scene.api.presenting(getattr(scene.certificates, which))
+
+
+def prometheus_certificate(which: str) -> FaultOf:
+    """Prometheus presents a certificate of that name."""
+    return lambda scene: scene.prometheus.presenting(getattr(scene.certificates, which))
 
 
 # Numbers.
@@ -132,6 +146,35 @@ async def samples_missing(scene: Scene) -> AsyncIterator[None]:
         scene.standin.without_samples = set()
 
 
+@asynccontextmanager
+async def clock_jumps(scene: Scene) -> AsyncIterator[None]:
+    """The app waits 300 s before it has fewer pods; the load falls, and the wall clock is an hour ahead for 20 s."""
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": 300}}
+    await scene.kube.patch(app_path(scene.shop), {"spec": {"scaling": {"horizontal": {"behavior": behavior}}}})
+    await asyncio.sleep(12.0)
+    scene.loads.set(scene.shop, LESS_LOAD)
+    for ahead in (3600, 0):
+        scene.clock.write_text(str(ahead))
+        await asyncio.sleep(20.0)
+    yield
+
+
+@asynccontextmanager
+async def node_lost(scene: Scene) -> AsyncIterator[None]:
+    """A node is lost with 2 of 5 pods: they are not ready and give no samples; then Kubernetes deletes them."""
+    lost = scene.kubelet.ready_pods(scene.shop)[:2]
+    paths = [f"/api/v1/namespaces/{scene.shop}/pods/{name}" for name in lost]
+    scene.standin.without_samples = set(lost)
+    for path in paths:
+        await scene.kube.patch(f"{path}/status", {"status": {"conditions": [NODE_NOT_READY]}})
+    try:
+        yield
+    finally:
+        scene.standin.without_samples = set()
+        for path in paths:
+            await scene.kube.delete(path)
+
+
 # The operator's own objects, and what people do to the app.
 
 
@@ -150,10 +193,15 @@ async def crd_deleted(scene: Scene) -> AsyncIterator[None]:
         yield
     finally:
         await scene.kube.gone(_CRD_PATH)
+        # Kubernetes takes its time to remove what belonged to the app, and until then nothing can be made in its place.
+        await scene.kube.gone(deployment_path(scene.shop))
         scene.replicas.forget(scene.shop)
         await scene.kube.apply_text(CRD)
         await scene.kube.served(app_path("default", ""))
-        await scene.kube.apply(app_of(scene.shop, metrics=[REQUESTS]))
+        anew = app_of(scene.shop, metrics=[REQUESTS])
+        # From the one pod with which it begins to all at once: else the time would be that of the limit.
+        anew["spec"]["scaling"]["horizontal"]["behavior"]["scaleUp"] = _UNLIMITED
+        await scene.kube.apply(anew)
 
 
 async def served_namespace_deleted(scene: Scene) -> None:

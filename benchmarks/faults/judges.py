@@ -1,7 +1,7 @@
 """What the operator says wrongly: each function returns it, or "" where what it says is true."""
 
 from benchmarks.faults.kube import Manifest, app_path, deployment_path
-from benchmarks.faults.scene import Scene
+from benchmarks.faults.scene import PODS, Scene
 
 
 async def ready_with_old_spec(scene: Scene) -> str:
@@ -58,6 +58,18 @@ async def missing_samples_not_told(scene: Scene) -> str:
     counted = ("3 of 5 pods", "2 of 5 ready pods have")
     found = any(words in entry["message"] for entry in conditions for words in counted)
     return "" if found else "3 of 5 pods gave no sample, and no condition says so"
+
+
+async def window_cut(scene: Scene) -> str:
+    """Pods were taken away before the app's window of 300 s had passed."""
+    number = scene.replicas.of(scene.shop)
+    return f"{number} of {PODS} pods are left within the window of 300 s" if number < PODS else ""
+
+
+async def lost_pods_not_told(scene: Scene) -> str:
+    """2 of 5 pods are on a node that is lost, and Ready says nothing of it."""
+    message: str = _condition(await _app(scene), "Ready").get("message", "")
+    return "" if "3 of 5 pods" in message else f"2 of 5 pods are lost: {message!r}"
 
 
 async def limits_unread(scene: Scene) -> str:

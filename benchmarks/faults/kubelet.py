@@ -43,6 +43,8 @@ class Kubelet:
             task = asyncio.create_task(self._start(metadata["namespace"], metadata["name"], pod["spec"]))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
+        else:
+            pods.discard(metadata["name"])
 
     async def _start(self, namespace: str, name: str, spec: dict[str, Any]) -> None:
         await asyncio.sleep(READY_AFTER_SECONDS)

@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.faults.kube import Manifest
-from benchmarks.faults.scene import LOAD, MORE_LOAD, MORE_PODS, REQUESTS, Bench, Scene, following
+from benchmarks.faults.scene import LOAD, MORE_LOAD, MORE_PODS, REQUESTS, Bench, Install, Scene, following
 
 FaultOf = Callable[[Scene], AbstractAsyncContextManager[None]]
 _FAILED = re.compile(r"^(scalableapp_\w*(?:failure|problem|waiting|refused)\w*(?:{[^}]*})?) (\S+)$", re.MULTILINE)
+
+_DURATION = "scalableapp_api_request_duration_seconds"
+_ANSWERS = re.compile(rf"^{_DURATION}_count{{[^}}]*}} (\S+)$", re.MULTILINE)
+_QUICK_ANSWERS = re.compile(rf'^{_DURATION}_bucket{{[^}}]*le="1.0"[^}}]*}} (\S+)$', re.MULTILINE)
+_SLOW_SHARE = 0.1
 
 
 class Rise(StrEnum):
@@ -27,7 +32,8 @@ class Rise(StrEnum):
 class Row:
     """A fault, for `seconds`. `judge` returns what the operator says wrongly at its end, or "".
 
-    `tells`: the operator must say that something is wrong while the fault lasts.
+    `tells`: the operator must say that something is wrong while the fault lasts. `tls`: it reaches the servers by TLS.
+    `clock`: its wall clock can be put.
     """
 
     name: str
@@ -38,6 +44,8 @@ class Row:
     quick: bool = False
     tells: bool = False
     namespaced: bool = False
+    tls: bool = False
+    clock: bool = False
     metrics: tuple[Manifest, ...] = (REQUESTS,)
     load: float = LOAD
     patience_seconds: float = 60.0
@@ -80,7 +88,8 @@ def missed(row: Row, result: Result, slack: float = 1.0) -> list[str]:
 
 async def measure(bench: Bench, row: Row) -> Result:
     """One row. Raises BenchError where the app does not even settle before the fault."""
-    async with bench.scene(row.metrics, namespaced=row.namespaced, load=row.load) as scene:
+    install = Install(namespaced=row.namespaced, tls=row.tls, clock=row.clock)
+    async with bench.scene(row.metrics, install, load=row.load) as scene:
         return await _measure(scene, row)
 
 
@@ -118,7 +127,7 @@ async def _listening(scene: Scene) -> AsyncIterator[set[str]]:
     """What the operator says in the block that it did not say before."""
     told: set[str] = set()
     before = {line for app in await scene.apps() for line in _conditions(app)}
-    failures = await _failures(scene)
+    metrics = await _metrics(scene)
 
     async def listen() -> None:
         while True:
@@ -127,8 +136,7 @@ async def _listening(scene: Scene) -> AsyncIterator[set[str]]:
             status, text = await scene.operator.text("/readyz")
             if status == 503:
                 told.add(f"/readyz: {text}")
-            now = await _failures(scene)
-            told.update(f"metric: {name}" for name, value in now.items() if value > failures.get(name, 0.0))
+            told.update((await _metrics(scene)).news(metrics))
 
     async with following(listen()):
         yield told
@@ -148,6 +156,24 @@ _NEVER_TROUBLE = {"ScalingLimited", "Paused"}
 _NO_TROUBLE = {"PodsNotReady", "NotMeasured", "NoReadyPods", "AwaitingSamples", "Deploying"}
 
 
-async def _failures(scene: Scene) -> dict[str, float]:
+class _Metrics(NamedTuple):
+    """Of the operator's metrics: what counts failures, and how many answers of the API server took how long."""
+
+    failures: dict[str, float]
+    answers: float
+    slow: float
+
+    def news(self, before: "_Metrics") -> Iterator[str]:
+        """What has become worse since; as for the alert, an API server is slow when one answer in ten is."""
+        for name, value in self.failures.items():
+            if value > before.failures.get(name, 0.0):
+                yield f"metric: {name}"
+        if self.slow - before.slow > _SLOW_SHARE * (self.answers - before.answers):
+            yield f"metric: {_DURATION}, above 1 s"
+
+
+async def _metrics(scene: Scene) -> _Metrics:
     _, text = await scene.operator.text("/metrics")
-    return {name: float(value) for name, value in _FAILED.findall(text)}
+    failures = {name: float(value) for name, value in _FAILED.findall(text)}
+    answers = sum(map(float, _ANSWERS.findall(text)))
+    return _Metrics(failures, answers, answers - sum(map(float, _QUICK_ANSWERS.findall(text))))

@@ -30,10 +30,11 @@ _MEMORY = re.compile(r"^(VmHWM|VmRSS):\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass
 class Operator:
-    """Starts the process again whenever it ends, until `stop`."""
+    """Starts the process again whenever it ends, until `stop`. `module` is what it runs."""
 
     environment: dict[str, str]
     log: Path
+    module: str = "scalableapp"
     exits: list[str] = field(default_factory=list)
     peak_mib: float = 0.0
     process: asyncio.subprocess.Process | None = None
@@ -69,7 +70,7 @@ class Operator:
         self._ends_by = ""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "scalableapp"),
+                *(sys.executable, "-m", self.module),
                 env=self.environment,
                 stdout=log,
                 stderr=log,

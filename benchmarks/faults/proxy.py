@@ -5,9 +5,12 @@ connections, so this one proxy makes all faults.
 """
 
 import asyncio
+import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import aiohttp
@@ -26,7 +29,7 @@ class Fault:
     """What the proxy does to requests that match, while it lasts.
 
     `answer` gives another answer, or None to pass the request on. `holds` keeps back what arrives on streams that are
-    open; otherwise every connection is cut when the fault begins, so that none escapes it.
+    open and match; otherwise these are cut when the fault begins, so that none escapes it.
     """
 
     answer: Answer
@@ -35,13 +38,24 @@ class Fault:
 
 
 class Proxy:
-    """In front of the server at `upstream`; `url` is where its clients ask."""
+    """In front of the server at `upstream`; `url` is where its clients ask, by TLS if there is a `certificate`.
 
-    def __init__(self, upstream: str) -> None:
+    `passes` is told of each request that is passed on.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        certificate: Path | None = None,
+        passes: Callable[[web.Request], None] = lambda _request: None,
+    ) -> None:
         self._upstream = upstream
+        self._certificate = certificate
+        self._passes = passes
         self._port = free_port()
         self._fault: Fault | None = None
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._open: list[web.Request] = []
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
         no_limit = aiohttp.TCPConnector(limit=0, ssl=False)
@@ -64,7 +78,8 @@ class Proxy:
         """The fault, until the block ends."""
         self._fault = fault
         if not fault.holds:
-            self.cut()
+            for request in filter(fault.matches, self._open):
+                abort(request)
         try:
             yield
         finally:
@@ -80,6 +95,18 @@ class Proxy:
         finally:
             await self._listen()
 
+    @asynccontextmanager
+    async def presenting(self, certificate: Path) -> AsyncIterator[None]:
+        """Another certificate, until the block ends."""
+        own = self._certificate
+        for shown in (certificate, own):
+            await self._site.stop()
+            self.cut()
+            self._certificate = shown
+            await self._listen()
+            if shown is certificate:
+                yield
+
     def cut(self) -> None:
         """Reset every connection."""
         server = self._runner.server
@@ -88,19 +115,27 @@ class Proxy:
                 connection.transport.abort()
 
     async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        tls = None
+        if self._certificate:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self._certificate)
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True, ssl_context=tls)
         await self._site.start()
 
     def _broken(self, request: web.Request) -> Fault | None:
         return self._fault if self._fault and self._fault.matches(request) else None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if (fault := self._broken(request)) and (answer := await fault.answer(request)):
-            return answer
+        self._open.append(request)
         try:
+            if (fault := self._broken(request)) and (answer := await fault.answer(request)):
+                return answer
+            self._passes(request)
             return await self._passed_on(request)
         except aiohttp.ClientError as error:
             return web.Response(status=502, text=f"the server behind the proxy: {error}")
+        finally:
+            self._open = [other for other in self._open if other is not request]
 
     async def _passed_on(self, request: web.Request) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
@@ -135,9 +170,14 @@ async def silent(_request: web.Request) -> None:
 
 async def reset(request: web.Request) -> web.StreamResponse:
     """Reset the connection."""
+    abort(request)
+    return web.Response()
+
+
+def abort(request: web.Request) -> None:
+    """Reset the connection of a request."""
     if request.transport:
         request.transport.abort()
-    return web.Response()
 
 
 async def cut_short(request: web.Request) -> web.StreamResponse:
@@ -157,6 +197,12 @@ def says(status: int, text: str, content_type: str = "text/plain", **headers: st
         return web.Response(status=status, text=text, content_type=content_type, headers=named)
 
     return answer
+
+
+def refuses(code: int, message: str, **headers: str) -> Answer:
+    """A Status of the Kubernetes API with that code."""
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return says(code, json.dumps(status), "application/json", **headers)
 
 
 def late(seconds: float) -> Answer:

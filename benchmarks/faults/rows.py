@@ -28,6 +28,14 @@ ROWS = (
         seconds=60,
         judge=judges.missing_samples_not_told,
     ),
+    number(
+        name="the wall clock jumps an hour ahead and back",
+        fault=faults.clock_jumps,
+        seconds=5,
+        clock=True,
+        judge=judges.window_cut,
+    ),
+    number(name="a node with 2 of 5 pods is lost", fault=faults.node_lost, seconds=40, judge=judges.lost_pods_not_told),
     tenant(
         name="a query with 130 regular expressions",
         fault=once(tenants.app(*tenants.queries(tenants.COSTLY_REGEX))),
@@ -77,6 +85,15 @@ ROWS = (
         patience_seconds=200,
     ),
     api_server(name="API server answers 2 s late for 30 s", tells=True, fault=api(proxy.late(2.0)), seconds=30),
+    api_server(
+        name="API server: an expired certificate", tells=True, tls=True, fault=faults.api_certificate("expired")
+    ),
+    api_server(
+        name="API server: a certificate of an unknown authority",
+        tells=True,
+        tls=True,
+        fault=faults.api_certificate("unknown"),
+    ),
     api_server(name="a watch: ERROR 500", fault=api_watches(faults.status_event(500)), quick=True),
     api_server(
         name="a watch: cut JSON",
@@ -123,6 +140,14 @@ ROWS = (
         name="Prometheus: a redirect to a login page", fault=prometheus(proxy.says(302, "", Location="/login"))
     ),
     prometheus_server(name="Prometheus: cut answers", fault=prometheus(proxy.cut_short)),
+    prometheus_server(
+        name="Prometheus: an expired certificate", tls=True, fault=faults.prometheus_certificate("expired")
+    ),
+    prometheus_server(
+        name="Prometheus: a certificate of an unknown authority",
+        tls=True,
+        fault=faults.prometheus_certificate("unknown"),
+    ),
     prometheus_server(
         name="Prometheus answers one byte at a time",
         fault=prometheus(proxy.dripping('{"status": "success", "data": {"resultType": "vector"}}', 1.0)),

@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from benchmarks.faults import certificates
+from benchmarks.faults.certificates import Certificates
 from benchmarks.faults.kube import Kube, Manifest, app_path
 from benchmarks.faults.kubelet import Kubelet
 from benchmarks.faults.operator import Operator
@@ -45,6 +47,8 @@ class Scene:
     loads: Loads
     replicas: Replicas
     operator: Operator
+    certificates: Certificates
+    clock: Path
     shop: str
     tenant: str
 
@@ -66,6 +70,14 @@ class Scene:
         return [app for entry in found if entry for app in entry["items"]]
 
 
+class Install(NamedTuple):
+    """How the operator of a scene is installed: see Row."""
+
+    namespaced: bool = False
+    tls: bool = False
+    clock: bool = False
+
+
 class Bench:
     """The servers that all rows share."""
 
@@ -85,8 +97,10 @@ class Bench:
             self._loads = Loads(self._standin)
             self._replicas = Replicas(self._kube, self._loads)
             prometheus = await stack.enter_async_context(self._standin.serving())
-            self._prometheus = await stack.enter_async_context(Proxy(prometheus))
-            self._api = await stack.enter_async_context(Proxy(plane.url))
+            self._certificates = certificates.make(self._folder / "tls")
+            by_tls = (None, self._certificates.good)
+            self._prometheus = [await stack.enter_async_context(Proxy(prometheus, own)) for own in by_tls]
+            self._api = [await stack.enter_async_context(Proxy(plane.url, own)) for own in by_tls]
             yield self
 
     async def _install(self) -> None:
@@ -96,7 +110,7 @@ class Bench:
         await self._kube.served(app_path("default", ""))
 
     @asynccontextmanager
-    async def scene(self, metrics: Iterable[Manifest], *, namespaced: bool, load: float = LOAD) -> AsyncIterator[Scene]:
+    async def scene(self, metrics: Iterable[Manifest], install: Install, load: float = LOAD) -> AsyncIterator[Scene]:
         """An app that has settled on its load, under a new operator; all of it is gone after the block."""
         number = next(self._numbers)
         shop, tenant = f"shop-{number}", f"tenant-{number}"
@@ -104,18 +118,25 @@ class Bench:
             await self._kube.apply(_named("Namespace", namespace))
         await self._kube.apply(app_of(shop, metrics=list(metrics)))
         self._loads.set(shop, load)
-        if namespaced:
+        if install.namespaced:
             await self._restrict_to(shop, tenant)
-        operator = Operator(self._environment(f"{shop},{tenant}" if namespaced else ""), self._folder / f"{shop}.log")
+        (clock := self._folder / f"{shop}.clock").write_text("0")
+        environment = self._environment(f"{shop},{tenant}" if install.namespaced else "", install) | {
+            "BENCH_CLOCK": str(clock)
+        }
+        module = "benchmarks.faults.clock" if install.clock else "scalableapp"
+        operator = Operator(environment, self._folder / f"{shop}.log", module)
         scene = Scene(
             kube=self._kube,
-            api=self._api,
-            prometheus=self._prometheus,
+            api=self._api[install.tls],
+            prometheus=self._prometheus[install.tls],
             standin=self._standin,
             kubelet=self._kubelet,
             loads=self._loads,
             replicas=self._replicas,
             operator=operator,
+            certificates=self._certificates,
+            clock=clock,
             shop=shop,
             tenant=tenant,
         )
@@ -135,13 +156,15 @@ class Bench:
             binding["metadata"]["namespace"] = namespace
             await self._kube.apply(binding)
 
-    def _environment(self, namespaces: str) -> dict[str, str]:
-        kubeconfig = write_kubeconfig(self._folder / "operator.kubeconfig", self._api.url, OPERATOR)
+    def _environment(self, namespaces: str, install: Install) -> dict[str, str]:
+        authority = self._certificates.authority
+        url, ours = self._api[install.tls].url, self._folder / "operator.kubeconfig"
         return {
-            "KUBECONFIG": str(kubeconfig),
-            "PYTHONPATH": str(REPOSITORY / "operator"),
+            "KUBECONFIG": str(write_kubeconfig(ours, url, OPERATOR, authority if install.tls else None)),
+            "REQUESTS_CA_BUNDLE": str(authority),
+            "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}",
             "NO_PROXY": "127.0.0.1",
-            "SCALABLEAPP_PROMETHEUS_URL": self._prometheus.url,
+            "SCALABLEAPP_PROMETHEUS_URL": self._prometheus[install.tls].url,
             "SCALABLEAPP_LEASE_NAMESPACE": SYSTEM,
             "SCALABLEAPP_NAMESPACES": namespaces,
             "SCALABLEAPP_LOG_FORMAT": "plain",

@@ -20,7 +20,7 @@ SYSTEM = "scalableapp-system"
 ADMIN, OPERATOR = "admin-token", "operator-token"
 _ACCOUNT = f"system:serviceaccount:{SYSTEM}:scalableapp-operator"
 # Deployments become pods, owners take what they own with them, namespaces end, quotas count.
-_CONTROLLERS = ("deployment", "replicaset", "garbage-collector", "namespace", "resourcequota")
+CONTROLLERS = ("deployment", "replicaset", "garbage-collector", "namespace", "resourcequota")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
@@ -39,14 +39,15 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """An API server that is ready: its URL, for ADMIN and OPERATOR as bearer tokens."""
+    """An API server that is ready: its URL, for ADMIN and OPERATOR as bearer tokens, and its certificate."""
 
     url: str
+    certificate: Path
 
 
 @asynccontextmanager
-async def control_plane(folder: Path) -> AsyncIterator[ControlPlane]:
-    """etcd, API server and controllers with their files in `folder`; all end with the block.
+async def control_plane(folder: Path, *, controllers: Sequence[str] = CONTROLLERS) -> AsyncIterator[ControlPlane]:
+    """etcd, API server and these controllers with their files in `folder`; all end with the block.
 
     What is not compiled yet is compiled first, which takes some minutes. Raises BenchError, ClusterError.
     """
@@ -62,9 +63,10 @@ async def control_plane(folder: Path) -> AsyncIterator[ControlPlane]:
         await stack.enter_async_context(running("kube-apiserver", api_server, folder))
         if not await eventually(lambda: _answers(f"{url}/readyz")):
             raise BenchError(f"the API server did not become ready: {tail(folder / 'kube-apiserver.log')}")
-        controllers = [str(kubernetes / "kube-controller-manager"), *_controller_flags(folder, url)]
-        await stack.enter_async_context(running("kube-controller-manager", controllers, folder))
-        yield ControlPlane(url)
+        if controllers:
+            manager = [str(kubernetes / "kube-controller-manager"), *_controller_flags(folder, url, controllers)]
+            await stack.enter_async_context(running("kube-controller-manager", manager, folder))
+        yield ControlPlane(url, folder / "certificates" / "apiserver.crt")
 
 
 def _etcd_flags(folder: Path, url: str) -> list[str]:
@@ -104,10 +106,10 @@ def _api_server_flags(folder: Path, store: str, port: int) -> list[str]:
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
-def _controller_flags(folder: Path, url: str) -> list[str]:
+def _controller_flags(folder: Path, url: str, controllers: Sequence[str]) -> list[str]:
     flags = {
         "kubeconfig": write_kubeconfig(folder / "controllers.kubeconfig", url, ADMIN),
-        "controllers": ",".join(f"{name}-controller" for name in _CONTROLLERS),
+        "controllers": ",".join(f"{name}-controller" for name in controllers),
         "leader-elect": "false",
         "secure-port": "0",
         "kube-api-qps": "200",
@@ -116,14 +118,15 @@ def _controller_flags(folder: Path, url: str) -> list[str]:
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
-def write_kubeconfig(path: Path, url: str, token: str) -> Path:
-    """A kubeconfig for that server and token."""
+def write_kubeconfig(path: Path, url: str, token: str, authority: Path | None = None) -> Path:
+    """A kubeconfig for that server and token; without an `authority` any certificate serves."""
+    trust = {"certificate-authority": str(authority)} if authority else {"insecure-skip-tls-verify": True}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "bench",
         "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
-        "clusters": [{"name": "bench", "cluster": {"server": url, "insecure-skip-tls-verify": True}}],
+        "clusters": [{"name": "bench", "cluster": {"server": url, **trust}}],
         "users": [{"name": "bench", "user": {"token": token}}],
     }
     path.write_text(yaml.safe_dump(config))

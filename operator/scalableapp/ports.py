@@ -217,6 +217,10 @@ class Cluster(Protocol):
         """Set the replicas of a workload that somebody else manages, through its scale subresource."""
         ...
 
+    async def keep_replicas(self, key: AppKey, replicas: int) -> None:
+        """Own the replicas that the Deployment has, as `scale` does. Raises Conflict if they are others by now."""
+        ...
+
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         """Merge-patch the ScalableApp's status subresource; None removes a field. Returns the status afterwards."""
         ...

@@ -57,7 +57,14 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     telemetry.paced(settings.interval_seconds)
     configuration = await load_configuration()
     # Renewals have connections of their own, and never wait behind other requests.
-    renewals = KubeApi(configuration, in_flight=1, observe=telemetry.requested)
+    progress = Progress(telemetry.waits_for, count=telemetry.unwatched)
+
+    def renewed(verb: str, code: int, seconds: float) -> None:
+        telemetry.requested(verb, code, seconds)
+        if code:
+            progress.answered(seconds)
+
+    renewals = KubeApi(configuration, in_flight=1, observe=renewed)
     stack.push_async_callback(renewals.close)
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     lease = Lease(renewals, settings.lease_namespace, LEASE_NAME, identity)
@@ -77,7 +84,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     stack.callback(history.close)
     return Clients(
         telemetry=telemetry,
-        progress=Progress(telemetry.waits_for),
+        progress=progress,
         api=api,
         cluster=KubeClient(api),
         metrics=asked,

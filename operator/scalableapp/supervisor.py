@@ -27,18 +27,24 @@ log = logging.getLogger(__name__)
 # What a term cannot do without being allowed to list it.
 _WATCHED = {KIND: API_VERSION, **CHILD_KINDS, "Pod": "v1"}
 
+_RETURNS_COUNT_SECONDS = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds between attempts, within which the API server has to answer the first request, and so on.
 
-    An API server that answers again is noticed within answer_seconds + longest_pause_seconds.
+    An API server that answers again is noticed within answer_seconds + longest_pause_seconds. A namespace that returns
+    for the second time in an hour must have stayed for `steady_seconds` before it is served, and twice as long each
+    time after that.
     """
 
     first_pause_seconds: float = 0.25
     longest_pause_seconds: float = 1.5
     answer_seconds: float = 2.5
     namespaces_seconds: float = 2.0
+    steady_seconds: float = 15.0
+    longest_steady_seconds: float = 300.0
 
 
 class Supervisor:
@@ -50,6 +56,7 @@ class Supervisor:
         self._pace = pace
         self._stage = Stage.API
         self._term: Term | None = None
+        self._returns: dict[str, list[float]] = {}
 
     def alive(self) -> tuple[bool, str]:
         """Whether the process does what it can, and in words what it does not. Asked from another thread."""
@@ -127,11 +134,24 @@ class Supervisor:
 
     async def _follow_namespaces(self, unwatched: tuple[str, ...]) -> None:
         """Raises Unavailable when one of them can be watched: a new term serves it, too."""
+        since: dict[str, float] = {}
         while True:
             await asyncio.sleep(self._pace.namespaces_seconds * _jitter())
             for namespace in unwatched:
-                if not await self._why_unwatched(namespace):
+                if await self._why_unwatched(namespace):
+                    since.pop(namespace, None)
+                elif self._stays(namespace, since.setdefault(namespace, time.monotonic())):
                     raise Unavailable(f"namespace {namespace} can be watched now; listing again together with it")
+
+    def _stays(self, namespace: str, since: float) -> bool:
+        """Whether a namespace that can be watched since then is to be served: each time costs a list of everything."""
+        now = time.monotonic()
+        returns = [at for at in self._returns.get(namespace, ()) if now - at < _RETURNS_COUNT_SECONDS]
+        steady = self._pace.steady_seconds * 2 ** (len(returns) - 1) if returns else 0.0
+        if now - since < min(steady, self._pace.longest_steady_seconds):
+            return False
+        self._returns[namespace] = [*returns, now]
+        return True
 
     async def _why_unwatched(self, namespace: str) -> str:
         """Why the operator cannot work in a namespace ("": in all); "" when it can."""

@@ -23,7 +23,7 @@ TELLING = (
         "core/vertical/combined.py",
         "core/children/routing.py",
     ),
-    *("engine/looks.py", "engine/observe.py", "engine/reconcile.py", "engine/resizing.py"),
+    *("engine/deployment.py", "engine/looks.py", "engine/observe.py", "engine/reconcile.py", "engine/resizing.py"),
     *("engine/target.py", "engine/targets.py"),
 )
 # What looks like a reason there: types and states of conditions and Events, and names of rules.

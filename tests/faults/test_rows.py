@@ -13,7 +13,6 @@ pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 # A minute each, one after another.
 HOLD = (
-    "no fault",
     "the load falls from 150 to 90",
     "a query with 130 regular expressions",
     'a histogram with le="abc"',

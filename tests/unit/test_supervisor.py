@@ -15,7 +15,7 @@ from scalableapp.errors import Unavailable
 from scalableapp.settings import Settings
 from scalableapp.supervisor import Pace, Supervisor
 
-QUICK = Pace(0.001, 0.01, 0.05, 0.001)
+QUICK = Pace(0.001, 0.01, 0.05, 0.001, 3600.0)
 
 
 class World:
@@ -26,6 +26,7 @@ class World:
         self.served: list[tuple[str, ...]] = []
         self.left_over: list[int] = []
         self.forbidden: set[str] = set()
+        self.asked = 0
         self.crd = True
         self.down: Exception | None = None
         self.silent = False
@@ -49,6 +50,7 @@ class World:
         return self.crd
 
     async def why_not_listed(self, _version: str, kind: str, namespace: str) -> str:
+        self.asked += 1
         return f"{kind} is forbidden" if namespace in self.forbidden else ""
 
 
@@ -219,6 +221,28 @@ async def test_namespaces_that_cannot_be_watched_do_not_hold_up_the_others(world
         world.forbidden = set()
         await until(lambda: world.served[-1] == ("a", "b", "c"))
         await until(lambda: world.progress.readiness() == (True, "ready"))
+
+
+async def test_a_namespace_that_comes_and_goes_does_not_cost_the_others_a_term_each_time(world: World) -> None:
+    over = asyncio.Event()
+
+    async def ends() -> None:
+        await over.wait()
+        over.clear()
+        raise Unavailable("a watch gave way")
+
+    world.ends = ends
+    async with Running(supervised(world, ("a", "b"))):
+        world.forbidden = {"b"}
+        await asyncio.wait_for(world.begun.wait(), 5)
+        world.forbidden = set()
+        await until(lambda: world.served[-1] == ("a", "b"))
+        world.forbidden = {"b"}
+        over.set()
+        await until(lambda: world.served[-1] == ("a",))
+        terms, world.forbidden, world.asked = len(world.served), set(), 0
+        await until(lambda: world.asked > 50)
+        assert len(world.served) == terms
 
 
 async def test_without_any_namespace_it_waits(world: World) -> None:

@@ -108,6 +108,16 @@ class KubeClient:
         """Set the replicas of a workload that somebody else manages. Raises Denied with the rule that is missing."""
         await self.scales.write(namespace, target, replicas)
 
+    async def keep_replicas(self, key: AppKey, replicas: int) -> None:
+        """By apply without force: merging in the number that is there would own nothing."""
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"namespace": key.namespace, "name": key.name},
+            "spec": {"replicas": replicas},
+        }
+        await self._once(Request("PATCH", _path(body), {"fieldManager": SCALE_MANAGER}, body, APPLY_PATCH))
+
     async def resize(self, key: AppKey, pod: str, size: Size) -> None:
         """Give a running pod another size in place, through its resize subresource."""
         path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}/resize"

@@ -29,17 +29,28 @@ _WORDS = {
 }
 
 
+# An API server is slow when it takes longer, and takes so for some renewals of the Lease in a row.
+SLOW_SECONDS = 1.0
+_SLOW_IN_A_ROW, _QUICK_IN_A_ROW = 3, 10
+
+
 class Progress:
     """One thing at a time is waited for, or none. `observe` is told which, None for none.
 
-    Read from other threads too.
+    `count` is told how many namespaces cannot be watched. Read from other threads too.
     """
 
     def __init__(
-        self, observe: Callable[[Stage | None], None] = lambda _stage: None, clock: Callable[[], float] = time.monotonic
+        self,
+        observe: Callable[[Stage | None], None] = lambda _stage: None,
+        clock: Callable[[], float] = time.monotonic,
+        count: Callable[[int], None] = lambda _number: None,
     ) -> None:
         self._observe = observe
         self._clock = clock
+        self._count = count
+        self._slow = False
+        self._otherwise = 0
         self._stage: Stage | None = None
         self._since = clock()
         self._why = ""
@@ -70,6 +81,17 @@ class Progress:
             log.warning("The Lease cannot be renewed: %s", why) if why else log.info("The Lease is renewed again")
         self._trouble = why
 
+    def answered(self, seconds: float) -> None:
+        """A renewal of the Lease took so long. Logged when the API server becomes slow, and when it no longer is."""
+        self._otherwise = 0 if (seconds > SLOW_SECONDS) is self._slow else self._otherwise + 1
+        if self._otherwise < (_QUICK_IN_A_ROW if self._slow else _SLOW_IN_A_ROW):
+            return
+        self._slow, self._otherwise = not self._slow, 0
+        if self._slow:
+            log.warning("The Kubernetes API takes %.1f s to answer; each scaling is late by as much", seconds)
+        else:
+            log.info("The Kubernetes API answers within %.0f s again", SLOW_SECONDS)
+
     def unwatched(self, namespaces: Mapping[str, str]) -> None:
         """Namespaces that cannot be watched, each with the reason; the others are served."""
         for namespace in namespaces.keys() - self._unwatched.keys():
@@ -77,6 +99,7 @@ class Progress:
         for namespace in self._unwatched.keys() - namespaces.keys():
             log.info("Namespace %s can be watched", namespace)
         self._unwatched = dict(namespaces)
+        self._count(len(namespaces))
 
     def readiness(self) -> tuple[bool, str]:
         """Whether the operator is ready, and in words for what it waits. One that stands by for another is ready."""

@@ -111,6 +111,11 @@ class Telemetry:
         )
         for stage in Stage:
             self._waiting.labels(stage)
+        self._unwatched = Gauge(
+            "scalableapp_waiting_for_namespaces",
+            "Namespaces of SCALABLEAPP_NAMESPACES that are not served, as they are missing or cannot be watched.",
+            registry=self.registry,
+        )
 
     def _make_metrics_of_apps(self) -> None:
         self._ready = Gauge(
@@ -167,6 +172,10 @@ class Telemetry:
         self._lease.set(awaited is None)
         for stage in Stage:
             self._waiting.labels(stage).set(stage is awaited)
+
+    def unwatched(self, namespaces: int) -> None:
+        """So many of the namespaces that it is to serve cannot be watched."""
+        self._unwatched.set(namespaces)
 
     def ticked(self, seconds: float, queue_depth: int, apps: Sequence[AppView]) -> None:
         """A look at all apps went well; `apps` are those that exist."""

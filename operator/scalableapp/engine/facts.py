@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scalableapp.core.children.contest import additions
+from scalableapp.core.children.contest import additions, replicas_applied
 from scalableapp.core.children.resources import MANAGED_BY
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import AppProblem
@@ -17,7 +17,7 @@ class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
+    controller cannot bring its pods in line. `replicas_applied`: the replicas were set by apply, as it was recreated.
     """
 
     generation: int
@@ -29,6 +29,7 @@ class DeploymentFacts:
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
+    replicas_applied: bool = False
 
     @property
     def refused(self) -> bool:
@@ -58,4 +59,5 @@ def facts_of(body: Mapping[str, Any]) -> DeploymentFacts:
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),
+        replicas_applied=replicas_applied(body, MANAGED_BY),
     )

@@ -35,6 +35,8 @@ RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
 FIRST_LISTS_SECONDS = 60.0
+LISTED_AGAIN_SECONDS = 2.0
+_GLANCE_SECONDS = 0.05
 # The kinds of children that Kopf watches, each with its API version.
 CHILD_KINDS = {
     "Deployment": "apps/v1",
@@ -225,23 +227,31 @@ class Informers:
         """Whether the watches have reported all existing objects in time."""
         try:
             async with asyncio.timeout(FIRST_LISTS_SECONDS):
-                pause = 0.1
-                while missing := await self._unseen():
+                while missing := await self._unreported():
                     log.debug("%d objects have not been reported yet, such as %s", len(missing), missing[0])
-                    await asyncio.sleep(pause)
-                    pause = min(2.0, pause * 2)
+                    if await self._come(missing):
+                        break
         except TimeoutError:
             return False
         return True
 
-    async def _unseen(self) -> list[str]:
-        apps = [f"{KIND} {key}" async for key in self._apps() if self._registry.get(key) is None]
-        return apps + [
-            f"{kind} {key.namespace}/{child.name}"
-            for kind in self._kinds
-            async for key, child in self._children(kind)
-            if not self._registry.has_child(key, child)
-        ]
+    async def _unreported(self) -> list[tuple[AppKey, ChildId | None]]:
+        """Existing apps (without a child) and children that no watch has reported."""
+        existing: list[tuple[AppKey, ChildId | None]] = [(key, None) async for key in self._apps()]
+        existing += [found for kind in self._kinds async for found in self._children(kind)]
+        return [entry for entry in existing if not self._reported(*entry)]
+
+    async def _come(self, missing: list[tuple[AppKey, ChildId | None]]) -> bool:
+        """Whether all of them are reported soon: one that is deleted meanwhile never is."""
+        for _ in range(int(LISTED_AGAIN_SECONDS / _GLANCE_SECONDS)):
+            missing = [entry for entry in missing if not self._reported(*entry)]
+            if not missing:
+                return True
+            await asyncio.sleep(_GLANCE_SECONDS)
+        return False
+
+    def _reported(self, key: AppKey, child: ChildId | None) -> bool:
+        return self._registry.has_child(key, child) if child else self._registry.get(key) is not None
 
     async def _resync_children(self, kind: str) -> None:
         known = self._registry.children_of(kind)

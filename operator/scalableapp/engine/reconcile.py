@@ -14,7 +14,6 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
-from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.interval import due
@@ -30,13 +29,14 @@ from scalableapp.core.status.status import (
     turned_bad,
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
+from scalableapp.engine.deployment import apply_deployment, create_deployment, restore_replicas
 from scalableapp.engine.observe import observe, state_of
 from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
 from scalableapp.engine.target import handed_over
 from scalableapp.engine.timekeeping import Timekeeper, mark_evaluated
-from scalableapp.errors import ClusterError, Conflict, NotFound, Rejected, Terminating, Unavailable
+from scalableapp.errors import ClusterError, Conflict, NotFound, Terminating, Unavailable
 from scalableapp.ports import Cluster, Event, Manifest
 
 log = logging.getLogger(__name__)
@@ -204,10 +204,16 @@ class Reconciler:
         elif ours and ours.synced_hash == spec_hash:
             self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
         else:
-            self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
+            written = await self._written(record, manifest, exists=bool(ours or live))
+            self._registry.child_synced(record, written, spec_hash)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
-            if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
-                record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
+
+    async def _written(self, record: AppRecord, manifest: Manifest, *, exists: bool) -> Manifest:
+        if _id(manifest) != record.deployment_id:
+            return await self._cluster.apply(manifest)
+        if exists:
+            return await apply_deployment(self._cluster, record, manifest)
+        return await create_deployment(self._cluster, record, manifest, self._now())
 
     async def _repaired(self, record: AppRecord, manifest: Manifest, child: Child) -> Manifest:
         """Revert a change of what was in sync before; less often if the change keeps coming back."""
@@ -219,7 +225,7 @@ class Reconciler:
                 f"by whom: kubectl get {kind} -n {record.key.namespace} {name} -o yaml --show-managed-fields"
             )
         try:
-            repaired = await self._cluster.apply(manifest)
+            repaired = await self._written(record, manifest, exists=True)
         except ClusterError:
             record.repairs.put_back()
             raise
@@ -246,7 +252,7 @@ class Reconciler:
 
     async def _scale_and_resize(self, record: AppRecord) -> None:
         """Replicas and size: decided from what is known now, applied, recorded and reported."""
-        await self._restore_replicas(record)
+        await restore_replicas(self._cluster, self._registry, record)
         decision = self.evaluate(record)
         record.scale_failed = False
         if decision and decision.changes:
@@ -254,27 +260,6 @@ class Reconciler:
         if await self._resizer.advance(record, decision):
             await self._report(record)  # the intent first, so that a restart in between finds it
             await self._apply_children(record)
-
-    async def _restore_replicas(self, record: AppRecord) -> None:
-        """A Deployment that was deleted comes back with the replicas it had: the load is still there."""
-        facts, before = record.own_deployment, record.lost_replicas
-        if facts is None or before is None:
-            return
-        if facts.replicas != before:
-            record.scaling_to, record.scale_failed = before, True
-            try:
-                await self._cluster.scale(record.key, before)
-            except Rejected as error:
-                log.warning("%s: the Deployment cannot have its %d replicas back: %s", record.key, before, error)
-            else:
-                self._registry.scaled(record, before)
-                await self._tell_recreated(record, before)
-        record.lost_replicas, record.scale_failed = None, False
-
-    async def _tell_recreated(self, record: AppRecord, replicas: int) -> None:
-        message = f"Deployment {record.key} was deleted and has been recreated with the {replicas} replicas that it had"
-        log.info("%s: %s", record.key, message)
-        await self._cluster.emit(Event(record.key, record.uid, "Normal", "Recreated", message))
 
     async def _scale(self, record: AppRecord, decision: Decision) -> None:
         change = f"{decision.replicas_from} -> {decision.replicas_to} replicas"
@@ -345,14 +330,6 @@ class Reconciler:
 
 def _id(manifest: Manifest) -> ChildId:
     return ChildId(manifest["kind"], manifest["metadata"]["name"])
-
-
-def _replicas_in_status(record: AppRecord, now: datetime) -> int | None:
-    """The replicas that status reports, within the maximum; None for an app that has never had any."""
-    desired = record.status.get("desiredReplicas")
-    if desired is None or record.spec is None:
-        return None
-    return min(int(desired), bounds_at(record.spec.scaling.horizontal, now).most.value)
 
 
 def _history(record: AppRecord, spec: ScalableAppSpec, observation: Observation) -> History:

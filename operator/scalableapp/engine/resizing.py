@@ -22,6 +22,7 @@ from scalableapp.core.vertical.recommendation import counted
 from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import FailedResize, SizeHistory, Usage, with_half_lives
+from scalableapp.engine.deployment import apply_deployment
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import rollout_observation, usage_of
@@ -122,7 +123,7 @@ class Resizer:
         if facts is None or record.spec is None or facts.size == change.to:
             return
         paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
-        live = await self._cluster.apply(self._deployment(record, paused))
+        live = await apply_deployment(self._cluster, record, self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
         for _ in range(_POLLS):

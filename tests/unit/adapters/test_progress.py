@@ -82,3 +82,28 @@ def test_namespaces_that_cannot_be_watched_are_told_while_the_others_are_served(
     progress.unwatched({})
     assert progress.readiness() == (True, "ready")
     assert sum("namespace b" in message.lower() for message in caplog.messages) == 2
+
+
+def answers_come(progress: Progress, *seconds: float) -> None:
+    for took in seconds:
+        progress.answered(took)
+
+
+def test_a_slow_api_server_is_told_once_and_so_is_its_end(progress: Progress, caplog: pytest.LogCaptureFixture) -> None:
+    answers_come(progress, *[2.0] * 50)
+    assert caplog.messages == ["The Kubernetes API takes 2.0 s to answer; each scaling is late by as much"]
+    answers_come(progress, *[0.1] * 50)
+    assert caplog.messages[1:] == ["The Kubernetes API answers within 1 s again"]
+
+
+def test_single_slow_answers_are_no_news(progress: Progress, caplog: pytest.LogCaptureFixture) -> None:
+    answers_come(progress, *[2.0, 2.0, 0.1] * 20)
+    assert caplog.messages == []
+
+
+def test_namespaces_that_cannot_be_watched_are_counted() -> None:
+    counts: list[int] = []
+    progress = Progress(count=counts.append)
+    progress.unwatched({"one": "forbidden", "two": "forbidden"})
+    progress.unwatched({})
+    assert counts == [2, 0]

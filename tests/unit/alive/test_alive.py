@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.proxy import Fault
 from scalableapp.adapters.progress import Stage
 from tests.control_plane import (
     ControlPlane,
-    Fault,
     FaultProxy,
     OperatorProcess,
     control_plane,
@@ -22,7 +22,7 @@ from tests.control_plane import (
     refuses,
     resets,
 )
-from tests.unit.alive.apps import BACK_SECONDS, LEASE, acts_on, change_image, deployed, make_app, waiting_for
+from tests.unit.alive.apps import APPS, BACK_SECONDS, LEASE, acts_on, change_image, deployed, make_app, waiting_for
 
 pytestmark = [pytest.mark.process, pytest.mark.alone]
 
@@ -84,6 +84,25 @@ def test_it_starts_though_one_of_its_namespaces_is_missing(
     with proxy.fault(refuses(403, "/namespaces/two/")), OperatorProcess(proxy.url, tmp_path, "one,two") as operator:
         eventually(lambda: "waiting for namespace two" in operator.readiness()[1])
         acts_on(plane, "one")
+
+
+def test_a_recreated_deployment_has_its_replicas_from_the_first_and_keeps_them(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    path = "/apis/apps/v1/namespaces/one/deployments/web"
+    with OperatorProcess(plane.url, tmp_path, certificate=plane.certificate) as operator:
+        eventually(operator.acts)
+        plane.ask("PATCH", f"{APPS.format('one')}/web", {"spec": {"replicas": 3}}, "application/merge-patch+json")
+        eventually(lambda: plane.ask("GET", path)["spec"]["replicas"] == 3)
+        plane.ask("DELETE", path)
+        eventually(lambda: plane.ask("GET", path)["metadata"]["generation"] == 1)
+        assert plane.ask("GET", path)["spec"]["replicas"] == 3
+        operator.process.kill()
+    with OperatorProcess(plane.url, tmp_path, certificate=plane.certificate) as operator:
+        for _ in range(2):
+            acts_on(plane)
+            assert plane.ask("GET", path)["spec"]["replicas"] == 3
+    plane.ask("PATCH", f"{APPS.format('one')}/web", {"spec": {"replicas": None}}, "application/merge-patch+json")
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.faults.proxy import Fault
 from scalableapp.adapters.progress import Stage
 from tests.control_plane import (
     ControlPlane,
-    Fault,
     FaultProxy,
     OperatorProcess,
     answers,

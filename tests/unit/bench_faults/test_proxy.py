@@ -1,13 +1,15 @@
 """The proxy's faults, each against a server behind it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from benchmarks.faults import proxy
+from benchmarks.faults import certificates, proxy
 from benchmarks.faults.proxy import Answer, Fault, Proxy
 
 LINES = 3
@@ -78,6 +80,30 @@ async def test_silence_lasts_for_what_was_asked_meanwhile(broken: Proxy) -> None
     assert (await _ask(broken))[0] == 200
     with pytest.raises(TimeoutError):
         await asked
+
+
+async def test_what_does_not_match_is_not_cut(broken: Proxy) -> None:
+    asked = asyncio.create_task(_ask(broken, "/watch"))
+    await asyncio.sleep(0.05)
+    async with broken.breaking(Fault(proxy.says(503, "no"), lambda request: request.path == "/")):
+        assert (await asked)[1].count("line") == LINES
+
+
+@pytest.mark.parametrize("which", ["expired", "unknown"])
+async def test_a_certificate_that_a_client_must_refuse_is_shown_for_a_while(tmp_path: Path, which: str) -> None:
+    made = certificates.make(tmp_path / "tls")
+    trust = ssl.create_default_context(cafile=made.authority)
+    async with Proxy("http://127.0.0.1:1", made.good) as found:
+
+        async def ask() -> int:
+            async with aiohttp.request("GET", found.url, ssl=trust) as answer:
+                return answer.status
+
+        assert await ask() == 502
+        async with found.presenting(getattr(made, which)):
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await ask()
+        assert await ask() == 502
 
 
 async def test_connections_are_refused_and_accepted_again(broken: Proxy) -> None:

@@ -29,19 +29,13 @@ async def at_nine(world: World, **scaling: Any) -> AppKey:
     return key
 
 
-def least_seen(world: World, key: AppKey) -> int:
-    """The fewest replicas that its Deployment was set to since."""
-    return min(int(what) for verb, what in world.cluster.writes if verb == "scale")
-
-
 @pytest.mark.parametrize("scaling", [{}, *FREEZES.values()], ids=["scales", *FREEZES])
 async def test_it_has_the_replicas_of_before_at_once_and_says_so(world: World, scaling: dict[str, Any]) -> None:
     key = await at_nine(world, **scaling)
-    world.cluster.writes.clear()
+    world.cluster.numbers.clear()
     world.cluster.remove("Deployment", key)
     await world.settle()
-    assert world.replicas(key) == 9
-    assert least_seen(world, key) == 9
+    assert set(world.cluster.numbers) == {9}
     assert [event.reason for event in world.cluster.events] == ["Recreated"]
     assert (
         "Deployment shop/web was deleted and has been recreated with the 9 replicas" in world.cluster.events[0].message
@@ -56,10 +50,55 @@ async def test_so_it_has_when_it_was_deleted_while_the_operator_was_away(world: 
     restarted = World(world.cluster, world.clock.seconds)
     restarted.metrics.pods = world.metrics.pods
     world.cluster.news = [("ADDED", body) for body in (*world.cluster.objects.values(), world.cluster.apps[key])]
-    restarted.cluster.writes.clear()
+    restarted.cluster.numbers.clear()
     await restarted.tick()
-    assert restarted.replicas(key) == 9
-    assert least_seen(restarted, key) == 9
+    assert set(restarted.cluster.numbers) == {9}
+
+
+async def test_so_it_has_when_a_change_of_the_spec_comes_before_the_news_of_its_deletion(world: World) -> None:
+    key = await at_nine(world)
+    del world.cluster.objects["Deployment", key]
+    world.change(key, with_scaling(horizontal=NINE) | {"image": "web:2"})
+    await world.settle()
+    assert world.replicas(key) == 9
+
+
+async def changes_of_the_spec_keep(world: World, key: AppKey, replicas: int) -> None:
+    world.cluster.numbers.clear()
+    for image in ("web:2", "web:3"):
+        world.change(key, world.cluster.apps[key]["spec"] | {"image": image})
+        await world.settle()
+    assert set(world.cluster.numbers) == {replicas}
+
+
+async def test_what_is_applied_later_leaves_its_replicas(world: World) -> None:
+    key = await at_nine(world)
+    world.cluster.remove("Deployment", key)
+    await world.settle()
+    await changes_of_the_spec_keep(world, key, 9)
+
+
+async def test_what_is_applied_after_a_restart_leaves_its_replicas(world: World) -> None:
+    key = await at_nine(world)
+    world.cluster.remove("Deployment", key)
+    await world.settle()
+    restarted = World(world.cluster, world.clock.seconds)
+    restarted.metrics.pods = world.metrics.pods
+    world.cluster.news = [("ADDED", body) for body in (*world.cluster.objects.values(), world.cluster.apps[key])]
+    await restarted.settle()
+    await changes_of_the_spec_keep(restarted, key, 9)
+
+
+async def test_nothing_is_applied_while_its_replicas_could_be_lost(world: World) -> None:
+    key = await at_nine(world)
+    world.cluster.remove("Deployment", key)
+    await world.settle()
+    world.cluster.failures["keep"] = Unavailable("504")
+    world.change(key, with_scaling(horizontal=NINE) | {"image": "web:2"})
+    await world.settle()
+    assert world.replicas(key) == 9
+    world.cluster.failures.clear()
+    await changes_of_the_spec_keep(world, key, 9)
 
 
 async def test_a_maximum_that_was_lowered_meanwhile_counts(world: World) -> None:
@@ -98,17 +137,17 @@ async def test_an_app_that_was_made_again_under_its_name_begins_small(world: Wor
 
 async def test_while_the_api_server_is_away_it_is_tried_again(world: World) -> None:
     key = await at_nine(world)
-    world.cluster.failures["scale 9"] = Unavailable("504")
+    world.cluster.failures["replicas 9"] = Unavailable("504")
     world.cluster.remove("Deployment", key)
     await world.tick(4)
     world.cluster.failures.clear()
-    await world.tick()
+    await world.tick(2)
     assert world.replicas(key) == 9
 
 
 async def test_where_a_policy_refuses_that_many_the_app_goes_on_with_fewer(world: World) -> None:
     key = await at_nine(world)
-    world.cluster.failures["scale 9"] = Rejected("policy: at most 5")
+    world.cluster.failures |= dict.fromkeys(("replicas 9", "scale 9"), Rejected("policy: at most 5"))
     world.cluster.remove("Deployment", key)
     await world.tick()
     assert world.replicas(key) == 2

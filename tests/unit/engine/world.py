@@ -23,7 +23,7 @@ from scalableapp.engine.record import Dated
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import replay_usage
 from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
-from scalableapp.errors import ClusterError, NotFound
+from scalableapp.errors import ClusterError, Conflict, NotFound
 from scalableapp.ports import (
     ContainerAnswer,
     Event,
@@ -35,6 +35,7 @@ from scalableapp.ports import (
     Snapshot,
     UsageMetric,
 )
+from tests.unit.engine.ownership import REPLICAS, applied_replicas
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NAMESPACE = "shop"
@@ -71,6 +72,7 @@ class FakeCluster:
     later: Size | None = None
     resized: list[tuple[str, Size]] = field(default_factory=list)
     news: list[tuple[str, Manifest]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
 
     async def read(self, manifest: Manifest) -> Manifest | None:
         self.reads += 1
@@ -81,10 +83,9 @@ class FakeCluster:
         old = self.objects.get(_id(manifest), {})
         new = copy.deepcopy(manifest)
         if manifest["kind"] == "Deployment":
-            new["spec"] = {"replicas": old.get("spec", {}).get("replicas", 1), **new["spec"]}
-            new["spec"] = {
-                name: value for name, value in new["spec"].items() if value not in (False, 0) or name == "replicas"
-            }
+            self._fail(f"replicas {new['spec'].get('replicas')}")
+            spec = {name: value for name, value in new["spec"].items() if value not in (False, 0)}
+            new["spec"] = {**spec, "replicas": applied_replicas(old, new)}
         unchanged = old and old["spec"] == new["spec"]
         new["metadata"]["generation"] = old.get("metadata", {}).get("generation", 0) + (0 if unchanged else 1)
         new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}
@@ -111,11 +112,19 @@ class FakeCluster:
             raise NotFound(f"Deployment {key} is gone")
         if deployment["spec"]["replicas"] != replicas:
             deployment["metadata"]["generation"] += 1
+            deployment["metadata"].pop("managedFields", None)
         deployment["spec"]["replicas"] = replicas
         self.put(deployment)
 
     async def scale_target(self, namespace: str, target: TargetRef, replicas: int) -> None:
         await self.scale(AppKey(namespace, target.name), replicas)
+
+    async def keep_replicas(self, key: AppKey, replicas: int) -> None:
+        self._write("keep", str(replicas))
+        deployment = self.objects["Deployment", key]
+        if deployment["spec"]["replicas"] != replicas:
+            raise Conflict(f"Deployment {key} has {deployment['spec']['replicas']} replicas")
+        deployment["metadata"]["managedFields"].append(REPLICAS | {"manager": f"{MANAGED_BY}-scale"})
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         self._write("status", ",".join(sorted(status)))
@@ -131,6 +140,8 @@ class FakeCluster:
     def put(self, manifest: Manifest) -> None:
         """Somebody creates or changes an object."""
         self.objects[_id(manifest)] = manifest
+        if manifest["kind"] == "Deployment":
+            self.numbers.append(manifest["spec"]["replicas"])
         self.news.append(("MODIFIED", copy.deepcopy(manifest)))
 
     def remove(self, kind: str, key: AppKey) -> None:
@@ -142,7 +153,11 @@ class FakeCluster:
 
     def _write(self, verb: str, what: str) -> None:
         self.writes.append((verb, what))
-        if failure := self.failures.get(verb) or self.failures.get(f"{verb} {what}"):
+        self._fail(verb)
+        self._fail(f"{verb} {what}")
+
+    def _fail(self, what: str) -> None:
+        if failure := self.failures.get(what):
             raise failure
 
 

@@ -57,6 +57,17 @@ def requests(**codes: str) -> dict[str, str]:
     }
 
 
+def answered(within_1: str) -> dict[str, str]:
+    """30 answers a minute of the API server, so many of them within a second."""
+    name = "api_request_duration_seconds_bucket"
+    bounds = {"1.0": within_1, "2.5": "0+30x600", "+Inf": "0+30x600"}
+    return {
+        key: value
+        for bound, values in bounds.items()
+        for key, value in of_operator(name, values, f',verb="GET",code="200",le="{bound}"').items()
+    }
+
+
 BOUND = condition("ScalingLimited", "True", "TooManyReplicas")
 BUDGET = of_app("objective_budget_ratio", "0.005x600")
 
@@ -193,6 +204,10 @@ CASES = (
     Case("ScalableAppPrometheusSlow", "most take 3 s", True, 30, queries("CPU", "0+2x600", "0+12x600")),
     Case("ScalableAppPrometheusSlow", "all are quick", False, 30, queries("CPU", "0+12x600", "0+12x600")),
     Case("ScalableAppPrometheusSlow", "only history is slow", False, 30, queries("History", "0+2x600", "0+12x600")),
+    Case("ScalableAppNamespaceNotServed", "one is gone", True, 10, of_operator("waiting_for_namespaces", "0x2 1x600")),
+    Case("ScalableAppNamespaceNotServed", "all are there", False, 10, of_operator("waiting_for_namespaces", "0x600")),
+    Case("ScalableAppApiSlow", "a third takes 2 s", True, 30, answered("0+20x600")),
+    Case("ScalableAppApiSlow", "all within a second", False, 30, answered("0+30x600")),
     Case("ScalableAppApiErrors", "a third fails", True, 30, requests(_200="0+20x600", _503="0+6x600", _0="0+4x600")),
     Case("ScalableAppApiErrors", "refusals are answers", False, 30, requests(_200="0+20x600", _409="0+10x600")),
     Case("ScalableAppApiErrors", "one in a hundred", False, 30, requests(_200="0+99x600", _500="0+1x600")),

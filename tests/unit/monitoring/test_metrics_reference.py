@@ -15,6 +15,7 @@ FAMILIES = {metrics_reference.shown_name(family): family for family in metrics_r
 # What is counted in things, told by a state, or in the unit of somebody's target, has no unit in its name.
 UNITLESS = {"scalableapp_lease_held", "scalableapp_work_queue_depth", "scalableapp_apps", "scalableapp_condition"}
 UNITLESS |= {"scalableapp_metric_value", "scalableapp_metric_target", "scalableapp_waiting_for"}
+UNITLESS |= {"scalableapp_waiting_for_namespaces"}
 
 
 def test_the_page_is_what_the_metrics_say() -> None:

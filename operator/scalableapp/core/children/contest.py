@@ -40,6 +40,17 @@ def setter_of(deployment: Mapping[str, Any], ours: str) -> str:
     return _last(entry for entry in entries if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}))
 
 
+def replicas_applied(deployment: Mapping[str, Any], manager: str) -> bool:
+    """Whether `manager` has set spec.replicas by apply, so that applying without it would take it back."""
+    entries = deployment["metadata"].get("managedFields") or ()
+    return any(
+        entry.get("manager") == manager
+        and entry.get("operation") == "Apply"
+        and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in entries
+    )
+
+
 def status_setter_of(app: Mapping[str, Any], ours: str) -> str:
     """The manager other than us who changed the status last, by managedFields; "" where they do not name one."""
     return _last(entry for entry in others_entries(app, ours) if entry.get("subresource") == "status")

@@ -1,7 +1,7 @@
 """What the children of a ScalableApp look like: Deployment, Service, Ingress or HTTPRoute, PodDisruptionBudget, Redis.
 
 Values stand here as the API server writes them back, so that drift.in_line holds against the live objects.
-`spec.replicas` never stands here: the scale subresource alone moves it.
+`spec.replicas` stands here only while a Deployment is created: afterwards the scale subresource alone moves it.
 """
 
 import re
@@ -28,7 +28,16 @@ from scalableapp.core.quantity import canonical_quantity
 from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.errors import FieldProblem
 
-__all__ = ["ClusterFeatures", "child_names", "children", "in_sync", "name_problem", "owned_by", "unwanted"]
+__all__ = [
+    "ClusterFeatures",
+    "child_names",
+    "children",
+    "in_sync",
+    "name_problem",
+    "owned_by",
+    "unwanted",
+    "with_replicas",
+]
 
 Manifest = dict[str, Any]
 
@@ -124,6 +133,11 @@ def children(
     if _has_redis(spec):
         manifests += _redis(key, uid, features)
     return tuple(with_spec_hash(manifest) for manifest in manifests)
+
+
+def with_replicas(deployment: Manifest, replicas: int) -> Manifest:
+    """The Deployment as it is created again, with the replicas it had. The hash is that of every later time."""
+    return deployment | {"spec": deployment["spec"] | {"replicas": replicas}}
 
 
 def child_names(key: AppKey) -> tuple[str, ...]:
