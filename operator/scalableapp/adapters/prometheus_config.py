@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -283,6 +284,8 @@ class Connection(_Part):
         if self.by_environment:
             return
         tls = self.tls_config
+        if tls.insecure_skip_verify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it is what the file asks for
         session.verify = False if tls.insecure_skip_verify else str(tls.ca_file) if tls.ca_file else True
         session.cert = (str(tls.cert_file), str(tls.key_file)) if tls.cert_file else None
         if self.proxy_url:
