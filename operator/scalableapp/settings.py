@@ -13,6 +13,7 @@ from scalableapp.errors import SettingsError
 _PREFIX = "SCALABLEAPP_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
 
 class Settings(BaseSettings):
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
         description="File that states the connection to Prometheus, with credentials, TLS and headers (see "
         "[prometheus.md](prometheus.md)). It takes the place of `SCALABLEAPP_PROMETHEUS_URL`.",
     )
-    query_namespace_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+    query_namespace_labels: Annotated[tuple[LabelName, ...], NoDecode] = Field(
         ("namespace",),
         min_length=1,
         description="Labels that name the namespace of a series in users' queries, comma-separated. Each selector has "

@@ -1,7 +1,6 @@
 """The file that states the connections to Prometheus, and what it says now: it is read again when it changes."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +81,7 @@ class ConnectionFile:
         try:
             found = _load(self._path)
         except WrongConnection as error:
-            log.error("%s; the connection stays as it was", error)
+            log.error("%s; the connection stays as it was", error)  # noqa: TRY400 - the message says it all
             return self._connections
         if [each.namespaces for each in found] != list(map(tuple, self.namespaces)):
             log.error("%s has other connections or namespaces; restart the operator to use them", self._path)
@@ -94,7 +93,7 @@ class ConnectionFile:
 def _identity(path: Path) -> tuple[int, int, int] | None:
     """Differs whenever the file does; Kubernetes replaces mounted files by links to others."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_ino, found.st_size

@@ -130,9 +130,7 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     def _new_session(self) -> requests.Session:
         """A session with a pool that fits, and no retries, since the next tick is the retry."""
         session = requests.Session()
-        adapter = BoundedAdapter(
-            self._connection.tls_config.server_name, pool_maxsize=self._connections, max_retries=0
-        )
+        adapter = BoundedAdapter(self._connection.tls_config.server_name, pool_maxsize=self._connections, max_retries=0)
         for scheme in ("http://", "https://"):
             session.mount(scheme, adapter)
         self._connection.set_up(session)

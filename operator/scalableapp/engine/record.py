@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.promql import OWN_NAMESPACE, QueryRules
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
@@ -233,7 +234,9 @@ class AppRecord:
         """Whether nothing of the app is left."""
         return not (self.uid or self.children or self.pods)
 
-    def read(self, raw: Mapping[str, Any], problem: FieldProblem | None = None) -> None:
+    def read(
+        self, raw: Mapping[str, Any], problem: FieldProblem | None = None, rules: QueryRules = OWN_NAMESPACE
+    ) -> None:
         """Take over a spec, once per generation; with a wrong one, or a `problem`, the app is left as it is."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
         self.scale_failed = False
@@ -242,7 +245,7 @@ class AppRecord:
             return
         try:
             spec = _spec(self.key, raw)
-            self.queries = _queries(spec, self.key)
+            self.queries = _queries(spec, self.key, rules)
             self.spec, self.metrics = spec, spec.metrics
         except SpecError as error:
             self.spec_error = error
@@ -288,7 +291,7 @@ def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
     return spec
 
 
-def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
+def _queries(spec: ScalableAppSpec, key: AppKey, rules: QueryRules) -> dict[str, str]:
     """The users' queries by metric label, ready to be asked."""
     of_users = {
         index: metric.query
@@ -296,7 +299,7 @@ def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
         if metric.type is MetricType.PROMETHEUS and metric.query
     }
     promql.check_total(of_users)
-    return {spec.metrics[index].label: promql.bind(query, key, index) for index, query in of_users.items()}
+    return {spec.metrics[index].label: promql.bind(query, key, index, rules) for index, query in of_users.items()}
 
 
 def _owner(body: Mapping[str, Any]) -> str:

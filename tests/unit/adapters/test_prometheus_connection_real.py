@@ -157,11 +157,11 @@ def test_the_file_is_read_again_when_it_changes_and_a_wrong_one_is_not_taken(
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_from_http_to_https_is_followed_with_method_and_token(
-    proxy: Proxy, authority: Authority, certificate: tuple[Path, Path], upstream: str, stated: State, status: int
+    proxy: Proxy, authority: Authority, certificate: tuple[Path, Path], *, stated: State, status: int
 ) -> None:
     proxy.authorization = f"Bearer {SECRET}"
     with proxy.running(certificate) as safe:
-        plain = Proxy(upstream, redirect=(status, f"{safe}/api/v1/query"))
+        plain = Proxy(proxy.upstream, redirect=(status, f"{safe}/api/v1/query"))
         with plain.running() as url:
             queries = stated(
                 url=url,
@@ -237,6 +237,7 @@ def test_what_is_wrong_is_named_without_secrets(
     proxy: Proxy,
     stated: State,
     caplog: pytest.LogCaptureFixture,
+    *,
     asks: dict[str, Any],
     fields: dict[str, Any],
     problem: DataProblem,
@@ -265,6 +266,7 @@ def test_a_certificate_that_does_not_fit_is_told_with_the_field_that_mends_it(
     proxy: Proxy,
     authority: Authority,
     certificate: tuple[Path, Path],
+    *,
     stated: State,
     tls: dict[str, str],
     fix: str,
@@ -279,5 +281,7 @@ def test_a_certificate_that_does_not_fit_is_told_with_the_field_that_mends_it(
 
 def test_a_proxy_that_is_stated_is_used(proxy: Proxy, stated: State) -> None:
     with proxy.running() as url:
-        assert seven(stated(url=f"http://elsewhere.invalid{PREFIX}", proxy_url=url.removesuffix(PREFIX)).ask("vector(7)"))
+        assert seven(
+            stated(url=f"http://elsewhere.invalid{PREFIX}", proxy_url=url.removesuffix(PREFIX)).ask("vector(7)")
+        )
     assert proxy.asked[0].host == "elsewhere.invalid"

@@ -13,7 +13,10 @@ REFUSED = {
     "nothing": ("", "has no connection; write url: http://HOST:PORT/PATH"),
     "no URL": ("method: POST", "url: missing"),
     "an unknown key": (f"{URL}scrape_interval: 15s", "scrape_interval: unknown; correct or remove it"),
-    "an old word": (f"{URL}bearer_token_file: /t", "bearer_token_file: unknown; write authorization: {credentials_file"),
+    "an old word": (
+        f"{URL}bearer_token_file: /t",
+        "bearer_token_file: unknown; write authorization: {credentials_file",
+    ),
     "what needs a proxy": (f"{URL}sigv4: {{}}", "sigv4: unknown; ask through aws-sigv4-proxy (docs/prometheus.md)"),
     "an unknown key within": (f"{URL}tls_config: {{ca: x}}", "tls_config.ca: unknown; write ca_file"),
     "a password in the URL": ("url: http://me:S3cret@x", "url: contains a user name or a password"),
@@ -33,7 +36,10 @@ REFUSED = {
         f"{URL}authorization: {{credentials: S3cret}}\nbasic_auth: {{username: a, password: S3cret}}",
         "has both authorization and basic_auth; remove one of them",
     ),
-    "a certificate without key": (f"{URL}tls_config: {{cert_file: prometheus.yaml}}", "needs both cert_file and key_file"),
+    "a certificate without key": (
+        f"{URL}tls_config: {{cert_file: prometheus.yaml}}",
+        "needs both cert_file and key_file",
+    ),
     "a header without value": (f"{URL}http_headers: {{X-A: {{}}}}", "http_headers.X-A: has neither values"),
     "a header that is ours": (
         f"{URL}http_headers: {{authorization: {{values: [S3cret]}}}}",
@@ -43,7 +49,7 @@ REFUSED = {
     "a parameter that is ours": (f"{URL}params: {{query: up}}", "params: sets query"),
     "another method": (f"{URL}method: PUT", "method: Input should be 'POST' or 'GET'"),
     "matchers that are none": (f"{URL}matchers: prod", "matchers: is not a list of matchers"),
-    "matchers that close the braces": (f"{URL}matchers: 'a=\"b\"}} or c{{d=\"e\"'", "matchers: is not a list"),
+    "matchers that close the braces": (f'{URL}matchers: \'a="b"}} or c{{d="e"\'', "matchers: is not a list"),
     "matchers of ours": (f"{URL}matchers: 'namespace=\"a\"'", "matchers: matches namespace, which the operator does"),
     "a label": (f"{URL}replica_labels: ['a)']", "replica_labels[0]: String should match"),
     "a proxy with a password": (f"{URL}proxy_url: http://a:S3cret@p", "proxy_url: contains a user name or a password"),
@@ -81,9 +87,7 @@ def test_the_first_connection_that_has_the_namespace_is_the_app_s(tmp_path: Path
 
 def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     path = tmp_path / "prometheus.yaml"
-    path.write_text(
-        f"{URL}basic_auth: {{username: a, password: S3cret}}\nhttp_headers: {{X-A: {{secrets: [S3cret]}}}}"
-    )
+    path.write_text(f"{URL}basic_auth: {{username: a, password: S3cret}}\nhttp_headers: {{X-A: {{secrets: [S3cret]}}}}")
     connection = ConnectionFile(path).source()()
     assert connection.credentials().headers["X-A"] == "S3cret"
     assert "S3cret" not in f"{connection!r} {connection} {connection.model_dump()} {connection.model_dump_json()}"
