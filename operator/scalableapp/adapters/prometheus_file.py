@@ -35,8 +35,14 @@ _INSTEAD = {
 }
 
 
-def source_of(where: str | Source) -> Source:
-    """An address as a source of connections. Raises WrongAddress."""
+def source_of(where: str | Path | Source, namespace: str = "") -> Source:
+    """Connections for the apps of a namespace, to an address or as a file states. Raises WrongAddress, WrongConnection.
+
+    Without a namespace it is the file's first.
+    """
+    if isinstance(where, Path):
+        file = ConnectionFile(where)
+        return file.source_for(namespace) if namespace else file.source()
     if not isinstance(where, str):
         return where
     address(where)

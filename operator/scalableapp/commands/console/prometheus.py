@@ -8,17 +8,19 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
+from scalableapp.adapters.prometheus_file import Source, source_of
 from scalableapp.commands.console.cluster import TRIES
 from scalableapp.core.address import address
 from scalableapp.errors import ClusterError, MetricsUnavailable, NotFound, WrongAddress
 
 _OPERATOR = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
-_SETTING = "SCALABLEAPP_PROMETHEUS_URL"
+_SETTING, _FILE_SETTING = "SCALABLEAPP_PROMETHEUS_URL", "SCALABLEAPP_PROMETHEUS_CONFIG"
 _IN_CLUSTER = re.compile(r"^https?://([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?::(\d+))?(/.*)?$")
 _HTTPS_PORT, _HTTP_PORT = "443", "80"
 _ENDPOINTS = ("query", "query_range")
@@ -49,11 +51,14 @@ class Service(NamedTuple):
 
 
 @asynccontextmanager
-async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]:
-    """A URL that serves while the block lasts: the stated one, or one to the operator's Prometheus.
+async def prometheus_at(api: KubeApi, stated: str | Path | None, namespace: str) -> AsyncIterator[str | Source]:
+    """What serves while the block lasts, for apps of a namespace: what is stated, or a URL to the operator's own.
 
-    Raises MetricsUnavailable that says what to do where there is no way to it.
+    Raises MetricsUnavailable that says what to do where there is no way to it, WrongConnection for a wrong file.
     """
+    if isinstance(stated, Path):
+        yield source_of(stated, namespace)
+        return
     if stated:
         try:
             address(stated)
@@ -77,7 +82,13 @@ async def _operators_own(api: KubeApi) -> Service | str:
         variables = pod["containers"][0].get("env") or ()
     except (ClusterError, KeyError, IndexError):
         return Service()
-    url = next((str(each.get("value", "")) for each in variables if each.get("name") == _SETTING), "")
+    values = {each.get("name"): str(each.get("value", "")) for each in variables}
+    if values.get(_FILE_SETTING):
+        raise MetricsUnavailable(
+            f"the operator connects to Prometheus as {values[_FILE_SETTING]} in its pod states; pass such a file with "
+            "--prometheus-config, or a URL with --prometheus"
+        )
+    url = values.get(_SETTING, "")
     if not url:
         return Service()
     try:

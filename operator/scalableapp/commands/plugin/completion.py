@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 
 _OF_OPTION = {"namespace": Source.NAMESPACES, "context": Source.CONTEXTS}
 _OF_ARGUMENT = {"app": Source.APPS, "apps": Source.APPS, "deployment": Source.DEPLOYMENTS, "spec": Source.FILES}
-_FILES = {"kubeconfig", "svg", "trace", "report", "png", "file"}
+_FILES = {"kubeconfig", "svg", "trace", "report", "png", "file", "prometheus_config"}
 
 
 def wanted(parser: argparse.ArgumentParser, words: Sequence[str]) -> Wanted:
