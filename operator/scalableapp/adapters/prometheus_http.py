@@ -43,6 +43,7 @@ _ANSWERS_IN_MEMORY = 32
 # A series of a histogram takes 130 bytes or so; what is read of it takes three times that.
 _BYTES_A_SERIES = 128
 _CONNECT_SECONDS = 1.5
+BUILD_INFO = "status/buildinfo"
 _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -181,6 +182,19 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                 return RangeAnswer(problem=body.problem, message=body.message)
             return read_range(body)
 
+    def version(self) -> str:
+        """The version that the server states, "" where it states none."""
+        with contextlib.ExitStack() as stack:
+            question = Question(BUILD_INFO, {}, stack, self._until(None), _SMALL_ANSWER_BYTES)
+            body = self._asked(question)
+        data = body.json.get("data") if isinstance(body, Body) else None
+        return str(data.get("version", ""))[:40] if isinstance(data, dict) else ""
+
+    @property
+    def matchers(self) -> str:
+        """The matchers that go into every selector."""
+        return self._connection.matchers
+
     def _until(self, ends: float | None) -> float:
         latest: float = time.monotonic() + self._timeout
         return latest if ends is None else min(ends, latest)
@@ -245,10 +259,10 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         url, parameters = f"{self.url}/api/v1/{question.endpoint}", connection.address.parameters
         for _ in range(_MOST_REDIRECTS + 1):
             left = max(0.01, question.ends - time.monotonic())
-            form = {**_selecting(question.form, connection), "timeout": f"{left * 1000:.0f}ms"}
-            in_url = connection.method == "GET"
+            form = _selecting(question.form, connection, left) if question.form else {}
+            in_url = connection.method == "GET" or not form
             response = self._session.request(
-                connection.method,
+                "GET" if in_url else "POST",
                 url,
                 params=(*parameters, *form.items()) if in_url else parameters,
                 data=None if in_url else form,
@@ -297,12 +311,12 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
         return Answer(problem=DataProblem.UNREACHABLE, message=f"Prometheus at {self.url}: {reason}; {fix}")
 
 
-def _selecting(form: Mapping[str, str], connection: Connection) -> Mapping[str, str]:
-    """The form with the matchers in each selector of its query, and with the labels of copies that are stated."""
+def _selecting(form: Mapping[str, str], connection: Connection, seconds: float) -> Mapping[str, str]:
+    """The form with its time-out, the matchers in each selector of its query, and further labels of copies."""
     query = form["query"]
     if connection.replica_labels:
         query = query.replace(_REPLICAS, ", ".join((_REPLICAS, *connection.replica_labels)))
-    return {**form, "query": with_matchers(query, connection.matchers)}
+    return {**form, "query": with_matchers(query, connection.matchers), "timeout": f"{seconds * 1000:.0f}ms"}
 
 
 def _reply(status: int, body: bytearray, response: requests.Response, credentials: Credentials) -> _Reply:
