@@ -18,7 +18,7 @@ from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.memory import limit_bytes
 from scalableapp.adapters.progress import Progress
 from scalableapp.adapters.prometheus import PrometheusMetrics
-from scalableapp.adapters.prometheus_file import ConnectionFile, Source
+from scalableapp.adapters.prometheus_file import Source, source_of
 from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.prometheus_http import largest_answer_bytes
 from scalableapp.adapters.telemetry import Telemetry
@@ -91,7 +91,7 @@ def _prometheus(settings: Settings) -> str | Source:
     """Where the metrics are. Raises WrongConnection."""
     if settings.prometheus_config is None:
         return str(settings.prometheus_url)
-    return ConnectionFile(settings.prometheus_config).source()
+    return source_of(settings.prometheus_config)
 
 
 def _end_on_signals() -> None:

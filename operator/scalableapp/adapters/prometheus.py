@@ -322,7 +322,7 @@ class PrometheusMetrics:
 
 
 def _nothing_of(metric: str) -> PodAnswer:
-    message = f"Prometheus has no {metric} with the labels namespace and pod; is it scraping the pods?"
+    message = f"Prometheus has no {metric} with the labels namespace and pod; kubectl scalableapp check tells why"
     return PodAnswer({}, DataProblem.EMPTY, message)
 
 

@@ -183,13 +183,12 @@ class TLS(_Part):
 
 
 class Connection(_Part):
-    """One Prometheus, and how it is asked. `namespaces` are those whose apps have their metrics there; none: all."""
+    """Where Prometheus is, and how it is asked."""
 
     by_environment: ClassVar[bool] = False
     setting: ClassVar[str] = "url in the file of SCALABLEAPP_PROMETHEUS_CONFIG"
 
     url: str = Field(max_length=2048)
-    namespaces: tuple[str, ...] = ()
     authorization: Authorization | None = None
     basic_auth: BasicAuth | None = None
     tls_config: TLS = TLS()

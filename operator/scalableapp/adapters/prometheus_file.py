@@ -1,4 +1,4 @@
-"""The file that states the connections to Prometheus, and what it says now: it is read again when it changes."""
+"""The file that states the connection to Prometheus, and what it says now: it is read again when it changes."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from scalableapp.adapters.prometheus_config import Connection, PlainAddress
 from scalableapp.core.address import address
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 # A connection as it is stated now.
 Source = Callable[[], Connection]
 _LARGEST_BYTES = 2**20
-_CONNECTIONS = TypeAdapter(tuple[Connection, ...])
 # What Prometheus has, or had, and the operator has not: what to do about it.
 _INSTEAD = {
     "bearer_token": "write authorization: {credentials: ...}",
@@ -35,14 +34,10 @@ _INSTEAD = {
 }
 
 
-def source_of(where: str | Path | Source, namespace: str = "") -> Source:
-    """Connections for the apps of a namespace, to an address or as a file states. Raises WrongAddress, WrongConnection.
-
-    Without a namespace it is the file's first.
-    """
+def source_of(where: str | Path | Source) -> Source:
+    """The connection to an address, or as a file states it. Raises WrongAddress, WrongConnection."""
     if isinstance(where, Path):
-        file = ConnectionFile(where)
-        return file.source_for(namespace) if namespace else file.source()
+        return ConnectionFile(where).now
     if not isinstance(where, str):
         return where
     address(where)
@@ -51,49 +46,25 @@ def source_of(where: str | Path | Source, namespace: str = "") -> Source:
 
 
 class ConnectionFile:
-    """One connection, or a list whose first that has an app's namespace is the app's. Raises WrongConnection."""
+    """A connection in a file. Raises WrongConnection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._seen = _identity(path)
-        self._connections = _load(path)
+        self._connection = _load(path)
 
-    @property
-    def namespaces(self) -> tuple[tuple[str, ...], ...]:
-        """The namespaces of each connection, in the file's order."""
-        return tuple(connection.namespaces for connection in self._connections)
-
-    def source(self, index: int = 0) -> Source:
-        """One connection, as the file states it whenever it is called."""
-        return lambda: self._now()[index]
-
-    def source_for(self, namespace: str) -> Source:
-        """The connection for the apps of a namespace. Raises WrongConnection where there is none."""
-        for index, namespaces in enumerate(self.namespaces):
-            if not namespaces or namespace in namespaces:
-                return self.source(index)
-        raise WrongConnection(f"{self._path}: no connection has the namespace {namespace}; add it to one's namespaces")
-
-    def _now(self) -> tuple[Connection, ...]:
+    def now(self) -> Connection:
+        """The connection as the file states it now; as it did before, as long as what it says is wrong."""
         with self._lock:
             if (identity := _identity(self._path)) != self._seen:
                 self._seen = identity
-                self._connections = self._reloaded()
-            return self._connections
-
-    def _reloaded(self) -> tuple[Connection, ...]:
-        """What the file says now; what it said before, as long as that is wrong."""
-        try:
-            found = _load(self._path)
-        except WrongConnection as error:
-            log.error("%s; the connection stays as it was", error)  # noqa: TRY400 - the message says it all
-            return self._connections
-        if [each.namespaces for each in found] != list(map(tuple, self.namespaces)):
-            log.error("%s has other connections or namespaces; restart the operator to use them", self._path)
-            return self._connections
-        log.info("%s has changed and was read again", self._path)
-        return found
+                try:
+                    self._connection = _load(self._path)
+                    log.info("%s has changed and was read again", self._path)
+                except WrongConnection as error:
+                    log.error("%s; the connection stays as it was", error)  # noqa: TRY400 - the message says it all
+            return self._connection
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
@@ -105,7 +76,7 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _load(path: Path) -> tuple[Connection, ...]:
+def _load(path: Path) -> Connection:
     try:
         with path.open("rb") as file:
             content: Any = yaml.safe_load(file.read(_LARGEST_BYTES))
@@ -115,23 +86,14 @@ def _load(path: Path) -> tuple[Connection, ...]:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise WrongConnection(f"{path} is not YAML{line}") from None
-    entries = content if isinstance(content, list) else [content]
-    if not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise WrongConnection(f"{path} has no connection; write url: http://HOST:PORT/PATH, or a list of such")
+    if not isinstance(content, dict):
+        raise WrongConnection(f"{path} has no connection; write url: http://HOST:PORT/PATH")
     try:
-        return _checked(path, _CONNECTIONS.validate_python(entries, context={"folder": path.parent}))
+        return Connection.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:
-        alone = not isinstance(content, list)
-        problems = [_problem(entry["loc"][alone:], entry["type"], entry["msg"]) for entry in error.errors()]
+        problems = [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]
     # Outside of the block, as pydantic's error holds what the file says.
     raise WrongConnection(f"{path}: {'; '.join(problems)}")
-
-
-def _checked(path: Path, connections: tuple[Connection, ...]) -> tuple[Connection, ...]:
-    for connection in connections[:-1]:
-        if not connection.namespaces:
-            raise WrongConnection(f"{path}: a connection without namespaces is for all; move it to the end of the list")
-    return connections
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -144,7 +144,7 @@ def _series(
 
 def _connected(source: Source) -> Queries:
     try:
-        return Queries(source_of(source.where, source.app.partition("/")[0]), _TIMEOUT_SECONDS, 1)
+        return Queries(source_of(source.where), _TIMEOUT_SECONDS, 1)
     except WrongAddress as error:
         raise OptionError(f"the URL of --prometheus {error}") from error
     except WrongConnection as error:

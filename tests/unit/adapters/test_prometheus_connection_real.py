@@ -54,7 +54,7 @@ def stated(tmp_path: Path) -> Iterator[State]:
     def state(**fields: Any) -> Queries:
         path = tmp_path / "prometheus.yaml"
         path.write_text(yaml.safe_dump(fields))
-        made.append(Queries(ConnectionFile(path).source(), 10.0, 2))
+        made.append(Queries(ConnectionFile(path).now, 10.0, 2))
         return made[-1]
 
     yield state
@@ -142,7 +142,7 @@ def test_the_file_is_read_again_when_it_changes_and_a_wrong_one_is_not_taken(
 ) -> None:
     path = tmp_path / "prometheus.yaml"
     path.write_text(f"url: {upstream}")
-    queries = Queries(ConnectionFile(path).source(), 10.0, 2)
+    queries = Queries(ConnectionFile(path).now, 10.0, 2)
     assert seven(queries.ask("vector(7)"))
     with proxy.running() as url:
         path.write_text(f"url: {url}\nhttp_headers: {{X-Scope-OrgID: {{values: [a]}}}}")

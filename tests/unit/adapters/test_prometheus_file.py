@@ -53,8 +53,7 @@ REFUSED = {
     "matchers of ours": (f"{URL}matchers: 'namespace=\"a\"'", "matchers: matches namespace, which the operator does"),
     "a label": (f"{URL}replica_labels: ['a)']", "replica_labels[0]: String should match"),
     "a proxy with a password": (f"{URL}proxy_url: http://a:S3cret@p", "proxy_url: contains a user name or a password"),
-    "all before others": (f"- {URL}- {URL}", "a connection without namespaces is for all; move it to the end"),
-    "one of several": (f"- {URL}- urls: x", "[1].url: missing; [1].urls: unknown"),
+    "a list": (f"- {URL}", "has no connection; write url:"),
 }
 
 
@@ -76,18 +75,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ConnectionFile(tmp_path / "none.yaml")
 
 
-def test_the_first_connection_that_has_the_namespace_is_the_app_s(tmp_path: Path) -> None:
-    path = tmp_path / "prometheus.yaml"
-    path.write_text("- {url: 'http://a', namespaces: [shop, api]}\n- {url: 'http://b', namespaces: [api, web]}\n")
-    file = ConnectionFile(path)
-    assert [file.source_for(name)().url for name in ("shop", "api", "web")] == ["http://a", "http://a", "http://b"]
-    with pytest.raises(WrongConnection, match="no connection has the namespace other"):
-        file.source_for("other")
-
-
 def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     path = tmp_path / "prometheus.yaml"
     path.write_text(f"{URL}basic_auth: {{username: a, password: S3cret}}\nhttp_headers: {{X-A: {{secrets: [S3cret]}}}}")
-    connection = ConnectionFile(path).source()()
+    connection = ConnectionFile(path).now()
     assert connection.credentials().headers["X-A"] == "S3cret"
     assert "S3cret" not in f"{connection!r} {connection} {connection.model_dump()} {connection.model_dump_json()}"

@@ -53,14 +53,14 @@ class Service(NamedTuple):
 
 @asynccontextmanager
 async def prometheus_at(
-    api: KubeApi, stated: str | Path | None, namespace: str, operator: str = OPERATOR
+    api: KubeApi, stated: str | Path | None, operator: str = OPERATOR
 ) -> AsyncIterator[str | Source]:
-    """What serves while the block lasts, for apps of a namespace: what is stated, or a URL to the operator's own.
+    """What serves while the block lasts: what is stated, or a URL to the operator's Prometheus.
 
     Raises MetricsUnavailable that says what to do where there is no way to it, WrongConnection for a wrong file.
     """
     if isinstance(stated, Path):
-        yield source_of(stated, namespace)
+        yield source_of(stated)
         return
     if stated:
         try:

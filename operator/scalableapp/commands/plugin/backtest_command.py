@@ -71,7 +71,7 @@ async def _case(options: argparse.Namespace) -> "Case":
         if options.trace:
             return command.case_of(options, app)
         stated = arguments.prometheus_of(options)
-        async with prometheus_at(connection.api, stated, key.namespace) as url:
+        async with prometheus_at(connection.api, stated) as url:
             options.prometheus = url
             try:
                 return await asyncio.to_thread(command.case_of, options, app)

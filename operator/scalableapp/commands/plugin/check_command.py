@@ -112,10 +112,9 @@ async def _metrics(
         )
         for app in apps
     }
-    namespace = next(iter(wanted), AppKey("", "")).namespace
     where = running[0].path if running else OPERATOR
     try:
-        async with prometheus_at(api, arguments.prometheus_of(options), namespace, where) as prometheus:
+        async with prometheus_at(api, arguments.prometheus_of(options), where) as prometheus:
             return await asyncio.to_thread(lambda: list(check(prometheus, wanted)))
     except (MetricsUnavailable, WrongAddress, WrongConnection) as error:
         message, _, fix = str(error).partition("; ")
@@ -125,7 +124,6 @@ async def _metrics(
 def _kinds(app: "Manifest") -> "frozenset[MetricType]":
     """The metrics that an app is decided on; none of a wrong spec, of which its conditions tell."""
     from scalableapp.core.api.metrics import MetricType  # noqa: PLC0415 - as above
-    from scalableapp.core.api.scaling import Mode  # noqa: PLC0415 - as above
     from scalableapp.core.api.spec import parse_spec  # noqa: PLC0415 - as above
 
     try:
@@ -134,4 +132,4 @@ def _kinds(app: "Manifest") -> "frozenset[MetricType]":
         return frozenset()
     kinds = {metric.type for metric in spec.metrics}
     kinds |= {MetricType.REQUESTS_PER_SECOND} if spec.scaling.horizontal.objective else set()
-    return frozenset(kinds | ({MetricType.CPU} if spec.scaling.mode is not Mode.HORIZONTAL else set()))
+    return frozenset(kinds | ({MetricType.CPU} if spec.scaling.mode.sizes else set()))

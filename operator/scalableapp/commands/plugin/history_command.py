@@ -84,7 +84,7 @@ async def _samples(api: "KubeApi", options: argparse.Namespace, key: "AppKey", n
     from scalableapp.commands.plugin.series import decided  # noqa: PLC0415 - as above
 
     try:
-        async with prometheus_at(api, arguments.prometheus_of(options), key.namespace) as url:
+        async with prometheus_at(api, arguments.prometheus_of(options)) as url:
             points, step = await decided(url, key, options.since, now.timestamp())
     except (MetricsUnavailable, WrongConnection) as error:
         return Samples(), str(error)

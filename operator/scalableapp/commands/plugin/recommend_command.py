@@ -66,7 +66,7 @@ async def _recommend(options: argparse.Namespace, out: TextIO) -> None:
         key = AppKey(connection.namespace, _name(options.deployment))
         found = await _deployment(connection.api, key, options.container)
         hpa = await _hpa(connection.api, key)
-        async with prometheus_at(connection.api, arguments.prometheus_of(options), key.namespace) as url:
+        async with prometheus_at(connection.api, arguments.prometheus_of(options)) as url:
             usage = await read_usage(url, key, found.container["name"], options.since, now.timestamp())
     advice = advise(found, usage, hpa, prices)
     content = as_record(advice, usage, prices)
