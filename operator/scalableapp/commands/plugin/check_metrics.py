@@ -28,7 +28,10 @@ class Wanted(NamedTuple):
 
 
 class Scraped(NamedTuple):
-    """What Prometheus has of an app's pods: by pod and job whether the target is up, samples in 5 minutes, series."""
+    """What Prometheus has of an app's pods: by pod and job whether the target is up, samples in 5 minutes, series.
+
+    The samples are of targets that are older than that.
+    """
 
     up: Mapping[tuple[str, str], float]
     samples: Mapping[tuple[str, str], float]
@@ -91,7 +94,7 @@ def _of_app(queries: Queries, key: AppKey, wanted: Wanted) -> Iterator[Finding]:
     matcher, window = pods_of([key]), f"{COUNTED_SECONDS:.0f}s"
     asked = (
         f"max by (pod, job) (up{{{matcher}}})",
-        f"max by (pod, job) (count_over_time(up{{{matcher}}}[{window}]))",
+        f"max by (pod, job) (count_over_time(up{{{matcher}}}[{window}]) and up{{{matcher}}} offset {window})",
         f"count by (pod) ({_REQUESTS.metric}{{{matcher}}})",
         f"count by (pod, job) ({_CPU.metric}{{{_CPU.matchers}{matcher}}})",
     )
@@ -119,15 +122,15 @@ def _targets(key: AppKey, scraped: Scraped) -> Finding:
             f"the scrape of {len(down)} fails ({', '.join(down[:3])}): wrong port or path, or a NetworkPolicy",
             "look at the error on Prometheus' page Status > Targets",
         )
-    interval = COUNTED_SECONDS / max(1.0, min(scraped.samples.values(), default=1.0))
-    if too_rare(interval):
-        fix = "set scrape_interval to 30s or less for them"
-        return bad(subject, f"scraped every {interval:.0f} s, which is too rare to decide on", fix)
+    interval = COUNTED_SECONDS / max(1.0, min(scraped.samples.values())) if scraped.samples else None
+    often = "scraped for less than 5 minutes" if interval is None else f"scraped every {interval:.0f} s"
+    if interval is not None and too_rare(interval):
+        return bad(subject, f"{often}, which is too rare to decide on", "set scrape_interval to 30s or less for them")
     if not scraped.requests:
         fix = f"let the app export {_REQUESTS.metric} (docs/metrics.md), or correct the path that is scraped"
-        return bad(subject, f"scraped every {interval:.0f} s, but they serve no {_REQUESTS.metric}", fix)
+        return bad(subject, f"{often}, but they serve no {_REQUESTS.metric}", fix)
     by = f"job {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} jobs ({', '.join(jobs)}), each request counts once"
-    return good(subject, f"scraped every {interval:.0f} s by {by}")
+    return good(subject, f"{often} by {by}")
 
 
 def _containers(key: AppKey, scraped: Scraped) -> Finding:
