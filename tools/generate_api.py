@@ -194,7 +194,9 @@ def _settings() -> Iterator[str]:
 
 
 def _setting(default: object) -> str:
-    return f"`{default}`" if default != () else ""
+    if default is None or default == ():
+        return ""
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str] | Reason]) -> str:

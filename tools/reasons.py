@@ -106,23 +106,23 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason(
             "PrometheusUnreachable",
             "Prometheus did not respond, or not in time",
-            "check that Prometheus runs and that `SCALABLEAPP_PROMETHEUS_URL` is right",
+            "check that Prometheus runs, and `SCALABLEAPP_PROMETHEUS_URL` or `url` in the connection file",
         ),
         Reason(
             "PrometheusUnauthorized",
             "Prometheus, or a proxy in front of it, denies access (401, 403)",
-            "mount a netrc file with user and password and set `NETRC` to its path, or use an address without a login",
+            "state what it asks for in a [connection file](prometheus.md); the message names what it was shown",
         ),
         Reason(
             "PrometheusRedirects",
-            "the address of Prometheus redirects: to a login page, or from https to http",
-            "set `SCALABLEAPP_PROMETHEUS_URL` to the address that responds",
+            "the address of Prometheus redirects: to a login page, to another server, or from https to http",
+            "set `SCALABLEAPP_PROMETHEUS_URL`, or `url` in the connection file, to the address that responds",
         ),
         Reason("QueryFailed", "Prometheus rejected the query", "try it on the query page of Prometheus"),
         Reason(
             "NoData",
             "no pod of the app has a sample",
-            "check on the targets page of Prometheus that it scrapes the pods",
+            "`kubectl scalableapp check` tells whether Prometheus scrapes the pods and whether they serve the metric",
         ),
         Reason("NotANumber", "the value is NaN", "look for 0 / 0 in the query"),
         Reason("Infinite", "the value is infinite", "look for a division by zero in the query"),

@@ -4,6 +4,7 @@
   * SpecError             the user's ScalableApp is wrong: names the field and the fix
   * SettingsError         a variable of the operator's own environment is wrong
   * WrongAddress          the address of Prometheus cannot be used
+  * WrongConnection       the file that states the connection to Prometheus cannot be used
   * MetricsUnavailable    Prometheus gave nothing to decide on
   * ClusterError          the Kubernetes API refused or failed
     x NotFound            the object is gone: forget it
@@ -48,6 +49,10 @@ class SettingsError(ScalableAppError):
 
 class WrongAddress(ScalableAppError, ValueError):
     """What is wrong with the address of Prometheus, without the address: that may hold a password."""
+
+
+class WrongConnection(ScalableAppError):
+    """What is wrong with the file that states the connection to Prometheus: each field, and nothing secret."""
 
 
 class MetricsUnavailable(ScalableAppError):

@@ -18,6 +18,7 @@ from scalableapp.adapters.lease import Lease
 from scalableapp.adapters.memory import limit_bytes
 from scalableapp.adapters.progress import Progress
 from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.adapters.prometheus_file import Source, source_of
 from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.prometheus_http import largest_answer_bytes
 from scalableapp.adapters.telemetry import Telemetry
@@ -77,10 +78,10 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
         why_not=lease.why_not,
     )
     stack.push_async_callback(api.close)
-    url, most_bytes = str(settings.prometheus_url), largest_answer_bytes(limit_bytes())
-    asked = PrometheusMetrics(url, observe=telemetry.queried, most_bytes=most_bytes)
+    where, most_bytes = _prometheus(settings), largest_answer_bytes(limit_bytes())
+    asked = PrometheusMetrics(where, observe=telemetry.queried, most_bytes=most_bytes)
     stack.callback(asked.close)
-    history = PrometheusHistory(url, observe=telemetry.queried)
+    history = PrometheusHistory(where, observe=telemetry.queried)
     stack.callback(history.close)
     return Clients(
         telemetry=telemetry,
@@ -91,6 +92,13 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
         history=history,
         lease=lease,
     )
+
+
+def _prometheus(settings: Settings) -> str | Source:
+    """Where the metrics are. Raises WrongConnection."""
+    if settings.prometheus_config is None:
+        return str(settings.prometheus_url)
+    return source_of(settings.prometheus_config)
 
 
 def _end_on_signals() -> None:

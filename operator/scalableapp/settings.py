@@ -1,5 +1,6 @@
 """Settings of the operator's process: read once from the environment, typed, frozen."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_validator
@@ -12,6 +13,7 @@ from scalableapp.errors import SettingsError
 _PREFIX = "SCALABLEAPP_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 
 
 class Settings(BaseSettings):
@@ -23,6 +25,20 @@ class Settings(BaseSettings):
         HttpUrl("http://prometheus.scalableapp-system.svc:9090"),
         description="URL of the Prometheus that has the apps' metrics. A path and parameters are kept; a password is "
         "rejected.",
+    )
+    prometheus_config: Path | None = Field(
+        None,
+        description="File that states the connection to Prometheus, with credentials, TLS and headers (see "
+        "[prometheus.md](prometheus.md)). It takes the place of `SCALABLEAPP_PROMETHEUS_URL`.",
+    )
+    query_namespace_labels: Annotated[tuple[LabelName, ...], NoDecode] = Field(
+        ("namespace",),
+        min_length=1,
+        description="Labels that name the namespace of a series in users' queries, comma-separated. Each selector has "
+        "to match one of them with the app's namespace.",
+    )
+    query_scope: Literal["Namespace", "Any"] = Field(
+        "Namespace", description="What users' queries may select: series of the app's namespace, or any series."
     )
     interval_seconds: float = Field(5.0, ge=1, le=300, description="Seconds between two evaluations of all apps.")
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -45,7 +61,12 @@ class Settings(BaseSettings):
             address(value)
         return value
 
-    @field_validator("namespaces", mode="before")
+    @field_validator("prometheus_config", mode="before")
+    @classmethod
+    def _or_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("namespaces", "query_namespace_labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

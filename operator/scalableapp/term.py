@@ -23,6 +23,7 @@ from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
+from scalableapp.core.api.promql import QueryRules
 from scalableapp.core.children.resources import ClusterFeatures
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Informers
@@ -60,7 +61,8 @@ class Term:
         self._settings = settings
         self._clients = clients
         self._namespaces = namespaces
-        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)))
+        rules = QueryRules(settings.query_namespace_labels, any_namespace=settings.query_scope == "Any")
+        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)), rules)
         self._queue = AsyncWorkQueue(WorkQueue(share=share_of(settings.workers)), time.monotonic)
         self._replayer = Replayer(self._registry, clients.history, _now)
         self._informers = Informers(self._registry, self._queue, clients.cluster, CHILD_KINDS, namespaces)

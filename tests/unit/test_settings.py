@@ -16,6 +16,9 @@ def test_defaults_are_promises() -> None:
     settings = load_settings()
     assert {name: str(value) for name, value in settings.model_dump().items()} == {
         "prometheus_url": "http://prometheus.scalableapp-system.svc:9090/",
+        "prometheus_config": "None",
+        "query_namespace_labels": "('namespace',)",
+        "query_scope": "Namespace",
         "interval_seconds": "5.0",
         "namespaces": "()",
         "lease_namespace": "scalableapp-system",
@@ -72,7 +75,7 @@ def test_settings_do_not_change_while_the_operator_runs() -> None:
 )
 def test_a_password_in_the_address_is_refused_and_not_printed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("SCALABLEAPP_PROMETHEUS_URL", url)
-    with pytest.raises(SettingsError, match=r"SCALABLEAPP_PROMETHEUS_URL=.*a netrc file") as error:
+    with pytest.raises(SettingsError, match=r"SCALABLEAPP_PROMETHEUS_URL=.*basic_auth") as error:
         load_settings()
     chain: BaseException | None = error.value
     while chain is not None:

@@ -12,6 +12,20 @@ app.kubernetes.io/name: scalableapp-operator
 {{- end }}
 {{- end }}
 
+{{- /* Whether the connection to Prometheus is stated in a file: "Secret", "ConfigMap" or nothing. */ -}}
+{{- define "scalableapp.connection" -}}
+{{- with .Values.prometheus -}}
+{{- $stated := or .bearerTokenFromServiceAccount .headers .caBundle .matchers -}}
+{{- if and .existingSecret $stated -}}
+{{ fail "prometheus.existingSecret states the whole connection; move bearerTokenFromServiceAccount, headers, caBundle and matchers into its prometheus.yaml" }}
+{{- else if .existingSecret -}}
+Secret
+{{- else if $stated -}}
+ConfigMap
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The roleRef and subjects of a binding: dict "kind", "name", "namespace". */ -}}
 {{- define "scalableapp.binding" -}}
 roleRef:

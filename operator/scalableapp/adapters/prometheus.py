@@ -28,6 +28,7 @@ from scalableapp.adapters.per_pod import (
     windows_of,
 )
 from scalableapp.adapters.prometheus_answers import Answer
+from scalableapp.adapters.prometheus_file import Source
 from scalableapp.adapters.prometheus_http import LARGEST_ANSWER_BYTES, Queries
 from scalableapp.adapters.prometheus_queries import (
     DURATION,
@@ -95,13 +96,13 @@ class PrometheusMetrics:
 
     def __init__(
         self,
-        url: str,
+        where: str | Source,
         *,
         timeout_seconds: float = 4.0,
         observe: Callable[[str, float], None] = lambda _type, _seconds: None,
         most_bytes: int = LARGEST_ANSWER_BYTES,
     ) -> None:
-        self._prometheus = Queries(url, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT, most_bytes)
+        self._prometheus = Queries(where, timeout_seconds, _KINDS_IN_FLIGHT + QUERIES_IN_FLIGHT, most_bytes)
         self._timeout = timeout_seconds
         self._observe = observe
         # Kinds have threads of their own: a user's slow query must not hold them up.
@@ -331,7 +332,7 @@ class PrometheusMetrics:
 
 
 def _nothing_of(metric: str) -> PodAnswer:
-    message = f"Prometheus has no {metric} with the labels namespace and pod; is it scraping the pods?"
+    message = f"Prometheus has no {metric} with the labels namespace and pod; kubectl scalableapp check tells why"
     return PodAnswer({}, DataProblem.EMPTY, message)
 
 

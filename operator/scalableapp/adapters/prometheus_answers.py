@@ -8,7 +8,7 @@ memory of the text.
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,10 +69,12 @@ class TooManySeries(ValueError):
 class Body:
     """The JSON of an answer, with a Sample or Series in the place of each series, None for one that cannot be read.
 
+    `replica_labels` tell copies of a series apart; what they say is told by the label `replica`.
     Raises ValueError for what is not JSON, and TooManySeries.
     """
 
-    def __init__(self, text: bytes | bytearray, most_series: int) -> None:
+    def __init__(self, text: bytes | bytearray, most_series: int, replica_labels: Collection[str] = ()) -> None:
+        self._replica_labels = replica_labels
         self.at = 0.0
         self.unreadable = 0  # values, of series whose labels can be read
         self._most = most_series
@@ -99,6 +101,9 @@ class Body:
         """Labels with each text only once in memory; None for what are none."""
         once = self._texts.setdefault
         if all(isinstance(value, str) for value in metric.values()):
+            if copies := [metric[label] for label in self._replica_labels if label in metric]:
+                metric = {name: value for name, value in metric.items() if name not in self._replica_labels}
+                metric["replica"] = "/".join((metric.get("replica", ""), *copies))
             return {name: once(value, value) for name, value in metric.items()}
         return None
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_file import Source
 from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import (
     COUNTED_SECONDS,
@@ -75,8 +76,10 @@ class _NoAnswer(Exception):
 class PrometheusHistory:
     """Implements ports.PastMetrics. `observe` is told what was asked and for how many seconds, from another thread."""
 
-    def __init__(self, url: str, *, observe: Callable[[str, float], None] = lambda _what, _seconds: None) -> None:
-        self._prometheus = Queries(url, _TIMEOUT_SECONDS, 1, _LARGEST_ANSWER_BYTES)
+    def __init__(
+        self, where: str | Source, *, observe: Callable[[str, float], None] = lambda _what, _seconds: None
+    ) -> None:
+        self._prometheus = Queries(where, _TIMEOUT_SECONDS, 1, _LARGEST_ANSWER_BYTES)
         self._observe = observe
         self._thread = ThreadPoolExecutor(1, "prometheus-past")
 

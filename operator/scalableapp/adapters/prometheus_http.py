@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -25,8 +26,12 @@ from scalableapp.adapters.prometheus_answers import (
     read_range,
     refused,
 )
+from scalableapp.adapters.prometheus_config import Connection, CredentialProblem, Credentials
+from scalableapp.adapters.prometheus_file import Source, source_of
+from scalableapp.adapters.prometheus_queries import COPY_LABELS
 from scalableapp.adapters.prometheus_timeout import BoundedAdapter
-from scalableapp.core.address import address, printable
+from scalableapp.core.address import printable
+from scalableapp.core.api.selectors import with_matchers
 from scalableapp.core.model import DataProblem
 
 _CHUNK_BYTES = 65_536
@@ -38,6 +43,7 @@ _ANSWERS_IN_MEMORY = 32
 # A series of a histogram takes 130 bytes or so; what is read of it takes three times that.
 _BYTES_A_SERIES = 128
 _CONNECT_SECONDS = 1.5
+BUILD_INFO = "status/buildinfo"
 _OK = 200
 _NO_ACCESS = {401, 403, 407}
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -51,11 +57,20 @@ _AS_OF_NOW = {"latency_offset": "1ms", "nocache": "1"}
 # a container's restart in it, that is far too low. Its `step` is how old the samples of a plain selector may be.
 _WITHIN_WINDOWS = {"max_lookback": "1ms", "step": "5m"}
 _FIX_ACCESS = (
-    "mount a netrc file with its user and password from a Secret and set NETRC to its path, or put an authenticating "
-    "proxy in front of it"
+    "state authorization, basic_auth or a tenant's http_headers in the file of SCALABLEAPP_PROMETHEUS_CONFIG "
+    "(docs/prometheus.md)"
 )
-_FIX_ADDRESS = "check that Prometheus runs and that SCALABLEAPP_PROMETHEUS_URL is its address"
-
+# What is said where TLS fails, and what to set in the file.
+_FIXES_OF_TLS = {
+    "hostname mismatch": "set tls_config.server_name to a name in its certificate",
+    "doesn't match": "set tls_config.server_name to a name in its certificate",
+    "not valid for": "set tls_config.server_name to a name in its certificate",
+    "CERTIFICATE_VERIFY_FAILED": "set tls_config.ca_file to the certificate of the CA that signed its certificate",
+    "CERTIFICATE_REQUIRED": "set tls_config.cert_file and key_file to a certificate that it accepts",
+    "WRONG_VERSION_NUMBER": "write http:// if it does not speak TLS there",
+}
+# Where a query tells copies of series apart, as prometheus_queries.py writes it.
+_REPLICAS = ", ".join(COPY_LABELS[1:])
 
 _T = TypeVar("_T")
 
@@ -101,22 +116,35 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
     """
 
     def __init__(
-        self, url: str, timeout_seconds: float, connections: int, most_bytes: int = LARGEST_ANSWER_BYTES
+        self, where: str | Source, timeout_seconds: float, connections: int, most_bytes: int = LARGEST_ANSWER_BYTES
     ) -> None:
-        where = address(url)
-        self._parameters = where.parameters
+        self._source = source_of(where)
+        self._connection = self._source()
         self._connections = connections
         self._most_bytes = most_bytes
         self._large = threading.RLock()
         self._is_victoriametrics = False
-        super().__init__(url=where.url, session=requests.Session(), timeout=timeout_seconds, method="POST")
+        url = self._connection.address.url
+        super().__init__(url=url, session=requests.Session(), timeout=timeout_seconds, method="POST")
         self._session = self._new_session()
 
     def _new_session(self) -> requests.Session:
         """A session with a pool that fits, and no retries, since the next tick is the retry."""
         session = requests.Session()
-        session.mount(f"{self.url}/api/", BoundedAdapter(pool_maxsize=self._connections, max_retries=0))
+        adapter = BoundedAdapter(self._connection.tls_config.server_name, pool_maxsize=self._connections, max_retries=0)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, adapter)
+        self._connection.set_up(session)
         return session
+
+    def _connected(self) -> Connection:
+        """The connection as it is stated now."""
+        connection = self._source()
+        if connection is not self._connection:
+            self._connection, self.url = connection, connection.address.url
+            self._is_victoriametrics = False
+            self._session = self._new_session()
+        return connection
 
     def ask(
         self, query: str, *, of_rates: bool = False, ends: float | None = None, most_bytes: int | None = None
@@ -154,6 +182,19 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                 return RangeAnswer(problem=body.problem, message=body.message)
             return read_range(body)
 
+    def version(self) -> str:
+        """The version that the server states, "" where it states none."""
+        with contextlib.ExitStack() as stack:
+            question = Question(BUILD_INFO, {}, stack, self._until(None), _SMALL_ANSWER_BYTES)
+            body = self._asked(question)
+        data = body.json.get("data") if isinstance(body, Body) else None
+        return str(data.get("version", ""))[:40] if isinstance(data, dict) else ""
+
+    @property
+    def matchers(self) -> str:
+        """The matchers that go into every selector."""
+        return self._connection.matchers
+
     def _until(self, ends: float | None) -> float:
         latest: float = time.monotonic() + self._timeout
         return latest if ends is None else min(ends, latest)
@@ -172,45 +213,60 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
 
         Behind a Service, a connection stays with the pod it was made to, also when that pod's address is another's.
         """
-        body = self._sent(question)
+        connection = self._connected()
+        body = self._sent(question, connection)
         if isinstance(body, Answer) and body.problem in _NOT_PROMETHEUS:
             self._session = self._new_session()
         return body
 
-    def _sent(self, question: Question) -> Body | Answer:
+    def _sent(self, question: Question, connection: Connection) -> Body | Answer:
+        credentials = Credentials({})
         try:
-            reply = self._post(question)
-            return self._no_access(reply) if reply.status in _NO_ACCESS else self._understood(reply, question)
+            credentials = connection.credentials()
+            reply = self._post(question, connection, credentials)
+            if reply.status in _NO_ACCESS:
+                return self._no_access(reply, connection.credential)
+            found = self._understood(reply, question, connection)
+        except CredentialProblem as problem:
+            message = f"Prometheus at {self.url} is not asked: {problem}; mount it from a Secret (docs/prometheus.md)"
+            return Answer(problem=DataProblem.UNAUTHORIZED, message=message)
         except _RedirectError as error:
-            message = f"Prometheus at {self.url} answers with a redirect to {error}; {_FIX_ADDRESS}"
-            return Answer(problem=DataProblem.REDIRECTED, message=message)
+            message = f"Prometheus at {self.url} answers with a redirect to {error}; {_fix_address(connection)}"
+            found = Answer(problem=DataProblem.REDIRECTED, message=message)
         except (_TooLarge, TooManySeries):
             return Answer(problem=DataProblem.TOO_MANY_SERIES, message=_too_large(question.most_bytes))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return self._unreachable(_reason(error))
+            found = self._unreachable(_reason(error), connection)
+        return replace(found, message=credentials.hide(found.message)) if isinstance(found, Answer) else found
 
-    def _understood(self, reply: _Reply, question: Question) -> Body | Answer:
+    def _understood(self, reply: _Reply, question: Question, connection: Connection) -> Body | Answer:
         try:
-            body = Body(reply.body, max(1, question.most_bytes // _BYTES_A_SERIES))
+            body = Body(reply.body, max(1, question.most_bytes // _BYTES_A_SERIES), connection.replica_labels)
         except TooManySeries:
             raise
         except ValueError:
-            return self._unreachable(f"answered with {_start(reply.body)} (HTTP {reply.status}), not JSON")
+            reason = f"answered with {_start(reply.body)} (HTTP {reply.status}), not JSON"
+            return self._unreachable(reason, connection)
         if not isinstance(body.json, dict) or "status" not in body.json:
-            return self._unreachable(f"answered with JSON that is not from Prometheus (HTTP {reply.status})")
+            reason = f"answered with JSON that is not from Prometheus (HTTP {reply.status})"
+            return self._unreachable(reason, connection)
         if reply.status != _OK or body.json["status"] != "success":
             return refused(reply.status, body.json)
         return body
 
-    def _post(self, question: Question) -> _Reply:
-        """What comes back in time. Redirects are followed by POST, or raised."""
-        url, parameters = f"{self.url}/api/v1/{question.endpoint}", self._parameters
+    def _post(self, question: Question, connection: Connection, credentials: Credentials) -> _Reply:
+        """What comes back in time. Redirects are followed with the method kept, or raised."""
+        url, parameters = f"{self.url}/api/v1/{question.endpoint}", connection.address.parameters
         for _ in range(_MOST_REDIRECTS + 1):
             left = max(0.01, question.ends - time.monotonic())
-            response = self._session.post(
+            form = _selecting(question.form, connection, left) if question.form else {}
+            in_url = connection.method == "GET" or not form
+            response = self._session.request(
+                "GET" if in_url else "POST",
                 url,
-                params=parameters,
-                data={**question.form, "timeout": f"{left * 1000:.0f}ms"},
+                params=(*parameters, *form.items()) if in_url else parameters,
+                data=None if in_url else form,
+                headers=dict(credentials.headers),
                 timeout=(min(_CONNECT_SECONDS, left), left),
                 stream=True,
                 allow_redirects=False,
@@ -218,10 +274,13 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
             with contextlib.closing(response):
                 target = response.headers.get("Location") if response.status_code in _REDIRECTS else None
                 if target is None:
-                    challenge = response.headers.get("WWW-Authenticate", "")
-                    return _Reply(response.status_code, self._body(response, question), challenge)
-            url = _followed(url, target, question.endpoint)
-            parameters = () if urlsplit(url).query else self._parameters
+                    return _reply(response.status_code, self._body(response, question), response, credentials)
+            url = _followed(url, target, question.endpoint, with_credentials=bool(credentials.headers))
+            in_target = urlsplit(url).query
+            if in_url and in_target:
+                url = urlsplit(url)._replace(query="").geturl()
+            elif in_target:
+                parameters = ()
         raise _RedirectError(f"{printable(url)}, after more than {_MOST_REDIRECTS} redirects")
 
     def _body(self, response: requests.Response, question: Question) -> bytearray:
@@ -240,26 +299,51 @@ class Queries(PrometheusConnect):  # type: ignore[misc]  # the library has no ty
                 raise _TooLarge
         return body
 
-    def _no_access(self, reply: _Reply) -> Answer:
+    def _no_access(self, reply: _Reply, credential: str) -> Answer:
         asked = f", requesting {reply.challenge[:100]}" if reply.challenge else ""
-        message = (
-            f"Prometheus at {self.url} denies access: {_start(reply.body)} (HTTP {reply.status}){asked}; {_FIX_ACCESS}"
-        )
+        fix = f"it was shown {credential}: check that this is valid and may query" if credential else _FIX_ACCESS
+        message = f"Prometheus at {self.url} denies access: {_start(reply.body)} (HTTP {reply.status}){asked}; {fix}"
         return Answer(problem=DataProblem.UNAUTHORIZED, message=message)
 
-    def _unreachable(self, reason: str) -> Answer:
-        message = f"Prometheus at {self.url}: {reason}; {_FIX_ADDRESS}"
-        return Answer(problem=DataProblem.UNREACHABLE, message=message)
+    def _unreachable(self, reason: str, connection: Connection) -> Answer:
+        fix = next((fix for part, fix in _FIXES_OF_TLS.items() if part in reason), "")
+        fix = f"{fix} (docs/prometheus.md)" if fix else _fix_address(connection)
+        return Answer(problem=DataProblem.UNREACHABLE, message=f"Prometheus at {self.url}: {reason}; {fix}")
 
 
-def _followed(url: str, target: str, endpoint: str) -> str:
-    """Where a redirect leads: to the same question over a connection as safe. Raises _RedirectError for another."""
+def _selecting(form: Mapping[str, str], connection: Connection, seconds: float) -> Mapping[str, str]:
+    """The form with its time-out, the matchers in each selector of its query, and further labels of copies."""
+    query = form["query"]
+    if connection.replica_labels:
+        query = query.replace(_REPLICAS, ", ".join((_REPLICAS, *connection.replica_labels)))
+    return {**form, "query": with_matchers(query, connection.matchers), "timeout": f"{seconds * 1000:.0f}ms"}
+
+
+def _reply(status: int, body: bytearray, response: requests.Response, credentials: Credentials) -> _Reply:
+    """A response without the secrets, which a server that refuses may repeat. Data are left as they are."""
+    if status != _OK:
+        body = bytearray(credentials.hide(body.decode(errors="replace")).encode())
+    return _Reply(status, body, credentials.hide(response.headers.get("WWW-Authenticate", "")))
+
+
+def _fix_address(connection: Connection) -> str:
+    return f"check that Prometheus runs and that {connection.setting} is its address"
+
+
+def _followed(url: str, target: str, endpoint: str, *, with_credentials: bool) -> str:
+    """Where a redirect leads: to the same question over a connection as safe, with credentials to the same server.
+
+    Raises _RedirectError for another.
+    """
     joined = urljoin(url, target)
     to, before = urlsplit(joined), urlsplit(url)
     if to.scheme not in (before.scheme, "https"):
         raise _RedirectError(f"{printable(joined)}, which is not encrypted")
     if not to.path.endswith(f"/api/v1/{endpoint}"):
         raise _RedirectError(f"{printable(joined)}, which is not its API, perhaps a login page")
+    encrypts = to.scheme != before.scheme
+    if with_credentials and (to.hostname != before.hostname or not (encrypts or to.port == before.port)):
+        raise _RedirectError(f"{printable(joined)}, another server, which is not sent the credentials")
     return joined
 
 

@@ -239,7 +239,7 @@ def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
             "targets",
             f"max by ({_POD}) ({of_a_target}) > 1",
             "the pod's target exists more than once, as if two Prometheus replicas wrote to one store without a known "
-            f"replica label ({', '.join(COPY_LABELS)})",
+            f"replica label ({', '.join(COPY_LABELS)}; state others as replica_labels)",
         ),
         Flaw(
             RESETS,

@@ -67,15 +67,22 @@ _POOLS = {"http": _Pool, "https": _TLSPool}
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Connects as requests does, and waits for an answer no longer than the time-out for reading, whatever comes."""
+    """Connects as requests does, and waits for an answer no longer than the time-out for reading, whatever comes.
+
+    `server_name` is what the server's certificate is for, where that is not the name in the URL.
+    """
+
+    def __init__(self, server_name: str | None = None, *, pool_maxsize: int, max_retries: int) -> None:
+        self._names = {"server_hostname": server_name, "assert_hostname": server_name} if server_name else {}
+        super().__init__(pool_maxsize=pool_maxsize, max_retries=max_retries)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: object) -> None:
         """Connections; names and defaults are those of requests."""
-        super().init_poolmanager(connections, maxsize, block, **more)
+        super().init_poolmanager(connections, maxsize, block, **self._names, **more)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **more: object) -> ProxyManager:
         """Connections by way of a proxy."""
-        manager: ProxyManager = super().proxy_manager_for(proxy, **more)
+        manager: ProxyManager = super().proxy_manager_for(proxy, **self._names, **more)
         manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True
         help="load curve, timestamp,value (requests/s); or usage of a pod, timestamp,cpu,memory",
     )
     source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
+    source.add_argument(
+        "--prometheus-config", metavar="FILE", type=Path, help="file that states the connection to that Prometheus"
+    )
     parser.add_argument(
         "--app", metavar="NS/NAME", help="app whose load to read from Prometheus; default: the file's app"
     )
@@ -126,7 +129,9 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
         if learn:
             raise OptionError("--pod-capacity learned needs --prometheus: a load curve contains no slow requests")
         return csvtrace.read_csv(options.trace), capacity, ()
-    source = history.Source(options.prometheus, options.app or f"{app.namespace}/{app.name}")
+    source = history.Source(
+        options.prometheus or options.prometheus_config, options.app or f"{app.namespace}/{app.name}"
+    )
     trace, notes = history.load(source, history.seconds_of(options.since))
     if not learn:
         return trace, capacity, notes

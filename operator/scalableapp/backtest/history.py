@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from scalableapp.adapters.prometheus_answers import Series
+from scalableapp.adapters.prometheus_file import Source as Connected
+from scalableapp.adapters.prometheus_file import source_of
 from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import latencies_query, requests_query
 from scalableapp.backtest.errors import OptionError, TraceError
@@ -19,7 +22,7 @@ from scalableapp.core.address import printable_address
 from scalableapp.core.learning.capacity import Capacity, Limits
 from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.latency import bound_of, slow_share
-from scalableapp.errors import WrongAddress
+from scalableapp.errors import WrongAddress, WrongConnection
 
 _STEP_SECONDS = 60
 # Four scrapes of 30 s, two of 60 s.
@@ -35,10 +38,17 @@ _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
 class Source(NamedTuple):
-    """Where an app's history is: address of Prometheus, NAMESPACE/NAME of the app."""
+    """Where an app's history is: address of Prometheus or the connection to it, NAMESPACE/NAME of the app."""
 
-    url: str
+    where: str | Path | Connected
     app: str
+
+    @property
+    def prometheus(self) -> str:
+        """Prometheus in words."""
+        if callable(self.where):
+            return f"Prometheus at {self.where().address.url}"
+        return f"Prometheus at {printable_address(str(self.where))}"
 
     @property
     def matcher(self) -> str:
@@ -66,7 +76,7 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     points = _range(source, f"sum({requests_query(source.matcher, _WINDOW_SECONDS)})", end - since_seconds, end)
     if len(points) <= 1:
         raise TraceError(
-            f"Prometheus at {printable_address(source.url)} has no http_requests_total{{{source.matcher}}} "
+            f"{source.prometheus} has no http_requests_total{{{source.matcher}}} "
             f"between {_time(end - since_seconds)} "
             f"and {_time(end)}; check --app, and that its series have the labels namespace and app"
         )
@@ -134,16 +144,17 @@ def _series(
 
 def _connected(source: Source) -> Queries:
     try:
-        return Queries(source.url, _TIMEOUT_SECONDS, 1)
+        return Queries(source_of(source.where), _TIMEOUT_SECONDS, 1)
     except WrongAddress as error:
         raise OptionError(f"the URL of --prometheus {error}") from error
+    except WrongConnection as error:
+        raise OptionError(f"--prometheus-config {error}") from error
 
 
 def _asked(prometheus: Queries, source: Source, query: str, start: float, stop: float) -> tuple[Series, ...]:
     answer = prometheus.ask_range(query, start, stop, _STEP_SECONDS)
     if answer.problem:
-        where = printable_address(source.url)
-        raise TraceError(f"Prometheus at {where} did not answer {query}: {answer.message}; check --prometheus")
+        raise TraceError(f"{source.prometheus} did not answer {query}: {answer.message}; check --prometheus")
     return answer.series
 
 

@@ -15,6 +15,7 @@ from scalableapp.commands.decide import command as decide
 from scalableapp.commands.explain import command as explain
 from scalableapp.commands.plugin import (
     backtest_command,
+    check_command,
     completion_command,
     history_command,
     list_command,
@@ -23,10 +24,14 @@ from scalableapp.commands.plugin import (
     top_command,
 )
 
-_DESCRIPTION = "Lists the apps in a cluster, explains and pauses their scaling, and runs decisions without a cluster."
+_DESCRIPTION = (
+    "Lists the apps in a cluster, explains and pauses their scaling, checks the installation, and runs decisions "
+    "without a cluster."
+)
 _COMMANDS = (
     list_command.add_to,
     top_command.add_to,
+    check_command.add_to,
     explain.add_to,
     history_command.add_to,
     pause_command.add_to,

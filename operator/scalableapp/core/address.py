@@ -8,8 +8,9 @@ from scalableapp.errors import WrongAddress
 
 _EXAMPLE = "write it as http://HOST:PORT/PATH"
 _CREDENTIALS = (
-    "contains a user name or a password, which every tenant could read in status and Events; remove it, mount a netrc "
-    "file (machine HOST login USER password PASSWORD) from a Secret and set the variable NETRC to its path"
+    "contains a user name or a password, which every tenant could read in status and Events; remove it and state "
+    "basic_auth: {username: USER, password_file: FILE} in the file of SCALABLEAPP_PROMETHEUS_CONFIG or "
+    "--prometheus-config"
 )
 # What the operator sends itself.
 _OWN = {"query", "time", "timeout", "start", "end", "step"}

@@ -42,7 +42,8 @@ class Needs:
             self._add_containers(record, kinds & OF_CONTAINERS)
             kinds -= OF_CONTAINERS
         self._kinds |= kinds
-        self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
+        if record.spec:
+            self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
         self._namespaces.add(record.key.namespace)
         if record.spec and record.spec.scaling.horizontal.burst:
             self._bursts.add(record.spec.scaling.horizontal.burst.window_seconds)

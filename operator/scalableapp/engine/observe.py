@@ -307,7 +307,7 @@ class _Answers:
         scrapes = self._own(answer.scrapes).values()
         if scrapes and all(scrape.interval is None for scrape in scrapes):
             return Reading(awaited="Prometheus has scraped the pods only once, and a rate needs two samples")
-        message = f"Prometheus has no {what} of any pod of {self._record.key}; is it scraping them?"
+        message = f"Prometheus has no {what} of any pod of {self._record.key}; kubectl scalableapp check tells why"
         return Reading(problem=DataProblem.EMPTY, message=message)
 
     def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape]) -> Reading:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Self
 from scalableapp.core.api import promql
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.promql import OWN_NAMESPACE, QueryRules
+from scalableapp.core.api.scaling import Mode
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, editor_of
@@ -210,7 +212,9 @@ class AppRecord:
         """Whether nothing of the app is left."""
         return not (self.uid or self.children or self.pods)
 
-    def read(self, raw: Mapping[str, Any], problem: FieldProblem | None = None) -> None:
+    def read(
+        self, raw: Mapping[str, Any], problem: FieldProblem | None = None, rules: QueryRules = OWN_NAMESPACE
+    ) -> None:
         """Take over a spec, once per generation; with a wrong one, or a `problem`, the app is left as it is."""
         self.spec, self.spec_error, self.metrics, self.queries = None, None, (), {}
         self.scale_failed = False
@@ -219,6 +223,7 @@ class AppRecord:
             return
         try:
             spec = _spec(self.key, raw)
+            self.queries = _queries(spec, self.key, rules)
             self._aim(spec)
             self._take(self.target.deployed() if self.target else spec)
         except SpecError as error:
@@ -237,7 +242,6 @@ class AppRecord:
 
     def _take(self, spec: ScalableAppSpec | None) -> None:
         if spec:
-            self.queries = _queries(spec, self.key)
             self.spec, self.metrics = spec, spec.metrics
 
     def target_seen(self, template: Template, selector: str) -> None:
@@ -248,7 +252,7 @@ class AppRecord:
         target.selector = selector
         if target.problem or template != target.template:
             target.template = template
-            self.spec, self.metrics, self.queries = None, (), {}
+            self.spec, self.metrics = None, ()
             self._take(target.deployed())
 
     def target_lost(self, problem: AppProblem) -> None:
@@ -293,15 +297,16 @@ def _spec(key: AppKey, raw: Mapping[str, Any]) -> ScalableAppSpec:
     return spec
 
 
-def _queries(spec: ScalableAppSpec, key: AppKey) -> dict[str, str]:
+def _queries(spec: ScalableAppSpec, key: AppKey, rules: QueryRules) -> dict[str, str]:
     """The users' queries by metric label, ready to be asked."""
+    metrics = () if spec.scaling.mode is Mode.VERTICAL else spec.scaling.horizontal.metrics
     of_users = {
         index: metric.query
-        for index, metric in enumerate(spec.metrics)
+        for index, metric in enumerate(metrics)
         if metric.type is MetricType.PROMETHEUS and metric.query
     }
     promql.check_total(of_users)
-    return {spec.metrics[index].label: promql.bind(query, key, index) for index, query in of_users.items()}
+    return {metrics[index].label: promql.bind(query, key, index, rules) for index, query in of_users.items()}
 
 
 def _owner(body: Mapping[str, Any]) -> str:

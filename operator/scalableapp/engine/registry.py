@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
+from scalableapp.core.api.promql import OWN_NAMESPACE, QueryRules
 from scalableapp.core.children.contest import TIMES, ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
@@ -32,13 +33,14 @@ class Registry:
 
     `looks` counts the times that Prometheus has been asked, one under way included; `answered_look` is that of the
     snapshot.
-    `budget` bounds the specs; by default as for the manifest's memory limit.
+    `budget` bounds the specs; by default as for the manifest's memory limit. `rules` are those of users' queries.
     `not_evaluated` says why no app can be, if that is so.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, rules: QueryRules = OWN_NAMESPACE) -> None:
         self._records: dict[AppKey, AppRecord] = {}
+        self._rules = rules
         self._budget = budget or Budget(int(MEMORY * SHARE_OF_MEMORY))
         self._holds_strangers = True  # until all apps are known
         self._snapshot: Snapshot | None = None
@@ -78,7 +80,7 @@ class Registry:
             record.own_status.wrote(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
         spec = body.get("spec") or {}
-        record.read(spec, self._budget.take(key, spec))
+        record.read(spec, self._budget.take(key, spec), self._rules)
         return key
 
     def _status_altered(self, record: AppRecord, body: Mapping[str, Any]) -> bool:

@@ -114,7 +114,7 @@ def test_who_is_refused_access_is_reported(
     answer = ask()
     assert answer.problem is DataProblem.UNAUTHORIZED
     assert message in answer.message
-    assert "NETRC" in answer.message
+    assert "SCALABLEAPP_PROMETHEUS_CONFIG" in answer.message
 
 
 def test_user_and_password_of_a_netrc_file_are_sent(

@@ -83,7 +83,7 @@ WITH_PASSWORDS = {
 def test_a_password_is_refused_and_shown_to_nobody(text: str) -> None:
     with pytest.raises(WrongAddress, match="a user name or a password") as error:
         address(text)
-    assert "NETRC" in str(error.value)
+    assert "SCALABLEAPP_PROMETHEUS_CONFIG" in str(error.value)
     assert "S3cret" not in str(error.value)
     assert "S3cret" not in printable_address(text)
     assert printable_address(text).count("prometheus") == 1

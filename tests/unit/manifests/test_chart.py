@@ -122,12 +122,69 @@ def test_settings_become_the_operators_variables() -> None:
     assert variables["SCALABLEAPP_REDIS_IMAGE"] == "r.example/redis:8"
 
 
+CONFIG = f"ConfigMap {SYSTEM}/scalableapp-prometheus"
+MONITORING_VIEW = "ClusterRoleBinding /scalableapp-operator-cluster-monitoring-view"
+CA = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
+CONNECTIONS = {
+    "a tenant": ({"headers": {"X-Scope-OrgID": "a"}}, {"http_headers": {"X-Scope-OrgID": {"values": ["a"]}}}),
+    "a CA": ({"caBundle": CA}, {"tls_config": {"ca_file": "ca.crt"}}),
+    "matchers": ({"matchers": 'cluster="a"'}, {"matchers": 'cluster="a"'}),
+    "OpenShift": (
+        {"bearerTokenFromServiceAccount": True},
+        {
+            "authorization": {"credentials_file": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
+            "tls_config": {"ca_file": "service-ca.crt"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "fields"), CONNECTIONS.values(), ids=CONNECTIONS.keys())
+def test_a_connection_is_stated_in_a_file_of_the_operator(values: dict[str, Any], fields: dict[str, Any]) -> None:
+    url = "https://thanos:9091"
+    objects = named(charted({"prometheus": {"url": url, **values}}))
+    assert yaml.safe_load(objects[CONFIG]["data"]["prometheus.yaml"]) == {"url": url, **fields}
+    assert objects[CONFIG]["data"].get("ca.crt") == values.get("caBundle")
+    variables = {each["name"] for each in container({"prometheus": values})["env"]}
+    assert {name for name in variables if "PROMETHEUS" in name} == {"SCALABLEAPP_PROMETHEUS_CONFIG"}
+    assert (MONITORING_VIEW in objects) == ("bearerTokenFromServiceAccount" in values)
+
+
+def test_a_secret_states_the_whole_connection_by_helm_and_kustomize_alike(tmp_path: Path) -> None:
+    by_helm = named(charted({"prometheus": {"existingSecret": "scalableapp-prometheus"}}))
+    by_kustomize = named(combined(tmp_path, "overlays/production", "prometheus-config"))
+    assert CONFIG not in by_helm
+    pods = [found[OPERATOR]["spec"]["template"]["spec"] for found in (by_helm, by_kustomize)]
+    assert pods[0]["volumes"] == sorted(pods[1]["volumes"], key=lambda volume: volume["name"], reverse=True)
+    mounts = [{mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]} for pod in pods]
+    assert mounts[0] == mounts[1] == {"/tmp", "/etc/scalableapp/prometheus"}  # noqa: S108 - in the pod
+    with pytest.raises(AssertionError, match=r"move bearerTokenFromServiceAccount, headers, caBundle and matchers"):
+        charted({"prometheus": {"existingSecret": "a", "matchers": 'cluster="a"'}})
+
+
+def test_what_else_the_operator_s_pod_needs_is_added() -> None:
+    variable, volume = {"name": "HTTPS_PROXY", "value": "http://proxy"}, {"name": "more", "emptyDir": {}}
+    mount = {"name": "more", "mountPath": "/more"}
+    values = {"extraEnv": [variable], "extraVolumes": [volume], "extraVolumeMounts": [mount]}
+    pod = named(charted(values))[OPERATOR]["spec"]["template"]["spec"]
+    assert volume in pod["volumes"]
+    assert variable in pod["containers"][0]["env"]
+    assert mount in pod["containers"][0]["volumeMounts"]
+
+
 def test_each_setting_of_the_schema_is_one_of_the_operator() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     offered = schema["properties"]["settings"]["properties"]
     known = {alias(name) for name in Settings.model_fields}
     # These have a value of their own, or follow from where the chart is installed.
-    assert known - offered.keys() == {"prometheusUrl", "namespaces", "leaseNamespace", "metricsPort", "livenessPort"}
+    assert known - offered.keys() == {
+        "prometheusUrl",
+        "namespaces",
+        "prometheusConfig",
+        "leaseNamespace",
+        "metricsPort",
+        "livenessPort",
+    }
     assert offered.keys() <= known
 
 
@@ -153,8 +210,10 @@ def alias(name: str) -> str:
         ({"namespaces": ["Team A"]}, "/namespaces/0"),
         ({"settings": {"interval": 5}}, "/settings"),
         ({"networkpolicy": {"enabled": True}}, "networkpolicy"),
+        ({"prometheus": {"headers": {"X-Scope-OrgID": 7}}}, "/prometheus/headers/X-Scope-OrgID"),
+        ({"settings": {"queryScope": "All"}}, "/settings/queryScope"),
     ],
-    ids=["no scheme", "a tag as digest", "no namespace", "unknown setting", "misspelt value"],
+    ids=["no scheme", "a tag as digest", "no namespace", "unknown setting", "misspelt value", "a number", "no scope"],
 )
 def test_a_wrong_value_is_refused_and_named(values: dict[str, Any], field: str) -> None:
     with pytest.raises(AssertionError, match="don't meet the specifications of the schema") as refusal:

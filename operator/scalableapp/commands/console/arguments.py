@@ -5,6 +5,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from scalableapp.core.model import AppKey
@@ -41,12 +42,25 @@ def add_app(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prometheus(parser: argparse.ArgumentParser) -> None:
-    """Which Prometheus."""
-    parser.add_argument(
+    """Which Prometheus; `prometheus_of` reads it."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--prometheus",
         metavar="URL",
         help="URL of the Prometheus to query; default: the operator's, through the Kubernetes API",
     )
+    which.add_argument(
+        "--prometheus-config",
+        metavar="FILE",
+        type=Path,
+        help="file that states the connection to Prometheus, as that of SCALABLEAPP_PROMETHEUS_CONFIG",
+    )
+
+
+def prometheus_of(options: argparse.Namespace) -> str | Path | None:
+    """The Prometheus that is stated."""
+    stated: str | Path | None = options.prometheus or options.prometheus_config
+    return stated
 
 
 def run(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:

@@ -8,20 +8,23 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from scalableapp.adapters.kube_api import Denied, KubeApi, Request
+from scalableapp.adapters.prometheus_file import Source, source_of
+from scalableapp.adapters.prometheus_http import BUILD_INFO
 from scalableapp.commands.console.cluster import TRIES
 from scalableapp.core.address import address
 from scalableapp.errors import ClusterError, MetricsUnavailable, NotFound, WrongAddress
 
-_OPERATOR = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
-_SETTING = "SCALABLEAPP_PROMETHEUS_URL"
+OPERATOR = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
+_SETTING, _FILE_SETTING = "SCALABLEAPP_PROMETHEUS_URL", "SCALABLEAPP_PROMETHEUS_CONFIG"
 _IN_CLUSTER = re.compile(r"^https?://([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?::(\d+))?(/.*)?$")
 _HTTPS_PORT, _HTTP_PORT = "443", "80"
-_ENDPOINTS = ("query", "query_range")
+_ENDPOINTS = ("query", "query_range", BUILD_INFO)
 
 
 class Service(NamedTuple):
@@ -49,11 +52,16 @@ class Service(NamedTuple):
 
 
 @asynccontextmanager
-async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]:
-    """A URL that serves while the block lasts: the stated one, or one to the operator's Prometheus.
+async def prometheus_at(
+    api: KubeApi, stated: str | Path | None, operator: str = OPERATOR
+) -> AsyncIterator[str | Source]:
+    """What serves while the block lasts: what is stated, or a URL to the operator's Prometheus.
 
-    Raises MetricsUnavailable that says what to do where there is no way to it.
+    Raises MetricsUnavailable that says what to do where there is no way to it, WrongConnection for a wrong file.
     """
+    if isinstance(stated, Path):
+        yield source_of(stated)
+        return
     if stated:
         try:
             address(stated)
@@ -61,7 +69,7 @@ async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]
             raise MetricsUnavailable(f"the URL of --prometheus {error}") from None
         yield stated
         return
-    where = await _operators_own(api)
+    where = await _operators_own(api, operator)
     if isinstance(where, str):
         yield where
         return
@@ -70,14 +78,20 @@ async def prometheus_url(api: KubeApi, stated: str | None) -> AsyncIterator[str]
         yield url
 
 
-async def _operators_own(api: KubeApi) -> Service | str:
+async def _operators_own(api: KubeApi, operator: str = OPERATOR) -> Service | str:
     """What the operator asks: a Service of the cluster, or a URL elsewhere; where that is not told, the usual one."""
     try:
-        pod = (await api.ask(Request("GET", _OPERATOR), tries=TRIES))["spec"]["template"]["spec"]
+        pod = (await api.ask(Request("GET", operator), tries=TRIES))["spec"]["template"]["spec"]
         variables = pod["containers"][0].get("env") or ()
     except (ClusterError, KeyError, IndexError):
         return Service()
-    url = next((str(each.get("value", "")) for each in variables if each.get("name") == _SETTING), "")
+    values = {each.get("name"): str(each.get("value", "")) for each in variables}
+    if values.get(_FILE_SETTING):
+        raise MetricsUnavailable(
+            f"the operator connects to Prometheus as {values[_FILE_SETTING]} in its pod states; pass such a file with "
+            "--prometheus-config, or a URL with --prometheus"
+        )
+    url = values.get(_SETTING, "")
     if not url:
         return Service()
     try:
@@ -126,6 +140,8 @@ async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
         endpoint = request.match_info["endpoint"]
         if endpoint not in _ENDPOINTS:
             raise web.HTTPNotFound
+        if endpoint == BUILD_INFO and request.method == "POST":
+            raise web.HTTPMethodNotAllowed("POST", ["GET"])
         form: Mapping[str, Any] = await request.post() if request.method == "POST" else request.query
         query = service.query({name: str(value) for name, value in form.items()})
         try:
@@ -137,7 +153,7 @@ async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
 
     secret = secrets.token_urlsafe(24)
     application = web.Application(client_max_size=2**20)
-    application.router.add_route("*", f"/{secret}/api/v1/{{endpoint}}", forward)
+    application.router.add_route("*", f"/{secret}/api/v1/{{endpoint:.+}}", forward)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:

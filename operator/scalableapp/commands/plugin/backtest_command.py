@@ -44,8 +44,10 @@ def run(options: argparse.Namespace) -> int:
     """Carry the command out; its exit status."""
     if not (options.spec.suffix in _FILES or options.spec.is_file()):
         return command.guarded(lambda: _of_cluster(options))
-    if not options.trace and not options.prometheus:
-        command.complain(f"there is no load for {options.spec}; pass --trace FILE.csv or --prometheus URL")
+    if not options.trace and not arguments.prometheus_of(options):
+        command.complain(
+            f"there is no load for {options.spec}; pass --trace FILE.csv, --prometheus URL or --prometheus-config FILE"
+        )
         return 2
     return command.run(options)
 
@@ -59,7 +61,7 @@ async def _case(options: argparse.Namespace) -> "Case":
     from scalableapp.backtest.appfile import App  # noqa: PLC0415 - keeps the command line's start fast
     from scalableapp.backtest.errors import TraceError  # noqa: PLC0415 - as above
     from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - as above
-    from scalableapp.commands.console.prometheus import prometheus_url  # noqa: PLC0415 - as above
+    from scalableapp.commands.console.prometheus import prometheus_at  # noqa: PLC0415 - as above
     from scalableapp.commands.explain.reader import read_app  # noqa: PLC0415 - as above
     from scalableapp.core.api.spec import parse_spec  # noqa: PLC0415 - as above
     from scalableapp.core.targets import computable  # noqa: PLC0415 - as above
@@ -69,8 +71,8 @@ async def _case(options: argparse.Namespace) -> "Case":
         app = App(key.namespace, key.name, computable(parse_spec((await read_app(connection.api, key))["spec"])))
         if options.trace:
             return command.case_of(options, app)
-        stated = options.prometheus
-        async with prometheus_url(connection.api, stated) as url:
+        stated = arguments.prometheus_of(options)
+        async with prometheus_at(connection.api, stated) as url:
             options.prometheus = url
             try:
                 return await asyncio.to_thread(command.case_of, options, app)

@@ -40,7 +40,7 @@ _OF_ARGUMENT = {
     "targets": Source.TARGETS,
     "spec": Source.FILES,
 }
-_FILES = {"kubeconfig", "svg", "trace", "report", "png", "file"}
+_FILES = {"kubeconfig", "svg", "trace", "report", "png", "file", "prometheus_config"}
 
 
 def wanted(parser: argparse.ArgumentParser, words: Sequence[str]) -> Wanted:

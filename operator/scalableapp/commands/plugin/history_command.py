@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from scalableapp.commands.console import arguments
 from scalableapp.commands.console.output import WIDE, add_output, for_programs, paint_for
-from scalableapp.errors import ClusterError, MetricsUnavailable
+from scalableapp.errors import ClusterError, MetricsUnavailable, WrongConnection
 
 if TYPE_CHECKING:
     from scalableapp.adapters.kube_api import KubeApi
@@ -79,13 +79,13 @@ async def _events(api: "KubeApi", app: "Manifest") -> "tuple[tuple[Manifest, ...
 
 async def _samples(api: "KubeApi", options: argparse.Namespace, key: "AppKey", now: datetime) -> "tuple[Samples, str]":
     """What Prometheus remembers, or why it could not be asked."""
-    from scalableapp.commands.console.prometheus import prometheus_url  # noqa: PLC0415 - see above
+    from scalableapp.commands.console.prometheus import prometheus_at  # noqa: PLC0415 - see above
     from scalableapp.commands.plugin.history import Samples  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.series import decided  # noqa: PLC0415 - as above
 
     try:
-        async with prometheus_url(api, options.prometheus) as url:
+        async with prometheus_at(api, arguments.prometheus_of(options)) as url:
             points, step = await decided(url, key, options.since, now.timestamp())
-    except MetricsUnavailable as error:
+    except (MetricsUnavailable, WrongConnection) as error:
         return Samples(), str(error)
     return Samples(points, step), ""

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def _recommend(options: argparse.Namespace, out: TextIO) -> None:
     from scalableapp.commands.console.cluster import connected  # noqa: PLC0415 - keeps the command line's start fast
-    from scalableapp.commands.console.prometheus import prometheus_url  # noqa: PLC0415 - as above
+    from scalableapp.commands.console.prometheus import prometheus_at  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.advice import advise  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.advice_text import as_record, as_text  # noqa: PLC0415 - as above
     from scalableapp.commands.plugin.usage import read_usage  # noqa: PLC0415 - as above
@@ -66,7 +66,7 @@ async def _recommend(options: argparse.Namespace, out: TextIO) -> None:
         key = AppKey(connection.namespace, _name(options.deployment))
         found = await _deployment(connection.api, key, options.container)
         hpa = await _hpa(connection.api, key)
-        async with prometheus_url(connection.api, options.prometheus) as url:
+        async with prometheus_at(connection.api, arguments.prometheus_of(options)) as url:
             usage = await read_usage(url, key, found.container["name"], options.since, now.timestamp())
     advice = advise(found, usage, hpa, prices)
     content = as_record(advice, usage, prices)

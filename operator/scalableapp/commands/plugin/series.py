@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 from scalableapp.adapters.prometheus_answers import RangeAnswer, Series
+from scalableapp.adapters.prometheus_file import Source
 from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.errors import MetricsUnavailable
@@ -16,9 +17,9 @@ _LEAST_STEP_SECONDS = 15.0
 _TIMEOUT_SECONDS = 30.0
 
 
-async def ranged(url: str, query: str, since: float, until: float, step: float) -> list[Series]:
+async def ranged(where: str | Source, query: str, since: float, until: float, step: float) -> list[Series]:
     """The series of a query from `since` to `until`, Unix time; long ones come in pieces. Raises MetricsUnavailable."""
-    prometheus = Queries(url, _TIMEOUT_SECONDS, 1)
+    prometheus = Queries(where, _TIMEOUT_SECONDS, 1)
     found: list[Series] = []
     try:
         while since <= until:
@@ -53,7 +54,9 @@ def _id(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
-async def decided(url: str, key: AppKey, seconds: float, now: float) -> tuple[list[tuple[float, int]], float]:
+async def decided(
+    where: str | Source, key: AppKey, seconds: float, now: float
+) -> tuple[list[tuple[float, int]], float]:
     """The numbers decided on for an app in the last `seconds`, and the step between them. Raises MetricsUnavailable.
 
     Where Prometheus gives scraped series the labels of what it scrapes, the app's own are called exported_namespace
@@ -61,7 +64,7 @@ async def decided(url: str, key: AppKey, seconds: float, now: float) -> tuple[li
     """
     step = max(_LEAST_STEP_SECONDS, math.ceil(seconds / _MOST_STEPS))
     query = f"max({' or '.join(_selectors(key))})"
-    found = joined(await ranged(url, query, (now - seconds) // step * step, now, step))
+    found = joined(await ranged(where, query, (now - seconds) // step * step, now, step))
     return [(at, round(value)) for points in found.values() for at, value in points], step
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scalableapp.adapters.prometheus_file import Source
 from scalableapp.adapters.prometheus_history import pods_of
 from scalableapp.adapters.prometheus_queries import cores_query, memory_peak_query, requests_query
 from scalableapp.commands.plugin.series import ranged
@@ -49,26 +50,26 @@ class UsageHistory:
         return sorted({used.at for moments in self.moments.values() for used in moments})
 
 
-async def read_usage(url: str, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
+async def read_usage(where: str | Source, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
     """Usage of the pods of a Deployment in the last `seconds`. Raises MetricsUnavailable when it cannot be asked.
 
     Where Prometheus' memory, or the Deployment, is younger than that, its time is looked at in shorter steps.
     """
-    usage = await _read(url, key, container, seconds, now)
+    usage = await _read(where, key, container, seconds, now)
     known = usage.times
     if len(known) < _FEW_STEPS and usage.step > _LEAST_STEP_SECONDS:
         age = now - known[0] + usage.step if known else 0.0
-        usage = await _read(url, key, container, max(_LEAST_SECONDS, age), now)
+        usage = await _read(where, key, container, max(_LEAST_SECONDS, age), now)
     return usage
 
 
-async def _read(url: str, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
+async def _read(where: str | Source, key: AppKey, container: str, seconds: float, now: float) -> UsageHistory:
     step = float(max(_LEAST_STEP_SECONDS, -(-int(seconds) // _MOST_STEPS)))
     since, until = (now - seconds) // step * step, now // step * step
     moments = {}
     for kind in _KINDS:
         found: dict[float, list[float]] = {}
-        for series in await ranged(url, _query(kind, pods_of([key]), container, step), since, until, step):
+        for series in await ranged(where, _query(kind, pods_of([key]), container, step), since, until, step):
             for at, value in series.points:
                 if 0 <= value < float("inf"):
                     found.setdefault(at, []).append(value)

@@ -1,8 +1,9 @@
 """Users' PromQL: variables are filled in, and queries are limited to metrics of the user's own namespace.
 
 Fail-closed: a query is accepted only when every part of its syntax tree is of a known kind and every selector
-requires namespace="<own namespace>". The query sent to Prometheus is regenerated from the parsed tree, so that
-exactly what was checked is sent, however the user's text was quoted or commented.
+requires namespace="<own namespace>", or another label that the operator's settings name; these may allow any
+namespace, on a cluster of one team. The query sent to Prometheus is regenerated from the parsed tree, so that exactly
+what was checked is sent, however the user's text was quoted or commented.
 
 The parser compiles regular expressions, and holds the interpreter while it does: one of 9 characters takes 50 ms and
 megabytes. So it is given marks in their place. They are checked by Prometheus, which takes linear time.
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import promql_parser as ast
 
+from scalableapp.core.api.selectors import with_braces
 from scalableapp.core.model import AppKey
 from scalableapp.errors import FieldProblem, SpecError
 
@@ -37,14 +39,27 @@ _TOKENS = re.compile(
 # info() joins the labels of info metrics of whatever namespace without a selector that could be checked.
 _REFUSED_FUNCTIONS = frozenset({"info"})
 
+# The parser knows the name that Prometheus 3 has for what it called so before.
+_OLD_NAME, _NEW_NAME = "holt_winters", "double_exponential_smoothing"
+
 _NOT_ONE_NUMBER = (ast.StringLiteral, ast.MatrixSelector, ast.SubqueryExpr)
 
 
-def bind(query: str, key: AppKey, index: int) -> str:
+class QueryRules(NamedTuple):
+    """What users' queries may select: series that have the app's namespace in one of `labels`, or any series."""
+
+    labels: tuple[str, ...] = ("namespace",)
+    any_namespace: bool = False
+
+
+OWN_NAMESPACE = QueryRules()
+
+
+def bind(query: str, key: AppKey, index: int, rules: QueryRules = OWN_NAMESPACE) -> str:
     """The query of `spec.scaling.horizontal.metrics[index]` as it may be sent to Prometheus for this app.
 
     Raises SpecError that names the field and how to fix it: wrong syntax, no single number, or a selector that is not
-    bound to the app's namespace.
+    bound to the app's namespace. All selectors of what is returned have braces.
     """
     field = f"spec.scaling.horizontal.metrics[{index}].query"
     filled = _fill(query, key)
@@ -55,13 +70,14 @@ def bind(query: str, key: AppKey, index: int) -> str:
     masked = _masked(filled, field)
     tree = _parse(masked.text, field)
     text = tree.prettify()
-    for node in _nodes(_parse(text, field), field):
-        _check(node, key.namespace, masked, field)
+    nodes = list(_nodes(_parse(text, field), field))
+    for node in nodes:
+        _check(node, key.namespace, masked, field, rules)
     if isinstance(_inner(tree), _NOT_ONE_NUMBER):
         raise _error(
             field, "returns a range or a string, not one number", "wrap it, for example max_over_time(...) or rate(...)"
         )
-    return _unmasked(text, masked, field)
+    return _unmasked(_in_braces(text, nodes, field), masked, field)
 
 
 def check_total(queries: Mapping[int, str]) -> None:
@@ -88,8 +104,9 @@ def plain_selector(query: str) -> str | None:
     """
     masked = _masked(query, "query")
     node = _inner(ast.parse(masked.text))
-    picks = isinstance(node, ast.VectorSelector) and node.offset is None and node.at is None
-    return _unmasked(node.prettify(), masked, "query") if picks else None
+    if not isinstance(node, ast.VectorSelector) or node.offset is not None or node.at is not None:
+        return None
+    return _unmasked(_in_braces(node.prettify(), [node], "query"), masked, "query")
 
 
 def _fill(query: str, key: AppKey) -> str:
@@ -109,6 +126,7 @@ class _Masked(NamedTuple):
 
     text: str
     regexes: Mapping[str, str]
+    renamed: bool = False
 
 
 def _masked(query: str, field: str) -> _Masked:
@@ -125,10 +143,17 @@ def _masked(query: str, field: str) -> _Masked:
         regexes[name] = _decoded(match["regex"], field) if len(regexes) < MOST_REGEXES else ""
         return f'{match["operator"]}"{name}"'
 
-    text = _TOKENS.sub(mark, query)
+    text = _renamed(_TOKENS.sub(mark, query), _OLD_NAME, _NEW_NAME)
+    renamed = _renamed(query, _OLD_NAME, _NEW_NAME) != query
     if len(regexes) > MOST_REGEXES:
         raise _error(field, f"has more than {MOST_REGEXES} regular expressions", "join them with |, or shorten it")
-    return _Masked(text, regexes)
+    return _Masked(text, regexes, renamed)
+
+
+def _renamed(text: str, old: str, new: str) -> str:
+    """The text with calls of `old` as calls of `new`."""
+    calls = re.compile(rf"{_TEXT} | \#[^\n]* | \b{old} (?= \s*\( )", re.VERBOSE | re.DOTALL)
+    return calls.sub(lambda found: new if found[0] == old else found[0], text)
 
 
 def _decoded(literal: str, field: str) -> str:
@@ -141,6 +166,7 @@ def _decoded(literal: str, field: str) -> str:
 
 def _unmasked(text: str, masked: _Masked, field: str) -> str:
     """The text with the regular expressions, each in a place of its own."""
+    text = _renamed(text, _NEW_NAME, _OLD_NAME) if masked.renamed else text
     for mark, regex in masked.regexes.items():
         before, found, after = text.partition(f'"{mark}"')
         if not found or f'"{mark}"' in after:
@@ -197,29 +223,59 @@ def _parts(node: ast.Expr) -> Sequence[ast.Expr] | None:  # noqa: PLR0911 - a ta
     return None
 
 
-def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str) -> None:
+def _in_braces(text: str, nodes: Sequence[ast.Expr], field: str) -> str:
+    """The query with braces at each selector, so that it can be given further matchers."""
+    found = text
+    selectors = (node for node in nodes if isinstance(node, ast.VectorSelector) and not node.matchers.matchers)
+    for name in {node.name for node in selectors if node.name}:
+        found = with_braces(found, name)
+    if found != text:
+        try:
+            same = ast.parse(found).prettify() == text
+        except ValueError:
+            same = False
+        if not same:
+            raise _error(field, "has a metric and a label of one name", "write {} after the name of the metric")
+    return found
+
+
+def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str, rules: QueryRules) -> None:
     if isinstance(node, ast.Call) and node.func.name in _REFUSED_FUNCTIONS:
         raise _error(
             field,
-            f"calls {node.func.name}(), which reads metrics of other namespaces",
+            f"calls {node.func.name}(), which reads metrics of other namespaces and clusters",
             "join with * on(...) group_left",
         )
     if not isinstance(node, ast.VectorSelector):
         return
     matchers = node.matchers
     bound = any(
-        matcher.name == "namespace" and matcher.op == ast.MatchOp.Equal and matcher.value == namespace
-        for matcher in matchers.matchers
+        matcher.name in rules.labels and _exactly(matcher, masked) == namespace for matcher in matchers.matchers
     )
     by_regex = (matcher for matcher in matchers.matchers if matcher.op in (ast.MatchOp.Re, ast.MatchOp.NotRe))
     if not all(matcher.value in masked.regexes for matcher in by_regex):
         raise _error(field, "has a regular expression in an unusual place", 'write NAME=~"..." without a comment')
-    if matchers.or_matchers or not bound:
+    if matchers.or_matchers:
         raise _error(
             field,
-            f"selects {_short(str(node))} without namespace={namespace!r}, so it could read other teams' metrics",
-            'add namespace="$namespace" to every selector',
+            f"selects {_short(str(node))} with `or` between braces, which could read other teams' metrics",
+            "use `or` between two selectors",
         )
+    if not (bound or rules.any_namespace):
+        label, *others = rules.labels
+        also = f" (or {', '.join(others)})" if others else ""
+        raise _error(
+            field,
+            f"selects {_short(str(node))} without {label}={namespace!r}{also}, so it could read other teams' metrics",
+            f'add {label}="$namespace" to every selector',
+        )
+
+
+def _exactly(matcher: ast.Matcher, masked: _Masked) -> str | None:
+    """The only value that fits. A namespace means itself as a regular expression, and those are anchored."""
+    if matcher.op == ast.MatchOp.Re:
+        return masked.regexes.get(matcher.value)
+    return str(matcher.value) if matcher.op == ast.MatchOp.Equal else None
 
 
 def _short(text: str) -> str:

@@ -43,6 +43,6 @@ async def test_an_address_elsewhere_is_taken_as_it_is() -> None:
 async def test_an_address_with_a_password_is_refused_without_showing_it(stated: str | None) -> None:
     api: Any = Api("http://admin:S3cret@prom.mon.svc:9090")
     with pytest.raises(MetricsUnavailable, match="a user name or a password") as error:
-        async with prometheus.prometheus_url(api, stated):
+        async with prometheus.prometheus_at(api, stated):
             pass
     assert "S3cret" not in str(error.value)

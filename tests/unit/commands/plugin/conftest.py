@@ -9,9 +9,9 @@ import yaml
 
 from scalableapp.commands import cli
 from tests.unit.adapters.canned import ApiServer, Asked, Refusal
-from tests.unit.adapters.conftest import server
+from tests.unit.adapters.conftest import canned, server
 
-__all__ = ["server"]
+__all__ = ["canned", "server"]
 
 APPS = "/apis/scalableapp.io/v1alpha1/scalableapps"
 SHOP = "/apis/scalableapp.io/v1alpha1/namespaces/shop/scalableapps"

@@ -62,4 +62,4 @@ async def test_a_history_that_prometheus_does_not_know_is_reported_without_the_u
 async def test_a_file_needs_a_load(terminal: Terminal) -> None:
     status, _, err = await terminal.run("backtest", "app.yaml")
     assert status == 2
-    assert "there is no load for app.yaml; pass --trace FILE.csv or --prometheus URL" in err
+    assert "there is no load for app.yaml; pass --trace FILE.csv, --prometheus URL or --prometheus-config FILE" in err

@@ -2,12 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scalableapp.commands.plugin.history import Samples, notes_of, rows_of
-from tests.unit.adapters.canned import Asked, Refusal
+from tests.unit.adapters.canned import Asked, Canned, Refusal
 from tests.unit.commands.plugin.conftest import SHOP, Terminal, app
 
 NOW = datetime(2026, 11, 23, 12, 10, tzinfo=UTC)
@@ -160,6 +161,22 @@ async def test_where_the_operator_asks_elsewhere_that_service_is_asked(remembere
     _, out, _ = await remembered.run("history", "web", "-o", "json")
     assert [row["source"] for row in json.loads(out)["items"]] == ["Prometheus", "Event"]
     assert not any(asked.path.startswith(PROXY) for asked in remembered.asked("GET"))
+
+
+async def test_of_an_operator_with_a_connection_file_the_file_is_asked_for_and_taken(
+    remembered: Terminal, canned: Canned, tmp_path: Path
+) -> None:
+    variables = [{"name": "SCALABLEAPP_PROMETHEUS_CONFIG", "value": "/etc/scalableapp/prometheus.yaml"}]
+    operator = "/apis/apps/v1/namespaces/scalableapp-system/deployments/scalableapp-operator"
+    remembered.known[operator] = {"spec": {"template": {"spec": {"containers": [{"env": variables}]}}}}
+    _, out, _ = await remembered.run("history", "web")
+    assert "connects to Prometheus as /etc/scalableapp/prometheus.yaml in its pod states; pass such a file with" in out
+    (tmp_path / "prometheus.yaml").write_text(f"url: {canned.url}\nmatchers: cluster='a'")
+    canned.json({"status": "success", "data": {"resultType": "matrix", "result": []}})
+    await remembered.run("history", "web", "--prometheus-config", str(tmp_path / "prometheus.yaml"))
+    assert all("{cluster='a'," in query for query in canned.queries)
+    _, out, _ = await remembered.run("history", "web", "--prometheus-config", str(tmp_path / "none.yaml"))
+    assert "none.yaml cannot be read" in out
 
 
 @pytest.mark.parametrize(

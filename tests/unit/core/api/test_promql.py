@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scalableapp.core.api import promql
-from scalableapp.core.api.promql import MAX_LENGTH, MOST_REGEXES, bind, check_total, plain_selector
+from scalableapp.core.api.promql import MAX_LENGTH, MOST_REGEXES, QueryRules, bind, check_total, plain_selector
+from scalableapp.core.api.selectors import with_matchers
 from scalableapp.core.model import AppKey
 from scalableapp.errors import SpecError
 
@@ -28,6 +29,13 @@ SHOP = AppKey("shop", "web")
             'a{namespace="shop"} / on () b{namespace="shop",namespace=~".*"}',
             id="a further matcher can only narrow",
         ),
+        pytest.param('q{namespace=~"$namespace"}', 'q{namespace=~"shop"}', id="as a regular expression"),
+        pytest.param('q{namespace=~`shop`,a=~"b.+"}', 'q{a=~"b.+",namespace=~"shop"}', id="of which there are others"),
+        pytest.param(
+            'holt_winters (q{namespace="shop",a="holt_winters("}[5m:], 0.1, 0.2)',
+            'holt_winters(q{a="holt_winters(",namespace="shop"}[5m:], 0.1, 0.2)',
+            id="what Prometheus 2 calls double_exponential_smoothing",
+        ),
         pytest.param("vector(3)", "vector(3)", id="a constant reads nobody's metrics"),
     ],
 )
@@ -40,7 +48,17 @@ LEAKS = [
     "q{}",
     'q{app="web"}',
     'q{namespace="other"}',
-    'q{namespace=~"shop"}',
+    'q{namespace=~"shop|other"}',
+    'q{namespace=~"shop.*"}',
+    'q{namespace=~"(?i)shop"}',
+    'q{namespace=~"(shop)?"}',
+    'q{namespace=~"sho\\\\x70"}',
+    'q{namespace=~""}',
+    'q{namespace!~"other"}',
+    'q{namespace!=""}',
+    'q{namespace="shop "}',
+    '{__name__="q"}',
+    '{__name__="namespace",namespace_="shop"}',
     'q{namespace!="shop"}',
     'q{exported_namespace="shop"}',
     '{__name__=~".+"}',
@@ -78,6 +96,60 @@ def test_no_selector_reads_another_namespace_wherever_it_stands(place: str, leak
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
 def test_the_same_places_are_open_to_the_own_namespace(place: str) -> None:
     assert 'b{namespace="shop"}' in bind(place.format('b{namespace="shop"}'), SHOP, 0)
+
+
+OF_PROXIES = QueryRules(("namespace", "exported_namespace"))
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_another_label_may_name_the_namespace_if_the_operator_says_so(place: str) -> None:
+    assert bind(place.format('q{exported_namespace="shop"}'), SHOP, 0, OF_PROXIES)
+    with pytest.raises(SpecError, match=r"without namespace='shop' \(or exported_namespace\)"):
+        bind(place.format('q{exported_namespace=~"shop|other"}'), SHOP, 0, OF_PROXIES)
+
+
+ANY = QueryRules(any_namespace=True)
+WITH_MATCHERS = [
+    ("q", 'q{cluster="a",}'),
+    ("rate(q[5m] offset 1m)", 'rate(q{cluster="a",}[5m] offset 1m)'),
+    ("q @ end() + q{} + on (b) r{a='{'}", 'q{cluster="a",} @ end() + q{cluster="a",} + on (b) r{cluster="a",a="{"}'),
+    ("sum by (q) (r) / s:q:t", 'sum by (q) (r{cluster="a",}) / s:q:t{cluster="a",}'),
+    ('sum(sum_a) + count({__name__=~"a.*"})', 'sum(sum_a{cluster="a",}) + count({cluster="a",__name__=~"a.*"})'),
+]
+
+
+@pytest.mark.parametrize(("query", "sent"), WITH_MATCHERS)
+def test_even_where_any_namespace_is_allowed_every_selector_is_given_the_matchers(query: str, sent: str) -> None:
+    assert with_matchers(bind(query, SHOP, 0, ANY), 'cluster="a"') == sent
+
+
+NOT_EVEN_THEN = [
+    ("info(q)", "other namespaces and clusters"),
+    ('q{a="b" or c="d"}', "`or` between braces"),
+    ("sum by (q) (q)", "a metric and a label of one name"),
+    ("q[5m]", "not one number"),
+]
+
+
+@pytest.mark.parametrize(("query", "message"), NOT_EVEN_THEN)
+def test_what_no_matcher_could_reach_is_refused_all_the_same(query: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        bind(query, SHOP, 0, ANY)
+
+
+@given(st.text(string.printable, max_size=60))
+def test_matchers_reach_every_selector_whatever_the_query(text: str) -> None:
+    try:
+        sent = with_matchers(bind(f"max({text})", SHOP, 0, ANY), 'cluster="a"')
+    except SpecError:
+        return
+    found = promql._nodes(promql_parser.parse(sent), "query")
+    selectors = [node for node in found if isinstance(node, promql_parser.VectorSelector)]
+    assert all(any(matcher.name == "cluster" for matcher in node.matchers.matchers) for node in selectors)
+
+
+def test_the_age_of_a_bare_selector_is_asked_with_the_matchers() -> None:
+    assert plain_selector(bind("q", SHOP, 0, ANY)) == "q{}"
 
 
 OWN, FOREIGN = 'a{namespace="shop"}', 'b{namespace="other"}'
