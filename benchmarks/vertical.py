@@ -15,7 +15,8 @@ from scalableapp.core.explain import duration
 from scalableapp.core.model import History, Observation, PodState, Reading
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.vertical.combined import decide_both
-from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
+from scalableapp.core.vertical.peaks import Sample
+from scalableapp.core.vertical.usage import SizeHistory, Usage, sampled
 
 MIB = 2**20
 DAY = 86_400.0

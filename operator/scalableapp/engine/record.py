@@ -46,7 +46,7 @@ class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
+    controller cannot bring its pods in line. `paused`: its controller leaves its pods alone.
     """
 
     generation: int
@@ -58,6 +58,7 @@ class DeploymentFacts:
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
+    paused: bool = False
 
     @property
     def refused(self) -> bool:
@@ -348,4 +349,5 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),
+        paused=bool((body.get("spec") or {}).get("paused")),
     )

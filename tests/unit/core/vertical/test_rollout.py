@@ -56,7 +56,7 @@ FIRST: dict[str, tuple[float, tuple[PodState, ...], dict[str, Any], tuple[Result
     "restarted": (20, third(ended_at=at(15)), {}, ROLLBACK),
     "an old pod restarted": (20, (pod("a", ended_at=at(15)), pod("c", TO, 5)), {}, WAIT),
     "failed": (20, third(phase="Failed", ready=False), {}, ROLLBACK),
-    "killed after a raise": (20, third(oom_killed_at=at(15)), {}, (Result.TOO_SMALL, None)),
+    "killed after a raise": (20, third(oom_killed_at=at(15)), {}, WAIT),
     "waits for a node": (40, third(**PENDING), {}, WAIT),
     "fits no node": (70, third(**PENDING), {}, ROLLBACK),
     "nobody there": (1, (), {"replicas": 0}, (Result.NONE, Phase.REST)),
