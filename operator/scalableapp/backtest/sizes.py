@@ -17,8 +17,7 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import History, Observation, PodState
-from scalableapp.core.size import Amount, Resource, Size, read_size
-from scalableapp.core.vertical.bounds import ratios_of
+from scalableapp.core.size import Amount, Resource, Size
 from scalableapp.core.vertical.combined import decide_both, size_changed
 from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import SizeHistory, Usage
@@ -95,7 +94,7 @@ class Ours:
             {Resource.CPU: (seen.cpu,), Resource.MEMORY: (seen.memory,)},
             throttled=seen.throttled,
             oom_kills=self.kills,
-            ratios=ratios_of(start_of(self.spec)),
+            ratios=self.spec.resources.ratios,
             in_place=self.in_place,
         )
         pod = PodState("pod", "Running", True, False, now - timedelta(days=1), now - timedelta(days=1))
@@ -159,7 +158,7 @@ def as_vertical(spec: ScalableAppSpec) -> ScalableAppSpec:
 
 def start_of(spec: ScalableAppSpec) -> Size:
     """The size that the spec states."""
-    return read_size({"requests": spec.resources.requests, "limits": spec.resources.limits})
+    return spec.resources.size
 
 
 def replay(

@@ -107,8 +107,8 @@ class PodState:
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `problem` says why the pod cannot start, `message` what it says of itself while it is not ready, `resize`
     and `resize_message` where a resize in place stands. `other_containers` is the size of the others together.
-    `left_at` is when its deletion was requested, or when it was gone. `sized_at` is when its size was changed, if that was
-    seen, `size_before` what it had before.
+    `left_at` is when its deletion was requested, or when it was gone. `sized_at` is when its size was changed, if that
+    was seen, `size_before` what it had before.
     """
 
     name: str

@@ -15,8 +15,7 @@ from scalableapp.core.quality import (
     seconds_between,
     serves,
 )
-from scalableapp.core.size import Amount, Resource, Size, read_size
-from scalableapp.core.vertical.bounds import ratios_of
+from scalableapp.core.size import Amount, Resource, Size
 from scalableapp.core.vertical.limits import NOT_READ_YET, NamespaceLimits, WholePod, within_quota
 from scalableapp.core.vertical.rollout import Change, RolloutObservation
 from scalableapp.core.vertical.usage import ClusterLimits, Usage, kept_for, with_past_usage
@@ -61,14 +60,9 @@ def usage_of(
             pods,
             in_place=in_place,
         ),
-        ratios=ratios_of(_stated(record)),
+        ratios=record.spec.resources.ratios if record.spec else {},
         in_place=in_place,
     )
-
-
-def _stated(record: AppRecord) -> Size:
-    resources = record.spec.resources if record.spec else None
-    return read_size({"requests": resources.requests, "limits": resources.limits}) if resources else Size()
 
 
 def _killed(pods: Sequence[PodState]) -> Amount | None:

@@ -16,8 +16,7 @@ from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.model import DataProblem
 from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.size import Resource, Size, read_size, size_from
-from scalableapp.core.vertical.bounds import ratios_of
+from scalableapp.core.size import Resource, Size, size_from
 from scalableapp.core.vertical.peaks import Sample
 from scalableapp.core.vertical.usage import SizeHistory, Usage, sampled
 
@@ -87,14 +86,14 @@ def usage_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, 
         throttled=seen.throttled_ratio,
         oom_kills=seen.oom_kills,
         unsettled=unsettled,
-        ratios=ratios_of(start_size(spec)),
+        ratios=spec.resources.ratios if "resources" in spec.model_fields_set else {},
         in_place=spec.scaling.vertical.update_strategy is not UpdateStrategy.ROLLOUT,
     )
 
 
 def start_size(spec: ScalableAppSpec) -> Size:
     """The size that spec.resources states."""
-    return read_size({"requests": spec.resources.requests, "limits": spec.resources.limits})
+    return spec.resources.size
 
 
 def _problem(

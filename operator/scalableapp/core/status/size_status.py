@@ -17,8 +17,8 @@ Fields = dict[str, Any]
 class SizeState:
     """What is reported about the size of the pods, and what has to survive a restart.
 
-    `unread` says which limit of the namespace cannot be read, and why; "" if all can. `bound` says which bound keeps pods
-    from what they need, "" for none. `killed` is the memory request that kills have shown to be needed.
+    `unread` says which limit of the namespace cannot be read, and why; "" if all can. `bound` says which bound keeps
+    pods from what they need, "" for none. `killed` is the memory request that kills have shown to be needed.
     """
 
     current: Size

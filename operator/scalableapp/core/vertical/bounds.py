@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scalableapp.core.api.vertical_fields import LimitsPolicy, Vertical
-from scalableapp.core.size import Amount, Resource, Size, format_amount, rounded_down, rounded_up, rounded_up_limit
+from scalableapp.core.size import Amount, Resource, format_amount, rounded_down, rounded_up, rounded_up_limit
 from scalableapp.core.vertical.usage import ClusterLimits, Usage
 
 
@@ -105,12 +105,6 @@ def limit_bound(resource: Resource, amount: Amount, case: Bounding) -> str:
         return ""
     limit = format_amount(resource, amount.limit)
     return f"{resource} limit is {limit}, not {stated:g} times the request: a LimitRange, a quota or the largest node"
-
-
-def ratios_of(size: Size) -> dict[Resource, float]:
-    """Limits over requests, of the resources that have both."""
-    amounts = {resource: size.of(resource) for resource in Resource}
-    return {resource: limit / request for resource, (request, limit) in amounts.items() if limit and request}
 
 
 def _ratio(stated: float | None, current: Amount) -> float:

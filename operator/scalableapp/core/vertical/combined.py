@@ -3,8 +3,8 @@
 Replicas are decided first, on absolute demand, which does not depend on the size. Sizes follow for the planned number
 of pods. Replicas change first: while they change, or wait to be reduced, sizes are not reduced; while a scale-up is
 needed and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down,
-only where both increase; but a scale-up is never delayed. Where behavior forbids replicas to move, sizes do not wait for
-them.
+only where both increase; but a scale-up is never delayed. Where behavior forbids replicas to move, sizes do not
+wait for them.
 """
 
 from dataclasses import replace

@@ -182,7 +182,7 @@ def _not_raised(limits: ClusterLimits, amount: Amount, unread: str) -> ClusterLi
         limits = limits._replace(most_limit=min(amount.limit, limits.most_limit or amount.limit))
     if amount.request is not None and (limits.most is None or amount.request < limits.most):
         limits = limits._replace(most=amount.request, whose=f"limits of the namespace that are not known ({unread})")
-    return limits
+    return limits._replace(unread=True)
 
 
 def _within_pod(limits: ClusterLimits, pod: ClusterLimits, other_containers: Amount) -> ClusterLimits:
@@ -203,7 +203,7 @@ def _shared(
 ) -> float | None:
     """What each of so many pods may have of `left` beyond its present `value`.
 
-    A rollout begins with one new pod beside the old ones, and ends with all new ones and the last old ones of its surge.
+    A rollout begins with one new pod beside the old ones, and ends with all new ones and the old ones of its surge.
     """
     if value is None or left is None:
         return None

@@ -19,6 +19,7 @@ from scalableapp.core.vertical.pressure import active
 from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import (
     REMEMBERED_HALF_LIVES,
+    ClusterLimits,
     Floor,
     Learned,
     SizeHistory,
@@ -151,7 +152,8 @@ def _verdict(resource: Resource, case: _Case) -> Verdict:
     if amount != current and (why := _held_back(resource, amount, need, case)):
         amount, reason, message = current, "BackOff", why
     steps.append(SizeStep("Pace", message))
-    too_little = cut and rounded_up(resource, need.value) > value * (1 + case.vertical.behavior.up_ratio)
+    known = not case.usage.cluster_limits.get(resource, ClusterLimits()).unread
+    too_little = cut and known and rounded_up(resource, need.value) > value * (1 + case.vertical.behavior.up_ratio)
     told = f"{resource} {bound}, but {format_amount(resource, rounded_up(resource, need.value))} are needed"
     return Verdict(amount, recommended, reason, tuple(steps), cut, bound=told if too_little else "")
 
@@ -198,13 +200,13 @@ def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
     floor, measured = _floor(learned, case.now), learned.histogram.percentile(case.vertical.need(resource).percentile)
     if measured is None:
         return Need(floor.value, _because(resource, floor), urgent=True) if floor else None
-    lacking = floor is not None and resource is Resource.CPU and floor.since == case.now
+    lacking = floor is not None and _unanswered(resource, floor, case)
     value, message = _usual(resource, measured, learned, case, lacking=lacking)
-    killed = active(learned.killed, case.now)
-    if killed and killed.value > value:
-        value, message = killed.value, f"{message}; {_because(resource, killed)}"
     if floor and floor.value > value:
         return Need(floor.value, f"{message}; {_because(resource, floor)}", urgent=True)
+    killed = active(learned.killed, case.now)
+    if killed and killed.value > value:
+        return Need(killed.value, f"{message}; {_because(resource, killed)}", urgent=lacking)
     return Need(value, f"{message}; {floor.why}" if floor and lacking else message, urgent=lacking)
 
 
@@ -226,6 +228,13 @@ def _usual(resource: Resource, measured: float, learned: Learned, case: _Case, *
         f"{resource} usage is {format_amount(resource, rounded_up(resource, usage))}{whose} ({which}), "
         f"{format_amount(resource, rounded_up(resource, value))} with {rules.margin_percent} % margin"
     )
+
+
+def _unanswered(resource: Resource, floor: Floor, case: _Case) -> bool:
+    """Whether pods lack it now: CPU at this look, memory since the last change, whatever the usage requires."""
+    if resource is Resource.CPU or floor.since is None or case.history.changed_at is None:
+        return floor.since == case.now
+    return floor.since > case.history.changed_at
 
 
 def _floor(learned: Learned, now: datetime) -> Floor | None:

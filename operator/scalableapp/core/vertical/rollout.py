@@ -1,7 +1,8 @@
 """A change of size as it is applied to the pods: one pod first, watched; then the rest; or a rollback.
 
-What only grows in place hurts nobody: all pods get it at once. A pure state machine. `step` is called whenever something is observed, and returns what to do next. All its state is in
-the change itself, which status keeps, and in the pods, so that a restart of the operator loses nothing.
+What only grows in place hurts nobody: all pods get it at once. A pure state machine. `step` is called whenever
+something is observed, and returns what to do next. All its state is in the change itself, which status keeps, and in
+the pods, so that a restart of the operator loses nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -120,7 +121,7 @@ class Step(NamedTuple):
 
 
 def opened(to: Size, good: Size, now: datetime, *, in_place: bool, why: str) -> Change:
-    """A change that begins. In place only where `in_place` serves and the change allows it; what grows is not watched."""
+    """A change that begins: in place where `in_place` serves and the change allows it. What grows so is not watched."""
     way = Way.IN_PLACE if in_place and resizable(good, to) else Way.ROLLOUT
     phase = Phase.REST if way is Way.IN_PLACE and _grows(good, to) else Phase.FIRST
     return Change(to, good, way, phase, now, now, why)
@@ -283,7 +284,8 @@ def _rolling_back(change: Change, observation: RolloutObservation) -> Step:
 def _still(pods: list[PodState]) -> str:
     if not pods:
         return "the rollout to the last good size has not ended"
-    return f"{count_with_verb(len(pods), 'pod', 'still has', 'still have')} another size, as pod {pods[0].name}: {pods[0].size}"
+    number = count_with_verb(len(pods), "pod", "still has", "still have")
+    return f"{number} another size, as pod {pods[0].name}: {pods[0].size}"
 
 
 _STEPS = {Phase.FIRST: _first, Phase.REST: _rest, Phase.TEMPLATE: _template, Phase.ROLLBACK: _rolling_back}

@@ -53,7 +53,7 @@ class ClusterLimits(NamedTuple):
     """Bounds of the cluster on one resource of a pod; None where there is none, `whose` says who sets them.
 
     `default_limit` is what a container without a limit gets; `limit_needed`: a quota refuses one without. `node` is
-    what a pod can get on the largest node.
+    what a pod can get on the largest node. `unread`: there may be others, which are not known.
     """
 
     least: float | None = None
@@ -64,6 +64,7 @@ class ClusterLimits(NamedTuple):
     default_limit: float | None = None
     limit_needed: bool = False
     node: float | None = None
+    unread: bool = False
 
     @property
     def needs_limit(self) -> bool:
@@ -78,10 +79,10 @@ class Usage:
     `size` is what the Deployment's template states. `per_pod` has the usage of each of the `serving` pods that it is
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
     in which a pod was throttled, or of time in which it waited for CPU (PSI), None if it cannot be read. `oom_kills`
-    counts the kills of the pods' present containers, `killed` is the memory that the last one had, if known. `busy` says why sizes cannot be changed now, `unsettled` why only
-    too little memory or CPU may change them; "" when they can. `thin` says why no size may be reduced: pods that have
-    no sample may need the most. `ratios` are limits over requests as the spec has them; `in_place`: pods can be resized
-    without a rollout.
+    counts the kills of the pods' present containers, `killed` is the memory that the last one had, if known. `busy`
+    says why sizes cannot be changed now, `unsettled` why only too little memory or CPU may change them; "" when they
+    can. `thin` says why no size may be reduced: pods that have no sample may need the most. `ratios` are limits over
+    requests as the spec has them; `in_place`: pods can be resized without a rollout.
     """
 
     size: Size

@@ -60,7 +60,7 @@ def test_a_peak_of_memory_counts_at_once() -> None:
 
 def test_one_change_is_bounded() -> None:
     rules = vertical()
-    sizing = sized(rules, history=known(rules, 5.0, 10 * MI))
+    sizing = sized(rules, usage_now(in_place=False), known(rules, 5.0, 10 * MI))
     assert sizing.size_to.cpu == (0.8, 1.6)
     assert sizing.size_to.memory == (128 * MI, 256 * MI)
     assert sizing.recommended.cpu.request == pytest.approx(5.9, rel=0.03)
