@@ -201,17 +201,17 @@ def sampled(learned: Learned, resource: Resource, sample: Sample) -> Learned:
     recent = tuple(old for old in learned.recent if (sample.at - old.at).total_seconds() <= RECENT_SECONDS)
     recent = (*recent, sample)
     histogram = learned.histogram.add(sample.at.timestamp(), sample.value)
-    lasting = Sample(sample.at, lasting_value(resource, recent))
+    lasting = Sample(sample.at, lasting_value(resource, recent, fewest=2))
     peaks = with_peak(learned.peaks, lasting, kept_for(resource, histogram.half_life))
     return replace(learned, histogram=histogram, recent=recent, peaks=peaks)
 
 
-def lasting_value(resource: Resource, recent: Sequence[Sample]) -> float:
-    """What the last minute shows: of memory the peak; of CPU what every sample shows, once there are some."""
+def lasting_value(resource: Resource, recent: Sequence[Sample], fewest: int = 4) -> float:
+    """What the last minute shows: of memory the peak; of CPU what every sample shows, once there are so many."""
     values = [sample.value for sample in recent]
     if resource is Resource.MEMORY:
         return max(values, default=0.0)
-    return min(values) if len(values) > 3 else 0.0
+    return min(values) if len(values) >= fewest else 0.0
 
 
 def kept_for(resource: Resource, half_life: float, *, in_place: bool = False) -> timedelta:
