@@ -24,7 +24,6 @@ class Shape(NamedTuple):
     cpu: Callable[[float], float]
     memory: Callable[[float], float]
     step: float = STEP_SECONDS
-    days: float = DAYS
 
 
 def _flat(level: float) -> Callable[[float], float]:
@@ -97,11 +96,11 @@ SHAPES = (
 )
 
 
-def usage(shape: Shape, seed: int = 1) -> UsageTrace:
-    """The shape with 4 % of noise on CPU, and 1 % on memory."""
+def usage(shape: Shape, days: float = DAYS, seed: int = 1) -> UsageTrace:
+    """The shape for so many days, with 4 % of noise on CPU, and 1 % on memory."""
     random_ = random.Random(seed)  # noqa: S311 - a seed, so that each run has the same
     moments = []
-    for number in range(int(shape.days * DAY / shape.step) + 1):
+    for number in range(int(days * DAY / shape.step) + 1):
         at = number * shape.step
         cpu = shape.cpu(at) * max(0.5, random_.gauss(1, 0.04))
         moments.append(Moment(_FIRST + at, cpu, MIB * shape.memory(at) * max(0.9, random_.gauss(1, 0.01))))

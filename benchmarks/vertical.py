@@ -1,15 +1,15 @@
 """`make bench-vertical`: sizes over usage as people have it, ours and VPA's; how long they take to follow a step; cost.
 
-python -m benchmarks.vertical [steps | shapes | cost]
+python -m benchmarks.vertical [--days 9] [steps] [shapes] [cost]
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from benchmarks.usage_shapes import SHAPES, usage
+from benchmarks.usage_shapes import DAYS, SHAPES, usage
 from scalableapp.backtest.sizes import Ours, Policy, Static, Vpa, replay, start_of
 from scalableapp.backtest.usagetrace import Moment, UsageTrace
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
@@ -74,14 +74,14 @@ def sized_app(strategy: str) -> ScalableAppSpec:
     return parse_spec({"image": "app:1", "resources": resources, "scaling": scaling})
 
 
-def shapes() -> None:
-    """The table of docs/vertical.md: each shape for nine days."""
-    print("ours in place / ours by rollout / VPA, over 9 days of one pod\n")
+def shapes(days: float) -> None:
+    """The table of docs/vertical.md."""
+    print(f"ours in place / ours by rollout / VPA, over {days:g} days of one pod\n")
     print("| usage | changes | CPU slack | memory slack | throttled minutes | OOM minutes |")
     print("|---|---|---|---|---|---|")
     start = start_of(sized_app("Auto"))
     for shape in SHAPES:
-        trace = usage(shape)
+        trace = usage(shape, days)
         policies: tuple[Policy, ...] = (Ours(sized_app("Auto")), Ours(sized_app("Rollout")), Vpa(start))
         scores = [replay(trace, policy, start, 15.0) for policy in policies]
         cells = (
@@ -133,8 +133,12 @@ def cost() -> None:
 
 def main() -> None:
     """Print what is asked for, or all."""
-    parts = {"steps": steps, "shapes": shapes, "cost": cost}
-    for name in sys.argv[1:] or parts:
+    parts = {"steps": steps, "shapes": lambda: shapes(options.days), "cost": cost}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=float, default=DAYS, help="how long each shape of usage lasts")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="what to measure; all, if none is named")
+    options = parser.parse_args()
+    for name in options.parts or parts:
         parts[name]()
         print()
 
