@@ -40,8 +40,8 @@ bench-objective: venv ## Measure an objective in a world of single requests, bes
 bench-core: venv ## Measure the cost of deciding: decisions per second, one tick of 1,000 and 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core
 
-bench-vertical: venv ## Measure time to target after a step of CPU, ours and VPA's, and the cost of deciding on sizes
-	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
+bench-vertical: venv ## Measure sizes over usage as people have it, ours and VPA's, and the cost of deciding (ARGS="--days 3")
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical $(ARGS)
 
 bench-metrics: venv ## Measure the cost of scraping the operator's own metrics, with up to 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.metrics

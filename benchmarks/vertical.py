@@ -1,13 +1,15 @@
-"""`make bench-vertical`: how long a size takes to follow a step of CPU, ours and VPA's; what deciding on sizes costs.
+"""`make bench-vertical`: sizes over usage as people have it, ours and VPA's; how long they take to follow a step; cost.
 
-python -m benchmarks.vertical
+python -m benchmarks.vertical [--days 9] [steps] [shapes] [cost]
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from benchmarks.usage_shapes import DAYS, SHAPES, usage
 from scalableapp.backtest.sizes import Ours, Policy, Static, Vpa, replay, start_of
 from scalableapp.backtest.usagetrace import Moment, UsageTrace
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
@@ -15,7 +17,8 @@ from scalableapp.core.explain import duration
 from scalableapp.core.model import History, Observation, PodState, Reading
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.vertical.combined import decide_both
-from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
+from scalableapp.core.vertical.peaks import Sample
+from scalableapp.core.vertical.usage import SizeHistory, Usage, sampled
 
 MIB = 2**20
 DAY = 86_400.0
@@ -64,6 +67,33 @@ def steps() -> None:
         print(f"{name:<12} {shown[0]:>14} {shown[1]:>14}")
 
 
+def sized_app(strategy: str) -> ScalableAppSpec:
+    """An app that has as much as it needs most of the time, and limits of twice that."""
+    resources = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
+    scaling = {"mode": "Vertical", "vertical": {"updateStrategy": strategy}}
+    return parse_spec({"image": "app:1", "resources": resources, "scaling": scaling})
+
+
+def shapes(days: float) -> None:
+    """The table of docs/vertical.md."""
+    print(f"ours in place / ours by rollout / VPA, over {days:g} days of one pod\n")
+    print("| usage | changes | CPU slack | memory slack | throttled minutes | OOM minutes |")
+    print("|---|---|---|---|---|---|")
+    start = start_of(sized_app("Auto"))
+    for shape in SHAPES:
+        trace = usage(shape, days)
+        policies: tuple[Policy, ...] = (Ours(sized_app("Auto")), Ours(sized_app("Rollout")), Vpa(start))
+        scores = [replay(trace, policy, start, 15.0) for policy in policies]
+        cells = (
+            [str(score.changes) for score in scores],
+            [f"{score.cpu_slack:.0%}" for score in scores],
+            [f"{score.memory_slack:.0%}" for score in scores],
+            [str(score.throttled_minutes) for score in scores],
+            [str(score.oom_minutes) for score in scores],
+        )
+        print(f"| {shape.name} | {' | '.join(' / '.join(cell) for cell in cells)} |", flush=True)
+
+
 def a_tick_of(mode: str) -> float:
     """CPU seconds of deciding on 5,000 apps of three pods, without I/O, averaged over ticks of 5 s."""
     spec, now = app(mode), datetime(2026, 1, 5, tzinfo=UTC)
@@ -94,12 +124,23 @@ def filled(spec: ScalableAppSpec, now: datetime) -> SizeHistory:
     return replace(history, learned=learned)
 
 
-def main() -> None:
-    """Print both."""
-    steps()
-    print(f"\nCPU seconds of one tick over {APPS} apps of 3 pods, without I/O")
+def cost() -> None:
+    """What deciding costs, by mode."""
+    print(f"CPU seconds of one tick over {APPS} apps of 3 pods, without I/O")
     for mode in ("Horizontal", "Vertical", "Combined"):
         print(f"{mode:<12} {a_tick_of(mode):>8.3f}")
+
+
+def main() -> None:
+    """Print what is asked for, or all."""
+    parts = {"steps": steps, "shapes": lambda: shapes(options.days), "cost": cost}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=float, default=DAYS, help="how long each shape of usage lasts")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="what to measure; all, if none is named")
+    options = parser.parse_args()
+    for name in options.parts or parts:
+        parts[name]()
+        print()
 
 
 if __name__ == "__main__":

@@ -322,12 +322,17 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
     ),
     "Sized": (
         Reason("InSync", "pods have the decided size"),
-        Reason("Resizing", "pods are being resized, one pod first", "wait"),
+        Reason("Resizing", "pods are being resized", "wait"),
         Reason("RollingBack", "the new size caused problems: pods return to the last good size", "wait"),
         Reason(
             "ResizeRolledBack",
             "a new size was rolled back; the next attempt waits",
             "read the message; set maxAllowed if necessary",
+        ),
+        Reason(
+            "SizeLimited",
+            "a bound keeps pods from what they need: maxAllowed, a LimitRange, a ResourceQuota or the largest node",
+            "raise the bound that the message names",
         ),
         Reason(
             "LimitsUnreadable",
@@ -370,7 +375,7 @@ EVENTS: tuple[Reason, ...] = (
     ),
     Reason("Recreated", "Normal: the Deployment was deleted, and has been recreated with the replicas that it had"),
     Reason("Reverted", "Normal: somebody changed an object of the app; the message names the fields, and who it was"),
-    Reason("Resizing", "Normal: a change of size starts with one pod"),
+    Reason("Resizing", "Normal: a change of size begins"),
     Reason("FirstPodPassed", "Normal: the first pod is healthy; the others follow"),
     Reason("Resized", "Normal: all pods have the new size"),
     Reason("ResizeByRollout", "Normal: the resize in place did not work; a rollout applies the size"),

@@ -14,9 +14,10 @@ from scalableapp.backtest import vpa
 from scalableapp.backtest.usagetrace import Moment, UsageTrace
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import History, Observation, PodState
-from scalableapp.core.size import Amount, Resource, Size, read_size
+from scalableapp.core.size import Amount, Resource, Size
 from scalableapp.core.vertical.combined import decide_both, size_changed
 from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import SizeHistory, Usage
@@ -79,6 +80,11 @@ class Ours:
     history: SizeHistory | None = None
     kills: int = 0
 
+    @property
+    def in_place(self) -> bool:
+        """Whether pods are resized in place where that can be."""
+        return self.spec.scaling.vertical.update_strategy is not UpdateStrategy.ROLLOUT
+
     def size(self, seen: Seen) -> Size:
         """Through `decide_both`, as the operator decides."""
         now = datetime.fromtimestamp(seen.at, UTC)
@@ -88,6 +94,8 @@ class Ours:
             {Resource.CPU: (seen.cpu,), Resource.MEMORY: (seen.memory,)},
             throttled=seen.throttled,
             oom_kills=self.kills,
+            ratios=self.spec.resources.ratios,
+            in_place=self.in_place,
         )
         pod = PodState("pod", "Running", True, False, now - timedelta(days=1), now - timedelta(days=1))
         history = self.history or SizeHistory.blank(self.spec.scaling.vertical)
@@ -150,7 +158,7 @@ def as_vertical(spec: ScalableAppSpec) -> ScalableAppSpec:
 
 def start_of(spec: ScalableAppSpec) -> Size:
     """The size that the spec states."""
-    return read_size({"requests": spec.resources.requests, "limits": spec.resources.limits})
+    return spec.resources.size
 
 
 def replay(
@@ -184,8 +192,9 @@ def replay(
 
 
 def _delay(old: Size, new: Size, policy: Policy, startup_seconds: float) -> float:
-    """A new pod starts; ours of a smaller memory limit is watched before the others follow."""
-    return startup_seconds + (WATCH_SECONDS if isinstance(policy, Ours) and not resizable(old, new) else 0.0)
+    """A new pod starts; ours, where it takes a rollout, is watched before the others follow."""
+    watched = isinstance(policy, Ours) and not (policy.in_place and resizable(old, new))
+    return startup_seconds + (WATCH_SECONDS if watched else 0.0)
 
 
 def _ticks(trace: UsageTrace) -> Iterator[tuple[float, Moment]]:

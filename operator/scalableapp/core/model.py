@@ -107,7 +107,8 @@ class PodState:
     Of the app's container: its `size` as the pod's spec has it, when it last ended, and when it was last killed for its
     memory. `problem` says why the pod cannot start, `message` what it says of itself while it is not ready, `resize`
     and `resize_message` where a resize in place stands. `other_containers` is the size of the others together.
-    `left_at` is when its deletion was requested, or when it was gone.
+    `left_at` is when its deletion was requested, or when it was gone. `sized_at` is when its size was changed, if that
+    was seen, `size_before` what it had before.
     """
 
     name: str
@@ -127,6 +128,16 @@ class PodState:
     other_containers: Size | None = None
     priority_class: str = ""
     left_at: datetime | None = None
+    sized_at: datetime | None = None
+    size_before: Size | None = None
+
+    @property
+    def killed_with(self) -> Size | None:
+        """The size with which it was last killed for its memory."""
+        if self.size_before is None or self.oom_killed_at is None:
+            return self.size
+        sized = self.resize is Resize.DONE and self.sized_at is not None and self.oom_killed_at > self.sized_at
+        return self.size if sized else self.size_before
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ class SizeStep(NamedTuple):
 class Sizing:
     """The size to have, and the chain that led there.
 
-    `recommended` is what bounds and policies would allow at once. `limited` says whether a bound cut the need,
-    `active` whether the usage is used at all.
+    `recommended` is what bounds and policies would allow at once. `limited` says whether a bound cut the need, `bound`
+    which one keeps pods from what they need ("" for none), `active` whether the usage is used at all.
     """
 
     size_from: Size
@@ -96,6 +96,7 @@ class Sizing:
     steps: tuple[SizeStep, ...] = ()
     active: bool = True
     limited: bool = False
+    bound: str = ""
 
     @property
     def changes(self) -> bool:
@@ -202,6 +203,13 @@ def rounded_up(resource: Resource, value: float) -> float:
     if resource is Resource.CPU:
         return round(math.ceil(round(value / CPU_STEP, 6)) * CPU_STEP, 3)
     return math.ceil(round(value / MEMORY_STEP, 6)) * MEMORY_STEP
+
+
+def rounded_up_limit(resource: Resource, value: float) -> float:
+    """The next multiple of 1m or 1Mi: limits keep their ratio to small requests better than steps of 10m do."""
+    return (
+        round(math.ceil(round(value * 1000, 6)) / 1000, 3) if resource is Resource.CPU else rounded_up(resource, value)
+    )
 
 
 def rounded_down(resource: Resource, value: float) -> float:

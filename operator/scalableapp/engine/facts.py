@@ -18,6 +18,7 @@ class DeploymentFacts:
 
     `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
     controller cannot bring its pods in line. `replicas_applied`: the replicas were set by apply, as it was recreated.
+    `paused`: its controller leaves its pods alone.
     """
 
     generation: int
@@ -30,6 +31,7 @@ class DeploymentFacts:
     problem: AppProblem | None = None
     additions: str = ""
     replicas_applied: bool = False
+    paused: bool = False
 
     @property
     def refused(self) -> bool:
@@ -60,4 +62,5 @@ def facts_of(body: Mapping[str, Any]) -> DeploymentFacts:
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),
         replicas_applied=replicas_applied(body, MANAGED_BY),
+        paused=bool((body.get("spec") or {}).get("paused")),
     )

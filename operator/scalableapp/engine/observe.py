@@ -18,6 +18,7 @@ from scalableapp.core.learning.latency import Histogram, merged, quantile, slow_
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import NO_SERVICE_LEVEL, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.quality import LEAST_COVERAGE
+from scalableapp.core.size import Resource
 from scalableapp.core.status.conditions import AppProblem, AppState
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.engine.needs import OF_CONTAINERS
@@ -151,7 +152,17 @@ def _sizes(record: AppRecord, registry: Registry) -> SizeState | None:
     history = sizing.history
     limits = registry.namespace_limits.get(record.key.namespace)
     unread = limits.unread[0] if limits and limits.unread else ""
-    return SizeState(current, sizing.recommended, history.changed_at, sizing.change, history.failed_resize, unread)
+    decided = record.decision.sizing if record.decision else None
+    return SizeState(
+        current,
+        sizing.recommended,
+        history.changed_at,
+        sizing.change,
+        history.failures,
+        unread,
+        decided.bound if decided else "",
+        history.learned[Resource.MEMORY].killed,
+    )
 
 
 def _pause(record: AppRecord) -> AppProblem | None:

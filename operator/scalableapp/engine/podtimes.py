@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scalableapp.core.model import PodState
+from scalableapp.core.size import Resize
 from scalableapp.engine.record import AppRecord, Dated
 
-_POD_TIMES = ("started_at", "readiness_changed_at", "created_at", "ended_at", "oom_killed_at", "left_at")
+_POD_TIMES = ("started_at", "readiness_changed_at", "created_at", "ended_at", "oom_killed_at", "left_at", "sized_at")
 
 
 def date_pods(record: AppRecord, now: datetime) -> None:
@@ -27,7 +28,7 @@ def date_pods(record: AppRecord, now: datetime) -> None:
     for pod in (*record.pods.values(), *record.removed_pods.values()):
         known = before.get(pod.name)
         if known is None or known.reported is not pod:
-            known = Dated(pod, _dated(pod, known, earliest, now))
+            known = Dated(pod, _sized(_dated(pod, known, earliest, now), known, earliest or now))
         record.dated[pod.name] = known
     record.unseen_since = (record.unseen_since or now) if record.unseen else None
 
@@ -43,6 +44,17 @@ def _dated(pod: PodState, known: Dated | None, earliest: datetime | None, now: d
         for name, at in times.items()
     }
     return replace(pod, **dated) if dated != times else pod
+
+
+def _sized(pod: PodState, known: Dated | None, earliest: datetime) -> PodState:
+    """With the time when its size changed, which was after the last look, and the size before."""
+    if known is None:
+        return pod
+    old = known.pod
+    if pod.size == old.size and (pod.resize is Resize.DONE) == (old.resize is Resize.DONE):
+        return replace(pod, sized_at=old.sized_at, size_before=old.size_before)
+    had = old.size if old.resize is Resize.DONE else old.size_before
+    return replace(pod, sized_at=earliest, size_before=had)
 
 
 def _between(at: datetime, earliest: datetime | None, latest: datetime) -> datetime:

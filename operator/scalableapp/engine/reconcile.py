@@ -169,6 +169,7 @@ class Reconciler:
         record.foreign = ""
         if record.spec is None or record.target:
             return
+        self._resizer.restore(record)
         errors: list[ClusterError] = []
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
         for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
@@ -257,8 +258,12 @@ class Reconciler:
         record.scale_failed = False
         if decision and decision.changes:
             await self._scale(record, decision)
-        if await self._resizer.advance(record, decision):
+        before = template_of(record)
+        if await self._resizer.open(record, decision):
             await self._report(record)  # the intent first, so that a restart in between finds it
+        await self._resizer.lead(record, self._report)
+        if template_of(record) != before:
+            await self._report(record)
             await self._apply_children(record)
 
     async def _scale(self, record: AppRecord, decision: Decision) -> None:

@@ -5,23 +5,34 @@ What is done next is decided by core/vertical/rollout.py from what is seen; here
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
 from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.model import Decision
-from scalableapp.core.size import Size
+from scalableapp.core.size import Resource, Size
 from scalableapp.core.status.size_status import SizeState, read_sizes
+from scalableapp.core.vertical.backoff import failed
 from scalableapp.core.vertical.combined import size_changed
-from scalableapp.core.vertical.recommendation import counted
-from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
+from scalableapp.core.vertical.rollout import (
+    Change,
+    Phase,
+    Result,
+    RolloutObservation,
+    Step,
+    Way,
+    aimed,
+    opened,
+    refused,
+    step,
+    too_small,
+)
 from scalableapp.core.vertical.sized import Sized
-from scalableapp.core.vertical.usage import FailedResize, SizeHistory, Usage, with_half_lives
+from scalableapp.core.vertical.usage import SizeHistory, Usage, with_half_lives
 from scalableapp.engine.deployment import apply_deployment
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
@@ -30,6 +41,8 @@ from scalableapp.errors import NotFound, Rejected
 from scalableapp.ports import Cluster, Event, Manifest
 
 log = logging.getLogger(__name__)
+
+Report = Callable[[AppRecord], Awaitable[None]]
 
 
 class Resizer:
@@ -43,17 +56,24 @@ class Resizer:
         self._features = features
         self._now = now
 
+    def restore(self, record: AppRecord) -> None:
+        """Take over, once, what is known from before a restart."""
+        facts = record.own_deployment
+        if record.sizes and record.sizing.size is None and facts and facts.size:
+            _restore(record, self._now())
+
     def observe(self, record: AppRecord, stale_after: timedelta) -> Usage | None:
         """The usage to decide on; None where sizes are not decided on, or nothing is known yet."""
         if not record.sizes or record.spec is None:
             record.sizing = Sized()
             return None
-        facts = record.own_deployment
-        if record.sizing.size is None and facts and facts.size:
-            _restore(record, self._now())
+        self.restore(record)
         if record.sizing.history:
             record.sizing.history = with_half_lives(record.sizing.history, record.spec.scaling.vertical)
-        return usage_of(record, self._registry, self._now(), stale_after)
+        return usage_of(record, self._registry, self._now(), stale_after, in_place=self._in_place(record.spec))
+
+    def _in_place(self, spec: ScalableAppSpec) -> bool:
+        return self._features.resize and spec.scaling.vertical.update_strategy is not UpdateStrategy.ROLLOUT
 
     def advances(self, record: AppRecord) -> bool:
         """Whether a change under way has something to do now."""
@@ -61,55 +81,73 @@ class Resizer:
         if change is None:
             return False
         coming = self._step(record, change)
-        return coming.change != change or coming.resize is not None
+        return coming.change != change or bool(coming.resizes) or _is_owed_to_later_pods(record, change)
 
-    async def advance(self, record: AppRecord, decision: Decision | None) -> bool:
-        """Open a change that was decided on, or lead the open one on. Whether the template is another one now."""
-        before = template_of(record)
-        if record.sizing.change is None:
-            await self._open(record, decision)
-        elif record.sizes:
-            await self._lead(record, record.sizing.change)
-        return template_of(record) != before
-
-    async def _open(self, record: AppRecord, decision: Decision | None) -> None:
+    async def open(self, record: AppRecord, decision: Decision | None) -> bool:
+        """Begin a change that was decided on, or let the one under way aim higher. Whether there is something new."""
         sizing = decision.sizing if decision else None
         if decision is None or sizing is None or not sizing.changes or not record.spec or not record.sizing.history:
-            return
-        strategy = record.spec.scaling.vertical.update_strategy
-        in_place = self._features.resize and strategy is not UpdateStrategy.ROLLOUT
-        change = opened(sizing.size_to, sizing.size_from, decision.at, in_place=in_place, why=sizing.message)
+            return False
+        under_way, in_place = record.sizing.change, self._in_place(record.spec)
+        if under_way is None:
+            change = opened(sizing.size_to, sizing.size_from, decision.at, in_place=in_place, why=sizing.message)
+        elif _leads_back(under_way, sizing.size_to):
+            return False
+        else:
+            change = aimed(under_way, sizing.size_to, decision.at, in_place=in_place, why=sizing.message)
+            await self._tell_too_small(record, under_way)
         record.sizing.change, record.sizing.size = change, sizing.size_to
         record.sizing.history = size_changed(record.sizing.history, decision.at)
         text = f"{sizing.size_from} -> {sizing.size_to} ({sizing.reason}, {change.way}): {sizing.message}"
         log.info("%s: resizing %s", record.key, text)
         await self._emit(record, "Normal", "Resizing", text)
+        return True
 
-    async def _lead(self, record: AppRecord, change: Change) -> None:
-        coming = self._step(record, change)
-        if coming.resize:
-            coming = await self._resize_pod(record, coming, *coming.resize)
-        if coming.change and coming.change.phase is Phase.TEMPLATE:
-            await self._resize_later_pods(record, coming.change)
+    async def _tell_too_small(self, record: AppRecord, change: Change) -> None:
+        if pod := too_small(change, self._seen(record)):
+            message = f"{change.to} is still too small: pod {pod} was OOM-killed"
+            log.info("%s: StillTooSmall: %s", record.key, message)
+            await self._emit(record, "Warning", "StillTooSmall", message)
+
+    async def lead(self, record: AppRecord, report: Report) -> None:
+        """Take the steps of a change that can be taken now. Each is reported before it is made, for a restart."""
+        for _ in range(_MOST_STEPS):
+            change = record.sizing.change
+            if change is None or not record.sizes:
+                return
+            coming = self._step(record, change)
+            if coming.resizes:
+                coming = await self._resize_pods(record, coming)
+            await self._take(record, change, coming)
+            if coming.change and _is_owed_to_later_pods(record, coming.change):
+                await report(record)
+                await self._resize_later_pods(record, coming.change)
+            elif coming.change == change:
+                return
+
+    async def _take(self, record: AppRecord, change: Change, coming: Step) -> None:
         record.sizing.change = coming.change
         if coming.result is Result.ROLLED_BACK and record.sizing.history:
             record.sizing.size = change.good
-            record.sizing.history = _with_failed_resize(record.sizing.history, change, coming, self._now())
+            record.sizing.history = _with_failure(record.sizing.history, change, coming, self._now())
         if coming.result:
             log.info("%s: %s: %s", record.key, coming.result, coming.message)
-            kind = "Warning" if coming.result in _BAD else "Normal"
+            kind = "Warning" if coming.result is Result.ROLLED_BACK else "Normal"
             await self._emit(record, kind, coming.result.value, coming.message)
 
-    async def _resize_pod(self, record: AppRecord, coming: Step, pod: str, size: Size) -> Step:
-        """Ask for a pod's resize; where that is refused for good, the pods are replaced by a rollout."""
-        try:
-            await self._cluster.resize(record.key, pod, size)
-        except NotFound:
-            return coming  # it has gone meanwhile
-        except Rejected as error:
-            if coming.change is None or coming.change.phase is Phase.ROLLBACK:
-                raise
-            return refused(coming.change, self._now(), f"pod {pod}: {error}")
+    async def _resize_pods(self, record: AppRecord, coming: Step) -> Step:
+        """Ask for resizes; where one is refused for good, the pods are replaced by a rollout."""
+        change = coming.change
+        for pod, size in coming.resizes:
+            try:
+                await self._cluster.resize(record.key, pod, size)
+            except NotFound:
+                continue  # it has gone meanwhile
+            except Rejected as error:
+                if change is None or size == change.good:
+                    log.info("%s: pod %s stays as it is: %s", record.key, pod, error)
+                    continue
+                return refused(change, self._now(), f"pod {pod}: {error}")
         return coming
 
     async def _resize_later_pods(self, record: AppRecord, change: Change) -> None:
@@ -119,15 +157,14 @@ class Resizer:
         seen both by counting the pods as up to date: only then it is let go on. Where it does not see them in time, the
         worst that comes is a rollout to the same size.
         """
-        facts = record.own_deployment
-        if facts is None or record.spec is None or facts.size == change.to:
+        if record.spec is None:
             return
         paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
         live = await apply_deployment(self._cluster, record, self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
         for _ in range(_POLLS):
-            if _seen(live):
+            if _counted(live):
                 break
             await asyncio.sleep(_POLL_SECONDS)
             live = await self._cluster.read(live) or live
@@ -141,7 +178,10 @@ class Resizer:
         return children(record.key, record.uid, record.spec, self._features, template)[0]
 
     def _step(self, record: AppRecord, change: Change) -> Step:
-        return step(change, rollout_observation(record, self._registry.snapshot, self._now()))
+        return step(change, self._seen(record))
+
+    def _seen(self, record: AppRecord) -> RolloutObservation:
+        return rollout_observation(record, self._registry.snapshot, self._now())
 
     async def _emit(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
         await self._cluster.emit(
@@ -153,7 +193,20 @@ class Resizer:
 _KILLS_COUNT = timedelta(minutes=10)
 # For at most 15 s, with the worker that is busy with this app.
 _POLLS, _POLL_SECONDS = 30, 0.5
-_BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
+# A change has fewer phases.
+_MOST_STEPS = 6
+
+
+def _is_owed_to_later_pods(record: AppRecord, change: Change) -> bool:
+    """Whether the pods have the size, and the template is to get it without a rollout."""
+    facts = record.own_deployment
+    return change.phase is Phase.TEMPLATE and facts is not None and (facts.paused or facts.size != change.to)
+
+
+def _leads_back(change: Change, to: Size) -> bool:
+    """Whether the last good size has at least as much memory as pods lack with a smaller one: they are rolled back."""
+    had, good, needed = (size.memory.request or 0.0 for size in (change.to, change.good, to))
+    return had < needed <= good and change.phase is not Phase.ROLLBACK
 
 
 def template_of(record: AppRecord) -> Template:
@@ -166,9 +219,10 @@ def template_of(record: AppRecord) -> Template:
     change = sizing.change
     canary = change is not None and change.way is Way.ROLLOUT and change.phase is Phase.FIRST
     size = change.template if change else sizing.size
+    paused = change is not None and _is_owed_to_later_pods(record, change)
     if change and change.phase is Phase.TEMPLATE and record.own_deployment:
         size = record.own_deployment.size or size  # the template is led to the new one by `_resize_later_pods`
-    return Template(size, spec.scaling.vertical.resources, canary)
+    return Template(size, spec.scaling.vertical.resources, canary, paused)
 
 
 def _template_before(record: AppRecord, spec: ScalableAppSpec) -> Template:
@@ -177,7 +231,7 @@ def _template_before(record: AppRecord, spec: ScalableAppSpec) -> Template:
     return Template(stored.current, spec.scaling.vertical.resources) if stored else AS_SPECIFIED
 
 
-def _seen(deployment: Manifest) -> bool:
+def _counted(deployment: Manifest) -> bool:
     """Whether the Deployment's controller has seen its template, and the pods that have it already."""
     status, metadata = deployment.get("status") or {}, deployment["metadata"]
     up_to_date = status.get("updatedReplicas", 0) == status.get("replicas", 0)
@@ -193,7 +247,7 @@ def _restore(record: AppRecord, now: datetime) -> None:
     change = stored.change if stored else None
     history = SizeHistory.blank(spec.scaling.vertical, ready=False)
     if stored:
-        history = replace(history, **_resumed(stored, now))
+        history = _resumed(history, stored, now)
     answered = stored.changed_at if stored and stored.changed_at else now - _KILLS_COUNT
     fresh = [pod for pod in record.pods.values() if pod.oom_killed_at and pod.oom_killed_at > answered]
     history = replace(history, oom_kills=record.oom_kills - len(fresh))
@@ -203,14 +257,16 @@ def _restore(record: AppRecord, now: datetime) -> None:
     record.sizing = Sized(size, history, _continued(change, now), stored.recommended if stored else None)
 
 
-def _resumed(stored: SizeState, now: datetime) -> dict[str, Any]:
+def _resumed(history: SizeHistory, stored: SizeState, now: datetime) -> SizeHistory:
     """What was remembered before a restart; nothing of it lies ahead, as a clock that was put back would have it."""
-    changed_at, failed = stored.changed_at, stored.failed_resize
-    return {
-        "changed_at": min(changed_at, now) if changed_at else None,
-        "resumed_at": now,
-        "failed_resize": failed._replace(at=min(failed.at, now)) if failed else None,
-    }
+    memory = replace(history.learned[Resource.MEMORY], killed=stored.killed)
+    return replace(
+        history,
+        learned={**history.learned, Resource.MEMORY: memory},
+        changed_at=min(stored.changed_at, now) if stored.changed_at else None,
+        resumed_at=now,
+        failures=tuple(failure._replace(at=min(failure.at, now)) for failure in stored.failures),
+    )
 
 
 def _continued(change: Change | None, now: datetime) -> Change | None:
@@ -220,7 +276,6 @@ def _continued(change: Change | None, now: datetime) -> Change | None:
     return replace(change, opened_at=min(change.opened_at, now), since=now, done_at=now if change.done_at else None)
 
 
-def _with_failed_resize(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:
+def _with_failure(history: SizeHistory, change: Change, coming: Step, now: datetime) -> SizeHistory:
     why = coming.change.why if coming.change else coming.message
-    times = counted(history.failed_resize, change.to, now)
-    return replace(history, failed_resize=FailedResize(change.to, change.good, now, why, times), changed_at=now)
+    return replace(history, failures=failed(history.failures, change.to, change.good, now, why), changed_at=now)

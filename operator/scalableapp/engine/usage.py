@@ -15,23 +15,23 @@ from scalableapp.core.quality import (
     seconds_between,
     serves,
 )
-from scalableapp.core.size import Resource, Size
+from scalableapp.core.size import Amount, Resource, Size
 from scalableapp.core.vertical.limits import NOT_READ_YET, NamespaceLimits, WholePod, within_quota
 from scalableapp.core.vertical.rollout import Change, RolloutObservation
-from scalableapp.core.vertical.usage import REMEMBERED_HALF_LIVES, ClusterLimits, Usage, with_past_usage
+from scalableapp.core.vertical.usage import ClusterLimits, Usage, kept_for, with_past_usage
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.podtimes import date_pods
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.ports import PodAnswer, Snapshot, UsageMetric
 
-# Prometheus seldom keeps more.
-LONGEST_SECONDS = 7 * 86400.0
 # A pod that is not ready this soon after its start is still starting; later it is in trouble that may last.
 STARTING_SECONDS = 120.0
 
 
-def usage_of(record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta) -> Usage | None:
+def usage_of(
+    record: AppRecord, registry: Registry, now: datetime, stale_after: timedelta, *, in_place: bool
+) -> Usage | None:
     """The app's usage at this moment; None without a Deployment of its own."""
     facts, size = record.own_deployment, record.sizing.size
     if facts is None or size is None:
@@ -50,23 +50,42 @@ def usage_of(record: AppRecord, registry: Registry, now: datetime, stale_after: 
         message=message,
         throttled=answers.throttled,
         oom_kills=record.oom_kills,
+        killed=_killed(known),
         busy=_busy(record.sizing.change),
         unsettled=_unsettled(facts, pods, now) or partial,
         thin=answers.thin,
         cluster_limits=_cluster_limits(
-            registry.namespace_limits.get(record.key.namespace, NOT_READ_YET), size, facts.replicas, pods
+            registry.namespace_limits.get(record.key.namespace, NOT_READ_YET),
+            size,
+            facts.replicas,
+            pods,
+            in_place=in_place,
         ),
+        ratios=record.spec.resources.ratios if record.spec else {},
+        in_place=in_place,
     )
 
 
+def _killed(pods: Sequence[PodState]) -> Amount | None:
+    """The memory of the pod that was killed for it last."""
+    killed = [(pod.oom_killed_at, pod.killed_with) for pod in pods if pod.oom_killed_at]
+    size = max(killed, key=lambda kill: kill[0])[1] if killed else None
+    return size.memory if size else None
+
+
 def _cluster_limits(
-    limits: NamespaceLimits, size: Size, replicas: int, pods: Sequence[PodState]
+    limits: NamespaceLimits, size: Size, replicas: int, pods: Sequence[PodState], *, in_place: bool
 ) -> dict[Resource, ClusterLimits]:
     other_containers = next((pod.other_containers for pod in pods if pod.other_containers), Size())
     priority_class = next((pod.priority_class for pod in pods), "")
     return {
         resource: within_quota(
-            limits, resource, size.of(resource), replicas, WholePod(other_containers.of(resource), priority_class)
+            limits,
+            resource,
+            size.of(resource),
+            replicas,
+            WholePod(other_containers.of(resource), priority_class),
+            in_place=in_place,
         )
         for resource in Resource
     }
@@ -84,12 +103,21 @@ def rollout_observation(record: AppRecord, snapshot: Snapshot | None, now: datet
         now=now,
         replicas=facts.replicas,
         pods=pods,
-        template=facts.size,
+        template=None if facts.paused else facts.size,
         rollout=facts.rollout or facts.updated < facts.replicas,
         stuck=facts.stuck,
         startup_seconds=startup_seconds(record.history.startups) if record.history else None,
         latencies=tuple((name, seconds) for name, seconds in found.items() if seconds is not None),
+        fullness=_fullness(record, snapshot, pods),
     )
+
+
+def _fullness(record: AppRecord, snapshot: Snapshot | None, pods: Sequence[PodState]) -> tuple[tuple[str, float], ...]:
+    """Shares of their memory limits that pods use."""
+    answer = snapshot.usage.get(UsageMetric.MEMORY_PEAK) if snapshot else None
+    limits = {pod.name: pod.size.memory.limit for pod in pods if pod.size}
+    used = {name: answer.values.get((record.key.namespace, name), 0.0) for name in limits} if answer else {}
+    return tuple((name, used.get(name, 0.0) / limit) for name, limit in limits.items() if limit)
 
 
 def _busy(change: Change | None) -> str:
@@ -252,8 +280,9 @@ def _failed(answer: PodAnswer | None) -> bool:
 
 def remembered_seconds(record: AppRecord, resource: Resource) -> float:
     """How far back the usage of an app matters."""
-    half_life = record.sizing.history.learned[resource].histogram.half_life if record.sizing.history else 0.0
-    return min(LONGEST_SECONDS, REMEMBERED_HALF_LIVES * half_life)
+    if record.sizing.history is None:
+        return 0.0
+    return kept_for(resource, record.sizing.history.learned[resource].histogram.half_life).total_seconds()
 
 
 def replay_usage(record: AppRecord, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> None:

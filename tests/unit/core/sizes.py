@@ -12,7 +12,8 @@ from scalableapp.core.horizontal.decide import first_seen, record_scale, remembe
 from scalableapp.core.model import Decision, History, Observation, Reading
 from scalableapp.core.size import Resource, Size, size_from
 from scalableapp.core.vertical.combined import carried_out, decide_both
-from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
+from scalableapp.core.vertical.peaks import Sample
+from scalableapp.core.vertical.usage import SizeHistory, Usage, sampled
 from tests.unit.core.build import NOW, RPS, ago, pod
 
 MI = 2**20

@@ -304,7 +304,7 @@ async def test_usage_of_before_is_read_before_sizes_are_decided_on() -> None:
     now = world.clock.now().timestamp()
     past.used = {Resource.CPU: [(now - 60 * i, 0.5) for i in range(100, 0, -1)]}
     await Replayer(world.registry, past, world.clock.now).replay_next()
-    assert past.asked == [("usage", [key], {Resource.CPU: 7200.0, Resource.MEMORY: 14400.0})]
+    assert past.asked == [("usage", [key], {Resource.CPU: 90_000.0, Resource.MEMORY: 691_200.0})]
     assert record.sizing.history
     assert record.sizing.history.ready
     assert record.sizing.history.learned[Resource.CPU].histogram.samples >= 100

@@ -87,7 +87,7 @@ def record_of(names: list[str], replicas: int) -> tuple[AppRecord, Registry]:
 
 def test_nothing_is_learned_while_pods_are_not_known() -> None:
     record, registry = record_of(["web-0", "web-1"], replicas=6)
-    usage = usage_of(record, registry, NOW, timedelta(seconds=25))
+    usage = usage_of(record, registry, NOW, timedelta(seconds=25), in_place=False)
     assert usage
     assert (usage.per_pod, usage.unsettled) == (
         {},
@@ -100,7 +100,7 @@ def test_nothing_is_learned_before_the_others_show_what_a_pod_carried_that_left(
     record, registry = record_of(["web-0", "web-1"], replicas=2)
     left = NOW - timedelta(seconds=seconds)
     record.removed_pods["web-2"] = PodState("web-2", "Running", False, True, SINCE, SINCE, left_at=left)
-    usage = usage_of(record, registry, NOW, timedelta(seconds=25))
+    usage = usage_of(record, registry, NOW, timedelta(seconds=25), in_place=False)
     assert usage
     assert (usage.unsettled, bool(usage.per_pod)) == (why, not why)
 
@@ -112,7 +112,7 @@ def test_pods_without_samples_are_counted(without: int, thin: str) -> None:
     cpu = registry.snapshot.kinds[MetricType.CPU]
     fewer = {pod: value for pod, value in cpu.values.items() if pod[1] not in ("web-0", "web-1")[:without]}
     registry.snapshot = replace(registry.snapshot, kinds={MetricType.CPU: PodAnswer(fewer)})
-    usage = usage_of(record, registry, NOW, timedelta(seconds=25))
+    usage = usage_of(record, registry, NOW, timedelta(seconds=25), in_place=False)
     assert usage
     assert usage.thin.startswith(thin)
     assert bool(usage.thin) == bool(thin)

@@ -289,8 +289,8 @@ def _usage(seen: _Observed, spec: ScalableAppSpec, observation: Observation, siz
     serving = {pod.name for pod in observation.pods if serves(pod)}
     names = ("CPU", "Memory")
     values = {n: [float(p.usage[n]) for p in seen.pods if p.name in serving and n in p.usage] for n in names}
-    busy = "a rollout is under way" if observation.rollout else ""
-    return usage_of(seen, spec, Pods(len(serving), usage_by_resource(values)), size, busy)
+    unsettled = "a rollout is under way" if observation.rollout else ""
+    return usage_of(seen, spec, Pods(len(serving), usage_by_resource(values)), size, unsettled)
 
 
 def _resized(sizes: SizeHistory, decision: Decision) -> tuple[SizeHistory, Size | None]:

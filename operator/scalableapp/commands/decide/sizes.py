@@ -1,5 +1,6 @@
 """The part of a line of `scalableapp decide` that is about the pods' size, and what is remembered from line to line."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from scalableapp.core.api.spec import ScalableAppSpec
+from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.model import DataProblem
 from scalableapp.core.quality import LARGEST_VALUE
 from scalableapp.core.quantity import parse_quantity
-from scalableapp.core.size import Resource, Size, parse_amount, read_size, size_from
-from scalableapp.core.vertical.usage import Sample, SizeHistory, Usage, sampled
+from scalableapp.core.size import Resource, Size, size_from
+from scalableapp.core.vertical.peaks import Sample
+from scalableapp.core.vertical.usage import SizeHistory, Usage, sampled
 
 # A usage whose newest sample is older than this, and than three of its steps, is of the past.
 STALE_AFTER_SECONDS = 60.0
@@ -69,7 +72,7 @@ class Pods(NamedTuple):
     usage: Mapping[Resource, tuple[float, ...]]
 
 
-def usage_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, busy: str) -> Usage:
+def usage_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, unsettled: str) -> Usage:
     """The usage that a line tells of; `size` is what the line before left, where this one states none."""
     history = {resource: samples for resource, samples in seen.usage_history.items() if samples}
     problem, message = _problem(spec, history, pods)
@@ -82,26 +85,36 @@ def usage_of(seen: Sized, spec: ScalableAppSpec, pods: Pods, size: Size | None, 
         message=message,
         throttled=seen.throttled_ratio,
         oom_kills=seen.oom_kills,
-        busy=busy,
+        unsettled=unsettled,
+        ratios=spec.resources.ratios if "resources" in spec.model_fields_set else {},
+        in_place=spec.scaling.vertical.update_strategy is not UpdateStrategy.ROLLOUT,
     )
 
 
 def start_size(spec: ScalableAppSpec) -> Size:
     """The size that spec.resources states."""
-    return read_size({"requests": spec.resources.requests, "limits": spec.resources.limits})
+    return spec.resources.size
 
 
 def _problem(
     spec: ScalableAppSpec, history: Mapping[Resource, Sequence[tuple[float, Any]]], pods: Pods
 ) -> tuple[DataProblem | None, str]:
-    """What is wrong with the usage, if anything: each resource needs some, of now."""
+    """What is wrong with the usage, if anything: each resource needs some, of now, in numbers."""
     for resource in spec.scaling.vertical.resources:
         samples, used = history.get(resource), pods.usage.get(resource)
+        if wrong := next((value for value in used or () if not 0 <= value < LARGEST_VALUE), None):
+            return _wrong(wrong), f"the {resource} usage of a pod is {wrong:g}; correct it, or leave it out"
         if not samples and not used:
             return DataProblem.EMPTY, f"neither usageHistory nor the pods' usage has {resource}"
         if samples and not used and (age := min(samples)[0]) > _stale_after(samples):
             return DataProblem.STALE, f"the newest {resource} usage is {age:g} s old; check the scrape configuration"
     return None, ""
+
+
+def _wrong(value: float) -> DataProblem:
+    if math.isnan(value):
+        return DataProblem.NOT_A_NUMBER
+    return DataProblem.NEGATIVE if value < 0 else DataProblem.INFINITE
 
 
 def _stale_after(samples: Sequence[tuple[float, Any]]) -> float:
@@ -126,4 +139,4 @@ def read_usage(sizes: SizeHistory, seen: Sized, now: datetime, replicas: int) ->
 def usage_by_resource(values: Mapping[str, Sequence[float]]) -> dict[Resource, tuple[float, ...]]:
     """The pods' usage by resource, from that by the names of the metrics CPU and Memory."""
     names = {Resource.CPU: "CPU", Resource.MEMORY: "Memory"}
-    return {r: tuple(parse_amount(r, v) for v in values[name]) for r, name in names.items() if values.get(name)}
+    return {resource: tuple(map(float, values[name])) for resource, name in names.items() if values.get(name)}

@@ -17,7 +17,7 @@ from scalableapp.core.explain import duration
 from scalableapp.core.quantity import format_cpu, format_number, parse_quantity
 from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.core.vertical.recommendation import recommend
-from scalableapp.core.vertical.usage import SizeHistory, Usage, with_past_usage
+from scalableapp.core.vertical.usage import SizeHistory, Usage, with_past_usage, without_peaks
 from scalableapp.errors import MetricsUnavailable
 
 # As the operator derives a target where none is stated: spec.metrics.
@@ -140,7 +140,7 @@ def _size(found: Found, usage: UsageHistory, replicas: int) -> Size:
     life = int(min(604_800, max(60, lasted)))
     vertical = Vertical.model_validate({"cpu": {"halfLifeSeconds": life}, "memory": {"halfLifeSeconds": life}})
     past = {resource: [_level(resource, used) for used in usage.of(kind)] for resource, kind in _KINDS.items()}
-    history = with_past_usage(SizeHistory.blank(vertical), past)
+    history = without_peaks(with_past_usage(SizeHistory.blank(vertical), past))
     now = datetime.fromtimestamp(usage.times[-1], UTC)
     return recommend(vertical, Usage(found.size), history, now, max(1, replicas)).recommended
 

@@ -226,6 +226,11 @@ def _sizes(when: Schema) -> Schema:
             "changedAt": _string("When the size was last changed.") | when,
             "change": _object("A change under way.", change),
             "failedResize": _object("The last change that was rolled back.", failed_resize),
+            "otherFailedResize": _object("The last one before it that was of the other resource.", failed_resize),
+            "memoryFloor": _object(
+                "Memory request that OOM kills have shown to be needed; no smaller one is set until then.",
+                {"request": _string("Amount per pod."), "until": _string("When it is forgotten.") | when},
+            ),
         },
     )
 

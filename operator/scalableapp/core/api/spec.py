@@ -22,7 +22,7 @@ from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.scaling import DuringRollout, Mode, Scaling
 from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.quantity import canonical_quantity, parse_quantity
-from scalableapp.core.size import Amount
+from scalableapp.core.size import Amount, Resource, Size, read_size
 from scalableapp.errors import FieldProblem, SpecError
 
 Argument = Annotated[str, Field(max_length=16384)]
@@ -53,6 +53,17 @@ class Resources(Model):
         """CPU that a pod requests, and may use at most, as numbers, parsed once."""
         request = self.requests.get("cpu")
         return Amount(None if request is None else parse_quantity(request), self.cpu_limit_cores)
+
+    @cached_property
+    def size(self) -> Size:
+        """The size that pods start with, parsed once."""
+        return read_size({"requests": self.requests, "limits": self.limits})
+
+    @cached_property
+    def ratios(self) -> dict[Resource, float]:
+        """Limits over requests, of the resources that have both."""
+        amounts = {resource: self.size.of(resource) for resource in Resource}
+        return {resource: limit / request for resource, (request, limit) in amounts.items() if limit and request}
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:

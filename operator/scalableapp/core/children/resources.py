@@ -57,6 +57,8 @@ TERMINATION_GRACE_SECONDS = 40
 TMP_SIZE = "128Mi"
 # A pod of a new size is watched for so long before the others follow.
 WATCH_SECONDS = 30
+# So many pods a rollout starts beside those that it replaces.
+_SURGE_PERCENT = 25
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
@@ -156,6 +158,11 @@ def unwanted(key: AppKey, spec: ScalableAppSpec) -> tuple[Manifest, ...]:
     return entry_points + cache
 
 
+def surge_of(replicas: int) -> int:
+    """How many pods more than its replicas a rollout has, rounded up as its controller does."""
+    return max(1, -(-replicas * _SURGE_PERCENT // 100))
+
+
 def selector(key: AppKey) -> dict[str, str]:
     """Labels that find the app's pods. A Deployment's selector is immutable: these never change."""
     return {LABEL_NAME: key.name, LABEL_APP: key.name}
@@ -210,7 +217,7 @@ def _owned(api_version: str, kind: str, key: AppKey, uid: str, body: Manifest, *
 
 
 def _deployment(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
-    surge = 1 if template.canary else "25%"
+    surge = 1 if template.canary else f"{_SURGE_PERCENT}%"
     return {
         # It holds the Deployment's own controller back while the first pod is watched.
         "minReadySeconds": WATCH_SECONDS if template.canary else 0,

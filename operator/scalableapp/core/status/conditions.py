@@ -8,7 +8,7 @@ from scalableapp.core.children.routing import Exposure
 from scalableapp.core.explain import clock, count, count_with_verb
 from scalableapp.core.model import Decision, History
 from scalableapp.core.status.size_status import SizeState
-from scalableapp.core.vertical.recommendation import backing_off
+from scalableapp.core.vertical.backoff import backing_off
 from scalableapp.core.vertical.rollout import Phase
 
 
@@ -238,11 +238,16 @@ def _sized(state: AppState) -> Condition | None:
         way = "rolled back to" if sizes.change.phase is Phase.ROLLBACK else "resized to"
         to = sizes.change.good if sizes.change.phase is Phase.ROLLBACK else sizes.change.to
         return Condition("Sized", "False", reason, f"pods are being {way} {to}: {sizes.change.why}")
-    if sizes.failed_resize and state.decision and (erred := backing_off(sizes.failed_resize, state.decision.at)):
+    at = state.decision.at if state.decision else None
+    erred = next(filter(None, (backing_off(failure, at) for failure in sizes.failures)), "") if at else ""
+    if erred:
         return Condition("Sized", "False", "ResizeRolledBack", f"pods have {sizes.current}; {erred}")
     if sizes.unread:
         message = f"pods have {sizes.current}, and are not given more: a limit of the namespace cannot be read: "
         return Condition("Sized", "Unknown", "LimitsUnreadable", f"{message}{sizes.unread}; correct it")
+    if sizes.bound:
+        message = f"pods have {sizes.current}; {sizes.bound}; raise that limit if the app is to have them"
+        return Condition("Sized", "False", "SizeLimited", message)
     return Condition("Sized", "True", "InSync", f"pods have {sizes.current}")
 
 

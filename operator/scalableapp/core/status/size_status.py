@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scalableapp.core.size import Size, size_fields, size_from
+from scalableapp.core.size import Resource, Size, format_amount, parse_amount, size_fields, size_from
+from scalableapp.core.vertical.backoff import FailedResize, Failures
 from scalableapp.core.vertical.rollout import Change, Phase, Way
-from scalableapp.core.vertical.usage import FailedResize
+from scalableapp.core.vertical.usage import Floor
 
 Fields = dict[str, Any]
 
@@ -16,15 +17,18 @@ Fields = dict[str, Any]
 class SizeState:
     """What is reported about the size of the pods, and what has to survive a restart.
 
-    `unread` says which limit of the namespace cannot be read, and why; "" if all can.
+    `unread` says which limit of the namespace cannot be read, and why; "" if all can. `bound` says which bound keeps
+    pods from what they need, "" for none. `killed` is the memory request that kills have shown to be needed.
     """
 
     current: Size
     recommended: Size | None = None
     changed_at: datetime | None = None
     change: Change | None = None
-    failed_resize: FailedResize | None = None
+    failures: Failures = ()
     unread: str = ""
+    bound: str = ""
+    killed: Floor | None = None
 
 
 def write_sizes(state: SizeState) -> Fields:
@@ -34,7 +38,8 @@ def write_sizes(state: SizeState) -> Fields:
         "recommended": size_fields(state.recommended) if state.recommended else None,
         "changedAt": _text(state.changed_at),
         "change": _change(state.change) if state.change else None,
-        "failedResize": _failed_resize(state.failed_resize) if state.failed_resize else None,
+        **{name: _failed_resize(entry) for name, entry in zip(_FAILURES, state.failures, strict=False)},
+        "memoryFloor": _floor(state.killed) if state.killed else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -47,7 +52,8 @@ def read_sizes(fields: Any) -> SizeState | None:
             size_from(fields["recommended"]) if fields.get("recommended") else None,
             _time(fields.get("changedAt")),
             _read_change(fields["change"]) if fields.get("change") else None,
-            _read_failed_resize(fields["failedResize"]) if fields.get("failedResize") else None,
+            tuple(_read_failed_resize(fields[name]) for name in _FAILURES if fields.get(name)),
+            killed=_read_floor(fields["memoryFloor"]) if fields.get("memoryFloor") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -79,6 +85,19 @@ def _read_change(fields: Mapping[str, Any]) -> Change:
         str(fields["why"]),
         done_at if done_at and done_at >= opened_at else None,  # else it is of a change before, left by an old version
     )
+
+
+# The newest first. Another one is of the other resource.
+_FAILURES = ("failedResize", "otherFailedResize")
+
+
+def _floor(floor: Floor) -> Fields:
+    return {"request": format_amount(Resource.MEMORY, floor.value), "until": _text(floor.until)}
+
+
+def _read_floor(fields: Mapping[str, Any]) -> Floor:
+    value = parse_amount(Resource.MEMORY, fields["request"])
+    return Floor(value, datetime.fromisoformat(fields["until"]), "containers were OOM-killed")
 
 
 def _failed_resize(failed_resize: FailedResize) -> Fields:

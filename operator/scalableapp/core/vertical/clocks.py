@@ -10,8 +10,8 @@ from scalableapp.core.learning.forecast import LoadHistory
 from scalableapp.core.learning.objective import Learned
 from scalableapp.core.model import NO_SURPLUS, History
 from scalableapp.core.vertical.rollout import Change
+from scalableapp.core.vertical.usage import Floor, SizeHistory
 from scalableapp.core.vertical.usage import Learned as Usage
-from scalableapp.core.vertical.usage import SizeHistory
 
 
 def moved(history: History, by: timedelta) -> History:
@@ -40,9 +40,7 @@ def moved_sizes(history: SizeHistory, by: timedelta) -> SizeHistory:
         changed_at=history.changed_at + by if history.changed_at else None,
         resumed_at=history.resumed_at + by if history.resumed_at else None,
         scaled=replace(history.scaled, at=history.scaled.at + by) if history.scaled else None,
-        failed_resize=history.failed_resize._replace(at=history.failed_resize.at + by)
-        if history.failed_resize
-        else None,
+        failures=tuple(failure._replace(at=failure.at + by) for failure in history.failures),
     )
 
 
@@ -57,8 +55,16 @@ def _moved_usage(usage: Usage, by: timedelta) -> Usage:
         usage,
         histogram=usage.histogram.moved(by.total_seconds()),
         recent=tuple(sample._replace(at=sample.at + by) for sample in usage.recent),
-        floor=usage.floor._replace(until=usage.floor.until + by) if usage.floor else None,
+        peaks=tuple(peak._replace(at=peak.at + by) for peak in usage.peaks),
+        floor=_moved_floor(usage.floor, by),
+        killed=_moved_floor(usage.killed, by),
     )
+
+
+def _moved_floor(floor: Floor | None, by: timedelta) -> Floor | None:
+    if floor is None:
+        return None
+    return floor._replace(until=floor.until + by, since=floor.since + by if floor.since else None)
 
 
 def _moved_loads(loads: LoadHistory, by: timedelta) -> LoadHistory:

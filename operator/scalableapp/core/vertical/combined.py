@@ -3,22 +3,24 @@
 Replicas are decided first, on absolute demand, which does not depend on the size. Sizes follow for the planned number
 of pods. Replicas change first: while they change, or wait to be reduced, sizes are not reduced; while a scale-up is
 needed and allowed, CPU is not raised, unless pods are throttled. Both change at the same time, or within a cool-down,
-only where both increase; but a scale-up is never delayed.
+only where both increase; but a scale-up is never delayed. Where behavior forbids replicas to move, sizes do not
+wait for them.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scalableapp.core.api.scaling import Mode
+from scalableapp.core.api.scaling import Mode, SelectPolicy
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import clock, count
 from scalableapp.core.horizontal.decide import decide
 from scalableapp.core.model import Decision, History, Observation, ScaleEvent, Step
 from scalableapp.core.quantity import format_number, parse_quantity
 from scalableapp.core.size import Resource, Size, Sizing, format_amount
-from scalableapp.core.vertical.recommendation import URGENT, held, recommend, repeats
-from scalableapp.core.vertical.usage import SizeHistory, Usage, learn
+from scalableapp.core.vertical.pressure import learn
+from scalableapp.core.vertical.recommendation import URGENT, held, recommend
+from scalableapp.core.vertical.usage import SizeHistory, Usage
 
 # After a change in one direction, the time in which the other waits: until replicas have started, load has spread, and
 # rates over a minute no longer contain the change.
@@ -46,8 +48,7 @@ def decide_both(
     sizing = _guarded(spec, observation, decision, usage, sizes)
     if spec.scaling.mode is Mode.COMBINED:
         decision = _after_change_of_size(decision, usage, sizes, now)
-        sizing = _after_replicas(observation.now, sizes, decision, usage, sizing)
-    sizing = _after_failed_resize(usage, sizing, sizes, now)
+        sizing = _after_replicas(spec, sizes, decision, usage, sizing)
     if spec.scaling.dry_run and sizing.changes:
         message = f"would resize pods from {sizing.size_from} to {sizing.size_to}, but spec.scaling.dryRun is set"
         sizing = held(usage, sizing, "DryRun", "DryRun", message)
@@ -81,13 +82,19 @@ def _guarded(
     if conflict := observation.conflict or observation.size_conflict:
         return held(usage, sizing, "Conflict", "Conflicted", conflict)
     if usage.busy:
-        return held(usage, sizing, "Busy", "ResizeInProgress", usage.busy)
+        return _while_busy(usage, sizing)
     return sizing
 
 
-def _after_failed_resize(usage: Usage, sizing: Sizing, sizes: SizeHistory, now: datetime) -> Sizing:
-    why = repeats(sizes.failed_resize, sizing.size_to, now) if sizing.changes else ""
-    return held(usage, sizing, "BackOff", "BackOff", why) if why else sizing
+def _while_busy(usage: Usage, sizing: Sizing) -> Sizing:
+    """What pods lack now they get even while another change is under way; all else waits for its end."""
+    kept = usage.size
+    if sizing.reason in URGENT.values() and sizing.raises:
+        resource = next(resource for resource, reason in URGENT.items() if reason == sizing.reason)
+        kept = kept.having(resource, sizing.size_to.of(resource))
+    if kept == usage.size:
+        return held(usage, sizing, "Busy", "ResizeInProgress", usage.busy)
+    return sizing if kept == sizing.size_to else replace(sizing, size_to=kept)
 
 
 def _after_change_of_size(decision: Decision, usage: Usage, sizes: SizeHistory, now: datetime) -> Decision:
@@ -114,41 +121,43 @@ def _after_change_of_size(decision: Decision, usage: Usage, sizes: SizeHistory, 
 _AT_ONCE = frozenset({"Pinned", "TooManyReplicas"})
 
 
-def _after_replicas(now: datetime, sizes: SizeHistory, decision: Decision, usage: Usage, sizing: Sizing) -> Sizing:
+def _after_replicas(
+    spec: ScalableAppSpec, sizes: SizeHistory, decision: Decision, usage: Usage, sizing: Sizing
+) -> Sizing:
     """The part of the sizing that does not have to wait for the replicas."""
     if not sizing.changes:
         return sizing
     kept = usage.size
     for resource in Resource:
         amount, before = sizing.size_to.of(resource), usage.size.of(resource)
-        if amount != before and not _waits(now, sizes, decision, sizing, resource):
+        if amount != before and not _waits(spec, sizes, decision, sizing, resource):
             kept = kept.having(resource, amount)
     if kept == sizing.size_to:
         return sizing
-    why = _waits_for(decision)
+    why = _waits_for(spec, decision)
     if kept == usage.size:
         return held(usage, sizing, "ReplicasFirst", "ReplicasFirst", why)
     return replace(sizing, size_to=kept, message=f"{sizing.message}; other changes wait: {why}")
 
 
-def _waits(now: datetime, sizes: SizeHistory, decision: Decision, sizing: Sizing, resource: Resource) -> bool:
+def _waits(spec: ScalableAppSpec, sizes: SizeHistory, decision: Decision, sizing: Sizing, resource: Resource) -> bool:
     """Whether a change of this resource has to wait for the replicas."""
     moved = (sizing.size_to.of(resource).request or 0.0) - (sizing.size_from.of(resource).request or 0.0)
-    recent = _recent_change(sizes, decision, now)
+    recent = _recent_change(sizes, decision)
     if moved <= 0:
-        return recent != 0 or _wants_replicas(decision)
+        return recent != 0 or _wants_replicas(spec, decision)
     if recent < 0:
         return sizing.reason not in URGENT.values()
     if resource is Resource.MEMORY or sizing.reason == URGENT[resource]:
         return False
-    return _wants_more(decision) and not _at_bound(decision)
+    return _wants_more(decision) and not _stays(spec, decision)
 
 
-def _recent_change(sizes: SizeHistory, decision: Decision, now: datetime) -> int:
+def _recent_change(sizes: SizeHistory, decision: Decision) -> int:
     """Replicas added (more than 0) or removed now or within the cool-down; 0 for none."""
     if decision.changes:
         return decision.replicas_to - decision.replicas_from
-    recent = sizes.scaled is not None and 0 <= (now - sizes.scaled.at).total_seconds() < COOL_DOWN_SECONDS
+    recent = sizes.scaled is not None and 0 <= (decision.at - sizes.scaled.at).total_seconds() < COOL_DOWN_SECONDS
     return sizes.scaled.change if sizes.scaled and recent else 0
 
 
@@ -156,23 +165,27 @@ def _asked(decision: Decision) -> int:
     return decision.recommendation.replicas if decision.recommendation else decision.replicas_to
 
 
-def _wants_replicas(decision: Decision) -> bool:
+def _wants_replicas(spec: ScalableAppSpec, decision: Decision) -> bool:
     """Whether the metrics need another number than there is, whether it is set or not."""
-    return decision.changes or (_asked(decision) != decision.replicas_from and not _at_bound(decision))
+    return decision.changes or (_asked(decision) != decision.replicas_from and not _stays(spec, decision))
 
 
-def _at_bound(decision: Decision) -> bool:
-    return decision.reason in ("TooManyReplicas", "TooFewReplicas")
+def _stays(spec: ScalableAppSpec, decision: Decision) -> bool:
+    """Whether replicas cannot move where the metrics want them: at a bound, or as selectPolicy is Disabled."""
+    behavior = spec.scaling.horizontal.behavior
+    rules = behavior.scale_up if _wants_more(decision) else behavior.scale_down
+    disabled = rules.select_policy is SelectPolicy.DISABLED
+    return not decision.changes and (disabled or decision.reason in ("TooManyReplicas", "TooFewReplicas"))
 
 
 def _wants_more(decision: Decision) -> bool:
     return max(_asked(decision), decision.replicas_to) > decision.replicas_from
 
 
-def _waits_for(decision: Decision) -> str:
+def _waits_for(spec: ScalableAppSpec, decision: Decision) -> str:
     if decision.changes:
         return f"replicas change from {decision.replicas_from} to {decision.replicas_to} first"
-    if _wants_replicas(decision):
+    if _wants_replicas(spec, decision):
         return f"the metrics need {count(_asked(decision), 'replica')}, and replicas change first"
     return f"replicas were changed less than {COOL_DOWN_SECONDS:.0f} s ago"
 

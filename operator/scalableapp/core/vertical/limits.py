@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from scalableapp.core.children.resources import surge_of
 from scalableapp.core.size import Amount, Resource
 from scalableapp.core.vertical.quotas import Quota, amount_of, quota_of
 from scalableapp.core.vertical.usage import ClusterLimits
@@ -65,7 +66,7 @@ def namespace_limits(
 ) -> NamespaceLimits:
     """The bounds in one namespace."""
     containers = {
-        resource: ClusterLimits(most=nodes[resource], whose="the largest node")
+        resource: ClusterLimits(most=nodes[resource], whose="the largest node", node=nodes[resource])
         if resource in nodes
         else ClusterLimits()
         for resource in Resource
@@ -142,22 +143,32 @@ class _Range(NamedTuple):
 
 
 def within_quota(
-    limits: NamespaceLimits, resource: Resource, amount: Amount, replicas: int, whole: WholePod = _ALONE
+    limits: NamespaceLimits,
+    resource: Resource,
+    amount: Amount,
+    replicas: int,
+    whole: WholePod = _ALONE,
+    *,
+    in_place: bool = False,
 ) -> ClusterLimits:
-    """The limits of a pod of an app of so many replicas: in the end all of them have to fit, and one more meanwhile."""
+    """The limits of a pod of an app of so many replicas: in the end all of them have to fit.
+
+    Meanwhile a rollout has more pods, which resizes `in_place` do not need.
+    """
     found = _within_pod(
         limits.containers.get(resource, ClusterLimits()),
         limits.pods.get(resource, ClusterLimits()),
         whole.other_containers,
     )
+    surge = 0 if in_place else surge_of(replicas)
     for quota in limits.quotas:
         if not quota.counts(whole.priority_class):
             continue
         request, limit = quota.left[resource]
-        most = _shared(amount.request, request, replicas, whole.other_containers.request)
+        most = _shared(amount.request, request, replicas, surge, whole.other_containers.request)
         if most is not None and (found.most is None or most < found.most):
             found = found._replace(most=most, whose=quota.whose)
-        most_limit = _shared(amount.limit, limit, replicas, whole.other_containers.limit)
+        most_limit = _shared(amount.limit, limit, replicas, surge, whole.other_containers.limit)
         if most_limit is not None and (found.most_limit is None or most_limit < found.most_limit):
             found = found._replace(most_limit=most_limit)
         if limit is not None:
@@ -171,7 +182,7 @@ def _not_raised(limits: ClusterLimits, amount: Amount, unread: str) -> ClusterLi
         limits = limits._replace(most_limit=min(amount.limit, limits.most_limit or amount.limit))
     if amount.request is not None and (limits.most is None or amount.request < limits.most):
         limits = limits._replace(most=amount.request, whose=f"limits of the namespace that are not known ({unread})")
-    return limits
+    return limits._replace(unread=True)
 
 
 def _within_pod(limits: ClusterLimits, pod: ClusterLimits, other_containers: Amount) -> ClusterLimits:
@@ -187,7 +198,17 @@ def _within_pod(limits: ClusterLimits, pod: ClusterLimits, other_containers: Amo
     return limits
 
 
-def _shared(value: float | None, left: float | None, replicas: int, other_containers: float | None) -> float | None:
+def _shared(
+    value: float | None, left: float | None, replicas: int, surge: int, other_containers: float | None
+) -> float | None:
+    """What each of so many pods may have of `left` beyond its present `value`.
+
+    A rollout begins with one new pod beside the old ones, and ends with all new ones and the old ones of its surge.
+    """
     if value is None or left is None:
         return None
-    return max(value, min(value + left / max(1, replicas), left - (other_containers or 0.0)))
+    others, pods = other_containers or 0.0, max(1, replicas)
+    most = value + (left - surge * (value + others)) / pods
+    if surge:
+        most = min(most, left - others)
+    return max(value, most)

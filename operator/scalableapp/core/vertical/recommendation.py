@@ -5,32 +5,27 @@ recommender has it (pkg/recommender/logic/estimator.go: percentile, then margin,
 container was killed or throttled. Then the bounds of the spec and of the cluster, rounding, hysteresis, pace.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from scalableapp.core.api.vertical_fields import LimitsPolicy, Vertical
+from scalableapp.core.api.vertical_fields import Vertical
 from scalableapp.core.explain import clock, count, duration
-from scalableapp.core.size import (
-    Amount,
-    Resource,
-    Size,
-    SizeStep,
-    Sizing,
-    amount_text,
-    format_amount,
-    rounded_down,
-    rounded_up,
-)
+from scalableapp.core.size import Amount, Resource, Size, SizeStep, Sizing, amount_text, format_amount, rounded_up
+from scalableapp.core.vertical.backoff import repeats
+from scalableapp.core.vertical.bounds import Bounding, allowed, bounded, limit_bound, with_limit
+from scalableapp.core.vertical.peaks import highest
+from scalableapp.core.vertical.pressure import active
+from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import (
     REMEMBERED_HALF_LIVES,
     ClusterLimits,
-    FailedResize,
     Floor,
     Learned,
     SizeHistory,
     Usage,
+    kept_for,
+    lasting_value,
 )
 
 # One change may raise a request to so many times what it was, or cut it to its inverse share: what bad data can do.
@@ -41,11 +36,10 @@ LEAST_HISTORY_SECONDS = 60.0
 # VPA's widening of the bounds (its confidence multipliers), in half-lives of history instead of days.
 _UPPER_WIDENING = 0.5
 _LOWER_WIDENING = 0.01
-# A failed resize is not tried again for so long, twice as long after each further one.
-FIRST_BACK_OFF_SECONDS = 300.0
-LONGEST_BACK_OFF_SECONDS = 86400.0
-# A size this close to the failed one counts as the same.
-_SAME = 0.05
+# Before an app is known for so long, no size is reduced: many are idle in their first hour.
+FIRST_SECONDS = 3600.0
+# A limit so near to what it should be is left as it is.
+_NEAR = 0.1
 
 
 # The size stays: it fits, or a change of it waits; the message says which. One reason for both: that may change with
@@ -72,6 +66,7 @@ class Verdict(NamedTuple):
     steps: tuple[SizeStep, ...]
     limited: bool = False
     active: bool = True
+    bound: str = ""
 
 
 def recommend(vertical: Vertical, usage: Usage, history: SizeHistory, now: datetime, planned: int) -> Sizing:
@@ -84,7 +79,8 @@ def recommend(vertical: Vertical, usage: Usage, history: SizeHistory, now: datet
     for resource, verdict in verdicts.items():
         size = size.having(resource, verdict.amount)
         recommended = recommended.having(resource, verdict.recommended)
-    leading = _most_relevant(usage.size, verdicts)
+    size = _in_place_first(usage, size)
+    leading = _most_relevant(usage.size, size, verdicts)
     return Sizing(
         usage.size,
         size,
@@ -94,7 +90,16 @@ def recommend(vertical: Vertical, usage: Usage, history: SizeHistory, now: datet
         tuple(step for verdict in verdicts.values() for step in verdict.steps),
         active=any(verdict.active for verdict in verdicts.values()),
         limited=any(verdict.limited for verdict in verdicts.values()),
+        bound="; ".join(filter(None, (verdict.bound for verdict in verdicts.values()))),
     )
+
+
+def _in_place_first(usage: Usage, size: Size) -> Size:
+    """Of two changes of which only one can be made in place, that one: the other replaces the pods, and comes after."""
+    if not usage.in_place or resizable(usage.size, size):
+        return size
+    parts = (usage.size.having(resource, size.of(resource)) for resource in Resource)
+    return next((part for part in parts if part != usage.size and resizable(usage.size, part)), size)
 
 
 def held(usage: Usage, sizing: Sizing, rule: str, reason: str, why: str) -> Sizing:
@@ -105,14 +110,13 @@ def held(usage: Usage, sizing: Sizing, rule: str, reason: str, why: str) -> Sizi
     )
 
 
-def _most_relevant(before: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
+def _most_relevant(before: Size, after: Size, verdicts: dict[Resource, Verdict]) -> Verdict:
     """A change before none, urgent ones before the rest, a raise before a cut."""
 
     def rank(entry: tuple[Resource, Verdict]) -> tuple[bool, bool, bool]:
         resource, verdict = entry
-        old = before.of(resource)
-        raised = (verdict.amount.request or 0) > (old.request or 0)
-        return verdict.amount != old, verdict.reason in URGENT.values(), raised
+        old, new = before.of(resource), after.of(resource)
+        return new != old, verdict.reason in URGENT.values(), (new.request or 0) > (old.request or 0)
 
     return max(verdicts.items(), key=rank)[1]
 
@@ -124,24 +128,58 @@ class _Case(NamedTuple):
     now: datetime
     planned: int
 
+    @property
+    def bounding(self) -> Bounding:
+        return Bounding(self.vertical, self.usage)
+
 
 def _verdict(resource: Resource, case: _Case) -> Verdict:
     """One resource's chain."""
     current, learned = case.usage.size.of(resource), case.history.learned[resource]
-    need = _need(resource, learned, case)
-    unusable = _unusable(case.usage, case.history)
-    if need is None or (not need.urgent and unusable):
-        reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
-        message = f"keeps {amount_text(resource, current)}: {why}"
-        return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
-    bounded, bound, cut = _bounded(resource, need.value, case)
-    recommended = _limits(resource, bounded, current, case)
+    need, unusable = _need(resource, learned, case), _unusable(case.usage, case.history)
+    if need is None or (unusable and not need.urgent):
+        return _unchanged(resource, current, unusable)
+    value, bound, cut = bounded(resource, _kept(resource, need, current, case), case.bounding)
+    recommended = with_limit(resource, value, current, case.bounding)
+    if unusable and (recommended.request or 0) <= (current.request or 0):
+        return _unchanged(resource, current, unusable)
     steps = [SizeStep(_rule(resource), need.message)]
-    if bound:
-        steps.append(SizeStep("Bounds", f"{resource} {bound}"))
+    bounds = tuple(
+        filter(None, (f"{resource} {bound}" if bound else "", limit_bound(resource, recommended, case.bounding)))
+    )
+    steps += [SizeStep("Bounds", told) for told in bounds]
     amount, reason, message = _paced(resource, need, recommended, current, case)
+    if amount != current and (why := _held_back(resource, amount, need, case)):
+        amount, reason, message = current, "BackOff", why
     steps.append(SizeStep("Pace", message))
-    return Verdict(amount, recommended, reason, tuple(steps), cut)
+    known = not case.usage.cluster_limits.get(resource, ClusterLimits()).unread
+    too_little = cut and known and rounded_up(resource, need.value) > value * (1 + case.vertical.behavior.up_ratio)
+    told = f"{resource} {bound}, but {format_amount(resource, rounded_up(resource, need.value))} are needed"
+    return Verdict(amount, recommended, reason, tuple(steps), cut, bound=told if too_little else "")
+
+
+def _kept(resource: Resource, need: Need, current: Amount, case: _Case) -> float:
+    """The need, or as much of the present request as has been needed within the time that counts for cuts."""
+    lasts = kept_for(resource, case.history.learned[resource].histogram.half_life, in_place=case.usage.in_place)
+    peak = highest(case.history.learned[resource].peaks, case.now - lasts)
+    share = case.planned if resource is Resource.CPU else 1
+    kept = peak / share * (1 + case.vertical.need(resource).margin_percent / 100)
+    return max(need.value, min(kept, current.request or 0.0))
+
+
+def _held_back(resource: Resource, amount: Amount, need: Need, case: _Case) -> str:
+    """Why that change of the resource has to wait after a failed one. A kill of after it does not wait."""
+    size = case.usage.size.having(resource, amount)
+    killed = case.history.learned[Resource.MEMORY].floor if resource is Resource.MEMORY and need.urgent else None
+    since = killed.since if killed else None
+    failures = [entry for entry in case.history.failures if since is None or entry.at >= since]
+    return repeats(failures, size, resource, case.now)
+
+
+def _unchanged(resource: Resource, current: Amount, unusable: tuple[str, str] | None) -> Verdict:
+    reason, why = unusable or ("AwaitingSamples", "its usage is not known yet")
+    message = f"keeps {amount_text(resource, current)}: {why}"
+    return Verdict(current, current, reason, (SizeStep(_rule(resource), message),), active=False)
 
 
 def _unusable(usage: Usage, history: SizeHistory) -> tuple[str, str] | None:
@@ -159,117 +197,52 @@ def _rule(resource: Resource) -> str:
 
 def _need(resource: Resource, learned: Learned, case: _Case) -> Need | None:
     """The request that the usage, or what happened to the pods, requires; None without any usage."""
-    rules, floor = case.vertical.need(resource), _floor(learned, case.now)
-    measured = learned.histogram.percentile(rules.percentile)
+    floor, measured = _floor(learned, case.now), learned.histogram.percentile(case.vertical.need(resource).percentile)
     if measured is None:
         return Need(floor.value, _because(resource, floor), urgent=True) if floor else None
-    recent = _recent(resource, learned)
+    lacking = floor is not None and _unanswered(resource, floor, case)
+    value, message = _usual(resource, measured, learned, case, lacking=lacking)
+    if floor and floor.value > value:
+        return Need(floor.value, f"{message}; {_because(resource, floor)}", urgent=True)
+    killed = active(learned.killed, case.now)
+    if killed and killed.value > value:
+        return Need(killed.value, f"{message}; {_because(resource, killed)}", urgent=lacking)
+    return Need(value, f"{message}; {floor.why}" if floor and lacking else message, urgent=lacking)
+
+
+def _usual(resource: Resource, measured: float, learned: Learned, case: _Case, *, lacking: bool) -> tuple[float, str]:
+    """What the usage requires, and how that was found. Pods that lack CPU need what they have just used, and more."""
+    rules = case.vertical.need(resource)
+    recent, peak = lasting_value(resource, learned.recent), 0.0
+    if lacking:
+        recent = max((sample.value for sample in learned.recent), default=0.0)
+    if resource is Resource.MEMORY:
+        peak = highest(learned.peaks, case.now - kept_for(resource, learned.histogram.half_life))
     share = case.planned if resource is Resource.CPU else 1
-    usage = max(measured, recent) / share
+    values = {f"percentile {rules.percentile}": measured, "the last minute": recent, "the peak of the last days": peak}
+    which = max(values, key=lambda name: values[name])
+    usage = values[which] / share
     value = usage * (1 + rules.margin_percent / 100)
-    which = "the last minute" if recent > measured else f"percentile {rules.percentile}"
     whose = f" per pod on {count(case.planned, 'pod')}" if share > 1 else ""
-    message = (
+    return value, (
         f"{resource} usage is {format_amount(resource, rounded_up(resource, usage))}{whose} ({which}), "
         f"{format_amount(resource, rounded_up(resource, value))} with {rules.margin_percent} % margin"
     )
-    if floor and floor.value > value:
-        return Need(floor.value, f"{message}; {_because(resource, floor)}", urgent=True)
-    return Need(value, message)
+
+
+def _unanswered(resource: Resource, floor: Floor, case: _Case) -> bool:
+    """Whether pods lack it now: CPU at this look, memory since the last change, whatever the usage requires."""
+    if resource is Resource.CPU or floor.since is None or case.history.changed_at is None:
+        return floor.since == case.now
+    return floor.since > case.history.changed_at
 
 
 def _floor(learned: Learned, now: datetime) -> Floor | None:
-    return learned.floor if learned.floor and learned.floor.until > now else None
+    return active(learned.floor, now)
 
 
 def _because(resource: Resource, floor: Floor) -> str:
     return f"{floor.why}: {resource} needs at least {format_amount(resource, floor.value)}"
-
-
-def _recent(resource: Resource, learned: Learned) -> float:
-    """Of memory the peak; of CPU what every sample shows, once there are some."""
-    values = [sample.value for sample in learned.recent]
-    if resource is Resource.MEMORY:
-        return max(values, default=0.0)
-    return min(values) if len(values) > 3 else 0.0
-
-
-def _bounded(resource: Resource, need: float, case: _Case) -> tuple[float, str, bool]:
-    """The need rounded and within all bounds, the message for the bound that changed it, and whether it was limited."""
-    value, bounded, cut = rounded_up(resource, need), "", False
-    # The user's bounds first: what the cluster refuses cannot be had, whatever they say.
-    for bound, what, is_most in (*_stated(resource, case), *_of_cluster(resource, case)):
-        if is_most and value > bound:
-            value, cut = rounded_down(resource, bound), True
-            bounded = f"limited to {format_amount(resource, bound)} by {what}"
-        elif not is_most and value < bound:
-            value, bounded = bound, f"raised to {format_amount(resource, bound)} by {what}"
-    return value, bounded, cut
-
-
-_Bound = tuple[float, str, bool]  # and whether it is the most
-
-
-def _stated(resource: Resource, case: _Case) -> Iterator[_Bound]:
-    most = case.vertical.most.get(resource)
-    if most is not None:
-        yield most, f"maxAllowed.{resource}", True
-    yield case.vertical.least[resource], f"minAllowed.{resource}", False
-
-
-def _of_cluster(resource: Resource, case: _Case) -> Iterator[_Bound]:
-    allowed = case.usage.cluster_limits.get(resource, ClusterLimits())
-    if allowed.most is not None:
-        yield allowed.most, allowed.whose, True
-    limit, what = _fixed_limit(resource, allowed, case)
-    if limit is not None:
-        yield limit, what, True
-    if allowed.least is not None:
-        yield allowed.least, allowed.whose, False
-    if limit is not None and allowed.ratio:
-        yield rounded_up(resource, limit / allowed.ratio), f"maxLimitRequestRatio {allowed.ratio:g} and {what}", False
-
-
-def _allowed(resource: Resource, value: float, case: _Case) -> float:
-    """The value within what the cluster allows: a smaller step would be refused."""
-    for bound, _, is_most in _of_cluster(resource, case):
-        value = min(value, bound) if is_most else max(value, bound)
-    return value
-
-
-def _fixed_limit(resource: Resource, allowed: ClusterLimits, case: _Case) -> tuple[float | None, str]:
-    """The limit that pods will have whatever is requested; None where it follows the request, or there is none."""
-    policy, limit = case.vertical.limits, case.usage.size.of(resource).limit
-    if policy is LimitsPolicy.NONE or limit is None:
-        return allowed.default_limit, f"the namespace's default limit of {resource}"
-    if policy is LimitsPolicy.REQUESTS_ONLY:
-        why = f"its limit, which limits: RequestsOnly does not change; raise spec.resources.limits.{resource}"
-        return _at_most(limit, allowed.most_limit), why
-    return None, ""
-
-
-def _at_most(value: float, most: float | None) -> float:
-    return value if most is None else min(value, most)
-
-
-def _limits(resource: Resource, request: float, current: Amount, case: _Case) -> Amount:
-    """The limit that goes with a request, by the policy."""
-    policy, limit = case.vertical.limits, current.limit
-    allowed = case.usage.cluster_limits.get(resource, ClusterLimits())
-    if limit is None or (
-        policy is LimitsPolicy.NONE and (allowed.default_limit is not None or not allowed.needs_limit)
-    ):
-        return Amount(request, None)
-    if policy is LimitsPolicy.REQUESTS_ONLY:
-        limit = _at_most(limit, allowed.most_limit)
-        return Amount(min(request, limit), limit)
-    scaled = rounded_up(resource, request * (limit / current.request if current.request else 1.0))
-    if allowed.ratio and scaled > round(request * allowed.ratio, 9):
-        scaled = max(request, rounded_down(resource, request * allowed.ratio))
-    if allowed.most_limit is not None and scaled > allowed.most_limit:
-        rounded = rounded_down(resource, allowed.most_limit)
-        scaled = rounded if rounded >= request else allowed.most_limit
-    return Amount(min(request, scaled), scaled)
 
 
 def _paced(
@@ -283,13 +256,17 @@ def _paced(
         return _raised(resource, need, recommended, current, case)
     if new < old:
         return _cut(resource, recommended, current, case)
-    if recommended != current:
-        return (
-            recommended,
-            "LimitSet",
-            f"sets {amount_text(resource, recommended)}: the limit follows limits: {case.vertical.limits}",
-        )
-    return current, KEPT, f"{amount_text(resource, current)} fits"
+    if recommended.limit == current.limit or _near(recommended.limit, current.limit):
+        return current, KEPT, f"{amount_text(resource, current)} fits"
+    return (
+        recommended,
+        "LimitSet",
+        f"sets {amount_text(resource, recommended)}: the limit follows limits: {case.vertical.limits}",
+    )
+
+
+def _near(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= _NEAR * other
 
 
 def _raised(
@@ -307,8 +284,8 @@ def _raised(
         )
     if not need.urgent and (why := _too_soon(case, case.vertical.behavior.scale_up.interval_seconds, resource)):
         return current, KEPT, f"{change}: {why}"
-    stepped = min(new, _allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case))
-    amount = recommended if stepped == new else _limits(resource, stepped, current, case)
+    stepped = min(new, allowed(resource, rounded_up(resource, old * LARGEST_RAISE), case.bounding))
+    amount = recommended if stepped == new else with_limit(resource, stepped, current, case.bounding)
     reason = URGENT[resource] if need.urgent else "RequestsRaised"
     pace = (
         ""
@@ -331,10 +308,12 @@ def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) 
     if case.usage.thin:
         return current, KEPT, f"{change}: {case.usage.thin}"
     interval = case.vertical.behavior.scale_down.interval_seconds
+    if why := _first_hour(resource, interval, case):
+        return current, KEPT, f"{change}: {why}"
     if why := _too_soon(case, interval, resource) or _waits(case, interval, case.history.resumed_at, _RESUMED):
         return current, KEPT, f"{change}: {why}"
-    stepped = max(new, _allowed(resource, rounded_up(resource, old / LARGEST_CUT), case))
-    amount = recommended if stepped == new else _limits(resource, stepped, current, case)
+    stepped = max(new, allowed(resource, rounded_up(resource, old / LARGEST_CUT), case.bounding))
+    amount = recommended if stepped == new else with_limit(resource, stepped, current, case.bounding)
     pace = "" if stepped == new else f"; at most halved in one step: {amount_text(resource, amount)}"
     return amount, "RequestsCut", f"{change}{pace}"
 
@@ -344,6 +323,17 @@ def _confidence(resource: Resource, case: _Case) -> float:
     histogram = case.history.learned[resource].histogram
     known = min(histogram.last - histogram.first, 60.0 * histogram.samples) / histogram.half_life
     return min(max(1e-3, known), REMEMBERED_HALF_LIVES)
+
+
+def _first_hour(resource: Resource, interval: float, case: _Case) -> str:
+    """Why nothing is reduced yet; shorter for those who let usage count for less time."""
+    histogram = case.history.learned[resource].histogram
+    life = {Resource.CPU: 4, Resource.MEMORY: 2}[resource] * histogram.half_life
+    needed = max(interval, min(FIRST_SECONDS, life))
+    known = histogram.last - histogram.first
+    if known >= needed:
+        return ""
+    return f"only {duration(known)} of usage history, {duration(needed)} are needed before a request is lowered"
 
 
 def _too_soon(case: _Case, interval: float, resource: Resource) -> str:
@@ -363,38 +353,3 @@ def _waits(case: _Case, interval: float, since: datetime | None, what: str) -> s
         return ""
     ends = since + timedelta(seconds=interval)
     return f"waits until {clock(ends, case.now)}, because {what} at {clock(since, case.now)}"
-
-
-def repeats(failure: FailedResize | None, size: Size, now: datetime) -> str:
-    """Why the size would repeat a failed resize too soon; "" when it would not."""
-    if failure is None or not any(_as_bad(failure, size, resource) for resource in Resource):
-        return ""
-    return backing_off(failure, now)
-
-
-def backing_off(failure: FailedResize, now: datetime) -> str:
-    """What failed a while ago and must not be retried yet; "" when it may be."""
-    left = _back_off(failure) - (now - failure.at).total_seconds()
-    if left <= 0:
-        return ""
-    retry = clock(now + timedelta(seconds=left), now)
-    return f"{failure.size} was rolled back at {clock(failure.at, now)}: {failure.why}; no retry before {retry}"
-
-
-def counted(failure: FailedResize | None, size: Size, now: datetime) -> int:
-    """How many times in a row a size was rolled back, this time included."""
-    if failure is None or not any(_as_bad(failure, size, resource) for resource in Resource):
-        return 1
-    return failure.times + 1 if (now - failure.at).total_seconds() < 2 * _back_off(failure) else 1
-
-
-def _back_off(failure: FailedResize) -> float:
-    return min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2.0 ** min(20, failure.times - 1))
-
-
-def _as_bad(failure: FailedResize, size: Size, resource: Resource) -> bool:
-    was, failed = failure.before.of(resource).request or 0.0, failure.size.of(resource).request or 0.0
-    request = size.of(resource).request or 0.0
-    if failed > was:
-        return request >= failed * (1 - _SAME)
-    return failed < was and request <= failed * (1 + _SAME)

@@ -1,7 +1,8 @@
 """A change of size as it is applied to the pods: one pod first, watched; then the rest; or a rollback.
 
-A pure state machine. `step` is called whenever something is observed, and returns what to do next. All its state is in
-the change itself, which status keeps, and in the pods, so that a restart of the operator loses nothing.
+What only grows in place hurts nobody: all pods get it at once. A pure state machine. `step` is called whenever
+something is observed, and returns what to do next. All its state is in the change itself, which status keeps, and in
+the pods, so that a restart of the operator loses nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ STARTS = 4.0
 # A resize in place that waits for room, or is in progress for this long, is given up, and the pods are replaced.
 DEFERRED_SECONDS = 30.0
 IN_PROGRESS_SECONDS = 60.0
+# Pods that do not have the size yet are asked at each look at first, then at one look of each such time.
+ASK_AGAIN_SECONDS = 20.0
+_AT_FIRST_SECONDS, _LOOK_SECONDS = 10.0, 5.0
 # The rest has followed when all pods have been there for this long.
 SETTLED_SECONDS = 15.0
 # After this long a rollback is no longer watched.
@@ -81,7 +85,8 @@ class Change:
 class RolloutObservation:
     """What a change is based on. `rollout`: pods of an older template are still being replaced.
 
-    `template` is the size of the live template. `latencies` are mean seconds of a request by pod.
+    `template` is the size of the live template, None while the Deployment is paused. `latencies` are mean seconds of a
+    request by pod, `fullness` shares of the memory limit that pods use.
     """
 
     now: datetime
@@ -92,6 +97,7 @@ class RolloutObservation:
     stuck: bool = False
     startup_seconds: float | None = None
     latencies: tuple[tuple[str, float], ...] = ()
+    fullness: tuple[tuple[str, float], ...] = ()
 
 
 class Result(StrEnum):
@@ -101,24 +107,44 @@ class Result(StrEnum):
     FIRST_PASSED = "FirstPodPassed"
     BY_ROLLOUT = "ResizeByRollout"
     DONE = "Resized"
-    TOO_SMALL = "StillTooSmall"
     ROLLED_BACK = "ResizeRolledBack"
     RESTORED = "SizeRestored"
 
 
 class Step(NamedTuple):
-    """What comes next: the change afterwards (None: it is over), its result, and a pod to resize in place."""
+    """What comes next: the change afterwards (None: it is over), its result, and pods to resize in place."""
 
     change: Change | None
     result: Result = Result.NONE
     message: str = ""
-    resize: tuple[str, Size] | None = None
+    resizes: tuple[tuple[str, Size], ...] = ()
 
 
 def opened(to: Size, good: Size, now: datetime, *, in_place: bool, why: str) -> Change:
-    """A change that begins. In place only where `in_place` serves and the change allows it."""
+    """A change that begins: in place where `in_place` serves and the change allows it. What grows so is not watched."""
     way = Way.IN_PLACE if in_place and resizable(good, to) else Way.ROLLOUT
-    return Change(to, good, way, Phase.FIRST, now, now, why)
+    phase = Phase.REST if way is Way.IN_PLACE and _grows(good, to) else Phase.FIRST
+    return Change(to, good, way, phase, now, now, why)
+
+
+def aimed(change: Change, to: Size, now: datetime, *, in_place: bool, why: str) -> Change:
+    """A change under way that becomes one to a larger size. One that was given up in place goes on by a rollout."""
+    given_up = change.way is Way.ROLLOUT and change.phase is not Phase.ROLLBACK
+    return opened(to, change.good, now, in_place=in_place and not given_up and resizable(change.to, to), why=why)
+
+
+def too_small(change: Change, observation: RolloutObservation) -> str:
+    """Which pod was killed for its memory with the new size; "" for none."""
+    return next((pod.name for pod in observation.pods if _killed(change, pod)), "")
+
+
+def _grows(old: Size, new: Size) -> bool:
+    """Whether no request and no limit becomes less."""
+    return all(
+        b is None or (a is not None and a <= b)
+        for resource in Resource
+        for a, b in zip(old.of(resource), new.of(resource), strict=True)
+    )
 
 
 def resizable(old: Size, new: Size) -> bool:
@@ -142,7 +168,7 @@ def _first(change: Change, observation: RolloutObservation) -> Step:
         return _next(change, observation, Phase.REST, Result.NONE, "")
     resized = _resized(change, observation)
     if problem := _problem(change, observation, resized):
-        return _problem_step(change, observation, resized, problem)
+        return _roll_back(change, observation, problem)
     if change.way is Way.IN_PLACE:
         return _first_in_place(change, observation, resized)
     if any(_watched_long_enough(pod, observation.now) for pod in resized):
@@ -153,7 +179,21 @@ def _first(change: Change, observation: RolloutObservation) -> Step:
         return _roll_back(
             change, observation, f"no pod of this size was ready within {duration(longest)}{_why_not(resized)}"
         )
-    return Step(change)
+    return Step(change, resizes=_withdrawn(change, observation))
+
+
+def _withdrawn(change: Change, observation: RolloutObservation) -> tuple[tuple[str, Size], ...]:
+    """Pods that still wait for the size that was given up in place: else they get it whenever there is room.
+
+    Meanwhile the scheduler reckons with it.
+    """
+    waiting = (pod for pod in _before(change, observation) if pod.size == change.to and pod.resize is not Resize.DONE)
+    return tuple((pod.name, change.good) for pod in waiting)
+
+
+def _before(change: Change, observation: RolloutObservation) -> list[PodState]:
+    """Pods that a rollout of the change has not created: those of its size got it in place."""
+    return [pod for pod in _live(observation) if _begun(pod) < change.opened_at - _CLOCKS]
 
 
 def _first_in_place(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step:
@@ -161,7 +201,7 @@ def _first_in_place(change: Change, observation: RolloutObservation, resized: li
         pod = min((p for p in observation.pods if serves(p)), key=lambda p: p.name, default=None)
         if pod is None:
             return _by_rollout(change, observation, "no ready pod can be resized in place")
-        return Step(replace(change, since=observation.now), resize=(pod.name, change.to))
+        return _asking(change, observation, [pod])
     if waiting := _waiting(change, observation, resized):
         return waiting
     if change.done_at is None:
@@ -169,6 +209,20 @@ def _first_in_place(change: Change, observation: RolloutObservation, resized: li
     if seconds_between(change.done_at, observation.now) < WATCH_SECONDS:
         return Step(change)
     return _passed(change, observation)
+
+
+def _asking(change: Change, observation: RolloutObservation, pods: list[PodState]) -> Step:
+    """The fullest pods first. A pod that has another size than it was asked to have will not get it by asking."""
+    waited = seconds_between(change.since, observation.now)
+    known = [pod for pod in pods if seconds_between(_begun(pod), observation.now) > IN_PROGRESS_SECONDS]
+    if known and waited > IN_PROGRESS_SECONDS:
+        pod = known[0]
+        return _by_rollout(change, observation, f"pod {pod.name} has {pod.size} after {duration(waited)}")
+    if waited >= _AT_FIRST_SECONDS and waited % ASK_AGAIN_SECONDS >= _LOOK_SECONDS:
+        return Step(change)
+    used = dict(observation.fullness)
+    fullest = sorted(pods, key=lambda pod: (-used.get(pod.name, 0.0), pod.name))
+    return Step(change, resizes=tuple((pod.name, change.to) for pod in fullest))
 
 
 def _passed(change: Change, observation: RolloutObservation) -> Step:
@@ -179,7 +233,7 @@ def _passed(change: Change, observation: RolloutObservation) -> Step:
 def _rest(change: Change, observation: RolloutObservation) -> Step:
     resized, live = _resized(change, observation), _live(observation)
     if problem := _problem(change, observation, resized):
-        return _problem_step(change, observation, resized, problem)
+        return _roll_back(change, observation, problem)
     if observation.stuck and change.way is Way.ROLLOUT:
         return _roll_back(change, observation, "the rollout failed (ProgressDeadlineExceeded)")
     if change.way is Way.IN_PLACE:
@@ -191,12 +245,15 @@ def _rest(change: Change, observation: RolloutObservation) -> Step:
 
 
 def _rest_in_place(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step:
-    if waiting := _waiting(change, observation, resized):
-        return waiting
     left = [pod for pod in _live(observation) if pod.size != change.to]
+    if waiting := _waiting(change, observation, resized):
+        return (
+            waiting._replace(resizes=_asking(change, observation, left).resizes)
+            if waiting.change == change
+            else waiting
+        )
     if left:
-        pod = min(left, key=lambda p: p.name)
-        return Step(replace(change, since=observation.now), resize=(pod.name, change.to))
+        return _asking(change, observation, left)
     return _next(change, observation, Phase.TEMPLATE, Result.NONE, "")
 
 
@@ -207,20 +264,28 @@ def _template(change: Change, observation: RolloutObservation) -> Step:
         return Step(None, Result.DONE, f"all pods have {change.to}, resized in place")
     if seconds_between(change.since, observation.now) > IN_PROGRESS_SECONDS:
         return _by_rollout(change, observation, "the Deployment's template could not be changed without a rollout")
-    return Step(change, resize=(left[0].name, change.to) if left else None)
+    return _asking(change, observation, left) if left else Step(change)
 
 
 def _rolling_back(change: Change, observation: RolloutObservation) -> Step:
-    left = [pod for pod in _live(observation) if pod.size == change.to]
+    asked = _live(observation) if change.way is Way.IN_PLACE else _before(change, observation)
+    back = [pod for pod in asked if pod.size == change.to or (change.way is Way.IN_PLACE and pod.size != change.good)]
+    left = [pod for pod in _live(observation) if pod in back or pod.size == change.to]
+    pending = [pod for pod in asked if pod not in left and pod.resize is not Resize.DONE]
     waited = seconds_between(change.since, observation.now)
-    if not left and not observation.rollout:
+    if not left and not pending and not observation.rollout:
         return Step(None, Result.RESTORED, f"all pods have {change.good} again: {change.why}")
     if waited > ROLLBACK_SECONDS:
-        still = count_with_verb(len(left), "pod", "still has", "still have")
-        return Step(None, Result.RESTORED, f"{still} {change.to} after {duration(waited)}")
-    if left and change.way is Way.IN_PLACE:
-        return Step(change, resize=(left[0].name, change.good))
-    return Step(change)
+        return Step(None, Result.RESTORED, f"{_still(left or pending)} after {duration(waited)}: {change.why}")
+    again = waited < _AT_FIRST_SECONDS or waited % ASK_AGAIN_SECONDS < _LOOK_SECONDS
+    return Step(change, resizes=tuple((pod.name, change.good) for pod in back) if again else ())
+
+
+def _still(pods: list[PodState]) -> str:
+    if not pods:
+        return "the rollout to the last good size has not ended"
+    number = count_with_verb(len(pods), "pod", "still has", "still have")
+    return f"{number} another size, as pod {pods[0].name}: {pods[0].size}"
 
 
 _STEPS = {Phase.FIRST: _first, Phase.REST: _rest, Phase.TEMPLATE: _template, Phase.ROLLBACK: _rolling_back}
@@ -244,14 +309,6 @@ def refused(change: Change, now: datetime, why: str) -> Step:
     """A change that cannot be made in place, for the reason `why`: the pods are replaced."""
     changed = replace(change, way=Way.ROLLOUT, phase=Phase.FIRST, opened_at=now, since=now, done_at=None)
     return Step(changed, Result.BY_ROLLOUT, f"{change.to} is applied by a rollout instead of in place: {why}")
-
-
-def _problem_step(change: Change, observation: RolloutObservation, resized: list[PodState], problem: str) -> Step:
-    """A rollback; but what has still too little memory after a raise is raised again, not rolled back."""
-    raised = (change.to.memory.request or 0) > (change.good.memory.request or 0)
-    if raised and any(_killed(change, pod) for pod in resized):
-        return Step(None, Result.TOO_SMALL, f"{change.to} is still too small: {problem}")
-    return _roll_back(change, observation, problem)
 
 
 def _waiting(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step | None:
@@ -281,7 +338,9 @@ def _resized(change: Change, observation: RolloutObservation) -> list[PodState]:
 
 
 def _problem(change: Change, observation: RolloutObservation, resized: list[PodState]) -> str:
-    """What is wrong with the pods of the new size; "" when nothing is."""
+    """What is wrong with the pods of the new size; "" when nothing is, or what has only grown in place."""
+    if change.way is Way.IN_PLACE and _grows(change.good, change.to):
+        return ""
     for pod in resized:
         if problem := _pod_problem(change, pod, observation.now):
             return f"pod {pod.name} {problem}"
@@ -289,11 +348,13 @@ def _problem(change: Change, observation: RolloutObservation, resized: list[PodS
 
 
 def _pod_problem(change: Change, pod: PodState, now: datetime) -> str:
-    if _killed(change, pod):
+    """A kill of a pod whose memory has not become less is none of the change's: its next aim is higher."""
+    killed = _killed(change, pod)
+    if killed and not _grows(Size(memory=change.good.memory), Size(memory=change.to.memory)):
         return "was OOM-killed"
     if pod.phase == "Failed":
         return "failed"
-    if pod.ended_at and pod.ended_at >= change.opened_at:
+    if not killed and pod.ended_at and pod.ended_at >= change.opened_at:
         return f"restarted{f' ({pod.problem})' if pod.problem else ''}"
     waited = seconds_between(_begun(pod), now)
     if pod.phase == "Pending" and pod.problem and waited > UNSCHEDULABLE_SECONDS:
@@ -317,7 +378,8 @@ def _slow(observation: RolloutObservation, resized: list[PodState]) -> str:
 
 
 def _killed(change: Change, pod: PodState) -> bool:
-    return pod.oom_killed_at is not None and pod.oom_killed_at >= change.opened_at
+    """Whether it was killed for its memory with the new size."""
+    return pod.oom_killed_at is not None and pod.oom_killed_at >= change.opened_at and pod.killed_with == change.to
 
 
 def _begun(pod: PodState) -> datetime:

@@ -1,51 +1,59 @@
-"""What vertical decisions look at and what they remember: usage, kills, throttling, and the room in the cluster."""
+"""What vertical decisions look at and what they remember: usage, its peaks, and the room in the cluster.
+
+pressure.py adds what kills and throttling teach.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from scalableapp.core.api.vertical_fields import LimitsPolicy, Vertical
+from scalableapp.core.api.vertical_fields import Vertical
 from scalableapp.core.learning.histogram import Histogram
 from scalableapp.core.model import DataProblem, ScaleEvent
-from scalableapp.core.size import Amount, Resource, Size, rounded_up
+from scalableapp.core.size import Amount, Resource, Size
+from scalableapp.core.vertical.backoff import Failures
+from scalableapp.core.vertical.peaks import Peaks, Sample, with_peak
 
 # A sample is added at most so often: more add nothing new, as rates are taken over a minute.
 SAMPLE_SECONDS = 15.0
 # What has lasted this long is no spike: CPU that all its samples show is needed, and so is memory that one does.
 RECENT_SECONDS = 60.0
-# VPA's rule for a container that was killed for its memory (--oom-bump-up-ratio, --oom-min-bump-up-bytes): it would
-# have needed more than it had, but it is unknown how much more.
-OOM_RATIO = 1.2
-OOM_BYTES = 100 * 2**20
-# A quarter of the periods throttled is a pod that people feel to be slow.
-THROTTLED_SHARE = 0.25
 # Beyond anything measured.
 LARGEST_USAGE = 1e18
-# A kill or throttling is remembered as long as the histogram remembers anything: 8 half-lives, 0.4 % of the weight.
+# A histogram says nothing of what is older: 8 half-lives, 0.4 % of the weight.
 REMEMBERED_HALF_LIVES = 8
-
-
-class Sample(NamedTuple):
-    """Usage at a moment: cores that all pods together need, or bytes of the largest pod."""
-
-    at: datetime
-    value: float
+# So long the peaks of memory, and kills for want of it, are remembered: with the default half-life a week and a day, so
+# that what comes once a week is known.
+_MEMORY_HALF_LIVES = 384
+# So long CPU is not reduced below what was needed for a minute: two hours and, where each change replaces the pods, a
+# day and an hour, so that what comes every day changes nothing.
+_CPU_HALF_LIVES, _CPU_HALF_LIVES_OF_ROLLOUTS = 8, 100
+LONGEST_MEMORY = timedelta(days=8)
 
 
 class Floor(NamedTuple):
-    """A request that has proved necessary, until when that counts, and how that was found."""
+    """A request that has proved necessary, until when that counts, and how that was found.
+
+    `since` is when that was last found. Of CPU: the request, the share of throttled periods and the usage of a pod by
+    which that was found.
+    """
 
     value: float
     until: datetime
     why: str
+    since: datetime | None = None
+    request: float = 0.0
+    throttled: float = 0.0
+    used: float = 0.0
 
 
 class ClusterLimits(NamedTuple):
     """Bounds of the cluster on one resource of a pod; None where there is none, `whose` says who sets them.
 
-    `default_limit` is what a container without a limit gets; `limit_needed`: a quota refuses one without.
+    `default_limit` is what a container without a limit gets; `limit_needed`: a quota refuses one without. `node` is
+    what a pod can get on the largest node. `unread`: there may be others, which are not known.
     """
 
     least: float | None = None
@@ -55,6 +63,8 @@ class ClusterLimits(NamedTuple):
     whose: str = ""
     default_limit: float | None = None
     limit_needed: bool = False
+    node: float | None = None
+    unread: bool = False
 
     @property
     def needs_limit(self) -> bool:
@@ -69,9 +79,10 @@ class Usage:
     `size` is what the Deployment's template states. `per_pod` has the usage of each of the `serving` pods that it is
     known of, in cores and bytes; memory is the peak of the last minute. `throttled` is the largest share of CPU periods
     in which a pod was throttled, or of time in which it waited for CPU (PSI), None if it cannot be read. `oom_kills`
-    counts the kills of the pods' present containers. `busy` says why sizes cannot be changed now, `unsettled` why only
-    too little memory or CPU may change them; "" when they can. `thin` says why no size may be reduced: pods that have
-    no sample may need the most.
+    counts the kills of the pods' present containers, `killed` is the memory that the last one had, if known. `busy`
+    says why sizes cannot be changed now, `unsettled` why only too little memory or CPU may change them; "" when they
+    can. `thin` says why no size may be reduced: pods that have no sample may need the most. `ratios` are limits over
+    requests as the spec has them; `in_place`: pods can be resized without a rollout.
     """
 
     size: Size
@@ -81,29 +92,28 @@ class Usage:
     message: str = ""
     throttled: float | None = 0.0
     oom_kills: int = 0
+    killed: Amount | None = None
     busy: str = ""
     unsettled: str = ""
     thin: str = ""
     cluster_limits: Mapping[Resource, ClusterLimits] = field(default_factory=dict)
-
-
-class FailedResize(NamedTuple):
-    """A change that was rolled back: what it led to, when, why, and how many times in a row."""
-
-    size: Size
-    before: Size
-    at: datetime
-    why: str
-    times: int
+    ratios: Mapping[Resource, float] = field(default_factory=dict)
+    in_place: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of the usage of one resource."""
+    """What is known of the usage of one resource.
+
+    `peaks` are its highest values, of CPU those that lasted for a minute. `floor` is what was found to be necessary at
+    once, `killed` what kills for memory have shown to be.
+    """
 
     histogram: Histogram
     recent: tuple[Sample, ...] = ()
     floor: Floor | None = None
+    peaks: Peaks = ()
+    killed: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ class SizeHistory:
     changed_at: datetime | None = None
     scaled: ScaleEvent | None = None
     oom_kills: int = 0
-    failed_resize: FailedResize | None = None
+    failures: Failures = ()
     ready: bool = True
     resumed_at: datetime | None = None
 
@@ -137,17 +147,20 @@ def with_half_lives(history: SizeHistory, vertical: Vertical) -> SizeHistory:
     lives = {resource: float(vertical.need(resource).half_life_seconds) for resource in Resource}
     if all(history.learned[resource].histogram.half_life == lives[resource] for resource in Resource):
         return history
-    return replace(history, learned=SizeHistory.blank(vertical).learned, ready=False)
+    learned = dict(SizeHistory.blank(vertical).learned)
+    killed = history.learned[Resource.MEMORY].killed
+    learned[Resource.MEMORY] = replace(learned[Resource.MEMORY], killed=killed)
+    return replace(history, learned=learned, ready=False)
 
 
-def learn(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
-    """`history` with what is seen now. Samples of bad data are left out."""
+def with_usage(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
+    """`history` with the usage of this moment. Samples of bad data are left out."""
     learned = dict(history.learned)
     for resource in vertical.resources:
-        if value := _level(resource, usage, vertical):
+        value = _level(resource, usage, vertical)
+        if value is not None:
             learned[resource] = sampled(learned[resource], resource, Sample(now, value))
-    history = replace(history, learned=learned)
-    return _throttling(_kills(history, usage, vertical, now), usage, vertical, now)
+    return replace(history, learned=learned)
 
 
 def with_past_usage(history: SizeHistory, past: Mapping[Resource, Sequence[tuple[float, float]]]) -> SizeHistory:
@@ -156,14 +169,23 @@ def with_past_usage(history: SizeHistory, past: Mapping[Resource, Sequence[tuple
     for resource, points in past.items():
         known = learned[resource].histogram
         first = known.first if known.samples else math.inf
-        histogram = Histogram(known.half_life)
+        histogram, peaks, lasts = Histogram(known.half_life), Peaks(), kept_for(resource, known.half_life)
         for at, value in points:
             if at < first and 0 <= value < LARGEST_USAGE:
                 histogram = histogram.add(at, value)
+                peaks = with_peak(peaks, Sample(datetime.fromtimestamp(at, UTC), value), lasts)
         for sample in learned[resource].recent:
             histogram = histogram.add(sample.at.timestamp(), sample.value)
-        learned[resource] = replace(learned[resource], histogram=histogram)
+        for sample in learned[resource].peaks:
+            peaks = with_peak(peaks, sample, lasts)
+        learned[resource] = replace(learned[resource], histogram=histogram, peaks=peaks)
     return replace(history, learned=learned, ready=True)
+
+
+def without_peaks(history: SizeHistory) -> SizeHistory:
+    """`history` of which no peak keeps the CPU up."""
+    cpu = replace(history.learned[Resource.CPU], peaks=())
+    return replace(history, learned={**history.learned, Resource.CPU: cpu})
 
 
 def sampled(learned: Learned, resource: Resource, sample: Sample) -> Learned:
@@ -172,10 +194,32 @@ def sampled(learned: Learned, resource: Resource, sample: Sample) -> Learned:
     since = (sample.at - last.at).total_seconds() if last else SAMPLE_SECONDS
     if since < SAMPLE_SECONDS - 0.5:
         higher = resource is Resource.MEMORY and last is not None and since >= 0 and sample.value > last.value
-        return replace(learned, recent=(*learned.recent[:-1], Sample(sample.at, sample.value))) if higher else learned
+        if not higher:
+            return learned
+        peaks = with_peak(learned.peaks, sample, kept_for(resource, learned.histogram.half_life))
+        return replace(learned, recent=(*learned.recent[:-1], sample), peaks=peaks)
     recent = tuple(old for old in learned.recent if (sample.at - old.at).total_seconds() <= RECENT_SECONDS)
+    recent = (*recent, sample)
     histogram = learned.histogram.add(sample.at.timestamp(), sample.value)
-    return Learned(histogram, (*recent, sample), learned.floor)
+    lasting = Sample(sample.at, lasting_value(resource, recent, fewest=2))
+    peaks = with_peak(learned.peaks, lasting, kept_for(resource, histogram.half_life))
+    return replace(learned, histogram=histogram, recent=recent, peaks=peaks)
+
+
+def lasting_value(resource: Resource, recent: Sequence[Sample], fewest: int = 4) -> float:
+    """What the last minute shows: of memory the peak; of CPU what every sample shows, once there are so many."""
+    values = [sample.value for sample in recent]
+    if resource is Resource.MEMORY:
+        return max(values, default=0.0)
+    return min(values) if len(values) >= fewest else 0.0
+
+
+def kept_for(resource: Resource, half_life: float, *, in_place: bool = False) -> timedelta:
+    """How long a size is not reduced below what the resource has needed."""
+    if resource is Resource.MEMORY:
+        return min(LONGEST_MEMORY, timedelta(seconds=_MEMORY_HALF_LIVES * half_life))
+    lives = _CPU_HALF_LIVES if in_place else _CPU_HALF_LIVES_OF_ROLLOUTS
+    return min(LONGEST_MEMORY, timedelta(seconds=lives * half_life))
 
 
 def _level(resource: Resource, usage: Usage, vertical: Vertical) -> float | None:
@@ -187,46 +231,3 @@ def _level(resource: Resource, usage: Usage, vertical: Vertical) -> float | None
         return values[-1]
     rank = -(-vertical.cpu.percentile * len(values) // 100)
     return values[max(0, rank - 1)] * max(len(values), usage.serving)
-
-
-def _kills(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
-    """New kills for memory, and the request that would bring the limit to what VPA adds after one."""
-    before, kills = history.oom_kills, usage.oom_kills
-    history = replace(history, oom_kills=kills)
-    amount = usage.size.memory
-    had = amount.limit or amount.request
-    if kills <= before or had is None or Resource.MEMORY not in vertical.resources:
-        return history
-    needed = max(had * OOM_RATIO, had + OOM_BYTES)
-    request = needed * _share(amount)
-    floor = _floor(Resource.MEMORY, request, vertical, now, "a container was OOM-killed")
-    return _with_floor(history, Resource.MEMORY, floor)
-
-
-def _throttling(history: SizeHistory, usage: Usage, vertical: Vertical, now: datetime) -> SizeHistory:
-    """More CPU while pods are throttled: the usage alone does not show how much they need."""
-    request, limit = usage.size.cpu
-    if limit is not None and vertical.limits is LimitsPolicy.REQUESTS_ONLY:
-        return history  # no request helps against a limit that stays
-    settled = history.changed_at is None or (now - history.changed_at).total_seconds() > RECENT_SECONDS
-    throttled = usage.throttled or 0.0
-    if throttled <= THROTTLED_SHARE or not request or not settled or Resource.CPU not in vertical.resources:
-        return history
-    why = f"pods lack CPU {throttled * 100:.0f} % of the time"
-    floor = _floor(Resource.CPU, request * (1 + min(1.0, throttled)), vertical, now, why)
-    return _with_floor(history, Resource.CPU, floor)
-
-
-def _floor(resource: Resource, value: float, vertical: Vertical, now: datetime, why: str) -> Floor:
-    lasts = timedelta(seconds=REMEMBERED_HALF_LIVES * vertical.need(resource).half_life_seconds)
-    return Floor(rounded_up(resource, value), now + lasts, why)
-
-
-def _with_floor(history: SizeHistory, resource: Resource, floor: Floor) -> SizeHistory:
-    learned = replace(history.learned[resource], floor=floor)
-    return replace(history, learned={**history.learned, resource: learned})
-
-
-def _share(amount: Amount) -> float:
-    """Request over limit; 1 without a limit."""
-    return amount.request / amount.limit if amount.request and amount.limit else 1.0

@@ -331,7 +331,7 @@ def test_replicas_alone_are_answered_in_mode_horizontal(ask: Any) -> None:
         ({"oomKills": 1}, "OOMKilled", "memory", {"request": "308Mi", "limit": "616Mi"}),
         ({"throttledRatio": 0.5}, "CPUPressure", "cpu", {"request": "300m", "limit": "600m"}),
         ({"usageHistory": {}}, "NoData", "cpu", GROWN["cpu"]),
-        ({"rollout": True}, "ResizeInProgress", "cpu", GROWN["cpu"]),
+        ({"rollout": True}, "PodsUnsettled", "cpu", GROWN["cpu"]),
     ],
     ids=["a kill", "throttled", "no usage", "a rollout"],
 )

@@ -39,7 +39,7 @@ def test_without_nodes_to_be_seen_there_is_no_bound() -> None:
 def test_a_limit_range_bounds_from_both_sides() -> None:
     ranges = [limit_range(min={"cpu": "50m"}, max={"cpu": "1"}, maxLimitRequestRatio={"cpu": "2"})]
     limits = namespace_limits({CPU: 3.6}, ranges, []).containers[CPU]
-    assert limits == ClusterLimits(least=0.05, most=1.0, most_limit=1.0, ratio=2.0, whose="LimitRange small")
+    assert limits == ClusterLimits(least=0.05, most=1.0, most_limit=1.0, ratio=2.0, whose="LimitRange small", node=3.6)
 
 
 def test_a_limit_range_of_volumes_says_nothing_of_pods() -> None:
@@ -50,14 +50,21 @@ def test_a_limit_range_of_volumes_says_nothing_of_pods() -> None:
 
 @pytest.mark.parametrize(
     ("left", "replicas", "most"),
-    [("2", 4, 0.7), ("100m", 1, 0.2), ("600m", 1, 0.6), ("0", 2, 0.2)],
-    ids=["shared by all", "no surge fits: no raise", "a surge fits", "nothing left"],
+    [("2", 4, 0.65), ("2", 8, 0.4), ("100m", 1, 0.2), ("600m", 1, 0.6), ("0", 2, 0.2)],
+    ids=["shared by all", "two more at a time", "no surge fits: no raise", "a surge fits", "nothing left"],
 )
-def test_a_quota_leaves_room_for_all_pods_and_one_more(left: str, replicas: int, most: float) -> None:
+def test_a_quota_leaves_room_for_all_pods_and_those_of_a_rollout(left: str, replicas: int, most: float) -> None:
     limits = namespace_limits({}, [], [quota({"requests.cpu": "10"}, {"requests.cpu": f"{10 - parse(left)}"})])
     found = within_quota(limits, CPU, Amount(0.2, None), replicas)
     assert found.most == pytest.approx(most)
     assert found.whose == "ResourceQuota team"
+
+
+def test_in_place_no_pod_more_has_to_fit_into_a_quota() -> None:
+    limits = namespace_limits({}, [], [quota({"requests.cpu": "5"}, {"requests.cpu": "3"})])
+    rollout, in_place = (within_quota(limits, CPU, Amount(1.0, None), 3, in_place=way).most for way in (False, True))
+    assert rollout == pytest.approx(4 / 3)
+    assert in_place == pytest.approx(5 / 3)
 
 
 def parse(text: str) -> float:
@@ -75,7 +82,7 @@ def test_what_cannot_be_read_hides_nothing_else() -> None:
     bad = limit_range(min={"cpu": "a bit"}, max={"cpu": "1"}, maxLimitRequestRatio={"cpu": "twice"})
     worse = quota({"requests.cpu": "much", "limits.cpu": "4"}, {"limits.cpu": "2"})
     limits = namespace_limits(largest_node([node("?", "8Gi"), node("4", "8Gi")]), [bad], [worse])
-    assert limits.containers[CPU] == ClusterLimits(most=1.0, most_limit=1.0, whose="LimitRange small")
+    assert limits.containers[CPU] == ClusterLimits(most=1.0, most_limit=1.0, whose="LimitRange small", node=3.6)
     whose = [message.split(":")[0] for message in limits.unread]
     assert whose == ["LimitRange small", "LimitRange small", "ResourceQuota team"]
 
@@ -112,7 +119,7 @@ def test_a_quota_counts_the_pods_of_its_scopes(scope: Any, priority_class: str, 
 
 def test_a_quota_whose_names_both_bound_requests() -> None:
     both = quota({"requests.cpu": "10", "cpu": "2"}, {"requests.cpu": "1", "cpu": "1"})
-    assert within_quota(namespace_limits({}, [], [both]), CPU, Amount(0.2, None), 2).most == pytest.approx(0.7)
+    assert within_quota(namespace_limits({}, [], [both]), CPU, Amount(0.2, None), 2).most == pytest.approx(0.6)
 
 
 def test_a_quota_of_limits_needs_one() -> None:

@@ -9,8 +9,10 @@ import pytest
 from scalableapp.core.api.vertical_fields import Vertical
 from scalableapp.core.model import DataProblem
 from scalableapp.core.size import Resource, Size, Sizing
-from scalableapp.core.vertical.recommendation import recommend, repeats
-from scalableapp.core.vertical.usage import ClusterLimits, FailedResize, SizeHistory, Usage, learn
+from scalableapp.core.vertical.backoff import FailedResize, repeats
+from scalableapp.core.vertical.pressure import learn
+from scalableapp.core.vertical.recommendation import recommend
+from scalableapp.core.vertical.usage import ClusterLimits, SizeHistory, Usage
 from tests.unit.core.build import NOW, ago
 from tests.unit.core.sizes import MI, known, size, usage_now, vertical
 
@@ -58,7 +60,7 @@ def test_a_peak_of_memory_counts_at_once() -> None:
 
 def test_one_change_is_bounded() -> None:
     rules = vertical()
-    sizing = sized(rules, history=known(rules, 5.0, 10 * MI))
+    sizing = sized(rules, usage_now(in_place=False), known(rules, 5.0, 10 * MI))
     assert sizing.size_to.cpu == (0.8, 1.6)
     assert sizing.size_to.memory == (128 * MI, 256 * MI)
     assert sizing.recommended.cpu.request == pytest.approx(5.9, rel=0.03)
@@ -220,7 +222,7 @@ def test_a_failed_resize_is_not_repeated_for_a_growing_time(
     tried: Size, times: int, age: float, repeated: bool
 ) -> None:
     failed_resize = FAILED._replace(times=times, at=NOW - timedelta(seconds=age))
-    assert bool(repeats(failed_resize, tried, NOW)) is repeated
+    assert bool(repeats([failed_resize], tried, Resource.MEMORY, NOW)) is repeated
 
 
 def test_pods_that_have_just_become_ready_are_taken_for_as_busy_as_the_others() -> None:
