@@ -92,10 +92,21 @@ class Moment(NamedTuple):
     ready: int
 
 
+class Mean(NamedTuple):
+    """The last minute: requests per second and ready pods, in the mean."""
+
+    load: float
+    ready: float
+
+
+_NO_LOAD = Mean(0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen.
 
+    `recent` are the last moments, `mean` is what they were in the last minute.
     `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
     because pods are full, `trial` whether pods help where they are not. The last bad window ended at
     `bad_at`. The capacity is that of a pod with so many `cores`.
@@ -113,6 +124,7 @@ class Learned:
     trial: Trial = NO_TRIAL
     bad_at: float = -math.inf
     cores: float | None = None
+    mean: Mean = _NO_LOAD
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -148,14 +160,19 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     """
     elapsed, learned = elapsed_seconds(learned, sample.at), _resized(learned, sample.cores)
     recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
-    verdict, gathered = _judged(learned, recent, sample, objective.limits, elapsed)
+    mean = _mean_of_last_minute(recent, sample.at)
+    verdict, gathered = _judged(learned, mean, sample, objective.limits, elapsed)
     usual = _without_slow_pod(verdict, sample)
     capacity, minute_ended, log_price = learned.capacity, learned.minute_ended, learned.log_price
     if usual and verdict is not learned.verdict:
         log_price = _log_price(learned, usual, objective, elapsed, sample.utilisation)
         if sample.warm:
             capacity, minute_ended = _capacity(learned, recent, sample, usual, objective)
-    seen = Learned(
+    known = verdict if verdict and sample.at - verdict.at <= LONGEST_SECONDS else None
+    trial = _trial(learned.trial, mean, sample, known)
+    if capacity and trial.helped:
+        capacity = capacity.contradicted(math.log(trial.helped))
+    return Learned(
         recent,
         _volatility(learned.volatility, recent, elapsed, reaction_seconds),
         capacity,
@@ -164,10 +181,12 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
         learned.judged if sample.slow_share is None else sample.at,
         gathered,
         verdict,
-        bad_at=verdict.at if verdict and verdict.bad else learned.bad_at,
-        cores=learned.cores,
+        _push(learned.push, sample, reaction_seconds) if known and known.bad else NO_PUSH,
+        trial,
+        verdict.at if verdict and verdict.bad else learned.bad_at,
+        learned.cores,
+        mean,
     )
-    return _asked_for(learned, seen, sample, reaction_seconds)
 
 
 def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
@@ -197,7 +216,7 @@ def without_chance(learned: Learned, load: float) -> float:
     """The load, or the mean of the last minute where chance explains the difference: two deviations of a count."""
     if not learned.recent:
         return load
-    mean, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
+    mean = learned.mean.load
     return mean if abs(load - mean) <= _CHANCE_DEVIATIONS * math.sqrt(mean / _LOAD_SECONDS) else load
 
 
@@ -230,8 +249,7 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
 def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:
     if not learned.recent or not math.isfinite(learned.judged):
         return None
-    load, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
-    few = load * LONGEST_SECONDS < least_requests(objective.limits.slow_limit)
+    few = learned.mean.load * LONGEST_SECONDS < least_requests(objective.limits.slow_limit)
     return Plan(1 if few else max(current, 1), 1, math.inf, 0.0, 0.0)
 
 
@@ -272,13 +290,13 @@ def _beyond_chance(before: float, now: float) -> float:
 
 
 def _judged(
-    learned: Learned, recent: tuple[Moment, ...], sample: Sample, limits: Limits, elapsed: float
+    learned: Learned, mean: Mean, sample: Sample, limits: Limits, elapsed: float
 ) -> tuple[Verdict | None, Gathered]:
     """The newest verdict, and what is still too little for one."""
     share = sample.slow_share
     if share is None:
         return learned.verdict, learned.gathered
-    load, ready = _of_last_minute(recent, sample.at)
+    load, ready = mean
     if _MINUTE * load >= least_requests(limits.slow_limit):
         return Verdict(sample.at, _MINUTE * load, share, limits.slow_limit, load / max(ready, 1)), NOTHING_GATHERED
     gathered = gather(learned.gathered, load, share, ready, elapsed)
@@ -307,19 +325,20 @@ def _without_slow_pod(verdict: Verdict | None, sample: Sample) -> Verdict | None
     return replace(verdict, slow_share=sample.usual_share)
 
 
-def _asked_for(learned: Learned, seen: Learned, sample: Sample, reaction_seconds: float) -> Learned:
-    """With what is asked for whatever was learned: because pods are full, or to see whether more of them help."""
-    push, used = NO_PUSH, sample.utilisation
-    if used is not None and seen.is_bad(sample.at):
-        settled = sample.ready if sample.settled is None else sample.settled
-        push = pushed(learned.push, sample.at, Fullness(used, settled, sample.ready), reaction_seconds)
-    load, _ = _of_last_minute(seen.recent, sample.at)
-    now = Now(sample.at, sample.ready, load, load * (1 - sample.failed_share), used)
-    trial = advanced(learned.trial, now, seen.verdict_at(sample.at)) if not sample.slow_pod else NO_TRIAL
-    capacity = seen.capacity
-    if capacity and trial.helped:
-        capacity = capacity.contradicted(math.log(trial.helped))
-    return replace(seen, push=push, trial=trial, capacity=capacity)
+def _push(before: Push, sample: Sample, reaction_seconds: float) -> Push:
+    """What is asked for because pods are full, whatever was learned."""
+    if sample.utilisation is None:
+        return NO_PUSH
+    settled = sample.ready if sample.settled is None else sample.settled
+    return pushed(before, sample.at, Fullness(sample.utilisation, settled, sample.ready), reaction_seconds)
+
+
+def _trial(before: Trial, mean: Mean, sample: Sample, verdict: Verdict | None) -> Trial:
+    """Whether more pods help; one slow pod among others is no reason to try."""
+    if sample.slow_pod:
+        return NO_TRIAL
+    served = mean.load * (1 - sample.failed_share)
+    return advanced(before, Now(sample.at, sample.ready, mean.load, served, sample.utilisation), verdict)
 
 
 def _log_price(
@@ -357,12 +376,12 @@ def _minute(recent: tuple[Moment, ...], sample: Sample, verdict: Verdict) -> Min
     return Minute(verdict.requests, verdict.per_pod, verdict.slow_share, sample.utilisation, steady)
 
 
-def _of_last_minute(recent: tuple[Moment, ...], at: float) -> tuple[float, float]:
-    """Requests per second and ready pods, in the mean."""
+def _mean_of_last_minute(recent: tuple[Moment, ...], at: float) -> Mean:
     moments = _last_minute(recent, at)
-    load, ready = sum(moment.load for moment in moments), sum(moment.ready for moment in moments)
-    return load / len(moments), ready / len(moments)
+    load, ready = sum([moment.load for moment in moments]), sum([moment.ready for moment in moments])
+    return Mean(load / len(moments), ready / len(moments))
 
 
 def _last_minute(recent: tuple[Moment, ...], at: float) -> list[Moment]:
-    return [moment for moment in recent if moment.at > at - _MINUTE]
+    start = at - _MINUTE
+    return [moment for moment in recent if moment.at > start]

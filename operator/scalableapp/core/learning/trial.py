@@ -97,7 +97,8 @@ def advanced(trial: Trial, now: Now, verdict: Verdict | None) -> Trial:
     busy = now.utilisation is not None and now.utilisation > CPU_BUSY
     if verdict is None or busy:
         return NO_TRIAL
-    trial = replace(trial, helped=None)
+    if trial.helped is not None:
+        trial = replace(trial, helped=None)
     if trial.until is not None:
         return _waiting(trial, now, verdict, trial.until)
     if trial.before:
