@@ -62,8 +62,10 @@ def test_stretches_are_told_with_their_shares_and_times() -> None:
     assert stretches[1] == Stretch(900, 1200, "RequestsPerSecond")
     assert in_words(stretches, 0.0) == [
         "decided by: CPU 92%, RequestsPerSecond 8%",
-        "stretches: CPU 00:00:00 UTC to 00:15:00 UTC, RequestsPerSecond 00:15:00 UTC to 00:20:00 UTC, "
-        "CPU 00:20:00 UTC to 01:00:00 UTC",
+        (
+            "stretches: CPU 00:00:00 UTC to 00:15:00 UTC, RequestsPerSecond 00:15:00 UTC to 00:20:00 UTC, "
+            "CPU 00:20:00 UTC to 01:00:00 UTC"
+        ),
     ]
 
 

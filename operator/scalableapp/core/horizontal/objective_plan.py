@@ -15,16 +15,8 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.horizontal.startup import startup_seconds
-from scalableapp.core.learning.objective import (
-    Learned,
-    Plan,
-    Sample,
-    elapsed_seconds,
-    learn,
-    plan,
-    replayed,
-    without_chance,
-)
+from scalableapp.core.learning.newsvendor import Plan, plan, without_chance
+from scalableapp.core.learning.objective import Learned, Sample, elapsed_seconds, learn, replayed
 from scalableapp.core.learning.verdict import least_requests
 from scalableapp.core.model import (
     NOTHING_LEARNED,
@@ -312,12 +304,13 @@ def _message(
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
         f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %)"
     )
-    needs = f"needs {count(found.replicas, 'replica')}"
+    verb = "keeps" if found.replicas == observation.replicas else "needs"
+    needs = f"{verb} {count(found.replicas, 'replica')}"
     if math.isinf(found.capacity):
         least = math.ceil(least_requests(limits.slow_limit))
         return (
-            f"{measured}; what a pod handles is not known yet, which takes {least} requests on a pod that serves for "
-            f"{duration(_WARM_SECONDS)} and is not slow for other reasons than its load: {needs}"
+            f"{measured}; what a pod handles is not known yet: it is learned from {least} requests or more to pods of "
+            f"which one has served for {duration(_WARM_SECONDS)}: {needs}"
         )
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     floor = f" ({format_percent(found.floor)} % are slow at any load)" if found.floor > _LEAST_FLOOR else ""
