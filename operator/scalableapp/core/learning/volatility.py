@@ -12,6 +12,7 @@ _BINS = 35
 _WIDTH = MOST_GROWTH / _BINS
 # Long enough to know a tail, short enough to know the time of day.
 _HALF_LIFE_SECONDS = 2 * 3600.0
+_LARGEST_SCALE = 1e6
 # Before anything was seen: growth beyond h with probability exp(-h/0.08) (30 %: one in fifty), as if for 10 minutes.
 _FIRST_SCALE = 0.08
 _FIRST_SECONDS = 600.0
@@ -21,10 +22,12 @@ _FIRST_SECONDS = 600.0
 class Volatility:
     """Histogram of ln(load / load that was expected) one reaction time later, in seconds, the older the lighter.
 
-    Bins go from -MOST_GROWTH to MOST_GROWTH; the first and the last hold what is beyond.
+    Bins go from -MOST_GROWTH to MOST_GROWTH; the first and the last hold what is beyond. Instead of old seconds getting
+    lighter, new ones get heavier: they count `scale` times.
     """
 
     seconds: tuple[float, ...]
+    scale: float = 1.0
 
     @classmethod
     def unknown(cls) -> Self:
@@ -35,10 +38,11 @@ class Volatility:
 
     def seen(self, residual: float, elapsed_seconds: float) -> "Volatility":
         """With one more observation of ln(load / load expected), which stands for `elapsed_seconds`."""
-        keep = 0.5 ** (elapsed_seconds / _HALF_LIFE_SECONDS)
-        counts = [keep * count for count in self.seconds]
-        counts[_bin(residual)] += elapsed_seconds
-        return Volatility(tuple(counts))
+        scale, counts = self.scale * 2.0 ** (elapsed_seconds / _HALF_LIFE_SECONDS), list(self.seconds)
+        if scale > _LARGEST_SCALE:
+            scale, counts = 1.0, [count / scale for count in counts]
+        counts[_bin(residual)] += scale * elapsed_seconds
+        return Volatility(tuple(counts), scale)
 
     def beyond(self) -> "Beyond":
         """The tail: a function of growth, built once per decision."""
