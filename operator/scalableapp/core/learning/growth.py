@@ -28,12 +28,20 @@ class Means(NamedTuple):
         short, long = (math.exp(-elapsed_seconds / span) for span in (_SHORT_SECONDS, _LONG_SECONDS))
         return Means(load + short * (self.short - load), load + long * (self.long - load))
 
+    def beside(self, load: float) -> "Beside":
+        """The means relative to a load, which must not be 0."""
+        return Beside(_logarithm(self.short / load), _logarithm(self.long / load))
+
+
+class Beside(NamedTuple):
+    """ln(mean of a minute / load) and ln(mean of five minutes / load)."""
+
+    short: float
+    long: float
+
 
 class Growth(NamedTuple):
-    """Sums of the regression of the change y on a = ln(short mean / load) and b = ln(long mean / load).
-
-    Loads must not be 0.
-    """
+    """Sums of the regression of the change y on a = ln(short mean / load) and b = ln(long mean / load)."""
 
     aa: float = 0.0
     ab: float = 0.0
@@ -41,9 +49,9 @@ class Growth(NamedTuple):
     ay: float = 0.0
     by: float = 0.0
 
-    def seen(self, means: Means, load: float, change: float, seconds: float) -> "Growth":
-        """With the change that followed a load, which stands for so many seconds."""
-        a, b, y = _logarithm(means.short / load), _logarithm(means.long / load), _bounded(change)
+    def seen(self, means: Beside, change: float, seconds: float) -> "Growth":
+        """With the change that followed a load with these means, which stands for so many seconds."""
+        (a, b), y = means, _bounded(change)
         keep = 0.5 ** (seconds / _HALF_LIFE_SECONDS)
         return Growth(
             keep * self.aa + seconds * a * a,
@@ -53,9 +61,9 @@ class Growth(NamedTuple):
             keep * self.by + seconds * b * y,
         )
 
-    def expected(self, means: Means, load: float) -> float:
+    def expected(self, means: Beside) -> float:
         """ln(load one reaction time later / load)."""
-        a, b = _logarithm(means.short / load), _logarithm(means.long / load)
+        a, b = means
         aa, bb = self.aa + _RIDGE, self.bb + _RIDGE
         determinant = aa * bb - self.ab * self.ab
         by_short, by_long = bb * self.ay - self.ab * self.by, aa * self.by - self.ab * self.ay
@@ -63,6 +71,7 @@ class Growth(NamedTuple):
 
 
 NOTHING_GROWN = Growth()
+NOTHING_BESIDE = Beside(0.0, 0.0)
 
 
 def _logarithm(ratio: float) -> float:

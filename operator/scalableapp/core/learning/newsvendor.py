@@ -62,7 +62,7 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
     price = math.exp(learned.log_price) / objective.budget
     needed = max(1, math.ceil(min(load / capacity, MOST_REPLICAS) - 1e-9))
     beyond = learned.volatility.beyond()
-    expected = learned.growth.expected(learned.recent[-1].means, load) if learned.recent else 0.0
+    expected = _expected(learned, load)
     lasting = max(_WORTHWHILE_PODS, _WORTHWHILE_SHARE * current)
     best, least = needed, math.inf
     for pods in _candidates(needed, load / capacity, current, most):
@@ -75,6 +75,14 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
             best, least = pods, cost
     risk = beyond(max(0.0, math.log(best * estimate / load)) - expected)
     return Plan(best, needed, capacity, risk, price, learned.capacity.floor.share)
+
+
+def _expected(learned: Learned, load: float) -> float:
+    """ln(load one reaction time later / load)."""
+    if not learned.recent:
+        return 0.0
+    now = learned.recent[-1]
+    return learned.growth.expected(now.beside if load == now.load else now.means.beside(load))
 
 
 def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from scalableapp.core.learning.capacity import Capacity, Limits
 from scalableapp.core.learning.floor import Minute
-from scalableapp.core.learning.growth import NOTHING_GROWN, Growth, Means
+from scalableapp.core.learning.growth import NOTHING_BESIDE, NOTHING_GROWN, Beside, Growth, Means
 from scalableapp.core.learning.saturation import NO_PUSH, Fullness, Push, pushed
 from scalableapp.core.learning.trial import CPU_IDLE, NO_TRIAL, Now, Trial, advanced
 from scalableapp.core.learning.verdict import (
@@ -77,12 +77,13 @@ class Sample(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What is kept of a sample."""
+    """What is kept of a sample; `beside` is what the load's means were relative to it."""
 
     at: float
     load: float
     ready: int
     means: Means
+    beside: Beside
 
 
 class Mean(NamedTuple):
@@ -201,7 +202,8 @@ def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float, elapsed:
     while skip + 1 < len(recent) and recent[skip + 1].at <= oldest:
         skip += 1
     means = recent[-1].means.seen(sample.load, elapsed) if recent else Means(sample.load, sample.load)
-    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready, means))
+    beside = means.beside(sample.load) if sample.load > 0 else NOTHING_BESIDE
+    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready, means, beside))
 
 
 def _growth(learned: Learned, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> tuple[Growth, Volatility]:
@@ -212,8 +214,8 @@ def _growth(learned: Learned, recent: tuple[Moment, ...], elapsed: float, reacti
     if before is None or before.at < oldest or before.load <= 0 or now.load <= 0:
         return learned.growth, learned.volatility
     change = math.log(now.load / before.load)
-    residual = _beyond_chance(change - learned.growth.expected(before.means, before.load), before.load, now.load)
-    return learned.growth.seen(before.means, before.load, change, elapsed), learned.volatility.seen(residual, elapsed)
+    residual = _beyond_chance(change - learned.growth.expected(before.beside), before.load, now.load)
+    return learned.growth.seen(before.beside, change, elapsed), learned.volatility.seen(residual, elapsed)
 
 
 def _beyond_chance(residual: float, before: float, now: float) -> float:

@@ -146,7 +146,7 @@ def test_a_load_that_swings_as_expected_needs_no_head_room() -> None:
         load = 100.0 if step % 12 < 6 else 140.0  # half a minute each, as long as the reaction takes
         learned = learn(learned, Sample(step * 5.0, load, 10, 0.0), OBJECTIVE, REACTION)
     assert learned.volatility.beyond()(math.log(1.15)) < 0.1
-    assert learned.growth.expected(learned.recent[-1].means, 140.0) == pytest.approx(math.log(100 / 140), abs=0.1)
+    assert learned.growth.expected(learned.recent[-1].beside) == pytest.approx(math.log(100 / 140), abs=0.1)
 
 
 def test_what_is_kept_does_not_grow() -> None:
