@@ -9,7 +9,8 @@ from scalableapp.backtest.load import Trace
 from scalableapp.backtest.ours import cores_at_full_load
 from scalableapp.backtest.service import Service
 from scalableapp.backtest.simulator import Bounds, World
-from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.metrics import Metric, MetricType
+from scalableapp.core.api.scaling import Combine
 from scalableapp.core.api.spec import ScalableAppSpec
 
 # Where only a target is known: Knative's default of aiming at 70 % of what a pod carries.
@@ -20,7 +21,7 @@ _BUSY_PERCENTILE = 99.0
 
 @dataclass(frozen=True)
 class Assumed:
-    """The simulated world, the load per pod that the app's first metric aims at, and in words where they come from."""
+    """The simulated world, the load per pod that the app's metrics aim at, and in words where they come from."""
 
     world: World
     target: float
@@ -45,7 +46,8 @@ def assume(spec: ScalableAppSpec, trace: Trace, pod_capacity: float | None, star
         startup_seconds=startup_seconds,
         bounds=Bounds(horizontal.min_replicas, horizontal.max_replicas),
     )
-    return Assumed(world, _target(spec, service), tuple(notes))
+    target, note = _target(spec, service)
+    return Assumed(world, target, (*notes, *note))
 
 
 def _service(spec: ScalableAppSpec, capacity: float) -> Service:
@@ -75,13 +77,36 @@ def _capacity(spec: ScalableAppSpec, trace: Trace) -> tuple[float, str]:
     return capacity, f"assumed that a pod handles {capacity:.3g} requests/s ({why}); set --pod-capacity to change it"
 
 
-def _target(spec: ScalableAppSpec, service: Service) -> float:
-    """Requests per second and pod that the first metric's target stands for; the usual share without one."""
+def _target(spec: ScalableAppSpec, service: Service) -> tuple[float, tuple[str, ...]]:
+    """Requests per second and pod that the metrics aim at together, and what was assumed for that.
+
+    Without metrics the usual share of the capacity. The other policies aim at the same, so that all of them are
+    compared at one load per pod.
+    """
     horizontal = spec.scaling.horizontal
     if horizontal.objective and not horizontal.metrics:
-        return _TARGET_SHARE * service.capacity
-    metric = spec.metrics[0]
+        return _TARGET_SHARE * service.capacity, ()
+    loads = {metric.label: _load_per_pod(metric, spec, service) for metric in spec.metrics}
+    pods = [1 / load for load in loads.values()]  # for one request per second
+    weights = [metric.weight_value for metric in spec.metrics]
+    average = sum(weight * each for weight, each in zip(weights, pods, strict=True)) / sum(weights)
+    combined = {Combine.MAX: max(pods), Combine.MIN: min(pods), Combine.WEIGHTED: average}
+    target = 1 / combined[horizontal.combine]
+    notes = [_cpu_note(metric, loads[metric.label], spec) for metric in spec.metrics if metric.type is MetricType.CPU]
+    if len(loads) > 1:
+        notes.append(f"the other policies aim at what the metrics need together: {target:.3g} requests/s per pod")
+    return target, tuple(notes)
+
+
+def _load_per_pod(metric: Metric, spec: ScalableAppSpec, service: Service) -> float:
     if metric.type is MetricType.REQUESTS_PER_SECOND:
         return metric.target_value
-    share = metric.target_value / cores_at_full_load(spec)
-    return min(share, 1.0) * service.rate
+    return min(metric.target_value / cores_at_full_load(spec), 1.0) * service.rate
+
+
+def _cpu_note(metric: Metric, load: float, spec: ScalableAppSpec) -> str:
+    cores = cores_at_full_load(spec)
+    return (
+        f"assumed that a pod that is busy all the time uses {cores:g} {'core' if cores == 1 else 'cores'}, so the "
+        f"target {metric.target} of {metric.label} stands for {load:.3g} requests/s; set resources to change it"
+    )

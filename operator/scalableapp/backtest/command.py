@@ -103,7 +103,7 @@ def finish(options: argparse.Namespace, case: "Case") -> None:
         from scalableapp.backtest import report  # noqa: PLC0415 - needs matplotlib
 
         report.write(case, results, options.report, options.png)
-    print(json.dumps(as_json(case, results), indent=2) if options.json else as_table(results))  # noqa: T201 - as above
+    print(json.dumps(as_json(case, results), indent=2) if options.json else as_table(case, results))  # noqa: T201 - as above
 
 
 def case_of(options: argparse.Namespace, app: "App") -> "Case":
@@ -157,14 +157,21 @@ def as_json(case: "Case", results: "dict[str, Result]") -> dict[str, Any]:
                 "flips": outcome.score.flips,
                 "slow_share": round(outcome.score.slow_share, 6),
                 "times_oracle": round(outcome.score.pod_hours / oracle.score.pod_hours, 3) if oracle else None,
+                **_decided(outcome),
             }
             for name, outcome in results.items()
         },
     }
 
 
-def as_table(results: "dict[str, Result]") -> str:
+def _decided(outcome: "Result") -> dict[str, Any]:
+    return {"stretches": [stretch._asdict() for stretch in outcome.stretches]} if outcome.stretches else {}
+
+
+def as_table(case: "Case", results: "dict[str, Result]") -> str:
     """The back-test for people."""
+    from scalableapp.backtest.deciders import in_words  # noqa: PLC0415 - see the module's docstring
+
     oracle = results.get("oracle")
     lines = [
         f"{'policy':<12} {'bad minutes':>11} {'pod-hours':>10} {'x oracle':>8} {'actions':>8} {'flips':>6} {'slow':>7}"
@@ -176,6 +183,8 @@ def as_table(results: "dict[str, Result]") -> str:
             f"{name:<12} {row.violation_minutes:>11} {row.pod_hours:>10.1f} {times:>8} "
             f"{row.actions:>8} {row.flips:>6} {row.slow_share:>7.2%}"
         )
+    for name, outcome in results.items():
+        lines += [f"{name}: {line}" for line in in_words(outcome.stretches, case.trace.started_at)]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from scalableapp.backtest.deciders import decider_of
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.signals import Signals
 from scalableapp.core.api.metrics import Metric, MetricType
@@ -29,6 +30,7 @@ class Ours:
         self.interval_seconds = INTERVAL_SECONDS
         self.scrape_seconds: int | None = SCRAPE_SECONDS
         self.decision: Decision | None = None
+        self.deciders: list[tuple[int, str]] = []  # since when which metric or rule has decided
         self._spec = spec
         self._cores = cores_at_full_load(spec)
         self._start = datetime.fromtimestamp(started_at, UTC)
@@ -42,6 +44,9 @@ class Ours:
         observation = self._observe(signals)
         history = self._history or first_seen(observation)
         decision = self.decision = decide(self._spec, observation, history)
+        decider = decider_of(decision)
+        if not self.deciders or self.deciders[-1][1] != decider:
+            self.deciders.append((signals.now, decider))
         history = remember(history, decision, self._spec)
         if decision.changes:
             change = decision.replicas_to - decision.replicas_from

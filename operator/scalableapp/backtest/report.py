@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from scalableapp.backtest.deciders import in_words
 from scalableapp.backtest.score import bad_minutes
 from scalableapp.backtest.service import Floats, Service
 from scalableapp.backtest.session import OURS, Case, Result
@@ -105,7 +106,9 @@ def _page(case: Case, results: dict[str, Result], drawing: str) -> str:
         f"{case.trace.duration / 3600:.1f} hours; a pod handles {world.service.capacity:.3g} requests/s with 5 % slow "
         f"ones and needs {world.startup_seconds:g} s to start; {world.bounds.least} to {world.bounds.most} replicas."
     )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in case.assumed.notes)
+    decided = in_words(results[OURS].stretches, case.trace.started_at)
+    told = (*case.assumed.notes, *(f"{OURS}: {line}" for line in decided))
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in told)
     rows = "".join(_row(name, result, results.get("oracle"), case) for name, result in results.items())
     return _PAGE.format(title=html.escape(_headline(case, results)), facts=facts, notes=notes, rows=rows, chart=drawing)
 

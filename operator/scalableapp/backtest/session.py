@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scalableapp.backtest.assumptions import Assumed
 from scalableapp.backtest.baselines import Hpa, Kpa, Static, cpu, request_rate
+from scalableapp.backtest.deciders import Stretch, stretches_of
 from scalableapp.backtest.errors import OptionError
 from scalableapp.backtest.load import Noise, Trace, arrivals
 from scalableapp.backtest.oracle import oracle
@@ -30,10 +31,11 @@ Progress = Callable[[float], None]  # share of the work that is done, 0..1
 
 @dataclass(frozen=True)
 class Result:
-    """One policy's run and its score."""
+    """One policy's run and its score; of our own also which metric decided when."""
 
     run: Run
     score: Score
+    stretches: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def compare(case: Case, policies: Sequence[str], progress: Progress) -> dict[str
 
 
 def policy_of(name: str, case: Case) -> Policy:
-    """The policy of that name, with its defaults, aiming at the same load per pod as the app's own metric."""
+    """The policy of that name, with its defaults, aiming at the same load per pod as the app's own metrics together."""
     target, rate = case.assumed.target, case.assumed.world.service.rate
     peak = float(case.trace.rates.max()) / case.assumed.world.service.capacity
     makers: dict[str, Callable[[], Policy]] = {
@@ -124,12 +126,15 @@ def _result(case: Case, name: str, index: int) -> Result:
             _seconds_done[index] = second  # type: ignore[index]  # a shared array, which has no name to annotate
 
     world = case.assumed.world
+    stretches: tuple[Stretch, ...] = ()
     if name == "oracle":
         run = best_oracle(case.arrivals, case)
         tick(case.trace.duration)
     else:
-        run = simulate(case.arrivals, policy_of(name, case), world, tick)
-    return Result(run, score(run, world.service.slow_limit))
+        policy = policy_of(name, case)
+        run = simulate(case.arrivals, policy, world, tick)
+        stretches = stretches_of(policy.deciders, len(case.arrivals)) if isinstance(policy, Ours) else ()
+    return Result(run, score(run, world.service.slow_limit), stretches)
 
 
 def _until_done(futures: "list[Future[Result]]") -> Iterator[None]:

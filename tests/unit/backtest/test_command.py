@@ -54,6 +54,8 @@ def test_json_has_every_policy_with_its_figures(app: Path, curve: Path, capsys: 
     ours, oracle = answer["policies"]["scalableapp"], answer["policies"]["oracle"]
     assert ours["actions"] >= 2
     assert ours["pod_hours"] > oracle["pod_hours"]
+    assert [stretch["decided_by"] for stretch in ours["stretches"]] == ["RequestsPerSecond"]
+    assert "stretches" not in oracle
     assert oracle["times_oracle"] == 1
 
 
@@ -82,7 +84,8 @@ def test_the_table_shows_all_baselines_and_what_was_assumed(
     assert backtest(app, "--trace", curve) == 0
     shown = capsys.readouterr()
     names = [line.split()[0] for line in shown.out.splitlines()]
-    assert names == ["policy", "scalableapp", "hpa", "hpa-tuned", "keda", "kpa", "static", "oracle"]
+    assert names == ["policy", "scalableapp", "hpa", "hpa-tuned", "keda", "kpa", "static", "oracle", "scalableapp:"]
+    assert shown.out.splitlines()[-1] == "scalableapp: decided by: RequestsPerSecond 100%"
     assert "assumed that a pod handles 28.6 requests/s" in shown.err
     assert "100%" in shown.err
 
@@ -94,6 +97,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(app: Path, curve: Path, 
     assert text.count("<svg") == 1
     assert all(outside not in text for outside in ("<script", "<link", "src=", "@import"))
     assert "<tr><th>scalableapp</th>" in text
+    assert "scalableapp: decided by: RequestsPerSecond 100%" in text
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

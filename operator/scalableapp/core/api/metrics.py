@@ -41,7 +41,8 @@ class Metric(Model):
         description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod. Memory: working "
         "set per pod in bytes. Latency: a quantile of the app's request durations in the last minute in seconds, from "
         "http_request_duration_seconds; it proposes the number of ready pods times the ratio of latency to target. "
-        "Prometheus: your own query."
+        "Use it in addition to RequestsPerSecond or CPU: alone it swings, as requests are equally fast on any number "
+        "of pods that is enough. To scale on latency alone, use objective. Prometheus: your own query."
     )
     name: str | None = Field(
         None, min_length=1, max_length=63, description="Name in status and Events. Defaults to the type."

@@ -4,8 +4,8 @@ Without requests, or without their response times, there is no plan, and the met
 """
 
 import math
-from collections.abc import Collection, Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from statistics import median
 from typing import NamedTuple
 
@@ -15,16 +15,8 @@ from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.explain import Reason, count, duration
 from scalableapp.core.horizontal.proposals import Proposal
 from scalableapp.core.horizontal.startup import startup_seconds
-from scalableapp.core.learning.objective import (
-    Learned,
-    Plan,
-    Sample,
-    elapsed_seconds,
-    learn,
-    plan,
-    replayed,
-    without_chance,
-)
+from scalableapp.core.learning.newsvendor import Plan, plan, without_chance
+from scalableapp.core.learning.objective import Learned, Sample, elapsed_seconds, learn, replayed
 from scalableapp.core.learning.verdict import least_requests
 from scalableapp.core.model import (
     NOTHING_LEARNED,
@@ -32,6 +24,7 @@ from scalableapp.core.model import (
     History,
     MetricReport,
     Observation,
+    PodState,
     Reading,
     ServiceLevel,
     Startups,
@@ -155,31 +148,31 @@ def _bad_load(observation: Observation) -> Failure | None:
 
 def _sample(spec: ScalableAppSpec, observation: Observation) -> Sample:
     level = observation.service_level
-    ready = sum(map(serves, observation.pods))
+    serving = [pod for pod in observation.pods if serves(pod)]
     load = _whole_load(level.load, observation)
     if load < _LEAST_LOAD:
         load = 0.0
-    utilisation, settled = _utilisation(spec, observation)
+    amounts = _amounts(spec, serving)
+    utilisation, settled = _utilisation(level.cpu, amounts, observation)
     slow_pod, usual_share = slowest_pod(level)
     return Sample(
         observation.now.timestamp(),
         load,
-        ready,
+        len(serving),
         _slow_share(level, _leaving(observation)),
         utilisation,
         settled,
-        _warm(observation),
+        _warm(serving, observation.now),
         min(level.failed / load, 1.0) if load > 0 else 0.0,
         slow_pod,
         usual_share,
-        _cores(spec, observation),
+        _cores(amounts),
     )
 
 
-def _cores(spec: ScalableAppSpec, observation: Observation) -> float | None:
+def _cores(amounts: Mapping[str, Amount]) -> float | None:
     """CPU that a pod may use, mean over those that serve; None where it is not limited."""
-    amounts = _amounts(spec, observation)
-    limits = [limit for pod in observation.pods if serves(pod) and (limit := amounts[pod.name].limit)]
+    limits = [amount.limit for amount in amounts.values() if amount.limit]
     return round(math.fsum(limits) / len(limits), 6) if limits else None
 
 
@@ -197,10 +190,10 @@ def slowest_pod(level: ServiceLevel) -> tuple[str, float | None]:
     return name, math.fsum(busy[pod] * load[pod] for pod in rest) / math.fsum(load[pod] for pod in rest)
 
 
-def _warm(observation: Observation) -> bool:
+def _warm(serving: Iterable[PodState], now: datetime) -> bool:
     """Whether a pod has served for as long as the slow share is taken over, so that its first requests are past."""
-    latest = observation.now - timedelta(seconds=_WARM_SECONDS)
-    return any(serves(pod) and (pod.readiness_changed_at or pod.started_at) <= latest for pod in observation.pods)
+    latest = now - timedelta(seconds=_WARM_SECONDS)
+    return any((pod.readiness_changed_at or pod.started_at) <= latest for pod in serving)
 
 
 def _whole_load(reading: Reading, observation: Observation) -> float:
@@ -229,17 +222,15 @@ def _slow_share(level: ServiceLevel, leaving: Collection[str] = ()) -> float | N
     return share if share is not None and 0 <= share <= 1 else None
 
 
-def _utilisation(spec: ScalableAppSpec, observation: Observation) -> tuple[float | None, int]:
+def _utilisation(cpu: Reading, amounts: Mapping[str, Amount], observation: Observation) -> tuple[float | None, int]:
     """CPU used by the pods of what they may use, and how many pods it is known of; None where it is not.
 
     A pod counts once the window of the rate holds nothing of its start: imports and warm-up are no requests, and would
     make an app that does next to nothing look full.
     """
-    cpu = observation.service_level.cpu
     settled = [name for name in settled_pods(observation, cpu) if name in cpu.per_pod]
     if cpu.problem or not settled:
         return None, 0
-    amounts = _amounts(spec, observation)
     allowed = [amounts[name].limit or amounts[name].request or 0.0 for name in settled]
     if not all(allowed):
         return None, 0
@@ -248,12 +239,12 @@ def _utilisation(spec: ScalableAppSpec, observation: Observation) -> tuple[float
     return (share if 0 <= share < math.inf and holds else None), len(settled)
 
 
-def _amounts(spec: ScalableAppSpec, observation: Observation) -> dict[str, Amount]:
-    """Requested cores and limit of each pod at present; as specified where the pod does not say."""
+def _amounts(spec: ScalableAppSpec, serving: Iterable[PodState]) -> dict[str, Amount]:
+    """Requested cores and limit of each pod that serves, at present; as specified where the pod does not say."""
     usual = spec.resources.cpu_amount
     return {
         pod.name: pod.size.cpu if pod.size and (pod.size.cpu.limit or pod.size.cpu.request) else usual
-        for pod in observation.pods
+        for pod in serving
     }
 
 
@@ -313,12 +304,13 @@ def _message(
         f"{format_number(round(sample.load, 3))} requests/s {on}, {slow} slower than "
         f"{objective.latency.seconds:g} s or failed in the last minute (limit {format_percent(limits.slow_limit)} %)"
     )
-    needs = f"needs {count(found.replicas, 'replica')}"
+    verb = "keeps" if found.replicas == observation.replicas else "needs"
+    needs = f"{verb} {count(found.replicas, 'replica')}"
     if math.isinf(found.capacity):
         least = math.ceil(least_requests(limits.slow_limit))
         return (
-            f"{measured}; what a pod handles is not known yet, which takes {least} requests on a pod that serves for "
-            f"{duration(_WARM_SECONDS)} and is not slow for other reasons than its load: {needs}"
+            f"{measured}; what a pod handles is not known yet: it is learned from {least} requests or more to pods of "
+            f"which one has served for {duration(_WARM_SECONDS)}: {needs}"
         )
     ahead = duration(reaction_seconds(startups, 0, load.window_seconds))
     floor = f" ({format_percent(found.floor)} % are slow at any load)" if found.floor > _LEAST_FLOOR else ""

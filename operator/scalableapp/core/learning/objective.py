@@ -1,14 +1,9 @@
-"""Objective mode: the fewest pods that keep an objective, with nothing to tune.
+"""Objective mode: what is learned of an app, so that the fewest pods keep an objective, with nothing to tune.
 
-The user sets a latency and how many minutes may be bad. Each extra pod costs one; a bad minute has a price in
-pods. The best number is where they balance, as for the newsvendor (Arrow, Harris, Marschak 1951):
-
-    n* = argmin  n + price * P(load grows beyond n pods' capacity before new pods are ready)
-
-P is the app's own recent experience (volatility.py), the capacity of a pod is learned (capacity.py). The price is the
-budget's dual variable: each bad minute raises it, each good one lowers it (stochastic dual ascent; Neely, Stochastic
-Network Optimization, 2010, section 4), from 1/budget on: as if a bad minute were worth the pod-minutes in which one
-may occur. Removing pods waits until they have been idle as long as a new start costs (ski rental; Karlin et al., 1988).
+How far load runs away while a new pod starts (growth.py, volatility.py), what a pod carries (capacity.py), and the
+price of a bad minute; from them newsvendor.py has the best number of pods. The price is the budget's dual variable:
+each bad minute raises it, each good one lowers it (stochastic dual ascent; Neely, Stochastic Network Optimization,
+2010, section 4). Removing pods waits until they have been idle as long as a new start costs (idle.py).
 
 Numbers in, numbers out; time is seconds on any clock.
 """
@@ -21,6 +16,7 @@ from typing import NamedTuple
 
 from scalableapp.core.learning.capacity import Capacity, Limits
 from scalableapp.core.learning.floor import Minute
+from scalableapp.core.learning.growth import NOTHING_BESIDE, NOTHING_GROWN, Beside, Growth, Means
 from scalableapp.core.learning.saturation import NO_PUSH, Fullness, Push, pushed
 from scalableapp.core.learning.trial import CPU_IDLE, NO_TRIAL, Now, Trial, advanced
 from scalableapp.core.learning.verdict import (
@@ -32,26 +28,22 @@ from scalableapp.core.learning.verdict import (
     gather,
     least_requests,
 )
-from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
+from scalableapp.core.learning.volatility import Volatility
 
 # A bad minute raises ln(price) by 0.4, so that ten in a row make the next one 55 times as dear.
 _PRICE_GAIN_PER_SECOND = 0.1 / 15
-_MOST_LOG_PRICE = 4.0
+_LEAST_LOG_PRICE, _MOST_LOG_PRICE = -5.0, 4.0
 # At first less than the budget would have it: it raises itself within a bad minute or two, and costs hours to lower.
 _FIRST_LOG_PRICE = -2.0
 # Below this part of what a pod carries, it is not the load that made a minute bad.
 _NEARLY_FULL = 0.9
-# A change has to save this many pods, or this part of them: else numbers would oscillate around a tie.
-_WORTHWHILE_PODS, _WORTHWHILE_SHARE = 0.5, 0.025
 # A minute was steady when the logarithm of its load stayed within this range, and what chance adds for few requests.
 _STEADY, _CHANCE = 0.2, 5.0
 _MINUTE = 60.0
 # A load is counted over so many seconds at least, and differs by chance as counts do (Poisson).
-_LOAD_SECONDS, _CHANCE_DEVIATIONS = 20.0, 2.0
+_LOAD_SECONDS = 20.0
 # A longer pause between two samples counts for no more than this: what was in between is unknown.
 _MOST_ELAPSED = _MINUTE
-# Numbers of pods that are weighed at most.
-_CANDIDATES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +77,30 @@ class Sample(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What is kept of a sample."""
+    """What is kept of a sample; `beside` is what the load's means were relative to it."""
 
     at: float
     load: float
     ready: int
+    means: Means
+    beside: Beside
+
+
+class Mean(NamedTuple):
+    """The last minute: requests per second and ready pods, in the mean."""
+
+    load: float
+    ready: float
+
+
+_NO_LOAD = Mean(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What has been learned so far. `log_price` is ln(price * budget), `judged` when a slow share was last seen.
 
+    `recent` are the last moments, `mean` is what they were in the last minute.
     `verdict` is the last window that was judged, `gathered` what is not enough for one yet, `push` what was asked for
     because pods are full, `trial` whether pods help where they are not. The last bad window ended at
     `bad_at`. The capacity is that of a pod with so many `cores`.
@@ -113,6 +118,8 @@ class Learned:
     trial: Trial = NO_TRIAL
     bad_at: float = -math.inf
     cores: float | None = None
+    mean: Mean = _NO_LOAD
+    growth: Growth = NOTHING_GROWN
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -125,21 +132,6 @@ class Learned:
         return known is not None and known.bad
 
 
-class Plan(NamedTuple):
-    """The number of pods, and what it rests on.
-
-    `needed` pods carry the present load; `risk` is the probability that `replicas` do not carry what comes,
-    `price` what a bad minute is worth in pods, `floor` the share that is slow at any load.
-    """
-
-    replicas: int
-    needed: int
-    capacity: float
-    risk: float
-    price: float
-    floor: float = 0.0
-
-
 def learn(learned: Learned, sample: Sample, objective: Objective, reaction_seconds: float) -> Learned:
     """With one more sample, later than those before.
 
@@ -147,27 +139,37 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     window, the decision interval, the app's start-up.
     """
     elapsed, learned = elapsed_seconds(learned, sample.at), _resized(learned, sample.cores)
-    recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE))
-    verdict, gathered = _judged(learned, recent, sample, objective.limits, elapsed)
+    recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE), elapsed)
+    growth, volatility = _growth(learned, recent, elapsed, reaction_seconds)
+    mean = _mean_of_last_minute(recent, sample.at)
+    verdict, gathered = _judged(learned, mean, sample, objective.limits, elapsed)
     usual = _without_slow_pod(verdict, sample)
     capacity, minute_ended, log_price = learned.capacity, learned.minute_ended, learned.log_price
     if usual and verdict is not learned.verdict:
-        log_price = _log_price(learned, usual, objective, elapsed, sample.utilisation)
+        if not usual.bad or _nearly_full(usual, recent, sample, learned.capacity):
+            log_price = _log_price(learned, usual, objective, elapsed)
         if sample.warm:
             capacity, minute_ended = _capacity(learned, recent, sample, usual, objective)
-    seen = Learned(
+    known = verdict if verdict and sample.at - verdict.at <= LONGEST_SECONDS else None
+    trial = _trial(learned.trial, mean, sample, known)
+    if capacity and trial.helped:
+        capacity = capacity.contradicted(math.log(trial.helped))
+    return Learned(
         recent,
-        _volatility(learned.volatility, recent, elapsed, reaction_seconds),
+        volatility,
         capacity,
         minute_ended,
         log_price,
         learned.judged if sample.slow_share is None else sample.at,
         gathered,
         verdict,
-        bad_at=verdict.at if verdict and verdict.bad else learned.bad_at,
-        cores=learned.cores,
+        _push(learned.push, sample, reaction_seconds) if known and known.bad else NO_PUSH,
+        trial,
+        verdict.at if verdict and verdict.bad else learned.bad_at,
+        learned.cores,
+        mean,
+        growth,
     )
-    return _asked_for(learned, seen, sample, reaction_seconds)
 
 
 def replayed(samples: Iterable[Sample], objective: Objective, reaction_seconds: float) -> Learned:
@@ -193,92 +195,49 @@ def elapsed_seconds(learned: Learned, at: float) -> float:
     return min(max(0.0, at - learned.recent[-1].at), _MOST_ELAPSED) if learned.recent else 0.0
 
 
-def without_chance(learned: Learned, load: float) -> float:
-    """The load, or the mean of the last minute where chance explains the difference: two deviations of a count."""
-    if not learned.recent:
-        return load
-    mean, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
-    return mean if abs(load - mean) <= _CHANCE_DEVIATIONS * math.sqrt(mean / _LOAD_SECONDS) else load
-
-
-def plan(learned: Learned, load: float, current: int, objective: Objective, most: int) -> Plan | None:
-    """The best number of pods for `load` (requests per second), at most `most`; None while nothing is known of them.
-
-    No requests need no knowledge, and so few that they cannot be judged either: one pod will do. Until the first ones
-    have been judged, the current pods stay.
-    """
-    if load <= 0:
-        return Plan(1, 1, learned.capacity.per_pod if learned.capacity else math.inf, 0.0, 0.0)
-    if learned.capacity is None:
-        return _unjudged(learned, current, objective)
-    capacity, estimate = learned.capacity.per_pod, math.exp(learned.capacity.log_estimate)
-    price = math.exp(learned.log_price) / objective.budget
-    needed = max(1, math.ceil(load / capacity - 1e-9))
-    beyond = learned.volatility.beyond()
-    lasting = max(_WORTHWHILE_PODS, _WORTHWHILE_SHARE * current)
-    best, least = needed, math.inf
-    for pods in _candidates(needed, load / capacity, current, most):
-        if pods >= least:
-            break  # the pods alone cost more than the best number with its risk
-        cost = pods + price * beyond(math.log(pods * estimate / load)) + (lasting if pods != current else 0.0)
-        if cost < least:
-            best, least = pods, cost
-    risk = beyond(max(0.0, math.log(best * estimate / load)))
-    return Plan(best, needed, capacity, risk, price, learned.capacity.floor.share)
-
-
-def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:
-    if not learned.recent or not math.isfinite(learned.judged):
-        return None
-    load, _ = _of_last_minute(learned.recent, learned.recent[-1].at)
-    few = load * LONGEST_SECONDS < least_requests(objective.limits.slow_limit)
-    return Plan(1 if few else max(current, 1), 1, math.inf, 0.0, 0.0)
-
-
-def _candidates(needed: int, load_in_pods: float, current: int, most: int) -> list[int]:
-    """Ascending numbers of pods to weigh, `needed` first; the current one is among them unless it is too few."""
-    last = max(needed, min(math.ceil(load_in_pods * math.exp(MOST_GROWTH)), most))
-    step = 1 + (last - needed) // _CANDIDATES
-    numbers = list(range(needed, last + 1, step))
-    return numbers if step == 1 else sorted({*numbers, min(max(current, needed), last)})
-
-
-def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float) -> tuple[Moment, ...]:
+def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float, elapsed: float) -> tuple[Moment, ...]:
     """The moments of the last `seconds`, and the one before them."""
     oldest = sample.at - seconds
     skip = 0
     while skip + 1 < len(recent) and recent[skip + 1].at <= oldest:
         skip += 1
-    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready))
+    means = recent[-1].means.seen(sample.load, elapsed) if recent else Means(sample.load, sample.load)
+    beside = means.beside(sample.load) if sample.load > 0 else NOTHING_BESIDE
+    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready, means, beside))
 
 
-def _volatility(seen: Volatility, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> Volatility:
+def _growth(learned: Learned, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> tuple[Growth, Volatility]:
+    """What is known of growth, with the one up to now."""
     now = recent[-1]
     before = next((moment for moment in reversed(recent) if moment.at <= now.at - reaction), None)
-    if before is None or before.at < now.at - reaction - _MOST_ELAPSED or before.load <= 0 or now.load <= 0:
-        return seen
-    return seen.seen(_beyond_chance(before.load, now.load), elapsed)
+    oldest = now.at - reaction - max(reaction, _MOST_ELAPSED)
+    if before is None or before.at < oldest or before.load <= 0 or now.load <= 0:
+        return learned.growth, learned.volatility
+    change = math.log(now.load / before.load)
+    residual = _beyond_chance(change - learned.growth.expected(before.beside), before.load, now.load)
+    return learned.growth.seen(before.beside, change, elapsed), learned.volatility.seen(residual, elapsed)
 
 
-def _beyond_chance(before: float, now: float) -> float:
-    """ln(now / before), less what the chance of so few requests accounts for.
+def _beyond_chance(residual: float, before: float, now: float) -> float:
+    """What was not expected, less what the chance of so few requests accounts for.
 
     The variance of a count's logarithm is 1/count (Poisson); what is left is the shrunk growth, g - variance / g, and
     not less than none (positive part of James and Stein's estimator).
     """
-    growth = math.log(now) - math.log(before)
+    if residual <= 0:
+        return residual
     variance = (1 / now + 1 / before) / _LOAD_SECONDS
-    return growth if growth <= 0 else max(0.0, growth - variance / growth)
+    return max(0.0, residual - variance / residual)
 
 
 def _judged(
-    learned: Learned, recent: tuple[Moment, ...], sample: Sample, limits: Limits, elapsed: float
+    learned: Learned, mean: Mean, sample: Sample, limits: Limits, elapsed: float
 ) -> tuple[Verdict | None, Gathered]:
     """The newest verdict, and what is still too little for one."""
     share = sample.slow_share
     if share is None:
         return learned.verdict, learned.gathered
-    load, ready = _of_last_minute(recent, sample.at)
+    load, ready = mean
     if _MINUTE * load >= least_requests(limits.slow_limit):
         return Verdict(sample.at, _MINUTE * load, share, limits.slow_limit, load / max(ready, 1)), NOTHING_GATHERED
     gathered = gather(learned.gathered, load, share, ready, elapsed)
@@ -307,31 +266,40 @@ def _without_slow_pod(verdict: Verdict | None, sample: Sample) -> Verdict | None
     return replace(verdict, slow_share=sample.usual_share)
 
 
-def _asked_for(learned: Learned, seen: Learned, sample: Sample, reaction_seconds: float) -> Learned:
-    """With what is asked for whatever was learned: because pods are full, or to see whether more of them help."""
-    push, used = NO_PUSH, sample.utilisation
-    if used is not None and seen.is_bad(sample.at):
-        settled = sample.ready if sample.settled is None else sample.settled
-        push = pushed(learned.push, sample.at, Fullness(used, settled, sample.ready), reaction_seconds)
-    load, _ = _of_last_minute(seen.recent, sample.at)
-    now = Now(sample.at, sample.ready, load, load * (1 - sample.failed_share), used)
-    trial = advanced(learned.trial, now, seen.verdict_at(sample.at)) if not sample.slow_pod else NO_TRIAL
-    capacity = seen.capacity
-    if capacity and trial.helped:
-        capacity = capacity.contradicted(math.log(trial.helped))
-    return replace(seen, push=push, trial=trial, capacity=capacity)
+def _push(before: Push, sample: Sample, reaction_seconds: float) -> Push:
+    """What is asked for because pods are full, whatever was learned."""
+    if sample.utilisation is None:
+        return NO_PUSH
+    settled = sample.ready if sample.settled is None else sample.settled
+    return pushed(before, sample.at, Fullness(sample.utilisation, settled, sample.ready), reaction_seconds)
 
 
-def _log_price(
-    learned: Learned, verdict: Verdict, objective: Objective, elapsed: float, utilisation: float | None
-) -> float:
-    """A bad minute raises the price if head-room would have prevented it: if pods carried what they can, or more."""
-    log_price, capacity = learned.log_price, learned.capacity
-    light = capacity is not None and verdict.per_pod < _NEARLY_FULL * capacity.per_pod
-    if verdict.bad and (light or (utilisation is not None and utilisation < CPU_IDLE)):
-        return log_price
-    moved = log_price + (float(verdict.bad) - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
-    return min(max(moved, -_MOST_LOG_PRICE), _MOST_LOG_PRICE)
+def _trial(before: Trial, mean: Mean, sample: Sample, verdict: Verdict | None) -> Trial:
+    """Whether more pods help; one slow pod among others is no reason to try."""
+    if sample.slow_pod:
+        return NO_TRIAL
+    served = mean.load * (1 - sample.failed_share)
+    return advanced(before, Now(sample.at, sample.ready, mean.load, served, sample.utilisation), verdict)
+
+
+def _log_price(learned: Learned, verdict: Verdict, objective: Objective, elapsed: float) -> float:
+    """A bad minute raises the price, a good one lowers it."""
+    moved = learned.log_price + (float(verdict.bad) - objective.budget) * elapsed * _PRICE_GAIN_PER_SECOND
+    return min(max(moved, _LEAST_LOG_PRICE), _MOST_LOG_PRICE)
+
+
+def _nearly_full(verdict: Verdict, recent: tuple[Moment, ...], sample: Sample, capacity: Capacity | None) -> bool:
+    """Whether head-room could have prevented a bad minute: if, in a moment of it, pods carried what they can, or more.
+
+    Pods that came during the minute hide in its mean that there were too few.
+    """
+    if sample.utilisation is not None and sample.utilisation < CPU_IDLE:
+        return False
+    if capacity is None:
+        return True
+    moments = () if verdict.gathered else _last_minute(recent, sample.at)
+    per_pod = max([verdict.per_pod, *[moment.load / max(moment.ready, 1) for moment in moments]])
+    return per_pod >= _NEARLY_FULL * capacity.per_pod
 
 
 def _capacity(
@@ -357,12 +325,12 @@ def _minute(recent: tuple[Moment, ...], sample: Sample, verdict: Verdict) -> Min
     return Minute(verdict.requests, verdict.per_pod, verdict.slow_share, sample.utilisation, steady)
 
 
-def _of_last_minute(recent: tuple[Moment, ...], at: float) -> tuple[float, float]:
-    """Requests per second and ready pods, in the mean."""
+def _mean_of_last_minute(recent: tuple[Moment, ...], at: float) -> Mean:
     moments = _last_minute(recent, at)
-    load, ready = sum(moment.load for moment in moments), sum(moment.ready for moment in moments)
-    return load / len(moments), ready / len(moments)
+    load, ready = sum([moment.load for moment in moments]), sum([moment.ready for moment in moments])
+    return Mean(load / len(moments), ready / len(moments))
 
 
 def _last_minute(recent: tuple[Moment, ...], at: float) -> list[Moment]:
-    return [moment for moment in recent if moment.at > at - _MINUTE]
+    start = at - _MINUTE
+    return [moment for moment in recent if moment.at > start]

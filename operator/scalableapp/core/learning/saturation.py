@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 # A pod counts as full above this share of the CPU that it may use.
 MOST_UTILISATION = 0.85
+# Replicas are an int32 in Kubernetes.
+MOST_REPLICAS = 2**31 - 1
 # At the limit itself, pods may lack any amount: requests that wait are not counted before they are answered.
 _AT_LIMIT = 0.95
 _STEP = 1.5
@@ -32,7 +34,7 @@ NO_PUSH = Push()
 
 def pods_by_cpu(pods: int, utilisation: float) -> int:
     """Pods that use no more than MOST_UTILISATION each, of what so many use now."""
-    return math.ceil(pods * utilisation / MOST_UTILISATION - 1e-9)
+    return math.ceil(min(pods * utilisation / MOST_UTILISATION, MOST_REPLICAS) - 1e-9)
 
 
 def pushed(before: Push, at: float, pods: Fullness, reaction_seconds: float) -> Push:

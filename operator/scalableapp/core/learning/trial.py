@@ -21,6 +21,8 @@ _SAME_LOAD = 0.2
 _SIGNIFICANT = 2.0
 # Better is at least this much fewer slow requests, or this much more that is answered.
 _LEAST_LESS, _LEAST_MORE = 0.4, 0.2
+# Requests queue, and more of them may be waiting than are answered, where at least so many of them are slow.
+_QUEUED = 0.5
 _COMPARISONS = 2
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 900.0, 4 * 3600.0
 
@@ -97,7 +99,8 @@ def advanced(trial: Trial, now: Now, verdict: Verdict | None) -> Trial:
     busy = now.utilisation is not None and now.utilisation > CPU_BUSY
     if verdict is None or busy:
         return NO_TRIAL
-    trial = replace(trial, helped=None)
+    if trial.helped is not None:
+        trial = replace(trial, helped=None)
     if trial.until is not None:
         return _waiting(trial, now, verdict, trial.until)
     if trial.before:
@@ -134,8 +137,12 @@ def _compared(trial: Trial, before: Before, now: Now, verdict: Verdict) -> Trial
 
 
 def _better(before: Before, now: Now, verdict: Verdict) -> bool:
-    """Whether clearly fewer are slow, or clearly more are answered per second."""
-    if now.served > before.served * (1 + _LEAST_MORE) and now.load <= before.load * (1 + 2 * _SAME_LOAD):
+    """Whether clearly fewer are slow, or clearly more of those that queued are answered per second.
+
+    Where requests do not queue, more of them are answered because more of them came.
+    """
+    more = now.served > before.served * (1 + _LEAST_MORE) and now.load <= before.load * (1 + 2 * _SAME_LOAD)
+    if more and before.slow_share >= _QUEUED:
         return True
     least = max(before.requests, 1.0), max(verdict.requests, 1.0)
     both = (before.slow_share * least[0] + verdict.slow_share * least[1]) / sum(least)

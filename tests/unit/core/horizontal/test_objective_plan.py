@@ -78,7 +78,7 @@ def test_the_words_say_what_was_measured_what_a_pod_carries_and_the_risk() -> No
     assert message.startswith("120 requests/s on 4 ready pods, 0.4 % slower than 0.25 s or failed in the last minute")
     assert "a pod handles 26.8 requests/s within the objective, so the load needs 5 pods" in message
     assert (
-        "with 5 the risk of overload within 20 s, before new pods are ready, is 2.14 %, and a bad minute is worth"
+        "with 5 the risk of overload within 20 s, before new pods are ready, is 2.46 %, and a bad minute is worth"
         in message
     )
     assert message.endswith(": needs 5 replicas")

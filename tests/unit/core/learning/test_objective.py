@@ -1,6 +1,7 @@
 """The objective's rule: newsvendor, price, learned capacity, no haste."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from scalableapp.core.learning.capacity import Capacity, Limits
 from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.idle import LEAST_IDLE_POD_SECONDS, Surplus, delayed_scale_down, wait_of
-from scalableapp.core.learning.objective import Learned, Objective, Sample, learn, plan
+from scalableapp.core.learning.newsvendor import plan
+from scalableapp.core.learning.objective import Learned, Objective, Sample, learn
 from scalableapp.core.learning.volatility import MOST_GROWTH, Volatility
 
 LIMITS = Limits(slow_limit=0.05, seconds=0.25)
@@ -79,6 +81,17 @@ def test_at_most_the_allowed_number_is_planned_unless_the_load_needs_it() -> Non
     assert replicas(wild, 100, most=8) == 10
 
 
+def test_no_plan_is_more_than_an_int32() -> None:
+    assert replicas(taught(1e-6), 1e9, most=10**6) == 2**31 - 1
+
+
+def test_a_load_that_is_expected_to_grow_gets_pods_ahead() -> None:
+    ramp = Learned(capacity=known(10.0))
+    for step in range(-720, 1):
+        ramp = learn(ramp, Sample(step * 5.0, 100 * math.exp(step / 40), 10, None), OBJECTIVE, REACTION)
+    assert math.ceil(10 * math.exp(6 / 40)) <= replicas(ramp, 100, current=10) <= 13
+
+
 def test_a_change_that_saves_next_to_nothing_is_not_made() -> None:
     near_tie = taught(10, 0, *([0.0] * 100), 0.15)
     stays = [number for number in (11, 12) if replicas(near_tie, 100, current=number) == number]
@@ -114,14 +127,26 @@ def test_without_a_latency_metric_nothing_is_known_of_a_pod() -> None:
     assert samples(100, slow=None).capacity is None
 
 
-def test_growth_is_measured_over_the_reaction_time() -> None:
+@pytest.mark.parametrize(
+    "seconds", [5.0, 120.0, 300.0], ids=["each look", "intervalSeconds 120", "intervalSeconds 300"]
+)
+def test_growth_is_measured_over_the_reaction_time(seconds: float) -> None:
+    learned, chance = Learned(), random.Random(1)  # noqa: S311 - the same loads each time
+    for step in range(400):
+        load = chance.choice((100.0, 140.0))  # what comes next is not to be expected
+        learned = learn(learned, Sample(step * seconds, load, 10, 0.0), OBJECTIVE, REACTION + seconds)
+    beyond = learned.volatility.beyond()
+    assert beyond(math.log(1.1)) > 0.3
+    assert beyond(math.log(1.5)) < 0.01
+
+
+def test_a_load_that_swings_as_expected_needs_no_head_room() -> None:
     learned = Learned()
     for step in range(300):
-        load = 100.0 if step % 12 < 6 else 140.0  # half a minute each: all growth is ln 1.4, or none
+        load = 100.0 if step % 12 < 6 else 140.0  # half a minute each, as long as the reaction takes
         learned = learn(learned, Sample(step * 5.0, load, 10, 0.0), OBJECTIVE, REACTION)
-    beyond = learned.volatility.beyond()
-    assert beyond(math.log(1.35)) > 0.3
-    assert beyond(math.log(1.5)) < 0.01
+    assert learned.volatility.beyond()(math.log(1.15)) < 0.1
+    assert learned.growth.expected(learned.recent[-1].beside) == pytest.approx(math.log(100 / 140), abs=0.1)
 
 
 def test_what_is_kept_does_not_grow() -> None:
@@ -239,15 +264,16 @@ def test_overload_lowers_the_capacity_step_by_step_and_not_for_ever() -> None:
 @given(st.lists(st.floats(-1, 2), min_size=1, max_size=50))
 def test_the_tail_falls_from_all_growth_to_none(growths: list[float]) -> None:
     beyond = volatility(*growths, rounds=2).beyond()
-    tail = [beyond(MOST_GROWTH * step / 50) for step in range(51)]
+    tail = [beyond(MOST_GROWTH * step / 50) for step in range(-60, 61)]
     assert all(0 <= share <= 1 for share in tail)
     assert tail == sorted(tail, reverse=True)
+    assert tail[0] == 1
 
 
 def test_old_growth_fades() -> None:
     jumpy = volatility(0.5, rounds=120)
     calm = jumpy
-    for _ in range(600):
+    for _ in range(900):
         calm = calm.seen(0.0, 60.0)
     assert jumpy.beyond()(0.4) > 0.9
     assert calm.beyond()(0.4) < 0.01
