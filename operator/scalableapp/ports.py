@@ -166,6 +166,10 @@ class Cluster(Protocol):
         """Server-side apply as scalableapp-operator; the object as it stands afterwards."""
         ...
 
+    async def check(self, manifest: Manifest) -> None:
+        """Whether `apply` would succeed: a dry run of it, which changes nothing. Raises what it would raise."""
+        ...
+
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object; done when it is gone already."""
         ...

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from scalableapp.adapters import other_autoscalers
@@ -74,17 +75,24 @@ class KubeClient:
         Where somebody has changed the key of a list's entry (a port's number), apply would add ours beside theirs
         and the object would be invalid: then its lists are replaced by ours first.
         """
-        query = {"fieldManager": MANAGED_BY, "force": "true"}
+        return await self._apply(manifest)
+
+    async def check(self, manifest: Manifest) -> None:
+        """Whether `apply` would succeed: a dry run of it, which changes nothing. Raises what it would raise."""
+        await self._apply(manifest, {"dryRun": "All"})
+
+    async def _apply(self, manifest: Manifest, options: Mapping[str, str] = MappingProxyType({})) -> Manifest:
+        query = {"fieldManager": MANAGED_BY, "force": "true", **options}
         request = Request("PATCH", _path(manifest), query, manifest, APPLY_PATCH)
         try:
             return await self._once(request)
         except Invalid as error:
             try:
-                replaced = {"fieldManager": MANAGED_BY}
-                await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
+                replaced = {"fieldManager": MANAGED_BY, **options}
+                live = await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
             except ClusterError:
                 raise error from None
-        return await self._once(request)
+        return live if options else await self._once(request)
 
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object (only that of the same uid, when one is given); done when it is gone already."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, Deviations, deviations, differences, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
 from scalableapp.core.horizontal.bounds import bounds_at
@@ -31,6 +31,7 @@ from scalableapp.core.status.status import (
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.engine.observe import observe, state_of
+from scalableapp.engine.pod_check import PodCheck
 from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
@@ -65,6 +66,7 @@ class Reconciler:
         self._now = Timekeeper(registry, now, clock).now
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._resizer = Resizer(registry, cluster, features, self._now)
+        self._pods = PodCheck(cluster, features.pod_template)
 
     async def reconcile(self, record: AppRecord) -> bool:
         """Bring one app in line and report on it. False when the ScalableApp itself is gone.
@@ -168,7 +170,10 @@ class Reconciler:
             return
         errors: list[ClusterError] = []
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
-        for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
+        manifests = children(record.key, record.uid, record.spec, features, template_of(record))
+        if not await self._pods.passes(record, record.spec, manifests[0]):
+            return
+        for manifest in manifests:
             try:
                 await self._apply_child(record, manifest)
             except ClusterError as error:
@@ -196,12 +201,12 @@ class Reconciler:
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):
             self._note_foreign(record, live)
-        elif live and in_sync(live, manifest):
-            self._registry.child_synced(record, live, spec_hash)
+        elif live and deviations(live, manifest) <= _accepted(ours, spec_hash):
+            self._registry.child_synced(record, live, manifest)
         elif ours and ours.synced_hash == spec_hash:
-            self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
+            self._registry.child_synced(record, await self._repaired(record, manifest, ours), manifest)
         else:
-            self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
+            self._registry.child_synced(record, await self._cluster.apply(manifest), manifest)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
             if live is None and _id(manifest) == record.deployment_id and record.lost_replicas is None:
                 record.lost_replicas = _replicas_in_status(record, self._now())  # it was deleted while nobody looked
@@ -332,6 +337,10 @@ class Reconciler:
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
+
+
+def _accepted(child: Child | None, spec_hash: str) -> Deviations:
+    return child.accepted if child and child.synced_hash == spec_hash else frozenset()
 
 
 def _id(manifest: Manifest) -> ChildId:

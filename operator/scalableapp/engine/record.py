@@ -13,6 +13,7 @@ from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
+from scalableapp.core.children.drift import Deviations
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
@@ -76,13 +77,15 @@ class Child:
 
     `text` holds it meanwhile, None afterwards. It is empty if it is too long: then the child is applied, not compared.
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
-    lets it be. `editor` is the manager other than us who changed it last, "" where none is known.
+    lets it be; `accepted` is in what it differs from that all the same, as the API server writes values in its own way.
+    `editor` is the manager other than us who changed it last, "" where none is known.
     """
 
     owner: str
     fingerprint: int
     text: str | None
     synced_hash: str = ""
+    accepted: Deviations = frozenset()
     editor: str = ""
 
     @property

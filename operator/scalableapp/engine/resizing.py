@@ -12,7 +12,6 @@ from typing import Any
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
 from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.model import Decision
 from scalableapp.core.size import Size
@@ -132,8 +131,7 @@ class Resizer:
             live = await self._cluster.read(live) or live
         template = paused._replace(size=change.to, paused=False)
         manifest = self._deployment(record, template)
-        spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
-        self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
+        self._registry.child_synced(record, await self._cluster.apply(manifest), manifest)
 
     def _deployment(self, record: AppRecord, template: Template) -> Manifest:
         assert record.spec  # noqa: S101 - only apps with a spec have a size

@@ -89,6 +89,9 @@ class FakeCluster:
         self.put(new)
         return copy.deepcopy(new)
 
+    async def check(self, manifest: Manifest) -> None:
+        self._write("check", manifest["kind"])
+
     async def delete(self, manifest: Manifest) -> None:
         self._write("delete", manifest["kind"])
         self.remove(*_id(manifest))

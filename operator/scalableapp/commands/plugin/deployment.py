@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scalableapp.core.api.spec import Health
+from scalableapp.core.api.pod_fields import Health
 from scalableapp.core.size import Size, read_size
 from scalableapp.errors import Rejected
 from scalableapp.ports import Manifest
