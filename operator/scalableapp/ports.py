@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.latency import Histogram
 from scalableapp.core.learning.scrapes import Scrape
@@ -184,6 +185,14 @@ class Cluster(Protocol):
 
     async def scale(self, key: AppKey, replicas: int) -> None:
         """Set the Deployment's replicas through its scale subresource."""
+        ...
+
+    async def resource_versions(self, namespace: str, kind: str) -> Mapping[str, str]:
+        """The resource version of each ConfigMap or Secret of a namespace, by name."""
+        ...
+
+    async def mount_version(self, namespace: str, source: Source) -> Version | None:
+        """What a ConfigMap or Secret holds now, in short; None where there is none."""
         ...
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:

@@ -25,6 +25,7 @@ from scalableapp.adapters.kube_api import (
     collection,
 )
 from scalableapp.core.children.drift import owned_by
+from scalableapp.core.children.mounts import CONFIG_MAP, Source, Version, config_map_version, secret_version
 from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource, Size, SizeConflict, write_size
@@ -46,6 +47,8 @@ _PLURALS = {
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
     "ScalableApp": "scalableapps",
 }
 
@@ -177,6 +180,23 @@ class KubeClient:
         async for page in self._api.pages(Request("GET", path, query, accept=METADATA_LIST)):
             for item in page.get("items") or ():
                 yield item["metadata"]
+
+    async def resource_versions(self, namespace: str, kind: str) -> dict[str, str]:
+        """The resource version of each ConfigMap or Secret of a namespace, by name."""
+        listed = self.list_metadata("v1", kind, namespace)
+        return {metadata["name"]: str(metadata["resourceVersion"]) async for metadata in listed}
+
+    async def mount_version(self, namespace: str, source: Source) -> Version | None:
+        """What a ConfigMap holds now, in short, or the metadata of a Secret; None where there is none."""
+        path = collection("v1", _PLURALS[source.kind], namespace)
+        try:
+            if source.kind == CONFIG_MAP:
+                return config_map_version(await self._once(Request("GET", f"{path}/{source.name}")))
+        except NotFound:
+            return None
+        query = {"fieldSelector": f"metadata.name={source.name}"}
+        found = (await self._once(Request("GET", path, query, accept=METADATA_LIST))).get("items") or ()
+        return next((secret_version(item["metadata"]) for item in found), None)
 
     async def list_autoscalers(self, namespace: str = "") -> dict[AppKey, str]:
         """See other_autoscalers.list_autoscalers."""

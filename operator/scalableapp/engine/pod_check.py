@@ -4,7 +4,7 @@ Where they are refused, the running app stays as it is, and goes on being scaled
 """
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, deviations
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, deviations, owned_by
 from scalableapp.core.children.pod_policy import PodTemplatePolicy
 from scalableapp.core.children.resources import pod_problem
 from scalableapp.core.status.conditions import AppProblem
@@ -31,7 +31,7 @@ class PodCheck:
         if problem := pod_problem(record.key, spec, self._policy):
             record.problem = AppProblem("InvalidSpec", f"{problem}; the running app stays as it is", holds=False)
             return False
-        if spec.shapes_pods and _changes(record, deployment):
+        if spec.shapes_pods and await self._changes(record, deployment):
             await self._dry_run(record, deployment)
         return True
 
@@ -47,11 +47,13 @@ class PodCheck:
                 record.problem = AppProblem("InvalidSpec", message, holds=False)
             raise
 
-
-def _changes(record: AppRecord, deployment: Manifest) -> bool:
-    child = record.children.get(record.deployment_id)
-    if child is None or child.owner != record.uid:
-        return True
-    if child.synced_hash == deployment["metadata"]["annotations"][ANNOTATION_SPEC_HASH]:
-        return False
-    return child.live is None or bool(deviations(child.live, deployment))
+    async def _changes(self, record: AppRecord, deployment: Manifest) -> bool:
+        """Whether it is to be applied. One that is somebody else's is not, which is found out later."""
+        child = record.children.get(record.deployment_id)
+        if child is None:
+            live = await self._cluster.read(deployment)
+            return live is None or owned_by(live, record.uid)
+        spec_hash = deployment["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        if child.owner != record.uid or child.synced_hash == spec_hash:
+            return False
+        return child.live is None or bool(deviations(child.live, deployment))

@@ -30,6 +30,7 @@ from scalableapp.core.status.status import (
     turned_bad,
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
+from scalableapp.engine.mounts import Mounts
 from scalableapp.engine.observe import observe, state_of
 from scalableapp.engine.pod_check import PodCheck
 from scalableapp.engine.record import AppRecord, Child
@@ -66,6 +67,7 @@ class Reconciler:
         self._now = Timekeeper(registry, now, clock).now
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._resizer = Resizer(registry, cluster, features, self._now)
+        self._mounts = Mounts(registry, cluster)
         self._pods = PodCheck(cluster, features.pod_template)
 
     async def reconcile(self, record: AppRecord) -> bool:
@@ -169,6 +171,7 @@ class Reconciler:
         if record.spec is None:
             return
         errors: list[ClusterError] = []
+        await self._mounts.learn(record)
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
         manifests = children(record.key, record.uid, record.spec, features, template_of(record))
         if not await self._pods.passes(record, record.spec, manifests[0]):

@@ -14,6 +14,8 @@ from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, additions, editor_of
 from scalableapp.core.children.drift import Deviations
+from scalableapp.core.children.mounts import ANNOTATION as MOUNTS
+from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
@@ -46,8 +48,8 @@ LONGEST_CHILD = 8192
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
-    `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line.
+    `size` is what its template gives the app's container, `mounts` the versions that its pods mount, `additions` what
+    others set in its spec, `problem` why its controller cannot bring its pods in line.
     """
 
     generation: int
@@ -59,6 +61,7 @@ class DeploymentFacts:
     size: Size | None = None
     problem: AppProblem | None = None
     additions: str = ""
+    mounts: str = ""
 
     @property
     def refused(self) -> bool:
@@ -129,6 +132,8 @@ class AppRecord:
     `unanswered`: the API server did not answer in the app's last turn.
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `fault` is what went wrong with it in the last look at all apps, None if nothing did.
+    `mounted` holds the versions of ConfigMaps and Secrets that its pods are to mount, `mounts_read` the last ones read;
+    `unfollowed` those that the operator may not read.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -162,6 +167,9 @@ class AppRecord:
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0
+    mounted: dict[Source, str] = field(default_factory=dict)
+    mounts_read: dict[Source, Version] = field(default_factory=dict)
+    unfollowed: set[Source] = field(default_factory=set)
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     abnormal: tuple[Abnormal, ...] = ()
@@ -351,4 +359,10 @@ def _facts(body: Mapping[str, Any]) -> DeploymentFacts:
         size=template_size(body),
         problem=deployment_problem(status),
         additions=additions(body, MANAGED_BY),
+        mounts=_mounts(body),
     )
+
+
+def _mounts(body: Mapping[str, Any]) -> str:
+    metadata = ((body.get("spec") or {}).get("template") or {}).get("metadata") or {}
+    return str((metadata.get("annotations") or {}).get(MOUNTS, ""))

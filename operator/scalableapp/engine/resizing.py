@@ -21,6 +21,7 @@ from scalableapp.core.vertical.recommendation import counted
 from scalableapp.core.vertical.rollout import Change, Phase, Result, Step, Way, opened, refused, step
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import FailedResize, SizeHistory, Usage, with_half_lives
+from scalableapp.engine.mounts import mounted
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import rollout_observation, usage_of
@@ -120,7 +121,7 @@ class Resizer:
         facts = record.own_deployment
         if facts is None or record.spec is None or facts.size == change.to:
             return
-        paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
+        paused = template_of(record)._replace(size=change.good, canary=False, paused=True)
         live = await self._cluster.apply(self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
@@ -155,6 +156,10 @@ _BAD = (Result.ROLLED_BACK, Result.TOO_SMALL)
 
 def template_of(record: AppRecord) -> Template:
     """How the template of the app's Deployment differs from its spec now."""
+    return _sized(record)._replace(mounted=mounted(record))
+
+
+def _sized(record: AppRecord) -> Template:
     sizing, spec = record.sizing, record.spec
     if not record.sizes or spec is None:
         return AS_SPECIFIED

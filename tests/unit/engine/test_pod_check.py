@@ -10,7 +10,7 @@ from scalableapp.core.children.resources import ClusterFeatures
 from scalableapp.core.model import AppKey
 from scalableapp.errors import Rejected
 from scalableapp.ports import Manifest
-from tests.unit.engine.world import SPEC, World
+from tests.unit.engine.world import SPEC, World, app_labels, foreign
 
 SHAPED = SPEC | {"podTemplate": {"spec": {"restartPolicy": "Never"}}}
 REFUSAL = Rejected("PATCH /deployments/web: 422 spec.template.spec.restartPolicy: Unsupported value")
@@ -59,10 +59,23 @@ async def test_it_is_tried_again_less_and_less_often_and_applied_once_it_is_take
 
 async def test_a_missing_right_of_the_operators_is_not_put_down_to_the_author(world: World) -> None:
     key = await world.running()
-    world.cluster.failures["check"] = Rejected('403 deployments.apps "web" is forbidden: User "x" cannot patch resource')
+    world.cluster.failures["check"] = Rejected(
+        '403 deployments.apps "web" is forbidden: User "x" cannot patch resource'
+    )
     world.change(key, SHAPED)
     await world.settle()
     assert ready(world, key)["reason"] == "ApplyFailed"
+
+
+@pytest.mark.parametrize("labels", [{}, app_labels()], ids=["unlabelled", "labelled as ours"])
+async def test_a_deployment_of_somebody_else_is_a_conflict_and_no_wrong_spec(
+    world: World, labels: dict[str, str]
+) -> None:
+    world.cluster.put(foreign("Deployment", labels=labels))
+    world.cluster.failures["check"] = REFUSAL
+    key = world.create(spec=SHAPED)
+    await world.settle()
+    assert ready(world, key)["reason"] == "Conflicted"
 
 
 async def test_apps_without_a_template_of_their_own_cost_no_dry_run(world: World) -> None:

@@ -30,9 +30,11 @@ SHAPES: dict[str, dict[str, Any]] = {
     "no HTTP": {"port": 0},
     "an account": {"serviceAccountName": "shop", "imagePullSecrets": [{"name": "registry"}]},
     "an account by podTemplate": overlay(serviceAccountName="shop"),
-    "mounts": {"mounts": [{"path": "/etc/a", "configMap": "a"}, {"path": "/tmp", "emptyDir": {}}]},
+    "mounts": {"mounts": [{"path": "/etc/a", "configMap": "a"}, {"path": "/data", "emptyDir": {}}]},
     "another handler": overlay(containers=[{"name": "app", "livenessProbe": {"exec": {"command": ["true"]}}}]),
-    "a sidecar": overlay(containers=[{"name": "nginx", "image": "nginx"}], initContainers=[{"name": "i", "image": "i"}]),
+    "a sidecar": overlay(
+        containers=[{"name": "nginx", "image": "nginx"}], initContainers=[{"name": "i", "image": "i"}]
+    ),
     "a user": {"securityContext": {"runAsUser": 5, "fsGroup": 6}},
     "placement": overlay(nodeSelector={"a": "b"}, tolerations=[{"operator": "Exists"}], hostNetwork=False),
 }

@@ -49,7 +49,10 @@ async def test_a_workload_is_accepted_and_runs_where_its_standard_is_enforced(
 
 def _pod(template: dict[str, Any]) -> dict[str, Any]:
     """A pod of the template. matchLabelKeys refers to a label that a ReplicaSet sets."""
-    metadata = template["metadata"] | {"name": "pod", "labels": template["metadata"]["labels"] | {"pod-template-hash": "1"}}
+    metadata = template["metadata"] | {
+        "name": "pod",
+        "labels": template["metadata"]["labels"] | {"pod-template-hash": "1"},
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 

@@ -12,7 +12,7 @@ from scalableapp.core.api.env_fields import EnvVar, FieldRef, ValueFrom, as_in_a
 from scalableapp.core.api.pod_template import CONTAINER
 from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.spec import CacheBackend, ScalableAppSpec
-from scalableapp.core.children import pods, redis
+from scalableapp.core.children import mounts, pods, redis
 from scalableapp.core.children.annotations import annotations
 from scalableapp.core.children.drift import in_sync, owned_by, with_spec_hash
 from scalableapp.core.children.merge import merged
@@ -85,12 +85,14 @@ class Template(NamedTuple):
     """How the pods' template differs from the spec: their size, and how it is rolled out.
 
     `canary`: one pod first, which counts only once it has been ready for a while. `paused`: pods are left alone.
+    `mounted`: the versions of what pods mount, see mounts.py.
     """
 
     size: Size | None = None
     resources: tuple[Resource, ...] = ()
     canary: bool = False
     paused: bool = False
+    mounted: str = ""
 
 
 AS_SPECIFIED = Template()
@@ -249,7 +251,11 @@ def _deployment(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manif
 def _template(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
     metadata = {
         "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
-        "annotations": {"kubectl.kubernetes.io/default-container": CONTAINER} | _scrape(spec),
+        "annotations": {
+            "kubectl.kubernetes.io/default-container": CONTAINER,
+            **_scrape(spec),
+            **({mounts.ANNOTATION: template.mounted} if template.mounted else {}),
+        },
     }
     made = {"metadata": metadata, "spec": _pod(key, spec, template)}
     if spec.pod_template:

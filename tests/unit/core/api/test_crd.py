@@ -104,7 +104,9 @@ def _bounds_of(schema: dict[str, Any]) -> set[str]:
     if schema.get(UNTYPED) and "type" not in schema:
         return {"maxItems", "maxProperties", "maxLength"}
     bounds = {"array": {"maxItems"}, "string": {"maxLength"}}
-    return {"maxProperties"} if {"additionalProperties", UNTYPED} & schema.keys() else bounds.get(schema.get("type", ""), set())
+    if {"additionalProperties", UNTYPED} & schema.keys():
+        return {"maxProperties"}
+    return bounds.get(schema.get("type", ""), set())
 
 
 def test_nothing_may_be_nested_without_end() -> None:

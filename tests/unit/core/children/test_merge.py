@@ -78,7 +78,7 @@ PATCHES = {
     ),
     "the mount at /tmp replaced": pod(
         volumes=[{"name": "big", "emptyDir": {}}],
-        containers=[{"name": "app", "volumeMounts": [{"name": "big", "mountPath": "/tmp"}]}],
+        containers=[{"name": "app", "volumeMounts": [{"name": "big", "mountPath": "/tmp"}]}],  # noqa: S108 - the app's
     ),
     "a larger /tmp": pod(volumes=[{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]),
     "another port": app(ports=[{"containerPort": 9090, "name": "metrics"}]),
