@@ -19,6 +19,7 @@ from scalableapp.commands.plugin import (
     list_command,
     pause_command,
     recommend_command,
+    render_command,
     top_command,
 )
 
@@ -30,6 +31,7 @@ _COMMANDS = (
     history_command.add_to,
     pause_command.add_to,
     recommend_command.add_to,
+    render_command.add_to,
     backtest_command.add_to,
     completion_command.add_to,
     decide.add_to,

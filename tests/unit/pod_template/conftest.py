@@ -1,7 +1,6 @@
 """One real API server, without nodes, for the pods that apps are given."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
@@ -29,6 +28,3 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
     api = KubeApi(configuration)
     yield KubeClient(api)
     await api.close()
-
-
-WORKLOADS = sorted(Path("tests/data/workloads").glob("*.yaml"))

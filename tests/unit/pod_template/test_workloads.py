@@ -1,6 +1,5 @@
 """Workloads as teams run them, each a ScalableApp: read, accepted by the API server, and its pods by a namespace."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from scalableapp.core.children.resources import ClusterFeatures, children, pod_p
 from scalableapp.core.model import AppKey
 from tests.control_plane import ControlPlane
 from tests.pod_security import violations
+from tests.unit.pod_template.workloads import WORKLOADS
 
-WORKLOADS = {path.stem: path for path in sorted(Path("tests/data/workloads").glob("*.yaml"))}
 APPS = "/apis/scalableapp.io/v1alpha1/namespaces/{}/scalableapps"
 # All others meet the restricted standard.
 BASELINE = {"root"}

@@ -21,7 +21,7 @@ def with_spec_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # The API server does not write these back where they are so. What is absent is as wanted then.
-_UNWRITTEN = {"paused": False, "minReadySeconds": 0}
+UNWRITTEN = {"paused": False, "minReadySeconds": 0}
 _ABSENT = object()
 
 
@@ -59,7 +59,7 @@ def _deviations(live: Any, desired: Any, path: str) -> Iterator[tuple[str, Any]]
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         for key, value in desired.items():
             inner = live.get(key, _ABSENT)
-            if inner is not _ABSENT or _UNWRITTEN.get(key, _ABSENT) != value:
+            if inner is not _ABSENT or UNWRITTEN.get(key, _ABSENT) != value:
                 yield from _deviations(inner, value, f"{path}.{key}" if path else key)
     elif isinstance(desired, list) and isinstance(live, list):
         yield from _between_lists(live, desired, path)
