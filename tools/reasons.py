@@ -19,7 +19,8 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
         Reason("InSync", "everything is deployed as specified, and pods are ready"),
         Reason(
             "InvalidSpec",
-            "a field is wrong, or two contradict each other; the running app stays as it was",
+            "a field is wrong, two contradict each other, or the pods that podTemplate makes are refused; the running "
+            "app stays as it was",
             "fix the field that the message names",
         ),
         Reason(
@@ -384,6 +385,11 @@ EVENTS: tuple[Reason, ...] = (
         "ResizeRolledBack",
         "Warning: the new size caused problems; all pods return to the last good size",
         "read the message",
+    ),
+    Reason(
+        "MountNotFollowed",
+        "Warning: an app mounts a Secret that the operator may not list, so a change of it starts no rollout",
+        "apply the component `rollout-on-secrets`, or restart the pods after a change",
     ),
     Reason("SizeRestored", "Normal: all pods have the last good size again"),
 )

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.target_fields import TargetRef
+from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.latency import Histogram
 from scalableapp.core.learning.scrapes import Scrape
@@ -197,6 +198,10 @@ class Cluster(Protocol):
         """Server-side apply as scalableapp-operator; the object as it stands afterwards."""
         ...
 
+    async def check(self, manifest: Manifest) -> None:
+        """Whether `apply` would succeed: a dry run of it, which changes nothing. Raises what it would raise."""
+        ...
+
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object; done when it is gone already."""
         ...
@@ -215,6 +220,14 @@ class Cluster(Protocol):
 
     async def scale_target(self, namespace: str, target: TargetRef, replicas: int) -> None:
         """Set the replicas of a workload that somebody else manages, through its scale subresource."""
+        ...
+
+    async def resource_versions(self, namespace: str, kind: str) -> Mapping[str, str]:
+        """The resource version of each ConfigMap or Secret of a namespace, by name."""
+        ...
+
+    async def mount_version(self, namespace: str, source: Source) -> Version | None:
+        """What a ConfigMap or Secret holds now, in short; None where there is none."""
         ...
 
     async def keep_replicas(self, key: AppKey, replicas: int) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scalableapp.core.address import address, printable_address
+from scalableapp.core.children.pod_policy import PodTemplatePolicy
 from scalableapp.core.children.redis import IMAGE
 from scalableapp.errors import SettingsError
 
@@ -51,8 +52,19 @@ class Settings(BaseSettings):
     redis_image: str = Field(
         IMAGE, min_length=1, pattern=r"^\S+$", description="Redis image for apps with cache.backend Redis."
     )
+    pod_template: PodTemplatePolicy | None = Field(
+        None,
+        description="What authors may give their pods. All: whatever the API server takes. Safe: no more than the "
+        "baseline Pod Security Standard, no service account but default, and no token. Off: as Safe, without "
+        "spec.podTemplate. Default: Safe if namespaces is set, else All.",
+    )
     log_format: Literal["json", "plain"] = Field("json", description="Format of the log: json or plain.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Minimum log level.")
+
+    @property
+    def pod_policy(self) -> PodTemplatePolicy:
+        """`pod_template`, or its default. Whoever serves some namespaces only is trusted less with the cluster."""
+        return self.pod_template or (PodTemplatePolicy.SAFE if self.namespaces else PodTemplatePolicy.ALL)
 
     @field_validator("prometheus_url", mode="before")
     @classmethod

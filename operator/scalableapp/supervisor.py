@@ -114,7 +114,7 @@ class Supervisor:
                 found = await self._clients.cluster.features()
         except TimeoutError:
             raise Unavailable("the Kubernetes API does not answer") from None
-        return replace(found, redis_image=self._settings.redis_image)
+        return replace(found, redis_image=self._settings.redis_image, pod_template=self._settings.pod_policy)
 
     async def _require_crd(self) -> None:
         if not await self._clients.cluster.serves(API_VERSION, KIND):

@@ -98,6 +98,7 @@ class Term:
             group.create_task(self._targets.follow(), name="targets")
             group.create_task(self._informers.follow_autoscalers(), name="autoscalers")
             group.create_task(self._informers.follow_limits(), name="limits")
+            group.create_task(self._informers.follow_mounts(), name="mounts")
             group.create_task(self._informers.resync(), name="resync")
             group.create_task(self._replayer.follow(), name="replay")
             group.create_task(self._loop.run(self._settings.workers), name="loop")

@@ -139,7 +139,6 @@ def test_all_that_the_operator_makes_of_an_app_is_taken(
             "volume more",
             id="a token's file",
         ),
-        pytest.param(mounting(secret={"secretName": "s"}), "volume more", id="a Secret's files"),
         pytest.param(secured(privileged=True, allowPrivilegeEscalation=True), "container app", id="privileged"),
         pytest.param(secured(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}), "container app", id="a capability"),
         pytest.param(secured(runAsNonRoot=False), "container app", id="root in a container"),
@@ -154,6 +153,15 @@ def test_all_that_the_operator_makes_of_an_app_is_taken(
 )
 def test_what_goes_beyond_is_refused_by_name(namespace: str, edit: Edit, named: str) -> None:
     assert named in refusal(namespace, edit)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"secret": {"secretName": "s"}}, {"configMap": {"name": "c"}}, {"persistentVolumeClaim": {"claimName": "c"}}],
+    ids=["a Secret's files", "a ConfigMap's files", "a claim"],
+)
+def test_volumes_that_give_no_rights_are_taken(namespace: str, source: dict[str, Any]) -> None:
+    assert refusal(namespace, mounting(**source)) == ""
 
 
 @pytest.mark.parametrize("kind", ["Service web", "PodDisruptionBudget web"])

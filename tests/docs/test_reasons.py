@@ -24,7 +24,7 @@ TELLING = (
         "core/children/routing.py",
     ),
     *("engine/deployment.py", "engine/looks.py", "engine/observe.py", "engine/reconcile.py", "engine/resizing.py"),
-    *("engine/target.py", "engine/targets.py"),
+    *("engine/mounts.py", "engine/pod_check.py", "engine/target.py", "engine/targets.py"),
 )
 # What looks like a reason there: types and states of conditions and Events, and names of rules.
 OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)

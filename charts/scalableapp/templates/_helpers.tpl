@@ -37,3 +37,11 @@ subjects:
     name: scalableapp-operator
     namespace: {{ .namespace }}
 {{- end }}
+
+{{- define "scalableapp.secrets" -}}
+{{- if .Values.rolloutOnSecrets }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list]
+{{- end }}
+{{- end }}

@@ -314,6 +314,8 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
     """Our error for an answer of 400 and above."""
     code = response.status
     message = f"{request}: {code} {_reason(body) or response.reason}"
+    if code == _SERVER_FAULT and _NOT_IN_THE_SCHEMA in message:
+        return Rejected(message)
     if code == _TOO_MANY or code >= _SERVER_FAULT:
         return _Throttled(f"{message}; will be retried", _seconds(response.headers.get("Retry-After", "")))
     if code in _KINDS:
@@ -325,6 +327,8 @@ def _refusal(request: Request, response: aiohttp.ClientResponse, body: bytes) ->
     return Rejected(message)
 
 
+# Server-side apply answers so with 500 to fields that do not exist or hold another type.
+_NOT_IN_THE_SCHEMA = "failed to create typed patch object"
 _KINDS = {_NOT_FOUND: NotFound, _CONFLICT: Conflict, _GONE: Expired, _INVALID: Invalid}
 
 

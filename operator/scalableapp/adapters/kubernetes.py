@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from scalableapp.adapters import other_autoscalers
@@ -26,6 +27,7 @@ from scalableapp.adapters.kube_api import (
 from scalableapp.adapters.scales import SCALE_MANAGER, Scales
 from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.drift import owned_by
+from scalableapp.core.children.mounts import CONFIG_MAP, Source, Version, config_map_version, secret_version
 from scalableapp.core.children.resources import API_VERSION, CONTAINER, KIND, LABEL_APP, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Resource, Size, SizeConflict, write_size
@@ -46,6 +48,8 @@ _PLURALS = {
     "PodDisruptionBudget": "poddisruptionbudgets",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
     "ScalableApp": "scalableapps",
 }
 
@@ -76,17 +80,24 @@ class KubeClient:
         Where somebody has changed the key of a list's entry (a port's number), apply would add ours beside theirs
         and the object would be invalid: then its lists are replaced by ours first.
         """
-        query = {"fieldManager": MANAGED_BY, "force": "true"}
+        return await self._apply(manifest)
+
+    async def check(self, manifest: Manifest) -> None:
+        """Whether `apply` would succeed: a dry run of it, which changes nothing. Raises what it would raise."""
+        await self._apply(manifest, {"dryRun": "All"})
+
+    async def _apply(self, manifest: Manifest, options: Mapping[str, str] = MappingProxyType({})) -> Manifest:
+        query = {"fieldManager": MANAGED_BY, "force": "true", **options}
         request = Request("PATCH", _path(manifest), query, manifest, APPLY_PATCH)
         try:
             return await self._once(request)
         except Invalid as error:
             try:
-                replaced = {"fieldManager": MANAGED_BY}
-                await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
+                replaced = {"fieldManager": MANAGED_BY, **options}
+                live = await self._once(Request("PATCH", _path(manifest), replaced, manifest, MERGE_PATCH))
             except ClusterError:
                 raise error from None
-        return await self._once(request)
+        return live if options else await self._once(request)
 
     async def delete(self, manifest: Manifest) -> None:
         """Delete the named object (only that of the same uid, when one is given); done when it is gone already."""
@@ -185,6 +196,23 @@ class KubeClient:
         async for page in self._api.pages(Request("GET", path, query, accept=METADATA_LIST)):
             for item in page.get("items") or ():
                 yield item["metadata"]
+
+    async def resource_versions(self, namespace: str, kind: str) -> dict[str, str]:
+        """The resource version of each ConfigMap or Secret of a namespace, by name."""
+        listed = self.list_metadata("v1", kind, namespace)
+        return {metadata["name"]: str(metadata["resourceVersion"]) async for metadata in listed}
+
+    async def mount_version(self, namespace: str, source: Source) -> Version | None:
+        """What a ConfigMap holds now, in short, or the metadata of a Secret; None where there is none."""
+        path = collection("v1", _PLURALS[source.kind], namespace)
+        try:
+            if source.kind == CONFIG_MAP:
+                return config_map_version(await self._once(Request("GET", f"{path}/{source.name}")))
+        except NotFound:
+            return None
+        query = {"fieldSelector": f"metadata.name={source.name}"}
+        found = (await self._once(Request("GET", path, query, accept=METADATA_LIST))).get("items") or ()
+        return next((secret_version(item["metadata"]) for item in found), None)
 
     async def list_autoscalers(self, namespace: str = "") -> dict[AppKey, str]:
         """See other_autoscalers.list_autoscalers."""

@@ -21,6 +21,7 @@ from scalableapp.commands.plugin import (
     list_command,
     pause_command,
     recommend_command,
+    render_command,
     top_command,
 )
 
@@ -37,6 +38,7 @@ _COMMANDS = (
     pause_command.add_to,
     recommend_command.add_to,
     adopt.add_to,
+    render_command.add_to,
     backtest_command.add_to,
     completion_command.add_to,
     decide.add_to,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalableapp.core.children.contest import additions, replicas_applied
+from scalableapp.core.children.mounts import ANNOTATION as MOUNTS
 from scalableapp.core.children.resources import MANAGED_BY
 from scalableapp.core.size import Size
 from scalableapp.core.status.conditions import AppProblem
@@ -16,9 +17,9 @@ from scalableapp.core.vertical.sized import template_size
 class DeploymentFacts:
     """Counts of a Deployment. `replicas` is what its spec asks for, the others are of its status.
 
-    `size` is what its template gives the app's container, `additions` what others set in its spec, `problem` why its
-    controller cannot bring its pods in line. `replicas_applied`: the replicas were set by apply, as it was recreated.
-    `paused`: its controller leaves its pods alone.
+    `size` is what its template gives the app's container, `mounts` the versions that its pods mount, `additions` what
+    others set in its spec, `problem` why its controller cannot bring its pods in line. `replicas_applied`: the replicas
+    were set by apply, as it was recreated. `paused`: its controller leaves its pods alone.
     """
 
     generation: int
@@ -32,6 +33,7 @@ class DeploymentFacts:
     additions: str = ""
     replicas_applied: bool = False
     paused: bool = False
+    mounts: str = ""
 
     @property
     def refused(self) -> bool:
@@ -63,4 +65,10 @@ def facts_of(body: Mapping[str, Any]) -> DeploymentFacts:
         additions=additions(body, MANAGED_BY),
         replicas_applied=replicas_applied(body, MANAGED_BY),
         paused=bool((body.get("spec") or {}).get("paused")),
+        mounts=_mounts(body),
     )
+
+
+def _mounts(body: Mapping[str, Any]) -> str:
+    metadata = ((body.get("spec") or {}).get("template") or {}).get("metadata") or {}
+    return str((metadata.get("annotations") or {}).get(MOUNTS, ""))

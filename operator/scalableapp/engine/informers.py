@@ -18,6 +18,7 @@ from scalableapp.core.children.resources import API_VERSION, KIND, LABEL_MANAGED
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey, ChildId
 from scalableapp.core.size import SizeConflict
+from scalableapp.engine.mounts import Mounts
 from scalableapp.engine.registry import NOT_CHECKED, Registry, child_of
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError, Unavailable
@@ -31,6 +32,8 @@ AUTOSCALERS_SECONDS = 15.0
 UNKNOWN_LIMITS_SECONDS = 5.0
 # Nodes, LimitRanges and quotas seldom change; a size that no longer fits is rolled back: once a minute.
 LIMITS_EVERY = 12
+# The kubelet takes about a minute to bring a changed ConfigMap into a pod.
+MOUNTS_SECONDS = 30.0
 RESYNC_SECONDS = 300.0
 # All apps come in turn over this time after a resync, so that they do not come at once.
 RESYNC_SPREAD_SECONDS = 60.0
@@ -140,6 +143,17 @@ class Informers:
             except Exception:
                 log.exception("An autoscaler cannot be parsed; those of before count until the next list")
             await asyncio.sleep(AUTOSCALERS_SECONDS * _spread())
+
+    async def follow_mounts(self) -> None:
+        """Keep up with what apps mount; an app whose ConfigMap or Secret has changed is rolled out."""
+        mounts = Mounts(self._registry, self._client)
+        while True:
+            await asyncio.sleep(MOUNTS_SECONDS * _spread())
+            try:
+                for key in await mounts.refresh():
+                    self._queue.add(key)
+            except Exception:
+                log.exception("A mounted ConfigMap or Secret cannot be parsed; it will be looked at again")
 
     async def follow_limits(self) -> None:
         """Keep up with what bounds the size of pods, where sizes are decided on at all; soon where that is new."""

@@ -96,6 +96,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         pod_message=_pod_message(record),
         deployment_problem=facts.problem if facts else None,
         additions=facts.additions if facts else "",
+        pod_template=spec.pod_template.stated if spec and spec.pod_template else (),
         status_contested=status_contested(record.own_status.changes, record.key, now),
         contested="" if left_alone or record.target else contested(record.replica_settings, record.key, now),
         decision=record.decision,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from scalableapp.core.api.spec import ScalableAppSpec
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, differences, in_sync, owned_by
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, Deviations, deviations, differences, owned_by
 from scalableapp.core.children.resources import KIND, ClusterFeatures, children, unwanted
 from scalableapp.core.children.routing import INGRESS, exposure_of
 from scalableapp.core.horizontal.decide import decide, first_seen, record_scale, remember
@@ -30,7 +30,9 @@ from scalableapp.core.status.status import (
 )
 from scalableapp.core.vertical.combined import decide_both, replicas_changed
 from scalableapp.engine.deployment import apply_deployment, create_deployment, restore_replicas
+from scalableapp.engine.mounts import Mounts
 from scalableapp.engine.observe import observe, state_of
+from scalableapp.engine.pod_check import PodCheck
 from scalableapp.engine.record import AppRecord, Child
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.resizing import Resizer, template_of
@@ -66,6 +68,8 @@ class Reconciler:
         self._now = Timekeeper(registry, now, clock).now
         self._stale_after = timedelta(seconds=stale_after_seconds)
         self._resizer = Resizer(registry, cluster, features, self._now)
+        self._mounts = Mounts(registry, cluster)
+        self._pods = PodCheck(cluster, features.pod_template)
 
     async def reconcile(self, record: AppRecord) -> bool:
         """Bring one app in line and report on it. False when the ScalableApp itself is gone.
@@ -171,8 +175,12 @@ class Reconciler:
             return
         self._resizer.restore(record)
         errors: list[ClusterError] = []
+        await self._mounts.learn(record)
         features = replace(self._features, gateway_api=not self._registry.no_gateway_api)
-        for manifest in children(record.key, record.uid, record.spec, features, template_of(record)):
+        manifests = children(record.key, record.uid, record.spec, features, template_of(record))
+        if not await self._pods.passes(record, record.spec, manifests[0]):
+            return
+        for manifest in manifests:
             try:
                 await self._apply_child(record, manifest)
             except ClusterError as error:
@@ -200,13 +208,13 @@ class Reconciler:
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):
             self._note_foreign(record, live)
-        elif live and in_sync(live, manifest):
-            self._registry.child_synced(record, live, spec_hash)
+        elif live and deviations(live, manifest) <= _accepted(ours, spec_hash):
+            self._registry.child_synced(record, live, manifest)
         elif ours and ours.synced_hash == spec_hash:
-            self._registry.child_synced(record, await self._repaired(record, manifest, ours), spec_hash)
+            self._registry.child_synced(record, await self._repaired(record, manifest, ours), manifest)
         else:
             written = await self._written(record, manifest, exists=bool(ours or live))
-            self._registry.child_synced(record, written, spec_hash)
+            self._registry.child_synced(record, written, manifest)
             log.info("%s: %s %s applied", record.key, *_id(manifest))
 
     async def _written(self, record: AppRecord, manifest: Manifest, *, exists: bool) -> Manifest:
@@ -331,6 +339,10 @@ class Reconciler:
         record.reported, record.reported_at, record.may_report_measures = record.decision, now, False
         for bad in turned_bad(previous, status):
             await self._cluster.emit(Event(record.key, record.uid, "Warning", bad.reason, bad.message))
+
+
+def _accepted(child: Child | None, spec_hash: str) -> Deviations:
+    return child.accepted if child and child.synced_hash == spec_hash else frozenset()
 
 
 def _id(manifest: Manifest) -> ChildId:

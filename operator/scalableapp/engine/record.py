@@ -15,6 +15,8 @@ from scalableapp.core.api.scaling import Mode
 from scalableapp.core.api.sharing import share_parts
 from scalableapp.core.api.spec import ScalableAppSpec, parse_spec
 from scalableapp.core.children.contest import ReplicaSetting, editor_of
+from scalableapp.core.children.drift import Deviations
+from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.children.resources import MANAGED_BY, cache_name_problem, name_problem
 from scalableapp.core.children.routing import API_VERSIONS as ENTRY_POINTS
 from scalableapp.core.children.routing import kind_of, slim_status
@@ -50,13 +52,15 @@ class Child:
 
     `text` holds it meanwhile, None afterwards. It is empty if it is too long: then the child is applied, not compared.
     `synced_hash` is the hash of the desired manifest with which the child is in line, or as near as the cluster
-    lets it be. `editor` is the manager other than us who changed it last, "" where none is known.
+    lets it be; `accepted` is in what it differs from that all the same, as the API server writes values in its own way.
+    `editor` is the manager other than us who changed it last, "" where none is known.
     """
 
     owner: str
     fingerprint: int
     text: str | None
     synced_hash: str = ""
+    accepted: Deviations = frozenset()
     editor: str = ""
 
     @property
@@ -101,6 +105,8 @@ class AppRecord:
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `fault` is what went wrong with it in the last look at all apps, None if nothing did.
     `target` is the workload that the spec names in place of an image, None for an app that is deployed.
+    `mounted` holds the versions of ConfigMaps and Secrets that its pods are to mount, `mounts_read` the last ones read;
+    `unfollowed` those that the operator may not read.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
     """
 
@@ -136,6 +142,9 @@ class AppRecord:
     replica_settings: tuple[ReplicaSetting, ...] = ()
     sizing: Sized = field(default_factory=Sized)
     oom_kills: int = 0
+    mounted: dict[Source, str] = field(default_factory=dict)
+    mounts_read: dict[Source, Version] = field(default_factory=dict)
+    unfollowed: set[Source] = field(default_factory=set)
     repairs: TokenBucket = field(default_factory=lambda: TokenBucket(REPAIRS_RATE, REPAIRS_BURST))
     ready: str = "Unknown"
     abnormal: tuple[Abnormal, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
 from scalableapp.core.api.promql import OWN_NAMESPACE, QueryRules
 from scalableapp.core.children.contest import TIMES, ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
+from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, deviations
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
 from scalableapp.core.size import SizeConflict
@@ -139,7 +140,9 @@ class Registry:
         known = record.children.get(child)
         if known and known.fingerprint == seen.fingerprint:
             return key if counted else None
-        record.children[child] = replace(seen, synced_hash=known.synced_hash if known else "")
+        if known:
+            seen = replace(seen, synced_hash=known.synced_hash, accepted=known.accepted)
+        record.children[child] = seen
         return key
 
     def _count(self, record: AppRecord, child: ChildId, body: Mapping[str, Any]) -> bool:
@@ -174,13 +177,15 @@ class Registry:
             record.target.yield_to(record.replica_settings, record.key.namespace)
             record.replica_settings = ()
 
-    def child_synced(self, record: AppRecord, live: Mapping[str, Any], spec_hash: str) -> None:
-        """A child was written, or found to be, as the manifest of that hash wants it: the echo of it is no news."""
+    def child_synced(self, record: AppRecord, live: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+        """A child was written, or found to be, as the manifest wants it: the echo of it is no news."""
         child = ChildId(live["kind"], live["metadata"]["name"])
         if "status" in live:
             self._count(record, child, live)
         seen = Child.of(live, scaled=child == record.deployment_id)
-        record.children[child] = replace(seen, text=None, synced_hash=spec_hash)
+        spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
+        accepted = deviations(live, manifest)
+        record.children[child] = replace(seen, text=None, synced_hash=spec_hash, accepted=accepted)
 
     def child_gone(self, body: Mapping[str, Any]) -> AppKey | None:
         """A labelled child was deleted."""

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.api.vertical_fields import UpdateStrategy
-from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH
 from scalableapp.core.children.resources import AS_SPECIFIED, ClusterFeatures, Template, children
 from scalableapp.core.model import Decision
 from scalableapp.core.size import Resource, Size
@@ -34,6 +33,7 @@ from scalableapp.core.vertical.rollout import (
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import SizeHistory, Usage, with_half_lives
 from scalableapp.engine.deployment import apply_deployment
+from scalableapp.engine.mounts import mounted
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.usage import rollout_observation, usage_of
@@ -159,7 +159,7 @@ class Resizer:
         """
         if record.spec is None:
             return
-        paused = Template(change.good, record.spec.scaling.vertical.resources, paused=True)
+        paused = template_of(record)._replace(size=change.good, canary=False, paused=True)
         live = await apply_deployment(self._cluster, record, self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
@@ -170,8 +170,7 @@ class Resizer:
             live = await self._cluster.read(live) or live
         template = paused._replace(size=change.to, paused=False)
         manifest = self._deployment(record, template)
-        spec_hash = manifest["metadata"]["annotations"][ANNOTATION_SPEC_HASH]
-        self._registry.child_synced(record, await self._cluster.apply(manifest), spec_hash)
+        self._registry.child_synced(record, await self._cluster.apply(manifest), manifest)
 
     def _deployment(self, record: AppRecord, template: Template) -> Manifest:
         assert record.spec  # noqa: S101 - only apps with a spec have a size
@@ -211,6 +210,10 @@ def _leads_back(change: Change, to: Size) -> bool:
 
 def template_of(record: AppRecord) -> Template:
     """How the template of the app's Deployment differs from its spec now."""
+    return _sized(record)._replace(mounted=mounted(record))
+
+
+def _sized(record: AppRecord) -> Template:
     sizing, spec = record.sizing, record.spec
     if not record.sizes or spec is None:
         return AS_SPECIFIED

@@ -17,6 +17,7 @@ from scalableapp.adapters.scales import Scales
 from scalableapp.adapters.watch import Seen, Watch
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.api.target_fields import TargetRef
+from scalableapp.core.children.mounts import CONFIG_MAP, SECRET, Source
 from scalableapp.core.children.resources import API_VERSION, KIND, ClusterFeatures, children
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.core.model import AppKey
@@ -119,6 +120,7 @@ async def use_children(cluster: KubeClient) -> None:
     for spec in SPECS:
         for manifest in children(KEY, "uid-1", spec, FEATURES):
             await cluster.read(manifest)
+            await cluster.check(manifest)
             await cluster.apply(manifest)
             await cluster.delete(manifest)
 
@@ -139,6 +141,8 @@ async def use_lists(cluster: KubeClient) -> None:
     await cluster.list_autoscalers()
     await cluster.list_resizers()
     await cluster.list_limits({"shop"})
+    await cluster.resource_versions("shop", CONFIG_MAP)
+    await cluster.mount_version("shop", Source(CONFIG_MAP, "config"))
     kinds = {KIND: API_VERSION, HTTP_ROUTE: API_VERSIONS[HTTP_ROUTE], **CHILD_KINDS}
     for kind, api_version in kinds.items():
         _ = [metadata async for metadata in cluster.list_metadata(api_version, kind)]
@@ -220,6 +224,15 @@ async def test_rollouts_of_argo_take_the_rights_of_their_component_and_of_the_ba
         gathered["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"].items()
         <= component["metadata"]["labels"].items()
     )
+
+
+async def test_the_component_for_secrets_lists_them_and_nothing_else(server: ApiServer, cluster: KubeClient) -> None:
+    server.respond = answered
+    await cluster.resource_versions("shop", SECRET)
+    await cluster.mount_version("shop", Source(SECRET, "tls"))
+    assert all("PartialObjectMetadataList" in asked.headers["Accept"] for asked in server.asked)
+    component = BASE.parent / "components" / "rollout-on-secrets" / "rbac.yaml"
+    assert granted(*yaml.safe_load_all(component.read_text())) == asked_for(server)
 
 
 async def test_the_operator_may_do_with_its_lease_what_it_does(server: ApiServer, api: KubeApi) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.target_fields import TargetRef
+from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
@@ -70,6 +71,7 @@ class FakeCluster:
     on_resize: Callable[[str, Size], None] = lambda _pod, _size: None
     kept: Callable[[Manifest], Manifest] = lambda status: status
     later: Size | None = None
+    mounts: dict[tuple[str, Source], Version] = field(default_factory=dict)
     resized: list[tuple[str, Size]] = field(default_factory=list)
     news: list[tuple[str, Manifest]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -91,6 +93,9 @@ class FakeCluster:
         new["status"] = {**old.get("status", {}), "observedGeneration": new["metadata"]["generation"]}
         self.put(new)
         return copy.deepcopy(new)
+
+    async def check(self, manifest: Manifest) -> None:
+        self._write("check", manifest["kind"])
 
     async def delete(self, manifest: Manifest) -> None:
         self._write("delete", manifest["kind"])
@@ -125,6 +130,23 @@ class FakeCluster:
         if deployment["spec"]["replicas"] != replicas:
             raise Conflict(f"Deployment {key} has {deployment['spec']['replicas']} replicas")
         deployment["metadata"]["managedFields"].append(REPLICAS | {"manager": f"{MANAGED_BY}-scale"})
+
+    async def resource_versions(self, namespace: str, kind: str) -> dict[str, str]:
+        self._read_mounts(kind)
+        return {
+            source.name: version.resource_version
+            for (found, source), version in self.mounts.items()
+            if (found, source.kind) == (namespace, kind)
+        }
+
+    async def mount_version(self, namespace: str, source: Source) -> Version | None:
+        self._read_mounts(source.kind)
+        return self.mounts.get((namespace, source))
+
+    def _read_mounts(self, kind: str) -> None:
+        self.reads += 1
+        if failure := self.failures.get(f"read {kind}"):
+            raise failure
 
     async def patch_status(self, key: AppKey, status: Mapping[str, Any]) -> Manifest:
         self._write("status", ",".join(sorted(status)))

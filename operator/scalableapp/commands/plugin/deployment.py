@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scalableapp.core.api.spec import Health
+from scalableapp.core.api.pod_fields import Health
 from scalableapp.core.size import Size, read_size
 from scalableapp.errors import Rejected
 from scalableapp.ports import Manifest
@@ -15,18 +15,19 @@ _PLAIN_PATH = re.compile(r"^/[^\s?#]*$")
 _TAKEN = ("image", "env", "envFrom", "command", "args", "resources")
 # Of a container and of a pod: what a ScalableApp has no field for, and what to know of it.
 _LEFT_OF_CONTAINER = {
-    "volumeMounts": "volumes are not taken over; the app can only write to /tmp",
-    "lifecycle": "its lifecycle hooks are not taken over; the operator sets its own preStop",
-    "startupProbe": "its startupProbe is not taken over",
-    "securityContext": "its securityContext is not taken over; pods run as non-root with a read-only root file system",
+    "volumeMounts": "volumes are not taken over; add them as mounts or podTemplate, or the app can only write to /tmp",
+    "lifecycle": "its lifecycle hooks are not taken over; the operator sets its own preStop, podTemplate another",
+    "startupProbe": "its startupProbe is not taken over; set health.startupSeconds if it allows more than 120 s",
+    "securityContext": "its securityContext is not taken over; pods run as non-root with a read-only root file system "
+    "unless spec.securityContext says otherwise",
 }
 _LEFT_OF_POD = {
-    "initContainers": "its init containers are not taken over",
-    "nodeSelector": "its nodeSelector is not taken over",
-    "affinity": "its affinity is not taken over",
-    "tolerations": "its tolerations are not taken over",
+    "initContainers": "its init containers are not taken over; add them as podTemplate",
+    "nodeSelector": "its nodeSelector is not taken over; add it as podTemplate",
+    "affinity": "its affinity is not taken over; add it as podTemplate",
+    "tolerations": "its tolerations are not taken over; add them as podTemplate",
     "hostNetwork": "hostNetwork is not taken over",
-    "imagePullSecrets": "its imagePullSecrets are not taken over; add them to the namespace's default ServiceAccount",
+    "imagePullSecrets": "its imagePullSecrets are not taken over; add them as spec.imagePullSecrets",
 }
 
 
@@ -69,10 +70,10 @@ def _container(containers: Sequence[Mapping[str, Any]], name: str | None, deploy
 def _left(pod: Mapping[str, Any], chosen: Mapping[str, Any]) -> Iterator[str]:
     others = [container["name"] for container in pod["containers"] if container is not chosen]
     if others:
-        yield f"its containers {', '.join(others)} are not taken over: a ScalableApp's pods have one container"
+        yield f"its containers {', '.join(others)} are not taken over: add them as podTemplate"
     service_account = pod.get("serviceAccountName", "default")
     if service_account != "default":
-        yield f"its ServiceAccount {service_account} is not taken over: pods have no token"
+        yield f"its ServiceAccount {service_account} is not taken over; add it as spec.serviceAccountName"
     yield from _probes_left(chosen)
     for source, notes in ((chosen, _LEFT_OF_CONTAINER), (pod, _LEFT_OF_POD)):
         yield from (note for field, note in notes.items() if source.get(field))

@@ -186,6 +186,7 @@ def status_schema() -> Schema:
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,
             "resources": _sizes(when),
+            "podTemplate": _list("Fields of the pods that spec.podTemplate states.", {"type": "string"}),
             **_memory(when),
             "conditions": _conditions(when),
         },

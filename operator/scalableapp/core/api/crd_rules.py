@@ -80,6 +80,16 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "ingress and route are both set, and an app is exposed by one of them; remove ingress to use the Gateway, "
             "or route to use the Ingress",
         ),
+        Rule(
+            "!has(self.port) || self.port != 0 || !(has(self.route) || (has(self.ingress) && self.ingress.enabled))",
+            "port is 0, so the app serves no HTTP, but ingress or route exposes it; set port, or remove them",
+        ),
+    ),
+    "spec.mounts[]": (
+        Rule(
+            "[has(self.configMap), has(self.secret), has(self.emptyDir)].filter(given, given).size() == 1",
+            "a mount has one source; set exactly one of configMap, secret and emptyDir",
+        ),
     ),
     "spec.ingress.annotations": (
         Rule(

@@ -1,5 +1,6 @@
 """Equal parts of specs held once: most apps differ in little, and a spec with its defaults takes 28 kB."""
 
+import json
 from weakref import WeakValueDictionary
 
 from scalableapp.core.api.fields import Model
@@ -28,4 +29,5 @@ def _key(value: object) -> object:
         return id(value)
     if isinstance(value, tuple):
         return tuple(map(_key, value))
-    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+    # As text 1, 1.0 and true differ, and what is nested is hashable.
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value

@@ -18,6 +18,8 @@ from scalableapp.core.api.env_fields import EnvFrom, EnvVar
 from scalableapp.core.api.fields import MOST_REPLICAS, Model, Path, ResourceMap
 from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
+from scalableapp.core.api.pod_fields import Health, Mount, Name, PullSecret, SecurityContext
+from scalableapp.core.api.pod_template import PodTemplate
 from scalableapp.core.api.routing_fields import Ingress, Route
 from scalableapp.core.api.scaling import DuringRollout, Mode, Scaling
 from scalableapp.core.api.target_fields import TargetRef
@@ -26,8 +28,6 @@ from scalableapp.core.size import Amount, Resource, Size, read_size
 from scalableapp.errors import FieldProblem, SpecError
 
 Argument = Annotated[str, Field(max_length=16384)]
-# User and group IDs, as the API server takes them.
-MOST_ID = 2**31 - 1
 
 
 class Resources(Model):
@@ -77,32 +77,6 @@ class Resources(Model):
         return self
 
 
-class Health(Model):
-    """Paths of the kubelet's liveness and readiness probes."""
-
-    liveness_path: Path = Field("/healthz", description="HTTP path that answers 200 while the process works.")
-    readiness_path: Path = Field("/readyz", description="HTTP path that answers 200 while the pod can serve requests.")
-
-
-class SecurityContext(Model):
-    """The user that the app runs as. Pods always meet the restricted Pod Security Standard: it is never root."""
-
-    run_as_user: int | None = Field(
-        None,
-        ge=1,
-        le=MOST_ID,
-        description="User ID. Defaults to the image's own. Needed if the image names its user or has none: the kubelet "
-        "cannot verify that a named user is not root, and does not start it (CreateContainerConfigError).",
-    )
-    run_as_group: int | None = Field(None, ge=0, le=MOST_ID, description="Group ID. Defaults to the image's own.")
-    fs_group: int | None = Field(
-        None, ge=0, le=MOST_ID, description="Group that owns volumes, so that the user may write to them."
-    )
-    read_only_root_filesystem: bool = Field(
-        True, description="Whether the app may write to /tmp only. Set it to false for an image that writes elsewhere."
-    )
-
-
 class CacheBackend(StrEnum):
     """Where the app keeps cached answers."""
 
@@ -146,7 +120,13 @@ class ScalableAppSpec(Model):
         "The operator sets its replicas and nothing else. All fields that describe an app to deploy are refused "
         "beside it.",
     )
-    port: int = Field(8000, ge=1, le=65535, description="TCP port on which the app serves HTTP.")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="TCP port on which the app serves HTTP. 0: it serves none, as a worker that draws from a queue: it "
+        "gets no Service, no variable PORT and, unless health.port is set, no probes.",
+    )
     env: tuple[EnvVar, ...] = Field(
         (),
         max_length=256,
@@ -161,6 +141,29 @@ class ScalableAppSpec(Model):
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of each pod.")
     security_context: SecurityContext = Field(
         default_factory=SecurityContext, description="User and group of the app, and where it may write."
+    )
+    service_account_name: Name | None = Field(
+        None,
+        description="Service account of the pods, for an identity with a cloud provider or a mesh. Its token is not "
+        "mounted unless podTemplate sets automountServiceAccountToken. The operator may be set up to refuse it "
+        "(SCALABLEAPP_POD_TEMPLATE).",
+    )
+    image_pull_secrets: tuple[PullSecret, ...] = Field(
+        (),
+        max_length=16,
+        description="Secrets for the registry of the image.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    mounts: tuple[Mount, ...] = Field(
+        (),
+        max_length=32,
+        description="ConfigMaps, Secrets and empty folders as folders of the app.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["path"]},
+    )
+    pod_template: PodTemplate | None = Field(
+        None,
+        description="Any further field of the pods, merged onto what the operator makes: sidecars, init containers, "
+        "node selectors, volumes. Prefer the fields above where there is one.",
     )
     replicas: int | None = Field(
         None,
@@ -186,6 +189,22 @@ class ScalableAppSpec(Model):
         if twice:
             raise ValueError(f"{', '.join(twice)} appears twice; keep one of each name")
         return env
+
+    @field_validator("mounts")
+    @classmethod
+    def _each_path_once(cls, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+        paths = [mount.path for mount in mounts]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"{', '.join(twice)} is mounted twice; keep one of each path")
+        return mounts
+
+    @model_validator(mode="after")
+    def _no_way_in_without_a_port(self) -> Self:
+        if self.port == 0 and (self.route or (self.ingress and self.ingress.enabled)):
+            raise ValueError(
+                "port is 0, so the app serves no HTTP, but ingress or route exposes it; set port, or remove them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _image_or_target(self) -> Self:
@@ -262,6 +281,11 @@ class ScalableAppSpec(Model):
         """What happens to the replicas during a rollout: as stated, or by the kind of the workload."""
         usual = DuringRollout.UP_ONLY if self.target_ref and self.target_ref.is_argo_rollout else DuringRollout.HOLD
         return self.scaling.during_rollout or usual
+
+    @property
+    def shapes_pods(self) -> bool:
+        """Whether the spec has parts that the API server alone can judge."""
+        return self.pod_template is not None or self.mounts != ()
 
     @property
     def objective(self) -> LatencyObjective | None:

@@ -21,7 +21,7 @@ def with_spec_hash(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # The API server does not write these back where they are so. What is absent is as wanted then.
-_UNWRITTEN = {"paused": False, "minReadySeconds": 0}
+UNWRITTEN = {"paused": False, "minReadySeconds": 0}
 _ABSENT = object()
 
 
@@ -30,8 +30,28 @@ def in_sync(live: Any, desired: Any) -> bool:
     return next(differences(live, desired), None) is None
 
 
-def differences(live: Any, desired: Any, path: str = "") -> Iterator[str]:
-    """Paths of what is desired and differs in the live object: "spec.ports[http].port".
+def differences(live: Any, desired: Any) -> Iterator[str]:
+    """Paths of what is desired and differs in the live object: "spec.ports[http].port"."""
+    return (path for path, _ in _deviations(live, desired, ""))
+
+
+# A path of what is desired, and the live value as JSON.
+Deviations = frozenset[tuple[str, str]]
+
+
+def deviations(live: Any, desired: Any) -> Deviations:
+    """The paths of `differences`, each with its live value.
+
+    Right after an apply they are what the API server writes in another way, such as 0.5 CPUs as 500m: no drift.
+    """
+    return frozenset(
+        (path, "" if value is _ABSENT else json.dumps(value, sort_keys=True))
+        for path, value in _deviations(live, desired, "")
+    )
+
+
+def _deviations(live: Any, desired: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The live value of each path at which what is desired differs.
 
     Lists of maps that each have a name of their own (containers, env, ports, volumes) are compared by name, all others
     item by item.
@@ -39,25 +59,25 @@ def differences(live: Any, desired: Any, path: str = "") -> Iterator[str]:
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         for key, value in desired.items():
             inner = live.get(key, _ABSENT)
-            if inner is not _ABSENT or _UNWRITTEN.get(key, _ABSENT) != value:
-                yield from differences(inner, value, f"{path}.{key}" if path else key)
+            if inner is not _ABSENT or UNWRITTEN.get(key, _ABSENT) != value:
+                yield from _deviations(inner, value, f"{path}.{key}" if path else key)
     elif isinstance(desired, list) and isinstance(live, list):
         yield from _between_lists(live, desired, path)
     elif type(live) is not type(desired) or live != desired:
-        yield path
+        yield path, live
 
 
-def _between_lists(live: list[Any], desired: list[Any], path: str) -> Iterator[str]:
+def _between_lists(live: list[Any], desired: list[Any], path: str) -> Iterator[tuple[str, Any]]:
     named = all(isinstance(item, Mapping) and "name" in item for item in desired)
     if named and len({item["name"] for item in desired}) == len(desired) > 0:
         by_name = {item.get("name"): item for item in live if isinstance(item, Mapping)}
         for item in desired:
-            yield from differences(by_name.get(item["name"]), item, f"{path}[{item['name']}]")
+            yield from _deviations(by_name.get(item["name"], _ABSENT), item, f"{path}[{item['name']}]")
     elif len(live) != len(desired):
-        yield path
+        yield path, live
     else:
         for index, (one, other) in enumerate(zip(live, desired, strict=True)):
-            yield from differences(one, other, f"{path}[{index}]")
+            yield from _deviations(one, other, f"{path}[{index}]")
 
 
 def owned_by(live: Mapping[str, Any], uid: str) -> bool:

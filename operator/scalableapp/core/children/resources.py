@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from scalableapp.core.api.env_fields import EnvVar, FieldRef, ValueFrom, as_in_a_pod
+from scalableapp.core.api.pod_template import CONTAINER
 from scalableapp.core.api.routing_fields import Ingress, Route
-from scalableapp.core.api.spec import CacheBackend, ScalableAppSpec, SecurityContext
-from scalableapp.core.children import redis
+from scalableapp.core.api.spec import CacheBackend, ScalableAppSpec
+from scalableapp.core.children import mounts, pods, redis
 from scalableapp.core.children.annotations import annotations
 from scalableapp.core.children.drift import in_sync, owned_by, with_spec_hash
+from scalableapp.core.children.merge import merged
+from scalableapp.core.children.pod_policy import PodTemplatePolicy, unsafe
 from scalableapp.core.children.routing import (
     API_VERSIONS,
     HTTP_ROUTE,
@@ -29,12 +32,14 @@ from scalableapp.core.size import Resource, Size, write_size
 from scalableapp.errors import FieldProblem
 
 __all__ = [
+    "CONTAINER",
     "ClusterFeatures",
     "child_names",
     "children",
     "in_sync",
     "name_problem",
     "owned_by",
+    "pod_problem",
     "unwanted",
     "with_replicas",
 ]
@@ -47,18 +52,17 @@ MANAGED_BY = "scalableapp-operator"
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_APP = "scalableapp.io/app"
-CONTAINER = "app"
 
 # Time for kube-proxies and ingress controllers to stop sending before the app gets SIGTERM.
 PRE_STOP_SECONDS = 5
 # preStop, then gunicorn's or the app's own drain of requests (30 s is the common limit), then some room.
 TERMINATION_GRACE_SECONDS = 40
-# Room for uploads and gunicorn's and prometheus_client's small files; more is a leak and evicts the pod.
-TMP_SIZE = "128Mi"
 # A pod of a new size is watched for so long before the others follow.
 WATCH_SECONDS = 30
 # So many pods a rollout starts beside those that it replaces.
 _SURGE_PERCENT = 25
+# Without probes a pod is ready as soon as its process runs: it has to run for so long before another is replaced.
+RUNS_SECONDS = 10
 # Old ReplicaSets kept for `kubectl rollout undo`; ten, the default, are many objects in a cluster of many apps.
 REVISIONS = 3
 # A Service's name is a DNS label that starts with a letter (RFC 1035); ours are the app's name.
@@ -67,27 +71,31 @@ _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 @dataclass(frozen=True, slots=True)
 class ClusterFeatures:
-    """What not every cluster supports, and where it gets what is not the user's.
+    """What not every cluster supports or allows, and where it gets what is not the user's.
 
     `resize`: pods have the subresource resize (1.33 and later), so that their size can change in place.
     `gateway_api`: HTTPRoutes can be made. `redis_image`: what apps with cache.backend Redis get.
+    `pod_template`: what authors may give their pods.
     """
 
     resize: bool = False
     gateway_api: bool = False
     redis_image: str = redis.IMAGE
+    pod_template: PodTemplatePolicy = PodTemplatePolicy.ALL
 
 
 class Template(NamedTuple):
     """How the pods' template differs from the spec: their size, and how it is rolled out.
 
     `canary`: one pod first, which counts only once it has been ready for a while. `paused`: pods are left alone.
+    `mounted`: the versions of what pods mount, see mounts.py.
     """
 
     size: Size | None = None
     resources: tuple[Resource, ...] = ()
     canary: bool = False
     paused: bool = False
+    mounted: str = ""
 
 
 AS_SPECIFIED = Template()
@@ -123,7 +131,7 @@ def children(
         return ()
     manifests = [
         _owned("apps/v1", "Deployment", key, uid, {"spec": _deployment(key, spec, template)}),
-        _owned("v1", "Service", key, uid, {"spec": _service(key)}),
+        *([_owned("v1", "Service", key, uid, {"spec": _service(key)})] if spec.port else []),
     ]
     if isinstance(spec.entry_point, Ingress):
         manifests.append(
@@ -155,7 +163,32 @@ def unwanted(key: AppKey, spec: ScalableAppSpec) -> tuple[Manifest, ...]:
     )
     name = redis.cache_name(key)
     cache = () if _has_redis(spec) else tuple(_named(version, kind, key, name) for version, kind in _REDIS_KINDS)
-    return entry_points + cache
+    return entry_points + cache + (() if spec.port else (_named("v1", "Service", key, key.name),))
+
+
+def pod_problem(key: AppKey, spec: ScalableAppSpec, policy: PodTemplatePolicy) -> FieldProblem | None:
+    """What keeps an app's pods from being made, though the API server might take them."""
+    if policy is PodTemplatePolicy.OFF and spec.pod_template:
+        return FieldProblem("spec.podTemplate", "the operator does not take it", "remove it, or ask " + _ADMIN)
+    pod = _template(key, spec, AS_SPECIFIED)["spec"]
+    if policy is not PodTemplatePolicy.ALL and (found := list(unsafe(pod))):
+        return FieldProblem(
+            "spec",
+            f"the operator gives pods no {', '.join(found)[:_LONGEST]}",
+            f"remove it, or ask {_ADMIN}, or to create the Deployment",
+        )
+    ports = next(entry for entry in pod["containers"] if entry["name"] == CONTAINER).get("ports")
+    if spec.port and all(port.get("name") != pods.PORT_NAME for port in ports or ()):
+        return FieldProblem(
+            "spec.podTemplate.spec.containers[app].ports",
+            f"no port is named {pods.PORT_NAME} any more, to which the Service leads",
+            f"keep that name for {spec.port}",
+        )
+    return None
+
+
+_ADMIN = "who runs the operator for SCALABLEAPP_POD_TEMPLATE=All"
+_LONGEST = 500
 
 
 def surge_of(replicas: int) -> int:
@@ -220,24 +253,36 @@ def _deployment(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manif
     surge = 1 if template.canary else f"{_SURGE_PERCENT}%"
     return {
         # It holds the Deployment's own controller back while the first pod is watched.
-        "minReadySeconds": WATCH_SECONDS if template.canary else 0,
+        "minReadySeconds": WATCH_SECONDS if template.canary else 0 if pods.has_probes(spec) else RUNS_SECONDS,
         # Stated even where it is false: else one that somebody has paused would stay so.
         "paused": template.paused,
         "selector": {"matchLabels": selector(key)},
         "revisionHistoryLimit": REVISIONS,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}},
-        "template": {
-            "metadata": {
-                "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
-                "annotations": {"kubectl.kubernetes.io/default-container": CONTAINER} | _scrape(spec),
-            },
-            "spec": _pod(key, spec, template),
-        },
+        "template": _template(key, spec, template),
     }
 
 
+def _template(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
+    metadata = {
+        "labels": selector(key) | {LABEL_MANAGED_BY: MANAGED_BY},
+        "annotations": {
+            "kubectl.kubernetes.io/default-container": CONTAINER,
+            **_scrape(spec),
+            **({mounts.ANNOTATION: template.mounted} if template.mounted else {}),
+        },
+    }
+    made = {"metadata": metadata, "spec": _pod(key, spec, template)}
+    if spec.pod_template:
+        made = merged(made, spec.pod_template.patch)
+    if account := made["spec"].get("serviceAccountName"):
+        # Else its former name, which the API server fills in, would stay when no account is stated any more.
+        made["spec"]["serviceAccount"] = account
+    return made
+
+
 def _scrape(spec: ScalableAppSpec) -> dict[str, str]:
-    if not spec.monitoring.scrape:
+    if not spec.monitoring.scrape or not spec.port:
         return {}
     return {
         "prometheus.io/scrape": "true",
@@ -251,23 +296,11 @@ def _pod(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manifest:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
-        "securityContext": _pod_security(spec.security_context),
+        "securityContext": pods.pod_security(spec.security_context),
         "topologySpreadConstraints": [_spread(key)],
         "containers": [_container(key, spec, template)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}}],
-    }
-
-
-def _pod_security(stated: SecurityContext) -> Manifest:
-    """The user is the image's own, which knows whom its files belong to, unless one is stated; it is never root."""
-    chosen = {"runAsUser": stated.run_as_user, "runAsGroup": stated.run_as_group, "fsGroup": stated.fs_group}
-    # Else each start of a pod walks through all files of its volumes.
-    policy = {} if stated.fs_group is None else {"fsGroupChangePolicy": "OnRootMismatch"}
-    return {
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-        **{field: number for field, number in chosen.items() if number is not None},
-        **policy,
+        "volumes": pods.volumes(spec),
+        **pods.account(spec),
     }
 
 
@@ -293,11 +326,11 @@ def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manife
         "image": spec.image,
         "command": list(spec.command),
         "args": list(spec.args),
-        "ports": [{"name": "http", "containerPort": spec.port, "protocol": "TCP"}],
+        "ports": [{"name": pods.PORT_NAME, "containerPort": spec.port, "protocol": "TCP"}] if spec.port else [],
         "env": _environment(key, spec),
         "envFrom": [as_in_a_pod(source) for source in spec.env_from],
         "resources": _resources(spec, template),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a mount of the pod's own
+        "volumeMounts": pods.volume_mounts(spec),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -305,21 +338,7 @@ def _container(key: AppKey, spec: ScalableAppSpec, template: Template) -> Manife
             "readOnlyRootFilesystem": spec.security_context.read_only_root_filesystem,
         },
     }
-    return {field: value for field, value in (container | _probes(spec)).items() if value}
-
-
-def _probes(spec: ScalableAppSpec) -> dict[str, Manifest]:
-    """Start-up is watched closely, as every second of it is a second of overload; liveness is slow to kill.
-
-    Readiness is patient with slow answers: were a busy pod taken out, its load would drown the others.
-    """
-    alive = {"httpGet": {"path": spec.health.liveness_path, "port": "http"}}
-    ready = {"httpGet": {"path": spec.health.readiness_path, "port": "http"}}
-    return {
-        "startupProbe": alive | {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 120},
-        "livenessProbe": alive | {"periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "readinessProbe": ready | {"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3},
-    }
+    return {field: value for field, value in (container | pods.probes(spec)).items() if value}
 
 
 def _resources(spec: ScalableAppSpec, template: Template) -> dict[str, dict[str, str]]:
@@ -339,7 +358,7 @@ def _environment(key: AppKey, spec: ScalableAppSpec) -> list[Manifest]:
     ours = [
         EnvVar(name="POD_NAME", value_from=ValueFrom(field_ref=FieldRef(field_path="metadata.name"))),
         EnvVar(name="POD_NAMESPACE", value_from=ValueFrom(field_ref=FieldRef(field_path="metadata.namespace"))),
-        EnvVar(name="PORT", value=str(spec.port)),
+        *([EnvVar(name="PORT", value=str(spec.port))] if spec.port else []),
         EnvVar(name="CACHE_BACKEND", value=spec.cache.backend.value),
         EnvVar(name="CACHE_TIMEOUT_SECONDS", value=str(spec.cache.timeout_seconds)),
         *([EnvVar(name="CACHE_REDIS_URL", value=redis.address(key))] if _has_redis(spec) else []),
@@ -354,7 +373,7 @@ def _service(key: AppKey) -> Manifest:
     return {
         "type": "ClusterIP",
         "selector": selector(key),
-        "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
+        "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": pods.PORT_NAME, "protocol": "TCP"}],
     }
 
 

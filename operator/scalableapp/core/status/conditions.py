@@ -32,6 +32,7 @@ class AppState:
     `replicas`, `ready_replicas` are the Deployment's own counts (0 without one). `problem` keeps the app from being as
     specified; `conflict` names who else manages its objects, `contested` who keeps changing its replicas.
     `owned_elsewhere` names who keeps setting the replicas of an existing workload, so that nothing is written for now.
+    `pod_template` names the fields that the spec's podTemplate states.
     `status_contested` names who keeps changing its status, `deployment_problem` what its Deployment's controller
     reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
@@ -52,6 +53,7 @@ class AppState:
     owned_elsewhere: str = ""
     status_contested: str = ""
     additions: str = ""
+    pod_template: tuple[str, ...] = ()
     pod_message: str = ""
     deployment_problem: AppProblem | None = None
     decision: Decision | None = None

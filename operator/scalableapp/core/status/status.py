@@ -55,6 +55,7 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
         **(_decided(decision, previous.get("decision")) if decision else {}),
         **(_remembered(history, previous) if history else {}),
         "resources": write_sizes(state.sizes) if state.sizes else None,
+        "podTemplate": list(state.pod_template[:LONGEST_LIST]) or None,
         "conditions": _conditions(state, previous, now),
     }
     return {field: value for field, value in status.items() if value is not None}
