@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.latency import Histogram
 from scalableapp.core.learning.scrapes import Scrape
@@ -69,6 +70,17 @@ class QueryAnswer:
     age: float | None = field(default=None, compare=False)
 
 
+# Metrics that a pod serves, by (namespace, pod).
+ServedBy = Mapping[tuple[str, str], frozenset[str]]
+
+
+class LookedFor(NamedTuple):
+    """Metrics that pods of some namespaces may serve; nothing is looked for without namespaces."""
+
+    namespaces: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsRequest:
     """What one tick asks Prometheus for.
@@ -77,6 +89,9 @@ class MetricsRequest:
     variables already filled in, each with the namespace it is asked for. `bursts` are short windows, in
     seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
     minute, too; `failures`: the failed requests per second in it; `usage`: what sizes are decided on beside CPU.
+
+    All of requests is of the default source; `sources` says what is wanted of others. `looked_for` are metrics by which
+    the sources of apps are recognised.
     """
 
     kinds: frozenset[MetricType]
@@ -86,11 +101,16 @@ class MetricsRequest:
     latencies: bool = False
     failures: bool = False
     usage: bool = False
+    sources: Mapping[RequestSource, "MetricsRequest"] = field(default_factory=dict)
+    looked_for: LookedFor = LookedFor()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All answers of one tick. `at` is our clock when the answers were in."""
+    """All answers of one tick. `at` is our clock when the answers were in.
+
+    `sources` are those of other request sources; `served` is what pods serve, None where that is not known.
+    """
 
     at: datetime
     kinds: Mapping[MetricType, PodAnswer] = field(default_factory=dict)
@@ -99,6 +119,8 @@ class Snapshot:
     latencies: LatencyAnswer | None = None
     failures: PodAnswer | None = None
     usage: Mapping[UsageMetric, PodAnswer] = field(default_factory=dict)
+    sources: Mapping[RequestSource, "Snapshot"] = field(default_factory=dict)
+    served: ServedBy | None = None
 
 
 class Metrics(Protocol):
