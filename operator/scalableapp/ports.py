@@ -81,6 +81,9 @@ class LookedFor(NamedTuple):
     metrics: frozenset[str] = frozenset()
 
 
+NOTHING = LookedFor()
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsRequest:
     """What one tick asks Prometheus for.
@@ -102,7 +105,7 @@ class MetricsRequest:
     failures: bool = False
     usage: bool = False
     sources: Mapping[RequestSource, "MetricsRequest"] = field(default_factory=dict)
-    looked_for: LookedFor = LookedFor()
+    looked_for: LookedFor = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Term:
         self._settings = settings
         self._clients = clients
         self._namespaces = namespaces
-        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)))
+        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)), settings.requests)
         self._queue = AsyncWorkQueue(WorkQueue(share=share_of(settings.workers)), time.monotonic)
         self._replayer = Replayer(self._registry, clients.history, _now)
         self._informers = Informers(self._registry, self._queue, clients.cluster, CHILD_KINDS, namespaces)

@@ -86,7 +86,11 @@ class PodSeries:
             **{kind: partial(self._ask_kind, kind, matcher(kind)) for kind in kinds},
             **{window: partial(self._ask_burst, window, matcher(_RPS)) for window in sorted(request.bursts)},
             **({_FAILURES: partial(self._ask_failures, failures, matcher(_RPS))} if failures else {}),
-            **({usage: partial(self._ask_usage, usage, matcher(usage)) for usage in UsageMetric} if request.usage else {}),
+            **(
+                {usage: partial(self._ask_usage, usage, matcher(usage)) for usage in UsageMetric}
+                if request.usage
+                else {}
+            ),
         }
         durations = {"": partial(self._ask_latencies, latencies, scraped_by, matcher(_LATENCY))} if latencies else {}
         late = DataProblem.UNREACHABLE, self._asking.too_late()

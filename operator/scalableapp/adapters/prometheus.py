@@ -8,7 +8,7 @@ samples behind it: it uses samples up to 5 minutes old (--query.lookback-delta) 
 import asyncio
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -77,25 +77,27 @@ class PrometheusMetrics:
         """Answers to everything wanted, within the time-out; what is not answered by then has a problem."""
         if not await self._reachable():
             return _all_unreachable(request, self._breaker.message)
-        served = await self._served.look(request.looked_for)
-        of_pods, of_queries, of_sources = await asyncio.gather(
+        of_pods, of_queries, of_sources, served = await asyncio.gather(
             self._pods.collect(request),
             self._users.collect(request.queries, GRACE_SECONDS),
-            asyncio.gather(*(series.collect(request.sources[source]) for source, series in self._series(request.sources))),
+            asyncio.gather(*self._collect_sources(request.sources)),
+            self._served.look(request.looked_for),
         )
         sources = dict(zip(request.sources, of_sources, strict=True))
         answers = [*_answers_of(of_pods), *of_queries.values()]
         self._breaker.learn([*answers, *(answer for found in of_sources for answer in _answers_of(found))])
         return replace(of_pods, at=datetime.now(UTC), queries=of_queries, sources=sources, served=served)
 
-    def _series(self, wanted: Collection[RequestSource]) -> list[tuple[RequestSource, PodSeries]]:
-        """What is known of the series of each source, in order; those that nobody uses any more are forgotten."""
+    def _collect_sources(
+        self, wanted: Mapping[RequestSource, MetricsRequest]
+    ) -> Iterator[Coroutine[None, None, Snapshot]]:
+        """Ask for each source, in order; what is known of those that nobody uses any more is forgotten."""
         self._sources = {
             source: self._sources.get(source)
             or PodSeries(self._sources_asking, queries_of(source), {}, self._most_bytes)
             for source in wanted
         }
-        return list(self._sources.items())
+        return (series.collect(wanted[source]) for source, series in self._sources.items())
 
     async def _reachable(self) -> bool:
         """False while the breaker is open; when its time has come, one cheap query decides."""

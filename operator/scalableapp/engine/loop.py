@@ -9,18 +9,20 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.model import SCHEDULE, AppKey, Decision
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
+from scalableapp.engine.attribution import Claims, attributed
 from scalableapp.engine.looks import LookFailed, Looks, Part
 from scalableapp.engine.needs import Needs, unreadable
 from scalableapp.engine.reconcile import Reconciler
@@ -28,7 +30,7 @@ from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError, Unavailable
-from scalableapp.ports import Metrics
+from scalableapp.ports import Metrics, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -90,17 +92,30 @@ class Loop:
         self.registry.look_begins()
         for record in self.registry.apps():
             with self._apart(record, "preparing its queries"):
-                needs.add(record)
+                needs.add(record, self.registry.sources.choose(record))
+        request = needs.request(self.registry.sources.looked_for(self.registry.apps()))
         try:
-            snapshot = await self.metrics.collect(needs.request())
+            snapshot = await self.metrics.collect(request)
         except Exception as error:
-            self.registry.snapshot = unreadable(
-                needs.request(), self.now(), f"internal error in the operator: {error!r}"
-            )
+            self.registry.snapshot = unreadable(request, self.now(), f"internal error in the operator: {error!r}")
             raise
-        self.registry.snapshot = snapshot
+        self.registry.sources.served(snapshot.served, self.registry.apps())
+        self.registry.snapshot = self._attributed(snapshot)
         with self._telling():
             self.telemetry.collected(snapshot)
+
+    def _attributed(self, snapshot: Snapshot) -> Snapshot:
+        """The answers with those on sources per app given to the apps that use them."""
+        users: dict[RequestSource, list[AppKey]] = {}
+        for record in self.registry.apps():
+            source = self.registry.sources.choose(record).further
+            if source and source.per_app:
+                users.setdefault(source, []).append(record.key)
+        sources = {
+            source: attributed(found, Claims(source, users.get(source, ()))) if source.per_app else found
+            for source, found in snapshot.sources.items()
+        }
+        return replace(snapshot, sources=sources)
 
     async def _look(self) -> None:
         for number, record in enumerate(self.registry.apps(), start=1):

@@ -4,15 +4,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.model import DataProblem
 from scalableapp.engine.record import AppRecord
-from scalableapp.ports import LatencyAnswer, MetricsRequest, PodAnswer, QueryAnswer, Snapshot, UsageMetric
+from scalableapp.engine.sources import Chosen
+from scalableapp.ports import (
+    NOTHING,
+    LatencyAnswer,
+    LookedFor,
+    MetricsRequest,
+    PodAnswer,
+    QueryAnswer,
+    Snapshot,
+    UsageMetric,
+)
+
+_OF_REQUESTS = {MetricType.REQUESTS_PER_SECOND, MetricType.LATENCY}
 
 
 @dataclass(slots=True)
 class Needs:
-    """Collects the apps' needs."""
+    """Collects the apps' needs. Those of requests from another source than the default one are kept apart by it."""
 
     _kinds: set[MetricType] = field(default_factory=set)
     _namespaces: set[str] = field(default_factory=set)
@@ -21,23 +34,34 @@ class Needs:
     _objective: bool = False
     _sizes: bool = False
     _watched: bool = False
+    _sources: dict[RequestSource, "Needs"] = field(default_factory=dict)
 
-    def add(self, record: AppRecord) -> None:
+    def add(self, record: AppRecord, chosen: Chosen) -> None:
         """What this app needs, too."""
-        self._kinds.update(metric.type for metric in record.metrics)
         self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
         self._namespaces.add(record.key.namespace)
+        self._sizes |= record.sizes
+        self._kinds.update(metric.type for metric in record.metrics if metric.type not in _OF_REQUESTS)
+        if record.objective:
+            self._kinds.add(MetricType.CPU)
+        if not record.needs_requests or chosen.problem:
+            return
+        of_requests = self._sources.setdefault(chosen.further, Needs()) if chosen.further else self
+        of_requests._add_requests(record)  # noqa: SLF001 - of the same class
+
+    def _add_requests(self, record: AppRecord) -> None:
+        self._namespaces.add(record.key.namespace)
+        self._kinds.update(metric.type for metric in record.metrics if metric.type in _OF_REQUESTS)
         if record.spec and record.spec.scaling.horizontal.burst:
             self._bursts.add(record.spec.scaling.horizontal.burst.window_seconds)
         self._objective |= record.objective is not None
-        self._sizes |= record.sizes
         self._watched |= record.sizing.change is not None
 
-    def request(self) -> MetricsRequest:
+    def request(self, looked_for: LookedFor = NOTHING) -> MetricsRequest:
         """All of it."""
         kinds, bursts = set(self._kinds), set(self._bursts)
         if self._objective:
-            kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.LATENCY}
+            kinds |= {MetricType.REQUESTS_PER_SECOND, MetricType.LATENCY}
             bursts.add(RATE_WINDOW_SECONDS)
         if self._sizes:
             kinds.add(MetricType.CPU)
@@ -49,6 +73,8 @@ class Needs:
             latencies=MetricType.LATENCY in kinds or self._watched,
             failures=self._objective,
             usage=self._sizes,
+            sources={source: needs.request() for source, needs in self._sources.items()},
+            looked_for=looked_for,
         )
 
 
@@ -62,4 +88,5 @@ def unreadable(request: MetricsRequest, at: datetime, message: str) -> Snapshot:
         latencies=LatencyAnswer({}, *why) if request.latencies else None,
         failures=PodAnswer({}, *why) if request.failures else None,
         usage=dict.fromkeys(UsageMetric, PodAnswer({}, *why)) if request.usage else {},
+        sources={source: unreadable(wanted, at, message) for source, wanted in request.sources.items()},
     )

@@ -127,6 +127,7 @@ class AppRecord:
     `scaling_to` is what we set last, or are setting; `replica_settings` are replicas that others set a short while ago.
     `fault` is what went wrong with it in the last look at all apps, None if nothing did.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    `recognised` are the request sources whose metrics its pods serve, as far as that was looked for.
     """
 
     key: AppKey
@@ -149,6 +150,7 @@ class AppRecord:
     unseen_since: datetime | None = None
     children: dict[ChildId, Child] = field(default_factory=dict)
     entry_points: dict[str, Manifest] = field(default_factory=dict)
+    recognised: tuple[str, ...] = ()
     foreign: str = ""
     problem: AppProblem | None = None
     fault: AppProblem | None = None
@@ -195,6 +197,13 @@ class AppRecord:
     def objective(self) -> LatencyObjective | None:
         """What the user wants of the app, if that is how it is scaled."""
         return self.spec.objective if self.spec else None
+
+    @property
+    def needs_requests(self) -> bool:
+        """Whether its requests or their durations are decided on, or watched while its size changes."""
+        of_requests = (MetricType.REQUESTS_PER_SECOND, MetricType.LATENCY)
+        wanted = self.objective is not None or any(metric.type in of_requests for metric in self.metrics)
+        return wanted or self.sizing.change is not None
 
     @property
     def entry_point(self) -> Manifest:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
+from scalableapp.core.api.presets import AUTO
 from scalableapp.core.children.contest import ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.resources import KIND, LABEL_APP, MANAGED_BY, child_names
 from scalableapp.core.model import AppKey, ChildId, PodState
@@ -17,6 +18,7 @@ from scalableapp.core.size import SizeConflict
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.record import AppRecord, Child, DeploymentFacts
+from scalableapp.engine.sources import Sources, recognised_before
 from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
@@ -33,10 +35,11 @@ class Registry:
     snapshot.
     `budget` bounds the specs; by default as for the manifest's memory limit.
     `not_evaluated` says why no app can be, if that is so.
+    `sources` are the request sources, and tell which an app has.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
-    def __init__(self, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None, requests: str = AUTO) -> None:
         self._records: dict[AppKey, AppRecord] = {}
         self._budget = budget or Budget(int(MEMORY * SHARE_OF_MEMORY))
         self._holds_strangers = True  # until all apps are known
@@ -47,6 +50,7 @@ class Registry:
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
         self.not_evaluated: AppProblem | None = None
         self.no_gateway_api = NOT_CHECKED
+        self.sources = Sources(requests)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
@@ -75,6 +79,7 @@ class Registry:
             record.uid = metadata["uid"]
             record.status = body.get("status") or {}
             record.own_status.wrote(record.status)
+            record.recognised = recognised_before(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
         spec = body.get("spec") or {}
         record.read(spec, self._budget.take(key, spec))

@@ -140,7 +140,9 @@ class Resizer:
         return children(record.key, record.uid, record.spec, self._features, template)[0]
 
     def _step(self, record: AppRecord, change: Change) -> Step:
-        return step(change, rollout_observation(record, self._registry.snapshot, self._now()))
+        snapshot = self._registry.snapshot
+        requests = self._registry.sources.choose(record).answers(snapshot) if snapshot else None
+        return step(change, rollout_observation(record, requests, self._now()))
 
     async def _emit(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
         await self._cluster.emit(

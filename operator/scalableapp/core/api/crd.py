@@ -156,6 +156,11 @@ def status_schema() -> Schema:
         | {"nullable": True},
         "measuredAt": _string("Time of the oldest of the pods' newest samples, if Prometheus reports it.") | when,
     }
+    requests = {
+        "source": _string("Name of the request source: one that comes with the operator, or a RequestSource."),
+        "per": _string("Pod, or App for what an ingress or a mesh counts."),
+        "scrapeSeconds": _integer("Seconds between two scrapes by Prometheus, as measured."),
+    }
     step = {
         "rule": _string("Name of the rule."),
         "value": _integer("Replicas after it."),
@@ -178,6 +183,7 @@ def status_schema() -> Schema:
             "desiredReplicas": _integer("Number of pods that the operator wants."),
             "selector": _string("Label selector of the pods."),
             "url": _string("URL of the app."),
+            "requests": _object("What counts the app's requests, where they are decided on.", requests),
             "metrics": _list("Last measured values of the metrics.", _object("A metric.", metric)),
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,

@@ -255,7 +255,7 @@ PRESETS: Mapping[str, Preset] = {
 # nearer to what the app does; without one it is taken. Envoy counts what the app itself asks of others, too.
 _SIDECARS = ("istio", "linkerd", "knative")
 _FRAMEWORKS = ("fastapi", *(name for name in PRESETS if name not in ("fastapi", *_SIDECARS, "envoy")))
-_LOOKED_FOR = tuple(
+LOOKED_FOR = tuple(
     name for name in (*_FRAMEWORKS, *_SIDECARS) if PRESETS[name].source.labels == Labels() and name != "otel-otlp"
 )
 
@@ -263,13 +263,11 @@ _LOOKED_FOR = tuple(
 def _signs(name: str) -> frozenset[str]:
     """Metrics of which any shows that a pod has the source."""
     source = PRESETS[name].source
-    if name == "fastapi" and source.duration:
-        return frozenset({f"{source.duration.metric}_count"})
-    native = {source.duration.metric} if source.duration and source.requests == f"{source.duration.metric}_count" else ()
-    return frozenset({source.requests, *native})
+    fine = source.duration if name == "fastapi" else None
+    return frozenset({f"{fine.metric}_count" if fine else source.requests})
 
 
-SIGNS: frozenset[str] = frozenset().union(*map(_signs, _LOOKED_FOR))
+SIGNS: frozenset[str] = frozenset().union(*map(_signs, LOOKED_FOR))
 
 
 def recognised(served: Collection[str]) -> tuple[str, ...]:
@@ -277,7 +275,7 @@ def recognised(served: Collection[str]) -> tuple[str, ...]:
 
     An app that serves `http_requests_total` is one of preset `default`, whatever else it serves.
     """
-    found = [name for name in _LOOKED_FOR if not _signs(name).isdisjoint(served)]
+    found = [name for name in LOOKED_FOR if not _signs(name).isdisjoint(served)]
     own = [name for name in found if name not in _SIDECARS] or found
     own = [name for number, name in enumerate(own) if not any(_same_exporter(name, before) for before in own[:number])]
     return (own[0],) if own and own[0] in (DEFAULT, "fastapi") else tuple(own)

@@ -7,6 +7,8 @@ chooses. Texts become parts of PromQL only as names that were checked or as quot
 import re
 from enum import StrEnum
 from functools import cached_property
+from itertools import takewhile
+from string import ascii_letters, digits
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -18,6 +20,7 @@ _METRIC = r"^[a-zA-Z_:][a-zA-Z0-9_:.]*$"
 _LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\\n]|\\["\\])*)"\s*')
 _PLACE = re.compile(r"\$(namespace|app|service)")
+_PLAIN = frozenset("-_@:/ " + ascii_letters + digits)
 _UNKNOWN_PLACE = re.compile(r"\$(?!namespace|app|service)(\w+)")
 NAMESPACE, POD = "namespace", "pod"
 
@@ -156,6 +159,14 @@ class RequestSource(Model):
             raise ValueError("without labels.namespace the apps of two namespaces are mixed; use $namespace in app")
         return self
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Computed once: each look finds answers by it, for each app."""
+        return hash(self.model_dump_json())
+
     @property
     def per_app(self) -> bool:
         """Whether its series belong to an app as a whole."""
@@ -167,9 +178,28 @@ class RequestSource(Model):
 
     def pattern(self, key: AppKey) -> re.Pattern[str]:
         """What the app label of that app's series looks like. Names are plain text in it."""
-        names = {"namespace": key.namespace, "app": key.name, "service": key.name}
+        names = _names(key)
         parts = (re.escape(names[part]) if number % 2 else part for number, part in enumerate(self._template))
         return re.compile("".join(parts))
+
+    def start(self, key: AppKey) -> str:
+        """What every text that matches the app's pattern begins with."""
+        names, found, before = _names(key), "", ""
+        for number, part in enumerate(() if "|" in self.app else self._template):
+            if number % 2:
+                found, before = found + names[part], found
+                continue
+            plain = "".join(takewhile(_PLAIN.issuperset, part))
+            if part[len(plain) :].startswith(("*", "?", "{")):  # what comes before may be missing
+                return found + plain[:-1] if plain else before
+            found += plain
+            if plain != part:
+                break
+        return found
+
+
+def _names(key: AppKey) -> dict[str, str]:
+    return {"namespace": key.namespace, "app": key.name, "service": key.name}
 
 
 class Source(NamedTuple):
