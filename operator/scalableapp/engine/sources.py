@@ -13,6 +13,7 @@ from scalableapp.ports import LookedFor, Refusal, ServedBy, Snapshot
 
 _SHIPPED = {name: Source(name, preset.source, preset.advice) for name, preset in PRESETS.items()}
 _DEFAULT_SOURCE = PRESETS[DEFAULT].source
+_NO_NAME = f"{AUTO} stands for what an app's pods serve; give the RequestSource another name"
 # Apps may name what does not exist.
 _MOST_NAMES = 1000
 _FIELD = "spec.monitoring.requests"
@@ -98,7 +99,7 @@ class Sources:
     def seen(self, body: Mapping[str, Any]) -> str:
         """A RequestSource was listed, added or changed. Returns what is wrong with it, "" if nothing."""
         name = body["metadata"]["name"]
-        self._own[name] = parse_source(name, body.get("spec"))
+        self._own[name] = _NO_NAME if name == AUTO else parse_source(name, body.get("spec"))
         self._chosen.clear()
         problem = self._own[name]
         return problem if isinstance(problem, str) else ""
