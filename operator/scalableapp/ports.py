@@ -148,15 +148,22 @@ class PastData:
 class MetricsHistory(Protocol):
     """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
-        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
+    async def loads(
+        self, apps: Mapping[AppKey, float | None], until: datetime, source: RequestSource | None = None
+    ) -> PastData:
+        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s, as `source` counted them.
 
         The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
         """
         ...
 
     async def pods(
-        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+        self,
+        apps: Collection[AppKey],
+        kinds: Collection[MetricType],
+        seconds: float,
+        until: datetime,
+        source: RequestSource | None = None,
     ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
         ...

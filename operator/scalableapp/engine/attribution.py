@@ -100,7 +100,5 @@ def _worst(scrapes: Sequence[Scrape]) -> Scrape:
     """The scrapes of several series, as those of the one that is scraped worst."""
     intervals = [scrape.interval for scrape in scrapes if scrape.interval is not None]
     ages = [scrape.age for scrape in scrapes if scrape.age is not None]
-    return Scrape(
-        max(intervals, default=None), min(ages, default=None), max(scrape.window for scrape in scrapes),
-        all(scrape.gone for scrape in scrapes),
-    )  # fmt: skip
+    window, gone = max(scrape.window for scrape in scrapes), any(scrape.gone for scrape in scrapes)
+    return Scrape(max(intervals, default=None), max(ages, default=None), window, gone)

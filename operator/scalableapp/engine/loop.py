@@ -87,12 +87,12 @@ class Loop:
             raise failure
 
     async def _ask(self) -> None:
-        needs = Needs()
+        needs = Needs(self.registry.sources)
         self._faults.clear()
         self.registry.look_begins()
         for record in self.registry.apps():
             with self._apart(record, "preparing its queries"):
-                needs.add(record, self.registry.sources.choose(record))
+                needs.add(record)
         request = needs.request(self.registry.sources.looked_for(self.registry.apps()))
         try:
             snapshot = await self.metrics.collect(request)

@@ -8,7 +8,7 @@ from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS
 from scalableapp.core.model import DataProblem
 from scalableapp.engine.record import AppRecord
-from scalableapp.engine.sources import Chosen
+from scalableapp.engine.sources import Sources
 from scalableapp.ports import (
     NOTHING,
     LatencyAnswer,
@@ -27,6 +27,7 @@ _OF_REQUESTS = {MetricType.REQUESTS_PER_SECOND, MetricType.LATENCY}
 class Needs:
     """Collects the apps' needs. Those of requests from another source than the default one are kept apart by it."""
 
+    sources: Sources = field(default_factory=Sources)
     _kinds: set[MetricType] = field(default_factory=set)
     _namespaces: set[str] = field(default_factory=set)
     _queries: dict[str, str] = field(default_factory=dict)
@@ -34,9 +35,9 @@ class Needs:
     _objective: bool = False
     _sizes: bool = False
     _watched: bool = False
-    _sources: dict[RequestSource, "Needs"] = field(default_factory=dict)
+    _of_sources: dict[RequestSource, "Needs"] = field(default_factory=dict)
 
-    def add(self, record: AppRecord, chosen: Chosen) -> None:
+    def add(self, record: AppRecord) -> None:
         """What this app needs, too."""
         self._queries.update(dict.fromkeys(record.queries.values(), record.key.namespace))
         self._namespaces.add(record.key.namespace)
@@ -44,9 +45,10 @@ class Needs:
         self._kinds.update(metric.type for metric in record.metrics if metric.type not in _OF_REQUESTS)
         if record.objective:
             self._kinds.add(MetricType.CPU)
+        chosen = self.sources.choose(record)
         if not record.needs_requests or chosen.problem:
             return
-        of_requests = self._sources.setdefault(chosen.further, Needs()) if chosen.further else self
+        of_requests = self._of_sources.setdefault(chosen.further, Needs()) if chosen.further else self
         of_requests._add_requests(record)  # noqa: SLF001 - of the same class
 
     def _add_requests(self, record: AppRecord) -> None:
@@ -73,7 +75,7 @@ class Needs:
             latencies=MetricType.LATENCY in kinds or self._watched,
             failures=self._objective,
             usage=self._sizes,
-            sources={source: needs.request() for source, needs in self._sources.items()},
+            sources={source: needs.request() for source, needs in self._of_sources.items()},
             looked_for=looked_for,
         )
 

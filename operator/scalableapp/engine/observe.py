@@ -23,7 +23,7 @@ from scalableapp.core.status.size_status import SizeState
 from scalableapp.engine.podtimes import date_pods, left_at
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
-from scalableapp.engine.sources import Chosen
+from scalableapp.engine.sources import DEFAULT_SOURCE, Chosen
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         return None
     _forget_removed(record, now)
     date_pods(record, now)
-    answers = _Answers(record, registry.snapshot, registry.sources.choose(record), now, stale_after)
+    answers = _Answers(record, registry.snapshot, now, stale_after, registry.sources.choose(record))
     return Observation(
         now=now,
         replicas=facts.replicas,
@@ -160,7 +160,12 @@ class _Answers:
     """Prometheus' last answers as one app reads them."""
 
     def __init__(
-        self, record: AppRecord, snapshot: Snapshot | None, source: Chosen, now: datetime, stale_after: timedelta
+        self,
+        record: AppRecord,
+        snapshot: Snapshot | None,
+        now: datetime,
+        stale_after: timedelta,
+        source: Chosen = DEFAULT_SOURCE,
     ) -> None:
         self._record = record
         self._snapshot = snapshot
@@ -375,4 +380,4 @@ def _before(at: datetime, seconds: float) -> datetime:
 
 
 # A new metric is asked for with the next tick.
-_NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been queried for this yet")
+_NOT_ASKED = Reading(awaited="Prometheus has not been queried for this yet")

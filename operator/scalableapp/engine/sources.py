@@ -84,6 +84,9 @@ def _unfit(message: str) -> Refusal:
     return DataProblem.UNSUITABLE_SOURCE, message
 
 
+DEFAULT_SOURCE = Chosen.of(_SHIPPED[DEFAULT])
+
+
 class Sources:
     """The sources by name: those of the operator, replaced and added to by the RequestSources of the cluster.
 

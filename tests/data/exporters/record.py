@@ -4,7 +4,8 @@ python record.py NAME, in an environment with the packages that the README besid
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN, PLC0415 - runs alone, in an environment that has the package of one exporter at a time
+# Runs alone, in an environment that has these packages.
+# ruff: noqa: ANN001, ANN201, ANN202, PLC0415
 import asyncio
 import importlib
 import os

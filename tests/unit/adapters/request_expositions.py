@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+POD = "web-6b9d5f8c7-x2x4z"
 RECORDED = Path(__file__).parents[2] / "data" / "exporters"
 _SECONDS = (("0.1", 8), ("0.25", 8), ("1", 10), ("+Inf", 10))
 _MILLISECONDS = (("100", 8), ("250", 8), ("1000", 10), ("+Inf", 10))
@@ -146,10 +147,12 @@ def _of_pods() -> Iterator[tuple[str, Row]]:
         ),
     )
     yield "aspnet", Row("otel", histogram("http_server_request_duration_seconds", "http_response_status_code"))
-    owner = {"k8s_namespace_name": "otlp", "k8s_pod_name": "web-1", "namespace": "", "pod": ""}
+    owner = {"k8s_namespace_name": "otlp", "k8s_pod_name": POD, "namespace": "", "pod": ""}
     yield (
         "otlp",
-        Row("otel-otlp", histogram("http_server_request_duration_seconds", "http_response_status_code", **owner)),
+        Row(
+            "otel-otlp", histogram("http_server_request_duration_seconds", "http_response_status_code", False, **owner)
+        ),
     )
     yield (
         "caddy",
@@ -246,7 +249,7 @@ def _of_meshes() -> Iterator[tuple[str, Row]]:
             "hubble",
             (
                 *requests("hubble_http_requests_total", "status", "200", "500", **hubble),
-                *durations("hubble_http_request_duration_seconds", **hubble),
+                *durations("hubble_http_request_duration_seconds", _SECONDS, **hubble),
             ),
         ),
     )
@@ -261,14 +264,14 @@ def _of_ingresses() -> Iterator[tuple[str, Row]]:
             "ingress-nginx",
             (
                 *requests("nginx_ingress_controller_requests", "status", "200", "503", **nginx),
-                *durations("nginx_ingress_controller_request_duration_seconds", **nginx),
+                *durations("nginx_ingress_controller_request_duration_seconds", _SECONDS, **nginx),
             ),
         ),
     )
-    f5 = of | {"resource_namespace": "f5", "pod_name": "web-1"}
+    f5 = of | {"resource_namespace": "f5", "pod_name": POD}
     yield (
         "f5",
-        Row("nginx", histogram("nginx_ingress_controller_upstream_server_response_latency_ms", "code", ms=True, **f5)),
+        Row("nginx", histogram("nginx_ingress_controller_upstream_server_response_latency_ms", "code", True, **f5)),
     )
     traefik = of | {"service": "traefik-web-80@kubernetes"}
     yield (
@@ -277,7 +280,7 @@ def _of_ingresses() -> Iterator[tuple[str, Row]]:
             "traefik",
             (
                 *requests("traefik_service_requests_total", "code", "200", "503", **traefik),
-                *durations("traefik_service_request_duration_seconds", **traefik),
+                *durations("traefik_service_request_duration_seconds", _SECONDS, **traefik),
             ),
         ),
     )

@@ -1,14 +1,16 @@
-"""What exporters, meshes and ingress controllers serve, read by a real Prometheus: the right rate, failures, slow share.
+"""What exporters, meshes and ingress controllers serve, as a real Prometheus has it: rate, failures and slow share.
 
 Each row has ten requests a second, of which one fails and two take more than 250 ms.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
 
 from scalableapp.adapters.prometheus import PrometheusMetrics
+from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.presets import PRESETS, SIGNS, recognised
 from scalableapp.core.learning.latency import slow_share
@@ -16,7 +18,7 @@ from scalableapp.core.model import AppKey
 from scalableapp.engine.attribution import Claims, attributed
 from scalableapp.ports import LookedFor, MetricsRequest, Snapshot
 from tests.prometheus_servers import Server, write_past
-from tests.unit.adapters.request_expositions import ROWS
+from tests.unit.adapters.request_expositions import POD, ROWS
 from tests.unit.adapters.test_prometheus_scrapes_real import Page, rising
 
 pytestmark = pytest.mark.process
@@ -32,7 +34,7 @@ def url(promql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
     page = Page()
     for name, row in ROWS.items():
         for series in row.series:
-            own = {"job": "apps", "instance": "10.0.0.1:8000", "namespace": name, "pod": "web-1"} | series.labels
+            own = {"job": "apps", "instance": "10.0.0.1:8000", "namespace": name, "pod": POD} | series.labels
             page.add(series.name, {label: value for label, value in own.items() if value}, rising(series.per_second))
     folder = tmp_path_factory.mktemp("sources")
     write_past(page.lines(), folder)
@@ -57,7 +59,7 @@ def answers(snapshot: Snapshot, name: str) -> tuple[Snapshot, tuple[str, str]]:
     source = PRESETS[ROWS[name].source].source
     found = snapshot.sources[source]
     if not source.per_app:
-        return found, (name, "web-1")
+        return found, (name, POD)
     return attributed(found, Claims(source, [AppKey(name, "web"), AppKey("other", "web")])), (name, "web")
 
 
@@ -88,7 +90,21 @@ RECOGNISED = [
 @pytest.mark.parametrize("name", [name for name in RECOGNISED if name not in ("envoy", "fastapi-coarse")])
 async def test_a_pod_s_source_is_recognised_by_what_it_serves(snapshot: Snapshot, name: str) -> None:
     assert snapshot.served is not None
-    assert recognised(snapshot.served[name, "web-1"]) == (ROWS[name].source,)
+    assert recognised(snapshot.served[name, POD]) == (ROWS[name].source,)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", ["flask-live", "otel-ms-live", "f5", "ambient", "traefik"])
+async def test_the_past_of_an_app_is_as_its_source_counted_it(url: str, name: str) -> None:
+    history, source = PrometheusHistory(url), PRESETS[ROWS[name].source].source
+    key = AppKey(name, "web")
+    found = await history.loads({key: 0.25}, datetime.now(UTC), source)
+    history.close()
+    assert found.problem is None
+    moment = found.moments[key][-1]
+    assert moment.load == pytest.approx(10, rel=0.02)
+    assert moment.slow_share == pytest.approx(0.3, abs=0.01)  # slow ones, and the one that failed
+    assert moment.ready == (None if source.per_app else 1)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,6 @@ from scalableapp.engine import loop as loop_module
 from scalableapp.engine.looks import STALLED_INTERVALS, STALLED_SECONDS, TOLD_INTERVALS
 from scalableapp.engine.needs import Needs
 from scalableapp.engine.record import AppRecord
-from scalableapp.engine.sources import Chosen
 from scalableapp.ports import MetricsRequest, PodAnswer, Snapshot
 from tests.unit.engine.world import World, with_scaling
 
@@ -31,10 +30,10 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> list[AppKey]:
     keys: list[AppKey] = []
     add = Needs.add
 
-    def failing(self: Needs, record: AppRecord, chosen: Chosen) -> None:
+    def failing(self: Needs, record: AppRecord) -> None:
         if record.key in keys:
             raise ZeroDivisionError
-        add(self, record, chosen)
+        add(self, record)
 
     monkeypatch.setattr(Needs, "add", failing)
     return keys

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.size import Resource, Size
@@ -30,6 +31,7 @@ from scalableapp.ports import (
     MetricsRequest,
     PodAnswer,
     QueryAnswer,
+    ServedBy,
     Snapshot,
     UsageMetric,
 )
@@ -152,6 +154,8 @@ class FakeMetrics:
     usage: dict[UsageMetric, PodAnswer] = field(default_factory=dict)
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
+    sources: dict[RequestSource, Snapshot] = field(default_factory=dict)
+    served: ServedBy | None = None
     asked: list[MetricsRequest] = field(default_factory=list)
 
     async def collect(self, request: MetricsRequest) -> Snapshot:
@@ -164,6 +168,8 @@ class FakeMetrics:
             self.latencies if request.latencies else None,
             self.failures if request.failures else None,
             self.usage if request.usage else {},
+            {source: self.sources.get(source, Snapshot(self.clock.now())) for source in request.sources},
+            self.served if request.looked_for.namespaces else None,
         )
 
 
