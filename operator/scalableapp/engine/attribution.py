@@ -25,10 +25,15 @@ class _Claim(NamedTuple):
     pattern: re.Pattern[str]
 
 
-class Claims:
-    """Which apps lay claim to which values of a source's app label."""
+# Values come and go with routes; this many are a few MB.
+_MOST_KNOWN = 100_000
 
-    def __init__(self, source: RequestSource, apps: Iterable[AppKey]) -> None:
+
+class Claims:
+    """Which of the `apps` lay claim to which values of a source's app label."""
+
+    def __init__(self, source: RequestSource, apps: Sequence[AppKey]) -> None:
+        self.apps = apps
         self._any = not source.labels.namespace
         self._by_start: dict[tuple[str, str], list[_Claim]] = {}
         self._known: dict[Place, tuple[AppKey, ...]] = {}
@@ -40,11 +45,33 @@ class Claims:
     def of(self, place: Place) -> tuple[AppKey, ...]:
         """The apps whose series these are: one, if all is well."""
         if place not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             namespace, value = place
             starts = (self._by_start.get((namespace, value[:length]), ()) for length in range(len(value) + 1))
             found = (claim.key for claims in starts for claim in claims if claim.pattern.fullmatch(value))
             self._known[place] = tuple(found)
         return self._known[place]
+
+
+class Attribution:
+    """Gives the apps their answers at each look. What an app is called is worked out once."""
+
+    def __init__(self) -> None:
+        self._claims: dict[RequestSource, Claims] = {}
+
+    def of(self, snapshot: Snapshot, users: Mapping[RequestSource, Sequence[AppKey]]) -> Snapshot:
+        """The snapshot with the answers on each source per app given to those of its `users` whose series they are."""
+        for source, apps in users.items():
+            known = self._claims.get(source)
+            if known is None or known.apps != apps:
+                self._claims[source] = Claims(source, apps)
+        self._claims = {source: self._claims[source] for source in users}
+        sources = {
+            source: attributed(found, self._claims[source]) if source in self._claims else found
+            for source, found in snapshot.sources.items()
+        }
+        return replace(snapshot, sources=sources)
 
 
 def attributed(snapshot: Snapshot, claims: Claims) -> Snapshot:

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
 
@@ -22,7 +22,7 @@ from scalableapp.core.model import SCHEDULE, AppKey, Decision
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
-from scalableapp.engine.attribution import Claims, attributed
+from scalableapp.engine.attribution import Attribution
 from scalableapp.engine.looks import LookFailed, Looks, Part
 from scalableapp.engine.needs import Needs, unreadable
 from scalableapp.engine.reconcile import Reconciler
@@ -30,7 +30,7 @@ from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import ClusterError, Unavailable
-from scalableapp.ports import Metrics, Snapshot
+from scalableapp.ports import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Loop:
     now: Callable[[], datetime]
     _measures: TokenBucket = field(default_factory=lambda: TokenBucket(MEASURES_RATE, MEASURES_BURST))
     _looks: Looks = field(init=False)
+    _attribution: Attribution = field(default_factory=Attribution)
     _faults: dict[AppKey, AppProblem] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,22 +101,18 @@ class Loop:
             self.registry.snapshot = unreadable(request, self.now(), f"internal error in the operator: {error!r}")
             raise
         self.registry.sources.served(snapshot.served, self.registry.apps())
-        self.registry.snapshot = self._attributed(snapshot)
+        self.registry.snapshot = self._attribution.of(snapshot, self._users_of_proxies())
         with self._telling():
             self.telemetry.collected(snapshot)
 
-    def _attributed(self, snapshot: Snapshot) -> Snapshot:
-        """The answers with those on sources per app given to the apps that use them."""
+    def _users_of_proxies(self) -> dict[RequestSource, list[AppKey]]:
+        """The apps of each source that counts per app."""
         users: dict[RequestSource, list[AppKey]] = {}
         for record in self.registry.apps():
             source = self.registry.sources.choose(record).further
             if source and source.per_app:
                 users.setdefault(source, []).append(record.key)
-        sources = {
-            source: attributed(found, Claims(source, users.get(source, ()))) if source.per_app else found
-            for source, found in snapshot.sources.items()
-        }
-        return replace(snapshot, sources=sources)
+        return users
 
     async def _look(self) -> None:
         for number, record in enumerate(self.registry.apps(), start=1):
