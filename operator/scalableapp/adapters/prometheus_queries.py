@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import ANY_NAMESPACE
 from scalableapp.core.children.resources import CONTAINER
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS, MINUTE_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
@@ -18,8 +19,6 @@ from scalableapp.ports import UsageMetric
 # The label that tells parts of an answer from each other; the first part has none.
 PART = "scalableapp_part"
 NEWEST, SAMPLES, TOO_LONG = "newest", "samples", "too-long"
-# What stands for the namespace of series that have no label for it; no namespace is called so.
-ANY_NAMESPACE = "*"
 COUNTED_SECONDS = 300.0
 # Of a copy of a series, not of what it counts.
 COPY_LABELS = ("job", "prometheus", "prometheus_replica", "replica", "thanos_replica")

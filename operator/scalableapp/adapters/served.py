@@ -20,25 +20,20 @@ class ServedMetrics:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
         self._look_at = 0.0
-        self._known: frozenset[str] = frozenset()
         self._found: ServedBy | None = None
 
     async def look(self, wanted: LookedFor) -> ServedBy | None:
-        """The metrics of each pod by namespace and name; None where it is not known yet, or not wanted.
-
-        A namespace that has not been looked at is at once.
-        """
+        """The metrics of each pod by namespace and name; None where it is not known yet, or not wanted."""
         if not wanted.namespaces:
             return None
         now = time.monotonic()
-        if now < self._look_at and wanted.namespaces <= self._known:
+        if now < self._look_at:
             return self._found
         late = PodAnswer({}, DataProblem.UNREACHABLE, self._asking.too_late())
         found: dict[tuple[str, str], set[str]] = {}
         jobs = {"": partial(self._ask, wanted, found)}
         answer = (await self._asking.within_time(jobs, late))[""]
         self._look_at = now + (INSPECT_AGAIN_SECONDS if answer.problem else INSPECTION_SECONDS)
-        self._known = wanted.namespaces
         if answer.problem is None:
             self._found = {pod: frozenset(names) for pod, names in found.items()}
         return self._found

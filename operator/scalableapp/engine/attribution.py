@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from scalableapp.adapters.prometheus_queries import ANY_NAMESPACE
-from scalableapp.core.api.request_source import RequestSource
+from scalableapp.core.api.request_source import ANY_NAMESPACE, RequestSource
 from scalableapp.core.learning.latency import merged
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem

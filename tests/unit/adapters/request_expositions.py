@@ -4,7 +4,7 @@ Of eight exporters it is what they really served (tests/data/exporters); of the 
 documentation. Each is in a namespace of its own, called like its row, and is about the app `web`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,270 +62,204 @@ def _recorded(source: str) -> tuple[Rising, ...]:
     )
 
 
-def _rows() -> Iterator[tuple[str, Row]]:
-    for name in ("flask", "starlette", "fastapi", "django", "otel", "otel-ms", "express"):
-        yield f"{name}-live", Row(name, _recorded(name))
-    yield "otel-aiohttp-live", Row("otel", _recorded("otel-aiohttp"))
-    yield "fastapi-coarse", Row("default", _recorded("fastapi"))
-    yield from _of_pods()
-    yield from _of_meshes()
-    yield from _of_ingresses()
+_LIVE = ("flask", "starlette", "fastapi", "django", "otel", "otel-ms", "express")
+_RECORDED_ROWS = {
+    **{f"{name}-live": Row(name, _recorded(name)) for name in _LIVE},
+    "otel-aiohttp-live": Row("otel", _recorded("otel-aiohttp")),
+    "fastapi-coarse": Row("default", _recorded("fastapi")),
+}
 
 
-def _of_pods() -> Iterator[tuple[str, Row]]:
-    seconds = "http_request_duration_seconds"
-    for name, status in (("promhttp", "code"), ("fiber", "status_code"), ("by-hand", "status")):
-        yield name, Row("default", (*requests("http_requests_total", status, "200", "500"), *durations(seconds)))
-    yield (
+USUAL_DURATION = "http_request_duration_seconds"
+_OWNER = {"k8s_namespace_name": "otlp", "k8s_pod_name": POD, "namespace": "", "pod": ""}
+_OF_PODS: dict[str, Row] = {
+    **{
+        name: Row("default", (*requests("http_requests_total", status, "200", "500"), *durations(USUAL_DURATION)))
+        for name, status in (("promhttp", "code"), ("fiber", "status_code"), ("by-hand", "status"))
+    },
+    "gunicorn": Row(
         "gunicorn",
-        Row(
-            "gunicorn",
-            (Rising("gunicorn_requests", {}, 10), Rising("gunicorn_request_status_200", {}, 9)),
-            has_durations=False,
-            has_failures=False,
-        ),
-    )
-    yield "slok", Row("express", histogram(seconds, "code", handler="/", service="web"))
-    yield "spring", Row("spring", histogram("http_server_requests_seconds", "status", uri="/", outcome="SUCCESS"))
-    for name in ("gin", "echo"):
-        yield (
+        (Rising("gunicorn_requests", {}, 10), Rising("gunicorn_request_status_200", {}, 9)),
+        has_durations=False,
+        has_failures=False,
+    ),
+    "slok": Row("express", histogram(USUAL_DURATION, "code", handler="/", service="web")),
+    "spring": Row("spring", histogram("http_server_requests_seconds", "status", uri="/", outcome="SUCCESS")),
+    **{
+        name: Row(
             name,
-            Row(
-                name,
-                (
-                    *requests(f"{name}_requests_total", "code", "200", "502", url="/"),
-                    *durations(f"{name}_request_duration_seconds"),
-                ),
+            (
+                *requests(f"{name}_requests_total", "code", "200", "502", url="/"),
+                *durations(f"{name}_request_duration_seconds"),
             ),
         )
-    yield (
-        "yabeda",
-        Row(
-            "rails",
-            (
-                *requests("rails_requests_total", "status", "200", "500", controller="shop"),
-                *durations("rails_request_duration_seconds"),
-            ),
+        for name in ("gin", "echo")
+    },
+    "yabeda": Row(
+        "rails",
+        (
+            *requests("rails_requests_total", "status", "200", "500", controller="shop"),
+            *durations("rails_request_duration_seconds"),
         ),
-    )
-    yield (
-        "discourse",
-        Row(
-            "ruby",
-            (
-                *requests("ruby_http_requests_total", "status", "200", "500"),
-                *durations("ruby_http_request_duration_seconds"),
-            ),
+    ),
+    "discourse": Row(
+        "ruby",
+        (
+            *requests("ruby_http_requests_total", "status", "200", "500"),
+            *durations("ruby_http_request_duration_seconds"),
         ),
-    )
-    yield (
-        "discourse-summary",
-        Row(
-            "ruby",
-            (
-                *requests("ruby_http_requests_total", "status", "200", "500"),
-                Rising("ruby_http_request_duration_seconds_count", {}, 10),
-            ),
-            has_durations=False,
+    ),
+    "discourse-summary": Row(
+        "ruby",
+        (
+            *requests("ruby_http_requests_total", "status", "200", "500"),
+            Rising("ruby_http_request_duration_seconds_count", {}, 10),
         ),
-    )
-    yield (
+        has_durations=False,
+    ),
+    "rack": Row(
         "rack",
-        Row(
-            "rack",
-            (
-                *requests("http_server_requests_total", "code", "200", "500", path="/"),
-                *durations("http_server_request_duration_seconds"),
-            ),
+        (
+            *requests("http_server_requests_total", "code", "200", "500", path="/"),
+            *durations("http_server_request_duration_seconds"),
         ),
-    )
-    yield (
-        "prometheus-net",
-        Row(
-            "dotnet",
-            (*requests("http_requests_received_total", "code", "200", "500"), *histogram(seconds, "code")),
-        ),
-    )
-    yield "aspnet", Row("otel", histogram("http_server_request_duration_seconds", "http_response_status_code"))
-    owner = {"k8s_namespace_name": "otlp", "k8s_pod_name": POD, "namespace": "", "pod": ""}
-    yield (
-        "otlp",
-        Row(
-            "otel-otlp", histogram("http_server_request_duration_seconds", "http_response_status_code", False, **owner)
-        ),
-    )
-    yield (
+    ),
+    "prometheus-net": Row(
+        "dotnet",
+        (*requests("http_requests_received_total", "code", "200", "500"), *histogram(USUAL_DURATION, "code")),
+    ),
+    "aspnet": Row("otel", histogram("http_server_request_duration_seconds", "http_response_status_code")),
+    "otlp": Row(
+        "otel-otlp", histogram("http_server_request_duration_seconds", "http_response_status_code", False, **_OWNER)
+    ),
+    "caddy": Row(
         "caddy",
-        Row(
-            "caddy",
-            (
-                *histogram("caddy_http_request_duration_seconds", "code", handler="subroute", server="srv0"),
-                *histogram("caddy_http_request_duration_seconds", "code", handler="reverse_proxy", server="srv0"),
-            ),
+        (
+            *histogram("caddy_http_request_duration_seconds", "code", handler="subroute", server="srv0"),
+            *histogram("caddy_http_request_duration_seconds", "code", handler="reverse_proxy", server="srv0"),
         ),
-    )
-    yield (
+    ),
+    "axum": Row(
         "axum",
-        Row(
-            "axum",
-            (
-                *requests("axum_http_requests_total", "status", "200", "500", endpoint="/"),
-                *durations("axum_http_requests_duration_seconds"),
-            ),
+        (
+            *requests("axum_http_requests_total", "status", "200", "500", endpoint="/"),
+            *durations("axum_http_requests_duration_seconds"),
         ),
-    )
+    ),
+}
 
-
-def _of_meshes() -> Iterator[tuple[str, Row]]:
-    istio, duration = "istio_requests_total", "istio_request_duration_milliseconds"
-    yield (
+_ISTIO_SERIES, _DURATION = "istio_requests_total", "istio_request_duration_milliseconds"
+_WAYPOINT = {
+    "reporter": "waypoint",
+    "destination_workload": "web",
+    "destination_workload_namespace": "ambient",
+    "namespace": "ambient",
+    "pod": "waypoint-1",
+}
+_HUBBLE = {
+    "destination_namespace": "hubble",
+    "destination_workload": "web",
+    "namespace": "kube-system",
+    "pod": "cilium-1",
+}
+_OF_MESHES: dict[str, Row] = {
+    "istio": Row(
         "istio",
-        Row(
-            "istio",
-            (
-                *requests(istio, "response_code", "200", "503", reporter="destination"),
-                *requests(istio, "response_code", "200", "503", reporter="source"),
-                *durations(duration, _MILLISECONDS, reporter="destination"),
-            ),
+        (
+            *requests(_ISTIO_SERIES, "response_code", "200", "503", reporter="destination"),
+            *requests(_ISTIO_SERIES, "response_code", "200", "503", reporter="source"),
+            *durations(_DURATION, _MILLISECONDS, reporter="destination"),
         ),
-    )
-    yield (
+    ),
+    "linkerd": Row(
         "linkerd",
-        Row(
-            "linkerd",
-            (
-                *requests("response_total", "status_code", "200", "503", direction="inbound"),
-                *requests("response_total", "status_code", "200", "503", direction="outbound"),
-                *durations("response_latency_ms", _MILLISECONDS, direction="inbound"),
-            ),
+        (
+            *requests("response_total", "status_code", "200", "503", direction="inbound"),
+            *requests("response_total", "status_code", "200", "503", direction="outbound"),
+            *durations("response_latency_ms", _MILLISECONDS, direction="inbound"),
         ),
-    )
-    yield (
+    ),
+    "envoy": Row(
         "envoy",
-        Row(
-            "envoy",
-            (
-                *requests("envoy_cluster_upstream_rq_xx", "envoy_response_code_class", "2", "5"),
-                *durations("envoy_cluster_upstream_rq_time", _MILLISECONDS),
-            ),
+        (
+            *requests("envoy_cluster_upstream_rq_xx", "envoy_response_code_class", "2", "5"),
+            *durations("envoy_cluster_upstream_rq_time", _MILLISECONDS),
         ),
-    )
-    yield (
+    ),
+    "knative": Row(
         "knative",
-        Row(
-            "knative",
-            (
-                *requests("revision_request_count", "response_code", "200", "500"),
-                *durations("revision_app_request_latencies", _MILLISECONDS),
-            ),
+        (
+            *requests("revision_request_count", "response_code", "200", "500"),
+            *durations("revision_app_request_latencies", _MILLISECONDS),
         ),
-    )
-    waypoint = {
-        "reporter": "waypoint",
-        "destination_workload": "web",
-        "destination_workload_namespace": "ambient",
-        "namespace": "ambient",
-        "pod": "waypoint-1",
-    }
-    yield (
-        "ambient",
-        Row(
-            "istio-ambient",
-            (
-                *requests(istio, "response_code", "200", "503", **waypoint),
-                *durations(duration, _MILLISECONDS, **waypoint),
-            ),
+    ),
+    "ambient": Row(
+        "istio-ambient",
+        (
+            *requests(_ISTIO_SERIES, "response_code", "200", "503", **_WAYPOINT),
+            *durations(_DURATION, _MILLISECONDS, **_WAYPOINT),
         ),
-    )
-    hubble = {
-        "destination_namespace": "hubble",
-        "destination_workload": "web",
-        "namespace": "kube-system",
-        "pod": "cilium-1",
-    }
-    yield (
+    ),
+    "hubble": Row(
         "hubble",
-        Row(
-            "hubble",
-            (
-                *requests("hubble_http_requests_total", "status", "200", "500", **hubble),
-                *durations("hubble_http_request_duration_seconds", _SECONDS, **hubble),
-            ),
+        (
+            *requests("hubble_http_requests_total", "status", "200", "500", **_HUBBLE),
+            *durations("hubble_http_request_duration_seconds", _SECONDS, **_HUBBLE),
         ),
-    )
+    ),
+}
 
-
-def _of_ingresses() -> Iterator[tuple[str, Row]]:
-    of = {"namespace": "ingress", "pod": "proxy-1", "job": "ingress"}
-    nginx = of | {"exported_namespace": "ingress-nginx", "ingress": "web", "exported_service": "web"}
-    yield (
+_OF = {"namespace": "ingress", "pod": "proxy-1", "job": "ingress"}
+_NGINX = _OF | {"exported_namespace": "ingress-nginx", "ingress": "web", "exported_service": "web"}
+_F5 = _OF | {"resource_namespace": "f5", "pod_name": POD}
+_TRAEFIK = _OF | {"service": "traefik-web-80@kubernetes"}
+_CONTOUR = _OF | {"envoy_cluster_name": "contour_web_80"}
+_KONG = _OF | {"service": "kong.web.80"}
+_APISIX = _OF | {"route": "apisix_web_rule"}
+_OF_INGRESSES: dict[str, Row] = {
+    "ingress-nginx": Row(
         "ingress-nginx",
-        Row(
-            "ingress-nginx",
-            (
-                *requests("nginx_ingress_controller_requests", "status", "200", "503", **nginx),
-                *durations("nginx_ingress_controller_request_duration_seconds", _SECONDS, **nginx),
-            ),
+        (
+            *requests("nginx_ingress_controller_requests", "status", "200", "503", **_NGINX),
+            *durations("nginx_ingress_controller_request_duration_seconds", _SECONDS, **_NGINX),
         ),
-    )
-    f5 = of | {"resource_namespace": "f5", "pod_name": POD}
-    yield (
-        "f5",
-        Row("nginx", histogram("nginx_ingress_controller_upstream_server_response_latency_ms", "code", True, **f5)),
-    )
-    traefik = of | {"service": "traefik-web-80@kubernetes"}
-    yield (
+    ),
+    "f5": Row("nginx", histogram("nginx_ingress_controller_upstream_server_response_latency_ms", "code", True, **_F5)),
+    "traefik": Row(
         "traefik",
-        Row(
-            "traefik",
-            (
-                *requests("traefik_service_requests_total", "code", "200", "503", **traefik),
-                *durations("traefik_service_request_duration_seconds", _SECONDS, **traefik),
-            ),
+        (
+            *requests("traefik_service_requests_total", "code", "200", "503", **_TRAEFIK),
+            *durations("traefik_service_request_duration_seconds", _SECONDS, **_TRAEFIK),
         ),
-    )
-    yield (
+    ),
+    "haproxy": Row(
         "haproxy",
-        Row(
-            "haproxy",
-            requests("haproxy_backend_http_responses_total", "code", "2xx", "5xx", proxy="haproxy_svc_web_http", **of),
-            has_durations=False,
-        ),
-    )
-    contour = of | {"envoy_cluster_name": "contour_web_80"}
-    yield (
+        requests("haproxy_backend_http_responses_total", "code", "2xx", "5xx", proxy="haproxy_svc_web_http", **_OF),
+        has_durations=False,
+    ),
+    "contour": Row(
         "contour",
-        Row(
-            "contour",
-            (
-                *requests("envoy_cluster_upstream_rq_xx", "envoy_response_code_class", "2", "5", **contour),
-                *durations("envoy_cluster_upstream_rq_time", _MILLISECONDS, **contour),
-            ),
+        (
+            *requests("envoy_cluster_upstream_rq_xx", "envoy_response_code_class", "2", "5", **_CONTOUR),
+            *durations("envoy_cluster_upstream_rq_time", _MILLISECONDS, **_CONTOUR),
         ),
-    )
-    kong = of | {"service": "kong.web.80"}
-    yield (
+    ),
+    "kong": Row(
         "kong",
-        Row(
-            "kong",
-            (
-                *requests("kong_http_requests_total", "code", "200", "503", **kong),
-                *durations("kong_request_latency_ms", _MILLISECONDS, **kong),
-            ),
+        (
+            *requests("kong_http_requests_total", "code", "200", "503", **_KONG),
+            *durations("kong_request_latency_ms", _MILLISECONDS, **_KONG),
         ),
-    )
-    apisix = of | {"route": "apisix_web_rule"}
-    yield (
+    ),
+    "apisix": Row(
         "apisix",
-        Row(
-            "apisix",
-            (
-                *requests("apisix_http_status", "code", "200", "503", **apisix),
-                *durations("apisix_http_latency", _MILLISECONDS, type="request", **apisix),
-                *durations("apisix_http_latency", _MILLISECONDS, type="upstream", **apisix),
-            ),
+        (
+            *requests("apisix_http_status", "code", "200", "503", **_APISIX),
+            *durations("apisix_http_latency", _MILLISECONDS, type="request", **_APISIX),
+            *durations("apisix_http_latency", _MILLISECONDS, type="upstream", **_APISIX),
         ),
-    )
+    ),
+}
 
 
-ROWS = dict(_rows())
+ROWS = _RECORDED_ROWS | _OF_PODS | _OF_MESHES | _OF_INGRESSES

@@ -14,12 +14,12 @@ from scalableapp.adapters.prometheus_history import PrometheusHistory
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.presets import PRESETS, SIGNS, recognised
 from scalableapp.core.learning.latency import slow_share
-from scalableapp.core.model import AppKey
+from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.engine.attribution import Claims, attributed
 from scalableapp.ports import LookedFor, MetricsRequest, Snapshot
 from tests.prometheus_servers import Server, write_past
 from tests.unit.adapters.request_expositions import POD, ROWS
-from tests.unit.adapters.test_prometheus_scrapes_real import Page, rising
+from tests.unit.adapters.test_prometheus_scrapes_real import Page, constant, rising
 
 pytestmark = pytest.mark.process
 RPS = MetricType.REQUESTS_PER_SECOND
@@ -36,6 +36,10 @@ def url(promql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for series in row.series:
             own = {"job": "apps", "instance": "10.0.0.1:8000", "namespace": name, "pod": POD} | series.labels
             page.add(series.name, {label: value for label, value in own.items() if value}, rising(series.per_second))
+    proxy = {"job": "broken", "instance": "10.0.0.9:8080", "namespace": "ingress", "pod": "proxy-9"}
+    page.add("traefik_service_requests_total", proxy | {"service": "down-web-80@kubernetes"}, rising(10))
+    page.add("up", proxy, constant(0))
+    page.add("up", proxy | {"job": "ingress", "pod": "proxy-1"}, constant(1))
     folder = tmp_path_factory.mktemp("sources")
     write_past(page.lines(), folder)
     with promql_server.running(folder) as url:
@@ -105,6 +109,13 @@ async def test_the_past_of_an_app_is_as_its_source_counted_it(url: str, name: st
     assert moment.load == pytest.approx(10, rel=0.02)
     assert moment.slow_share == pytest.approx(0.3, abs=0.01)  # slow ones, and the one that failed
     assert moment.ready == (None if source.per_app else 1)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_a_proxy_counts_is_not_used_while_one_of_its_targets_cannot_be_scraped(snapshot: Snapshot) -> None:
+    source = PRESETS["traefik"].source
+    found = attributed(snapshot.sources[source], Claims(source, [AppKey("down", "web"), AppKey("traefik", "web")]))
+    assert {place: why[0] for place, why in found.kinds[RPS].refused.items()} == {("down", "web"): DataProblem.PARTIAL}
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,14 +1,18 @@
 """Request sources, from what Prometheus has to the decision and the status."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from scalableapp.adapters.watch import Change, Gone, Listed, Seen, Unserved
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.api.presets import PRESETS
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.engine.attribution import Claims, attributed
+from scalableapp.engine.informers import CHILD_KINDS, Informers
+from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.ports import LatencyAnswer, PodAnswer, Snapshot
 from tests.unit.engine.world import World, with_scaling
 
@@ -227,3 +231,27 @@ def test_several_series_of_an_app_are_added_up_and_dated_by_the_worst() -> None:
     found = attributed(answers, Claims(TRAEFIK, [AppKey("shop", "web")])).kinds[RPS]
     assert found.values == {("shop", "web"): 7.0}
     assert found.scrapes["shop", "web"] == Scrape(30.0, 9.0, 120.0)
+
+
+async def test_the_cluster_s_sources_are_followed_and_a_wrong_one_is_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = {"metadata": {"name": "mine"}, "spec": {"requests": "my_requests_total"}}
+    wrong = {"metadata": {"name": "broken"}, "spec": {"requests": "sum(x)"}}
+    absent = Unserved("GET /apis/scalableapp.io/v1alpha1/requestsources: 404", denied=False)
+
+    class ScriptedWatch:
+        async def changes(self) -> AsyncIterator[Change]:
+            for change in (absent, Seen(good), Seen(wrong), Listed(), Gone("", "flask")):
+                yield change
+
+    listed: list[str] = []
+    queue = AsyncWorkQueue(world.queue, world.clock)
+    informers = Informers(world.registry, queue, None, CHILD_KINDS, ("",))  # type: ignore[arg-type] # asks nothing
+    await informers.follow_sources(ScriptedWatch(), lambda: listed.append("all"))  # type: ignore[arg-type] # tells as Watch does
+    assert listed == ["all", "all"]
+    assert "RequestSource broken cannot be used: spec.requests" in caplog.text
+    key = await flask_app(world, with_requests("mine"))
+    await world.tick()
+    assert [source.requests for source in world.metrics.asked[-1].sources] == ["my_requests_total"]
+    assert world.registry.get(key)

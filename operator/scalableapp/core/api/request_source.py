@@ -23,6 +23,8 @@ _PLACE = re.compile(r"\$(namespace|app|service)")
 _PLAIN = frozenset("-_@:/ " + ascii_letters + digits)
 _UNKNOWN_PLACE = re.compile(r"\$(?!namespace|app|service)(\w+)")
 NAMESPACE, POD = "namespace", "pod"
+# What stands for the namespace of series that have no label for it; no namespace is called so.
+ANY_NAMESPACE = "*"
 
 MetricName = Annotated[str, Field(min_length=1, max_length=200, pattern=_METRIC)]
 LabelName = Annotated[str, Field(min_length=1, max_length=100, pattern=_LABEL)]
