@@ -13,8 +13,8 @@ WITH_MANIFEST_TOOLS := PATH="$(CURDIR)/$(MANIFEST_TOOLS):$$PATH"
 DIST ?= dist
 SOURCES := operator cluster demo sample-app benchmarks tools tests
 
-.PHONY: help demo test test-unit bench-decisions bench-objective bench-core bench-vertical bench-metrics bench-memory \
-        bench-answers bench-app bench-faults bench-ingress bench-operator check format cluster-up cluster-programs \
+.PHONY: help demo test test-unit bench-decisions bench-objective bench-core bench-sources bench-vertical bench-metrics \
+        bench-memory bench-answers bench-app bench-faults bench-ingress bench-operator check format cluster-up cluster-programs \
         cluster-status images images-check sbom cluster-load cluster-down \
         profile-pictures top-picture crds docs dist metrics-reference monitoring lock venv manifest-tools \
         test-tools clean
@@ -40,8 +40,11 @@ bench-objective: venv ## Measure an objective in a world of single requests, bes
 bench-core: venv ## Measure the cost of deciding: decisions per second, one tick of 1,000 and 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.core
 
-bench-vertical: venv ## Measure sizes over usage as people have it, ours and VPA's, and the cost of deciding (ARGS="--days 3")
-	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical $(ARGS)
+bench-sources: venv ## Measure the cost of a look at 5,000 apps with one request source and with four
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.sources
+
+bench-vertical: venv ## Measure time to target after a step of CPU, ours and VPA's, and the cost of deciding on sizes
+	@PYTHONPATH=operator $(BIN)/python -m benchmarks.vertical
 
 bench-metrics: venv ## Measure the cost of scraping the operator's own metrics, with up to 5,000 apps
 	@PYTHONPATH=operator $(BIN)/python -m benchmarks.metrics

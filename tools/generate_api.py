@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scalableapp.core.api.crd import crd
+from scalableapp.core.api.crd import crd, source_crd
 from scalableapp.settings import Settings
 from tools.reasons import CONDITIONS, DECISIONS, EVENTS, Reason
 
@@ -28,6 +28,7 @@ $ kubectl explain sapp.spec.scaling.horizontal
 ```
 
 - [spec](#spec): what you write; `spec.image` alone is enough. [status](#status): what the operator reports.
+- [RequestSource](#requestsource): what counts the requests of apps, where no preset fits.
 - Reasons: [conditions](#conditions), [decisions](#decisions), [Events](#events).
 - [Settings](#settings) of the operator's process.
 
@@ -63,10 +64,17 @@ def rendered() -> str:
         head,
         *_section("spec", properties["spec"], with_bounds=True),
         *_section("status", properties["status"], with_bounds=False),
+        *_section("RequestSource", _spec_of(source_crd()), with_bounds=True),
         *_reasons(),
         *_settings(),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _spec_of(definition: Schema) -> Schema:
+    schema: Schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    about = "The `spec` of the second kind, which is cluster-scoped ([requests.md](requests.md)). "
+    return schema | {"description": about + schema["description"]}
 
 
 def _columns(columns: Iterable[Schema], priority: int) -> str:

@@ -1,4 +1,4 @@
-"""Write crds/scalableapps.scalableapp.io.yaml from the models; with --check, fail when it is not current."""
+"""Write the CRDs in crds/ from the models; with --check, fail when one is not current."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "crds" / "scalableapps.scalableapp.io.yaml"
-HEADER = "# Generated from operator/scalableapp/core/api/spec.py and crd.py by `make crds`. Edit those instead.\n"
+SOURCES = ROOT / "crds" / "requestsources.scalableapp.io.yaml"
+HEADER = "# Generated from operator/scalableapp/core/api/{} and crd.py by `make crds`. Edit those instead.\n"
 
 
 class _Plain(yaml.SafeDumper):
@@ -17,26 +18,33 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def rendered() -> str:
-    """The file's whole content."""
+def rendered() -> dict[Path, str]:
+    """The whole content of each file."""
     sys.path.insert(0, str(ROOT / "operator"))
-    from scalableapp.core.api.crd import crd  # noqa: PLC0415 - runs without the package being installed
+    from scalableapp.core.api.crd import crd, source_crd  # noqa: PLC0415 - runs without the package being installed
 
-    return HEADER + yaml.dump(crd(), Dumper=_Plain, sort_keys=False, width=110)
+    return {
+        TARGET: HEADER.format("spec.py") + _yaml(crd()),
+        SOURCES: HEADER.format("request_source.py") + _yaml(source_crd()),
+    }
+
+
+def _yaml(manifest: dict[str, object]) -> str:
+    return yaml.dump(manifest, Dumper=_Plain, sort_keys=False, width=110)
 
 
 def main() -> int:
     """Write or check the file. Returns the exit code."""
+    files = rendered()
     if "--check" not in sys.argv[1:]:
-        TARGET.write_text(rendered())
-        print(f"wrote {TARGET.relative_to(ROOT)}")
+        for path, text in files.items():
+            path.write_text(text)
+            print(f"wrote {path.relative_to(ROOT)}")
         return 0
-    if TARGET.exists() and TARGET.read_text() == rendered():
-        return 0
-    print(
-        f"{TARGET.relative_to(ROOT)} is not what the models in core/api/spec.py say; run `make crds`", file=sys.stderr
-    )
-    return 1
+    old = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    for path in old:
+        print(f"{path.relative_to(ROOT)} is not what the models in core/api say; run `make crds`", file=sys.stderr)
+    return 1 if old else 0
 
 
 if __name__ == "__main__":

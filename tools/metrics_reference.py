@@ -46,7 +46,7 @@ USES: "Mapping[str, str]" = {
     "data_problems_total": "Data problems of all apps (ScalableAppPrometheusUnreachable); `condition` shows which app "
     "has them.",
     "prometheus_query_duration_seconds": "Queries time out after 4 s (ScalableAppPrometheusSlow); `History` is "
-    "queried only after a restart.",
+    "queried only after a restart, `Served` (the request metrics of pods) once a minute.",
     "api_request_duration_seconds": "Rate, latency and errors of the API server as seen by the operator "
     "(ScalableAppApiErrors, ScalableAppApiSlow).",
     "desired_replicas": "The decision. If it differs from `current_replicas` for long: dry run, or failing writes.",

@@ -170,6 +170,21 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "remove buckets and labels such as `replica` from the metric, or aggregate the query; the message has the "
             "numbers",
         ),
+        Reason(
+            "AmbiguousRequests",
+            "the pods serve the request metrics of several request sources, and it is not clear which of them counts",
+            "name one of them in `spec.monitoring.requests`",
+        ),
+        Reason(
+            "UnknownRequestSource",
+            "there is no request source of the name in `spec.monitoring.requests`, or the RequestSource is wrong",
+            "correct the name, or the field of the RequestSource that the message names ([requests.md](requests.md))",
+        ),
+        Reason(
+            "UnsuitableRequestSource",
+            "the request source cannot serve the metric: it has no histogram, or counts per app or per pod only",
+            "see the message: what to switch on in the app's framework, or which field to remove",
+        ),
         Reason("ClockSkew", "samples are from the future", "synchronise the clocks of nodes and Prometheus"),
     ),
     "ObjectiveMet": (

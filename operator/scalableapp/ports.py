@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
@@ -97,6 +98,20 @@ class QueryAnswer:
     age: float | None = field(default=None, compare=False)
 
 
+# Metrics that a pod serves, by (namespace, pod).
+ServedBy = Mapping[tuple[str, str], frozenset[str]]
+
+
+class LookedFor(NamedTuple):
+    """Metrics that pods of some namespaces may serve; nothing is looked for without namespaces."""
+
+    namespaces: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+
+NOTHING = LookedFor()
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsRequest:
     """What one tick asks Prometheus for.
@@ -106,6 +121,9 @@ class MetricsRequest:
     seconds, over which requests/s are wanted beside those of the kind. `latencies`: the histograms of the last
     minute, too; `failures`: the failed requests per second in it; `usage`: what sizes are decided on beside CPU.
     `containers` are kinds that are measured per container, in the namespaces `deployed_by_others`.
+
+    All of requests is of the default source; `sources` says what is wanted of others. `looked_for` are metrics by which
+    the sources of apps are recognised.
     """
 
     kinds: frozenset[MetricType]
@@ -117,11 +135,16 @@ class MetricsRequest:
     usage: bool = False
     containers: frozenset[MetricType] = frozenset()
     deployed_by_others: frozenset[str] = frozenset()
+    sources: Mapping[RequestSource, "MetricsRequest"] = field(default_factory=dict)
+    looked_for: LookedFor = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All answers of one tick. `at` is our clock when the answers were in."""
+    """All answers of one tick. `at` is our clock when the answers were in.
+
+    `sources` are those of other request sources; `served` is what pods serve, None where that is not known.
+    """
 
     at: datetime
     kinds: Mapping[MetricType, PodAnswer] = field(default_factory=dict)
@@ -131,6 +154,8 @@ class Snapshot:
     failures: PodAnswer | None = None
     usage: Mapping[UsageMetric, PodAnswer] = field(default_factory=dict)
     containers: Mapping[MetricType, ContainerAnswer] = field(default_factory=dict)
+    sources: Mapping[RequestSource, "Snapshot"] = field(default_factory=dict)
+    served: ServedBy | None = None
 
 
 class Metrics(Protocol):
@@ -155,15 +180,22 @@ class PastData:
 class MetricsHistory(Protocol):
     """Prometheus' memory. It may take its time, and never raises for bad data: a problem is part of the answer."""
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
-        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s.
+    async def loads(
+        self, apps: Mapping[AppKey, float | None], until: datetime, source: RequestSource | None = None
+    ) -> PastData:
+        """Loads of the last days, in steps of 5 minutes and for the last hour of 15 s, as `source` counted them.
 
         The value of an app is the number of seconds from which on its requests are slow; None where that is not asked.
         """
         ...
 
     async def pods(
-        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+        self,
+        apps: Collection[AppKey],
+        kinds: Collection[MetricType],
+        seconds: float,
+        until: datetime,
+        source: RequestSource | None = None,
     ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
         ...

@@ -7,6 +7,7 @@ from pydantic import Field, HttpUrl, UrlConstraints, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from scalableapp.core.address import address, printable_address
+from scalableapp.core.api.presets import AUTO
 from scalableapp.core.children.pod_policy import PodTemplatePolicy
 from scalableapp.core.children.redis import IMAGE
 from scalableapp.errors import SettingsError
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
     metrics_port: Port = Field(8080, description="Port of the operator's own metrics.")
     liveness_port: Port = Field(8081, description="Port of the operator's liveness probe, /healthz.")
     workers: int = Field(8, ge=1, le=64, description="Number of apps reconciled concurrently.")
+    requests: str = Field(
+        AUTO,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Request source of apps that name none in spec.monitoring.requests. auto: the one whose metrics "
+        "the app's pods serve.",
+    )
     redis_image: str = Field(
         IMAGE, min_length=1, pattern=r"^\S+$", description="Redis image for apps with cache.backend Redis."
     )

@@ -24,7 +24,7 @@ from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.watch import Watch
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
 from scalableapp.core.api.promql import QueryRules
-from scalableapp.core.children.resources import ClusterFeatures
+from scalableapp.core.children.resources import API_VERSION, ClusterFeatures
 from scalableapp.core.children.routing import API_VERSIONS, HTTP_ROUTE
 from scalableapp.engine.informers import CHILD_KINDS, CHILD_SELECTOR, Informers
 from scalableapp.engine.loop import Loop
@@ -62,7 +62,7 @@ class Term:
         self._clients = clients
         self._namespaces = namespaces
         rules = QueryRules(settings.query_namespace_labels, any_namespace=settings.query_scope == "Any")
-        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)), rules)
+        self._registry = Registry(Budget(int(available_bytes() * SHARE_OF_MEMORY)), rules, settings.requests)
         self._queue = AsyncWorkQueue(WorkQueue(share=share_of(settings.workers)), time.monotonic)
         self._replayer = Replayer(self._registry, clients.history, _now)
         self._informers = Informers(self._registry, self._queue, clients.cluster, CHILD_KINDS, namespaces)
@@ -91,6 +91,7 @@ class Term:
             kopf = KopfWatches(CHILD_KINDS, tuple(filter(None, self._namespaces)), self._clients.api.server)
             group.create_task(kopf.follow(self._take), name="kopf")
             listed = [event.wait() for namespace in self._namespaces for event in self._watches(group, namespace)]
+            listed += [self._watch_sources(group).wait()] if self._namespaces == ("",) else []
             await asyncio.gather(self._informers.first_lists(), *listed)
             self._registry.forget_strangers()
             log.info("All objects listed, %d ScalableApp(s); starting the loop", len(self._registry))
@@ -119,6 +120,13 @@ class Term:
         routes = self._informers.follow_routes(Watch(api, path, "HTTPRoutes", CHILD_SELECTOR), routes_listed.set)
         group.create_task(routes, name=f"routes {namespace}")
         return pods_listed, routes_listed
+
+    def _watch_sources(self, group: asyncio.TaskGroup) -> asyncio.Event:
+        """Start the watch on RequestSources, which takes a right for the whole cluster; the event as in _watches."""
+        listed = asyncio.Event()
+        watch = Watch(self._clients.api, collection(API_VERSION, "requestsources"), "RequestSources", "")
+        group.create_task(self._informers.follow_sources(watch, listed.set), name="request sources")
+        return listed
 
     async def _hold_lease(self) -> None:
         """Renew the Lease until it is lost, which is raised."""

@@ -5,53 +5,28 @@ A container's series are told apart by POD/CONTAINER in the place of the pod's n
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Protocol
 
+from scalableapp.adapters.asking import Asking
 from scalableapp.adapters.per_pod import Refusals, inspection_answer, pod_answer, windows_of
 from scalableapp.adapters.prometheus_answers import Answer
 from scalableapp.adapters.prometheus_queries import CONTAINERS, flaws_of, grouped_query, inspection_query
 from scalableapp.adapters.scrape_times import Pod, ScrapeTimes
+from scalableapp.adapters.user_queries import with_query
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.learning.scrapes import Scrape
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import ContainerAnswer, PodAnswer
 
-_Job = Callable[[float], PodAnswer]
 _INSPECTION_SECONDS, _INSPECT_AGAIN_SECONDS = 60.0, 15.0
 
 
-class Ask(Protocol):
-    """Asks a query for all apps, in a thread; see PrometheusMetrics."""
-
-    def __call__(
-        self,
-        kind: MetricType,
-        metric: str,
-        query: str,
-        take: Callable[[Answer], PodAnswer],
-        *,
-        empty: PodAnswer,
-        ends: float,
-        of_rates: bool = False,
-    ) -> PodAnswer:
-        """What `take` makes of the answer."""
-        ...
-
-
 class ContainerSeries:
-    """`within_time` runs jobs in threads; what is late is given its second argument."""
+    """The series behind these queries."""
 
-    def __init__(
-        self,
-        ask: Ask,
-        within_time: Callable[[Mapping[MetricType, _Job], PodAnswer], Awaitable[Mapping[MetricType, PodAnswer]]],
-        too_late: str,
-    ) -> None:
-        self._ask = ask
-        self._within_time = within_time
-        self._late = PodAnswer({}, DataProblem.UNREACHABLE, too_late)
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
         self._scrape_times = {kind: ScrapeTimes() for kind in CONTAINERS}
         self._flawed: dict[MetricType, Refusals] = {}
         self._inspect_at: dict[MetricType, float] = {}
@@ -60,12 +35,13 @@ class ContainerSeries:
         """Values of each container of the pods that match."""
         now = time.monotonic()
         due = {kind: partial(self._inspect, kind, matcher) for kind in kinds if now >= self._inspect_at.get(kind, 0.0)}
-        for kind, answer in (await self._within_time(due, self._late)).items() if due else ():
+        late = PodAnswer({}, DataProblem.UNREACHABLE, self._asking.too_late())
+        for kind, answer in (await self._asking.within_time(due, late)).items():
             self._inspect_at[kind] = now + (_INSPECT_AGAIN_SECONDS if answer.problem else _INSPECTION_SECONDS)
             if answer.problem is None:
                 self._flawed[kind] = dict(answer.refused)
         jobs = {kind: partial(self._values, kind, matcher) for kind in sorted(kinds)}
-        found = await self._within_time(jobs, self._late) if jobs else {}
+        found = await self._asking.within_time(jobs, late)
         return {kind: _by_pod(answer) for kind, answer in found.items()}
 
     def _inspect(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
@@ -76,7 +52,7 @@ class ContainerSeries:
             return PodAnswer({}, refused=inspection_answer(answer, flaws, self._scrape_times[kind]))
 
         query = inspection_query(grouped, matcher, flaws)
-        return self._ask(kind, grouped.metric, query, take, empty=PodAnswer(), ends=ends)
+        return self._taken(kind, query, take, ends=ends)
 
     def _values(self, kind: MetricType, matcher: str, ends: float) -> PodAnswer:
         grouped, times, flawed = CONTAINERS[kind], self._scrape_times[kind], self._flawed.get(kind, {})
@@ -92,7 +68,17 @@ class ContainerSeries:
             )
             return PodAnswer({}, DataProblem.EMPTY, message)
 
-        return self._ask(kind, grouped.metric, query, take, empty=PodAnswer(), ends=ends, of_rates=grouped.of_rate)
+        return self._taken(kind, query, take, ends=ends, of_rates=grouped.of_rate)
+
+    def _taken(
+        self, kind: MetricType, query: str, take: Callable[[Answer], PodAnswer], *, ends: float, of_rates: bool = False
+    ) -> PodAnswer:
+        """What `take` makes of the answer to a query for all apps, or the problem with it."""
+
+        def checked(answer: Answer) -> PodAnswer:
+            return PodAnswer({}, answer.problem, with_query(answer, query)) if answer.problem else take(answer)
+
+        return self._asking.ask_for(kind, query, checked, of_rates=of_rates, ends=ends)
 
 
 def _by_pod(answer: PodAnswer) -> ContainerAnswer:

@@ -11,6 +11,7 @@ from scalableapp.adapters.prometheus_queries import (
     PART,
     RESETS,
     SAMPLES,
+    UNSCRAPED,
     Flaw,
     Grouped,
     window_part,
@@ -22,6 +23,7 @@ from scalableapp.core.model import DataProblem
 from scalableapp.ports import LatencyAnswer, PodAnswer, Refusal
 
 Refusals = dict[Pod, Refusal]
+_PROBLEMS = {RESETS: DataProblem.BROKEN, UNSCRAPED: DataProblem.PARTIAL}
 # Exporters may date their samples as they like.
 _LONGEST_AGE_SECONDS = 86_400.0
 
@@ -38,7 +40,7 @@ def inspection_answer(answer: Answer, flaws: Iterable[Flaw], scrape_times: Scrap
     scrape_times.counted(means, counts.keys() - means.keys())
     found: Refusals = {}
     for flaw in flaws:
-        problem = DataProblem.BROKEN if flaw.name == RESETS else DataProblem.DUPLICATE
+        problem = _PROBLEMS.get(flaw.name, DataProblem.DUPLICATE)
         for pod in _pods(answer.samples, flaw.name):
             found.setdefault(pod, (problem, flaw.message))
     return found
@@ -84,7 +86,8 @@ def latency_answer(
     if with_newest:
         scrape_times.seen(_copies(answer.samples, NEWEST))
     over = {
-        window: _histograms(answer.samples, _part_of(grouped, window)) for window in _windows(grouped, scrape_times)
+        window: _histograms(answer.samples, _part_of(grouped, window), grouped.in_a_second)
+        for window in _windows(grouped, scrape_times)
     }
     scrapes = _scrapes(answer, grouped, scrape_times, {pod for found in over.values() for pod in found})
     refused = _misnamed(answer.samples)
@@ -141,12 +144,13 @@ def _pods(samples: Iterable[Sample], name: str) -> dict[Pod, float]:
     return {(sample.labels["namespace"], sample.labels["pod"]): sample.value for sample in _of(samples, name)}
 
 
-def _histograms(samples: Iterable[Sample], name: str) -> dict[Pod, dict[float, float]]:
+def _histograms(samples: Iterable[Sample], name: str, in_a_second: float) -> dict[Pod, dict[float, float]]:
     found: dict[Pod, dict[float, float]] = {}
     for sample in _of(samples, name):
         bound = bound_of(sample.labels.get("le", ""))
         if bound is not None:
             buckets = found.setdefault((sample.labels["namespace"], sample.labels["pod"]), {})
+            bound /= in_a_second
             # Prometheus 3 writes 1.0 where others write 1: right after its upgrade there are both, one after the other.
             buckets[bound] = buckets.get(bound, 0.0) + sample.value
     return found

@@ -1,10 +1,4 @@
-"""What Prometheus remembers of apps: range queries grouped over many apps, bounded in points, and never in a hurry.
-
-Pods of the past no longer exist, so nothing but their names tells whose they were. A Deployment's pods are called
-NAME-HASH-SUFFIX; neither hash nor suffix holds a hyphen, and both are of letters and digits that make no words
-(k8s.io/apimachinery/pkg/util/rand), so shop-web's pods are never taken for shop's. Names beyond 47 characters are
-cut by Kubernetes and not recognised: such an app starts without a past.
-"""
+"""What Prometheus remembers of apps: range queries grouped over many apps, bounded in points, and never in a hurry."""
 
 import asyncio
 import logging
@@ -23,12 +17,11 @@ from scalableapp.adapters.prometheus_queries import (
     KINDS,
     USAGE,
     Grouped,
-    failures_query,
     fewest_samples_query,
-    latencies_query,
-    requests_query,
 )
+from scalableapp.adapters.request_past import APP, POD_SUFFIX, Past, by_app, pods_of
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.learning.buckets import BUCKET_SECONDS
 from scalableapp.core.learning.forecast import STEP_SECONDS
@@ -48,9 +41,6 @@ STEPS_A_QUERY = 800
 # With a series for each pod or bucket.
 MANY_STEPS_A_QUERY = 60
 
-_LETTER = "[bcdfghjklmnpqrstvwxz2456789]"
-_POD = f"{_LETTER}{{1,10}}-{_LETTER}{{5}}"
-_LABEL = "scalableapp"
 _TIMEOUT_SECONDS = 30.0
 # Several times what 25 apps have, unless one has buckets without end.
 _LARGEST_ANSWER_BYTES = 8 * 2**20
@@ -88,35 +78,38 @@ class PrometheusHistory:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._prometheus.close()
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
+    async def loads(
+        self, apps: Mapping[AppKey, float | None], until: datetime, source: RequestSource | None = None
+    ) -> PastData:
         """Loads of the last days in steps of 5 minutes, each told of its middle, and of the last 75 minutes of 15 s.
 
         `apps` maps to the seconds from which on requests are slow, None where that is not wanted; those of the last
         day are told with pods and slow shares.
         """
-        return await _in_parts(lambda part: self._loads(part, until), apps)
+        return await _in_parts(lambda part: self._loads(part, until, Past(source)), apps)
 
-    async def _loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
+    async def _loads(self, apps: Mapping[AppKey, float | None], until: datetime, past: Past) -> PastData:
         end = until.timestamp()
         border = (end - FINE_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS
         start, fine_start = border - DAYS * 86_400 + BUCKET_SECONDS, border + STEP_SECONDS
         try:
-            window = await self._window(KINDS[MetricType.REQUESTS_PER_SECOND], apps)
-            coarse = await self._ask(_grouped(apps, "sum", BUCKET_SECONDS), start, border, BUCKET_SECONDS)
-            fine = await self._ask(_grouped(apps, "sum", window), fine_start, end, STEP_SECONDS)
-            pods = await self._ask(_grouped(apps, "count", window), fine_start, end, STEP_SECONDS)
-            slow = await self._slow_shares(apps, window, fine_start, end, STEP_SECONDS)
+            window = await self._window(past.queries.rate, past.matcher(apps))
+            coarse = await self._ask(past.loads(apps, "sum", BUCKET_SECONDS), start, border, BUCKET_SECONDS)
+            fine = await self._ask(past.loads(apps, "sum", window), fine_start, end, STEP_SECONDS)
+            pods = await self._ask(past.loads(apps, "count", window), fine_start, end, STEP_SECONDS)
+            slow = await self._slow_shares(past, apps, window, (fine_start, end, STEP_SECONDS))
             judged = {key: seconds for key, seconds in apps.items() if seconds is not None}
             day_start = border - _JUDGED_SECONDS + BUCKET_SECONDS
-            slow |= await self._slow_shares(judged, window, day_start, border, BUCKET_SECONDS)
+            slow |= await self._slow_shares(past, judged, window, (day_start, border, BUCKET_SECONDS))
             if judged:
-                by_pods = _grouped(judged, "count", window)
+                by_pods = past.loads(judged, "count", window)
                 pods += await self._ask(by_pods, day_start, border, BUCKET_SECONDS)
         except _NoAnswer as error:
             return PastData(problem=error.problem, message=str(error))
         found: dict[AppKey, list[Moment]] = {key: [] for key in apps}
         middle = timedelta(seconds=BUCKET_SECONDS / 2)
-        counts = {(key, at): int(value) for key, _, at, value in _points(pods, apps)}
+        # What counts for the app as a whole does not tell how many pods there were.
+        counts = {} if past.per_app else {(key, at): int(value) for key, _, at, value in _points(pods, apps)}
         for key, _, at, load in _points(coarse, apps):
             found[key].append(Moment(at - middle, load, counts.get((key, at)), slow.get((key, at))))
         for key, _, at, load in _points(fine, apps):
@@ -124,22 +117,28 @@ class PrometheusHistory:
         return PastData({key: moments for key, moments in found.items() if moments})
 
     async def _slow_shares(
-        self, apps: Mapping[AppKey, float | None], window: float, start: float, end: float, step: float
+        self,
+        past: Past,
+        apps: Mapping[AppKey, float | None],
+        window: float,
+        times: tuple[float, float, float],
     ) -> dict[tuple[AppKey, datetime], float]:
         """Share of slow and failed requests of the minute, or the window, before each moment, where that is told."""
         limits = {key: seconds for key, seconds in apps.items() if seconds is not None}
-        if not limits:
+        failed_query, durations = past.queries.failures, past.queries.latencies
+        if not limits or failed_query is None or durations is None:
             return {}
-        matcher, window = pods_of(limits), max(MINUTE_SECONDS, window)
-        failures = await self._ask(_by_app("sum", failures_query(matcher, window)), start, end, step)
+        matcher, window = past.matcher(limits), max(MINUTE_SECONDS, window)
+        query = past.by_app(limits, "sum", failed_query.query(matcher, window))
+        failures = await self._ask(query, *times)
         failed = {(key, at): value for key, _, at, value in _points(failures, limits)}
         histograms: dict[tuple[AppKey, datetime], dict[float, float]] = {}
-        query = _by_app("sum", latencies_query(matcher, window), "le")
-        latencies = await self._ask(query, start, end, step, MANY_STEPS_A_QUERY)
+        query = past.by_app(limits, "sum", durations.query(matcher, window), "le")
+        latencies = await self._ask(query, *times, MANY_STEPS_A_QUERY)
         for key, labels, at, value in _points(latencies, limits):
             bound = bound_of(labels.get("le", ""))
             if bound is not None:
-                histograms.setdefault((key, at), {})[bound] = value
+                histograms.setdefault((key, at), {})[bound / durations.in_a_second] = value
         shares = {
             moment: slow_share(histogram, limits[moment[0]], failed.get(moment, 0.0))
             for moment, histogram in histograms.items()
@@ -147,21 +146,29 @@ class PrometheusHistory:
         return {moment: share for moment, share in shares.items() if share is not None}
 
     async def pods(
-        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+        self,
+        apps: Collection[AppKey],
+        kinds: Collection[MetricType],
+        seconds: float,
+        until: datetime,
+        source: RequestSource | None = None,
     ) -> PastData:
         """Values per pod of the last `seconds`, in steps of 15 s."""
         wanted = dict.fromkeys(apps)
-        return await _in_parts(lambda part: self._pods(part, kinds, seconds, until), wanted)
+        rate = Past(source).queries.rate
+        grouped = {kind: rate if kind is MetricType.REQUESTS_PER_SECOND else KINDS[kind] for kind in sorted(kinds)}
+        return await _in_parts(lambda part: self._pods(part, grouped, seconds, until), wanted)
 
     async def _pods(
-        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+        self, apps: Collection[AppKey], kinds: Mapping[MetricType, Grouped], seconds: float, until: datetime
     ) -> PastData:
         end = until.timestamp()
         found: dict[AppKey, dict[datetime, dict[MetricType, dict[str, float]]]] = {}
-        for kind in sorted(kinds):
+        for kind, grouped in kinds.items():
+            matcher = pods_of(apps, grouped.owner)
             try:
-                window = await self._window(KINDS[kind], apps)
-                query = _by_app("sum", KINDS[kind].query(pods_of(apps), window), "pod")
+                window = await self._window(grouped, matcher)
+                query = by_app("sum", grouped.query(matcher, window), "pod")
                 answer = await self._ask(query, end - seconds - STEP_SECONDS, end, STEP_SECONDS, MANY_STEPS_A_QUERY)
             except _NoAnswer as error:
                 return PastData(problem=error.problem, message=str(error))
@@ -180,7 +187,7 @@ class PrometheusHistory:
             seconds = max(wanted[resource] for wanted in apps.values())
             step = max(MINUTE_SECONDS, seconds // _MOST_STEPS)
             try:
-                window = await self._window(KINDS[_KIND_OF[resource]], apps)
+                window = await self._window(KINDS[_KIND_OF[resource]], pods_of(apps))
                 query = _usage_query(resource, pods_of(apps), window, step)
                 answer = await self._ask(query, end - seconds, end, step)
             except _NoAnswer as error:
@@ -189,10 +196,10 @@ class PrometheusHistory:
                 found.setdefault(key, {}).setdefault(resource, []).append((at.timestamp(), value))
         return PastData(usage={key: {r: sorted(points) for r, points in of.items()} for key, of in found.items()})
 
-    async def _window(self, grouped: Grouped, apps: Collection[AppKey]) -> float:
+    async def _window(self, grouped: Grouped, matcher: str) -> float:
         """Seconds over which rates are taken: those that fit the pod that is scraped least often. Raises _NoAnswer."""
         answer = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._prometheus.ask, fewest_samples_query(grouped, pods_of(apps))
+            self._thread, self._prometheus.ask, fewest_samples_query(grouped, matcher)
         )
         if answer.problem:
             raise _NoAnswer(answer.problem, answer.message)
@@ -241,31 +248,13 @@ def _pieces(start: float, end: float, step: float, steps: int) -> Iterator[tuple
         first = last + step
 
 
-def pods_of(apps: Collection[AppKey]) -> str:
-    """Matchers for the series of the pods of Deployments by these names."""
-    namespaces = "|".join(sorted({key.namespace for key in apps}))
-    names = "|".join(sorted({key.name for key in apps}))
-    return f'namespace=~"{namespaces}",pod=~"(?:{names})-{_POD}"'
-
-
-def _by_app(how: str, per_pod: str, *labels: str) -> str:
-    """What a query brings for each pod, summed up or counted for each app, and for each value of `labels`."""
-    named = f'label_replace({per_pod}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
-    return f"{how} by ({', '.join(('namespace', _LABEL, *labels))}) ({named})"
-
-
-def _grouped(apps: Collection[AppKey], how: str, window: float) -> str:
-    """Requests per second of each app over `window` seconds, or the number of its pods that have any such series."""
-    return _by_app(how, requests_query(pods_of(apps), window))
-
-
 def _usage_query(resource: Resource, matcher: str, window: float, step: float) -> str:
     """Bytes of each app's largest pod, or cores of all its pods if each were as busy as the one at 90 %."""
     if resource is Resource.MEMORY:
-        return _by_app("max", USAGE[UsageMetric.MEMORY_PEAK].query(matcher, max(window, step)))
+        return by_app("max", USAGE[UsageMetric.MEMORY_PEAK].query(matcher, max(window, step)))
     cores = KINDS[MetricType.CPU].query(matcher, window)
-    labels = f"(namespace, {_LABEL})"
-    named = f'label_replace({cores}, "{_LABEL}", "$1", "pod", "(.+)-{_POD}")'
+    labels = f"(namespace, {APP})"
+    named = f'label_replace({cores}, "{APP}", "$1", "pod", "(.+)-{POD_SUFFIX}")'
     return f"quantile by {labels} (0.9, {named}) * count by {labels} ({named})"
 
 
@@ -278,7 +267,7 @@ def _points(
     """
     for series in found:
         labels = series.labels
-        key = AppKey(labels.get("namespace", ""), labels.get(_LABEL, ""))
+        key = AppKey(labels.get("namespace", ""), labels.get(APP, ""))
         if key in apps:
             for at, value in series.points:
                 if math.isfinite(value):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import ANY_NAMESPACE
 from scalableapp.core.children.resources import CONTAINER
 from scalableapp.core.learning.scrapes import LEAST_WINDOW_SECONDS, MINUTE_SECONDS
 from scalableapp.core.quality import CPU_RATE_WINDOW_SECONDS
@@ -33,25 +34,26 @@ REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds_bucke
 _MOST_RESETS = 2
 
 
-def _largest_copy(per_series: str, *labels: str) -> str:
+def largest_copy(per_series: str, *labels: str) -> str:
+    """The largest copy of what is added up within each copy, by pod and further labels."""
     more = "".join(f", {label}" for label in labels)
     return f"max by ({_POD}{more}) (sum by ({_COPY}{more}) ({per_series}))"
 
 
 def requests_query(matcher: str, window: float) -> str:
     """Requests per second of each pod."""
-    return _largest_copy(f"rate({REQUESTS}{{{matcher}}}[{window:.0f}s])")
+    return largest_copy(f"rate({REQUESTS}{{{matcher}}}[{window:.0f}s])")
 
 
 def failures_query(matcher: str, window: float = MINUTE_SECONDS) -> str:
     """Failed requests per second of each pod."""
     rates = (f'rate({REQUESTS}{{{label}=~"5..",{matcher}}}[{window:.0f}s])' for label in _STATUS_LABELS)
-    return _largest_copy(" or ".join(rates))
+    return largest_copy(" or ".join(rates))
 
 
 def latencies_query(matcher: str, window: float = MINUTE_SECONDS) -> str:
     """The histogram of each pod."""
-    return _largest_copy(f"rate({DURATION}{{{matcher}}}[{window:.0f}s])", "le")
+    return largest_copy(f"rate({DURATION}{{{matcher}}}[{window:.0f}s])", "le")
 
 
 def cores_query(matcher: str, window: float) -> str:
@@ -73,7 +75,7 @@ def memory_peak_query(matcher: str, window: float) -> str:
 _CONTAINER = f"{_POD}, container"
 
 
-def _named(per_container: str) -> str:
+def _of_container(per_container: str) -> str:
     """Of each container, by POD/CONTAINER in the place of its pod's name."""
     return f'label_join({per_container}, "pod", "/", "pod", "container")'
 
@@ -81,12 +83,12 @@ def _named(per_container: str) -> str:
 def container_cores_query(matcher: str, window: float) -> str:
     """Cores that each container used. An idle one has 0, which counts in the sum of its pod."""
     rates = f"rate(container_cpu_usage_seconds_total{{{matcher}}}[{window:.0f}s])"
-    return _named(f"sum by ({_CONTAINER}) (max by ({_CONTAINER}, cpu) ({rates}))")
+    return _of_container(f"sum by ({_CONTAINER}) (max by ({_CONTAINER}, cpu) ({rates}))")
 
 
 def container_memory_query(matcher: str, _window: float = 0.0) -> str:
     """Bytes of each container's working set."""
-    return _named(f"max by ({_CONTAINER}) (container_memory_working_set_bytes{{{matcher}}})")
+    return _of_container(f"max by ({_CONTAINER}) (container_memory_working_set_bytes{{{matcher}}})")
 
 
 def _throttled_query(matcher: str, window: float) -> str:
@@ -101,12 +103,43 @@ def _pressure_query(matcher: str, window: float) -> str:
     return f"max by ({_POD}) (rate(container_pressure_cpu_waiting_seconds_total{{{matcher}}}[{window:.0f}s]))"
 
 
-def _named_copy(per_series: str) -> str:
-    return f"max by ({_COPY}) ({_named(per_series)})"
+def selector(metric: str, matchers: str) -> str:
+    """Series of a metric, whose name may have dots where it came by OTLP."""
+    return f'{{__name__="{metric}",{matchers}}}' if "." in metric else f"{metric}{{{matchers}}}"
+
+
+class Owner(NamedTuple):
+    """Labels that tell whose series these are: "" where no label has the namespace; of the pod or the app.
+
+    `relayed` are series that are not of the pod's own target, but of a proxy or a collector that counts for many.
+    """
+
+    namespace: str = "namespace"
+    pod: str = "pod"
+    relayed: bool = False
+
+    def named(self, vector: str, how: str, *labels: str) -> str:
+        """The vector with its owners under the usual labels; put together by `how` first where others have them."""
+        if (self.namespace, self.pod) == ("namespace", "pod"):
+            return vector
+        own = dict.fromkeys((self.namespace, self.pod, *COPY_LABELS, *labels))
+        found = f"{how} by ({', '.join(filter(None, own))}) ({vector})"
+        if self.namespace != "namespace":
+            of = ("$1", self.namespace, "(.*)") if self.namespace else (ANY_NAMESPACE, "", "")
+            found = _relabelled(found, "namespace", *of)
+        return found if self.pod == "pod" else _relabelled(found, "pod", "$1", self.pod, "(.*)")
+
+
+def _relabelled(vector: str, label: str, value: str, source: str, pattern: str) -> str:
+    return f'label_replace({vector}, "{label}", "{value}", "{source}", "{pattern}")'
 
 
 class Grouped(NamedTuple):
-    """What is asked of each pod: the metric behind it, further matchers, the query, and its least window in seconds."""
+    """What is asked of each pod: the metric behind it, further matchers, the query, and its least window in seconds.
+
+    `in_a_second` is how many units of a histogram's buckets are a second; `of_requests`: an exporter of the app's, or
+    of a proxy, counts them, and may do so wrongly.
+    """
 
     metric: str
     matchers: str
@@ -115,6 +148,9 @@ class Grouped(NamedTuple):
     of_rate: bool = True
     of_newest: str = ""
     of_container: bool = False
+    owner: Owner = Owner()
+    in_a_second: float = 1.0
+    of_requests: bool = False
 
     def query(self, matcher: str, window: float = 0.0) -> str:
         """A value for each pod."""
@@ -122,17 +158,21 @@ class Grouped(NamedTuple):
 
     def newest(self, matcher: str) -> str:
         """When the newest sample of each copy of each pod's series was taken."""
-        newest = f"timestamp({self.series(matcher)})"
-        return _named_copy(newest) if self.of_container else f"max by ({_COPY}) ({newest})"
+        newest = self.named(f"timestamp({self.series(matcher)})", "max")
+        return f"max by ({_COPY}) ({newest})"
+
+    def named(self, vector: str, how: str, *labels: str) -> str:
+        """The vector with its owners under the usual labels: see Owner.named. A container's is POD/CONTAINER."""
+        return _of_container(vector) if self.of_container else self.owner.named(vector, how, *labels)
 
     def series(self, matcher: str) -> str:
         """Series that tell of the scrapes."""
-        return f"{self.metric}{{{self.of_newest}{self.matchers}{matcher}}}"
+        return selector(self.metric, f"{self.of_newest}{self.matchers}{matcher}")
 
 
 _OF_THE_APP = f'container="{CONTAINER}",'
 KINDS = {
-    MetricType.REQUESTS_PER_SECOND: Grouped(REQUESTS, "", requests_query, LEAST_WINDOW_SECONDS),
+    MetricType.REQUESTS_PER_SECOND: Grouped(REQUESTS, "", requests_query, LEAST_WINDOW_SECONDS, of_requests=True),
     MetricType.CPU: Grouped("container_cpu_usage_seconds_total", _OF_THE_APP, cores_query, CPU_RATE_WINDOW_SECONDS),
     MetricType.MEMORY: Grouped("container_memory_working_set_bytes", _OF_THE_APP, memory_query, of_rate=False),
 }
@@ -150,8 +190,8 @@ CONTAINERS = {
         "container_memory_working_set_bytes", _ANY_CONTAINER, container_memory_query, of_rate=False, of_container=True
     ),
 }
-FAILURES = Grouped(REQUESTS, "", failures_query)
-LATENCIES = Grouped(DURATION, "", latencies_query, of_newest='le="+Inf",')
+FAILURES = Grouped(REQUESTS, "", failures_query, of_requests=True)
+LATENCIES = Grouped(DURATION, "", latencies_query, of_newest='le="+Inf",', of_requests=True)
 USAGE = {
     UsageMetric.MEMORY_PEAK: Grouped(
         "container_memory_working_set_bytes", _OF_THE_APP, memory_peak_query, of_rate=False
@@ -192,17 +232,18 @@ class Flaw(NamedTuple):
 
 def inspection_query(grouped: Grouped, matcher: str, flaws: Iterable[Flaw]) -> str:
     """What is looked at now and then: how many samples five minutes hold, of series that are older, and flaws."""
-    counted = _counted(grouped, matcher)
-    samples = _named_copy(counted) if grouped.of_container else f"max by ({_COPY}) ({counted})"
+    samples = f"max by ({_COPY}) ({_counted(grouped, matcher)})"
     newest = part(NEWEST, grouped.newest(matcher))
     return " or ".join([part(SAMPLES, samples), newest, *(part(flaw.name, flaw.query) for flaw in flaws)])
 
 
-def sizes_query(metric: str, matcher: str) -> str:
+def sizes_query(grouped: Grouped, matcher: str) -> str:
     """How many series of each namespace an answer on the metric may hold, and which namespaces have too long labels."""
-    sizes = f"count by (namespace) (count by ({_COPY}, le) ({metric}{{{matcher}}}))"
-    long = " or ".join(f'{metric}{{{label}=~".{{{LONGEST_LABEL + 1},}}",{matcher}}}' for label in _FREE_LABELS)
-    return f"{sizes} or {part(TOO_LONG, f'count by (namespace) ({long})')}"
+    metric, matcher, named = grouped.metric, f"{grouped.matchers}{matcher}", grouped.named
+    sizes = named(selector(metric, matcher), "count", "le")
+    long = " or ".join(selector(metric, f'{label}=~".{{{LONGEST_LABEL + 1},}}",{matcher}') for label in _FREE_LABELS)
+    too_long = part(TOO_LONG, f"count by (namespace) ({named(long, 'count')})")
+    return f"count by (namespace) (count by ({_COPY}, le) ({sizes})) or {too_long}"
 
 
 def fewest_samples_query(grouped: Grouped, matcher: str) -> str:
@@ -213,19 +254,28 @@ def fewest_samples_query(grouped: Grouped, matcher: str) -> str:
 def _counted(grouped: Grouped, matcher: str) -> str:
     """Samples in five minutes, of series that are older."""
     series, window = grouped.series(matcher), f"{COUNTED_SECONDS:.0f}s"
-    return f"count_over_time({series}[{window}]) and {series} offset {window}"
+    return grouped.named(f"(count_over_time({series}[{window}]) and {series} offset {window})", "max")
 
 
 def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
     """The flaws that the series of a kind can have: copies that no label known here tells apart, counters set back."""
-    series = _named(grouped.series(matcher)) if grouped.of_container else grouped.series(matcher)
+    series, named = grouped.series(matcher), grouped.named
     clusters = Flaw(
         "clusters",
-        f"count by ({_POD}) (count by ({_POD}, cluster) ({series})) > 1",
+        f"count by ({_POD}) (count by ({_POD}, cluster) ({named(series, 'count', 'cluster')})) > 1",
         "Prometheus has series of several clusters (label cluster), each with a pod of this name",
     )
-    if grouped.metric not in (REQUESTS, DURATION):
+    if not grouped.of_requests:
         return (clusters,)
+    counted_resets = named(f"resets({series}[{COUNTED_SECONDS:.0f}s])", "max")
+    resets = Flaw(
+        RESETS,
+        f"max by ({_POD}) ({counted_resets}) > {_MOST_RESETS}",
+        f"its counters were reset more than {_MOST_RESETS} times in 5 minutes, as if several processes answered in "
+        "turn, or an exporter started from 0 at each scrape",
+    )
+    if grouped.owner.relayed:
+        return clusters, resets, _unscraped(grouped, series)
     in_a_copy = f"count by ({_COPY}) (count by ({_COPY}, instance) ({series}))"
     of_a_target = f'count by ({_COPY}, instance) (up{{pod!="",{matcher}}})'
     return (
@@ -241,13 +291,18 @@ def flaws_of(grouped: Grouped, matcher: str) -> tuple[Flaw, ...]:
             "the pod's target exists more than once, as if two Prometheus replicas wrote to one store without a known "
             f"replica label ({', '.join(COPY_LABELS)}; state others as replica_labels)",
         ),
-        Flaw(
-            RESETS,
-            f"max by ({_POD}) (resets({series}[{COUNTED_SECONDS:.0f}s])) > {_MOST_RESETS}",
-            f"its counters were reset more than {_MOST_RESETS} times in 5 minutes, as if several processes answered in "
-            "turn, or an exporter started from 0 at each scrape",
-        ),
+        resets,
     )
 
 
-RESETS = "resets"
+def _unscraped(grouped: Grouped, series: str) -> Flaw:
+    """Requests are counted by several proxies; without what one of them counts they look fewer than they are."""
+    down = grouped.named(f"({series} and on (job) (up == 0))", "count")
+    return Flaw(
+        UNSCRAPED,
+        f"count by ({_POD}) ({down})",
+        "a target that counts its requests cannot be scraped (up is 0), so a part of them is missing",
+    )
+
+
+RESETS, UNSCRAPED = "resets", "unscraped"

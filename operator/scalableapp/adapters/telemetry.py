@@ -223,6 +223,8 @@ class Telemetry:
 
 def _problems(snapshot: Snapshot) -> Iterator[DataProblem]:
     """Of all answers of a tick but those on CPU pressure and throttling, which many clusters do not measure."""
+    for source in snapshot.sources.values():
+        yield from _problems(source)
     asked = [answer.problem for answer in snapshot.kinds.values()]
     asked += [answer.problem for answer in snapshot.queries.values()]
     asked += [snapshot.latencies.problem] if snapshot.latencies else []

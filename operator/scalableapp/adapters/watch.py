@@ -176,4 +176,4 @@ class Watch:
 
 
 def _place(body: Any) -> tuple[str, str]:
-    return body["metadata"]["namespace"], body["metadata"]["name"]
+    return body["metadata"].get("namespace", ""), body["metadata"]["name"]

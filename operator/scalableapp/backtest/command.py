@@ -30,12 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser, *, source_needed: bool = True
         type=Path,
         help="load curve, timestamp,value (requests/s); or usage of a pod, timestamp,cpu,memory",
     )
-    source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's http_requests_total")
+    source.add_argument("--prometheus", metavar="URL", help="Prometheus that has the app's requests")
     source.add_argument(
         "--prometheus-config", metavar="FILE", type=Path, help="file that states the connection to that Prometheus"
     )
     parser.add_argument(
         "--app", metavar="NS/NAME", help="app whose load to read from Prometheus; default: the file's app"
+    )
+    parser.add_argument(
+        "--requests",
+        metavar="NAME",
+        help="what counts the app's requests there, as spec.monitoring.requests; default: what the app names or the "
+        "operator found, else default",
     )
     parser.add_argument("--since", metavar="7d", default="7d", help="how far to look back in Prometheus (30m, 12h, 7d)")
     parser.add_argument(
@@ -122,6 +128,7 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
     """The load, the capacity of a pod if it is known, and what there is to say about them."""
     from scalableapp.backtest import csvtrace, history  # noqa: PLC0415 - see the module's docstring
     from scalableapp.backtest.errors import OptionError  # noqa: PLC0415 - as above
+    from scalableapp.core.api.presets import DEFAULT  # noqa: PLC0415 - as above
 
     learn = options.pod_capacity == "learned"
     capacity = None if learn else _capacity(options.pod_capacity)
@@ -129,9 +136,9 @@ def _load(options: argparse.Namespace, app: "App") -> "tuple[Trace, float | None
         if learn:
             raise OptionError("--pod-capacity learned needs --prometheus: a load curve contains no slow requests")
         return csvtrace.read_csv(options.trace), capacity, ()
-    source = history.Source(
-        options.prometheus or options.prometheus_config, options.app or f"{app.namespace}/{app.name}"
-    )
+    requests = options.requests or app.spec.monitoring.requests or DEFAULT
+    where = options.prometheus or options.prometheus_config
+    source = history.Source(where, options.app or f"{app.namespace}/{app.name}", requests)
     trace, notes = history.load(source, history.seconds_of(options.since))
     if not learn:
         return trace, capacity, notes

@@ -15,13 +15,15 @@ from scalableapp.adapters.prometheus_answers import Series
 from scalableapp.adapters.prometheus_file import Source as Connected
 from scalableapp.adapters.prometheus_file import source_of
 from scalableapp.adapters.prometheus_http import Queries
-from scalableapp.adapters.prometheus_queries import latencies_query, requests_query
+from scalableapp.adapters.request_past import Past
 from scalableapp.backtest.errors import OptionError, TraceError
 from scalableapp.backtest.load import Trace
 from scalableapp.core.address import printable_address
+from scalableapp.core.api.presets import DEFAULT, PRESETS
 from scalableapp.core.learning.capacity import Capacity, Limits
 from scalableapp.core.learning.floor import Minute
 from scalableapp.core.learning.latency import bound_of, slow_share
+from scalableapp.core.model import AppKey
 from scalableapp.errors import WrongAddress, WrongConnection
 
 _STEP_SECONDS = 60
@@ -38,10 +40,11 @@ _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
 class Source(NamedTuple):
-    """Where an app's history is: address of Prometheus or the connection to it, NAMESPACE/NAME of the app."""
+    """Where an app's history is: address of Prometheus or the connection to it, NAMESPACE/NAME of the app, preset."""
 
     where: str | Path | Connected
     app: str
+    requests: str = DEFAULT
 
     @property
     def prometheus(self) -> str:
@@ -52,11 +55,28 @@ class Source(NamedTuple):
 
     @property
     def matcher(self) -> str:
-        """Labels that our Prometheus component gives the app's series."""
+        """Labels that our Prometheus component gives the app's series; with another source, names of its pods."""
         namespace, _, name = self.app.partition("/")
         if not _LABEL.match(namespace) or not _LABEL.match(name):
             raise OptionError(f"--app {self.app}: write NAMESPACE/NAME, as in shop/web")
-        return f'namespace="{namespace}",app="{name}"'
+        if self.requests == DEFAULT:
+            return f'namespace="{namespace}",app="{name}"'
+        return self.past.matcher([AppKey(namespace, name)])
+
+    @property
+    def past(self) -> Past:
+        """What the preset says of the past."""
+        if self.requests not in PRESETS:
+            raise OptionError(
+                f"--requests {self.requests}: a back-test knows the request sources that come with the operator "
+                f"({', '.join(PRESETS)}); choose one of them, or pass --trace"
+            )
+        return Past(PRESETS[self.requests].source)
+
+    @property
+    def load_query(self) -> str:
+        """Requests per second of each pod, or as a proxy counts them."""
+        return self.past.queries.rate.query(self.matcher, _WINDOW_SECONDS)
 
 
 def seconds_of(text: str) -> float:
@@ -73,12 +93,13 @@ def load(source: Source, since_seconds: float, now: float | None = None) -> tupl
     Raises TraceError when Prometheus cannot be asked or knows nothing of the app.
     """
     end = (time.time() if now is None else now) // _STEP_SECONDS * _STEP_SECONDS
-    points = _range(source, f"sum({requests_query(source.matcher, _WINDOW_SECONDS)})", end - since_seconds, end)
+    points = _range(source, f"sum({source.load_query})", end - since_seconds, end)
     if len(points) <= 1:
+        metric, further = source.past.queries.rate.metric, source.requests != DEFAULT
         raise TraceError(
-            f"{source.prometheus} has no http_requests_total{{{source.matcher}}} "
-            f"between {_time(end - since_seconds)} "
-            f"and {_time(end)}; check --app, and that its series have the labels namespace and app"
+            f"{source.prometheus} has no {metric}{{{source.matcher}}} "
+            f"between {_time(end - since_seconds)} and {_time(end)}; check --app, and that "
+            f"{'--requests is what counts its requests' if further else 'its series have the labels namespace and app'}"
         )
     notes = tuple(_missing(source, [at for at, _ in points], end - since_seconds, end))
     times = np.asarray([at for at, _ in points])
@@ -98,7 +119,7 @@ def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> flo
     if learned is None or learned.minutes < _FEWEST_MINUTES:
         seen = learned.minutes if learned else 0
         raise TraceError(
-            f"{source.app} has {seen} minutes with load and http_request_duration_seconds, fewer than "
+            f"{source.app} has {seen} minutes with load and a histogram of durations, fewer than "
             f"{_FEWEST_MINUTES}; pass --pod-capacity as a number"
         )
     return learned.per_pod
@@ -106,16 +127,20 @@ def capacity(source: Source, trace: Trace, limits: Limits = USUAL_LIMITS) -> flo
 
 def _minutes(source: Source, start: float, end: float, limit_seconds: float) -> Iterator[Minute]:
     """Minutes with load: requests, those per pod, share of slow ones."""
-    labels = source.matcher
-    histogram = f"sum by (le) ({latencies_query(labels, _WINDOW_SECONDS)})"
+    durations = source.past.queries.latencies
+    if durations is None or source.past.per_app:
+        raise TraceError(
+            f"request source {source.requests} does not show what one pod handled; pass --pod-capacity as a number"
+        )
+    histogram = f"sum by (le) ({durations.query(source.matcher, _WINDOW_SECONDS)})"
     histograms: dict[float, dict[float, float]] = {}
     for le, points in _series(source, histogram, start, end, label="le"):
         bound = bound_of(le)
         if bound is None:
             continue
         for at, rate in points:
-            histograms.setdefault(at, {})[bound] = rate
-    pods = dict(_range(source, f"count({requests_query(labels, _WINDOW_SECONDS)} > 0)", start, end))
+            histograms.setdefault(at, {})[bound / durations.in_a_second] = rate
+    pods = dict(_range(source, f"count({source.load_query} > 0)", start, end))
     for at, found in sorted(histograms.items()):
         slow, total = slow_share(found, limit_seconds), found.get(math.inf, 0.0)
         if slow is not None and pods.get(at):

@@ -52,6 +52,9 @@ class DataProblem(StrEnum):
     DUPLICATE = "DuplicateSeries"
     BROKEN = "BrokenExporter"
     TOO_MANY_SERIES = "TooManySeries"
+    AMBIGUOUS_REQUESTS = "AmbiguousRequests"
+    UNKNOWN_SOURCE = "UnknownRequestSource"
+    UNSUITABLE_SOURCE = "UnsuitableRequestSource"
 
 
 @dataclass(frozen=True, slots=True)

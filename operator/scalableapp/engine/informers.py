@@ -131,6 +131,21 @@ class Informers:
             if record.spec and isinstance(record.spec.entry_point, Route):
                 self._queue.add(record.key)
 
+    async def follow_sources(self, watch: Watch, listed: Callable[[], None]) -> None:
+        """Keep up with RequestSources; `listed` is called when all are known. The next look goes by them."""
+        async for change in watch.changes():
+            match change:
+                case Seen(body):
+                    if problem := self._registry.sources.seen(body):
+                        log.warning("RequestSource %s cannot be used: %s", body["metadata"]["name"], problem)
+                case Gone(_, name):
+                    self._registry.sources.gone(name)
+                case Unserved(reason):
+                    log.info("Only the request sources that come with the operator are known: %s", reason)
+                    listed()
+                case Listed():
+                    listed()
+
     async def follow_autoscalers(self) -> None:
         """Keep up with other autoscalers; an app that gets or loses one is reconciled."""
         while True:

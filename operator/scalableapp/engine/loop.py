@@ -15,12 +15,14 @@ from zlib import crc32
 
 from scalableapp.adapters.telemetry import Telemetry
 from scalableapp.adapters.telemetry_apps import AppView
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.scaling import Mode
 from scalableapp.core.horizontal.bounds import bounds_at
 from scalableapp.core.model import SCHEDULE, AppKey, Decision
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.status.status import measures_moved
 from scalableapp.core.tokens import TokenBucket
+from scalableapp.engine.attribution import Attribution
 from scalableapp.engine.looks import LookFailed, Looks, Part
 from scalableapp.engine.needs import Needs, unreadable
 from scalableapp.engine.reconcile import Reconciler
@@ -54,6 +56,7 @@ class Loop:
     now: Callable[[], datetime]
     _measures: TokenBucket = field(default_factory=lambda: TokenBucket(MEASURES_RATE, MEASURES_BURST))
     _looks: Looks = field(init=False)
+    _attribution: Attribution = field(default_factory=Attribution)
     _faults: dict[AppKey, AppProblem] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,22 +88,31 @@ class Loop:
             raise failure
 
     async def _ask(self) -> None:
-        needs = Needs()
+        needs = Needs(self.registry.sources)
         self._faults.clear()
         self.registry.look_begins()
         for record in self.registry.apps():
             with self._apart(record, "preparing its queries"):
                 needs.add(record)
+        request = needs.request(self.registry.sources.looked_for(self.registry.apps()))
         try:
-            snapshot = await self.metrics.collect(needs.request())
+            snapshot = await self.metrics.collect(request)
         except Exception as error:
-            self.registry.snapshot = unreadable(
-                needs.request(), self.now(), f"internal error in the operator: {error!r}"
-            )
+            self.registry.snapshot = unreadable(request, self.now(), f"internal error in the operator: {error!r}")
             raise
-        self.registry.snapshot = snapshot
+        self.registry.sources.served(snapshot.served, self.registry.apps())
+        self.registry.snapshot = self._attribution.of(snapshot, self._users_of_proxies())
         with self._telling():
             self.telemetry.collected(snapshot)
+
+    def _users_of_proxies(self) -> dict[RequestSource, dict[AppKey, AppKey]]:
+        """The apps of each source that counts per app, each with the name that its workload has."""
+        users: dict[RequestSource, dict[AppKey, AppKey]] = {}
+        for record in self.registry.apps():
+            source = self.registry.sources.choose(record).further
+            if source and source.per_app:
+                users.setdefault(source, {})[record.key] = record.workload
+        return users
 
     async def _look(self) -> None:
         for number, record in enumerate(self.registry.apps(), start=1):

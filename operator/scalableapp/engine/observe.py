@@ -15,16 +15,17 @@ from scalableapp.core.children.routing import exposure_of, url_of
 from scalableapp.core.explain import count
 from scalableapp.core.horizontal.objective_plan import RATE_WINDOW_SECONDS, REQUESTS
 from scalableapp.core.learning.latency import Histogram, merged, quantile, slow_share
-from scalableapp.core.learning.scrapes import Scrape
+from scalableapp.core.learning.scrapes import Scrape, usual_interval
 from scalableapp.core.model import NO_SERVICE_LEVEL, DataProblem, History, Observation, Reading, ServiceLevel
 from scalableapp.core.quality import LEAST_COVERAGE
 from scalableapp.core.size import Resource
-from scalableapp.core.status.conditions import AppProblem, AppState
+from scalableapp.core.status.conditions import AppProblem, AppState, Requests
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.engine.needs import OF_CONTAINERS
 from scalableapp.engine.podtimes import date_pods, left_at
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.sources import DEFAULT_SOURCE, Chosen
 from scalableapp.engine.target import workload_key
 from scalableapp.ports import LatencyAnswer, PodAnswer, QueryAnswer, Refusal, Snapshot
 
@@ -41,7 +42,7 @@ def observe(record: AppRecord, registry: Registry, now: datetime, stale_after: t
         return None
     _forget_removed(record, now)
     date_pods(record, now)
-    answers = _Answers(record, registry.snapshot, now, stale_after)
+    answers = _Answers(record, registry.snapshot, now, stale_after, registry.sources.choose(record))
     return Observation(
         now=now,
         replicas=facts.replicas,
@@ -102,6 +103,7 @@ def state_of(record: AppRecord, registry: Registry, now: datetime) -> AppState:
         decision=record.decision,
         history=record.history or History(),
         sizes=_sizes(record, registry),
+        requests=_requests(record, registry),
     )
 
 
@@ -124,6 +126,23 @@ def _hand_over(record: AppRecord, registry: Registry) -> str:
     itself = workload_key(record.key.namespace, API_VERSION.partition("/")[0], KIND, record.key.name)
     by = registry.autoscalers.get(record.target.key(record.key.namespace)) or registry.autoscalers.get(itself)
     return by or ""
+
+
+def _requests(record: AppRecord, registry: Registry) -> Requests | None:
+    """What counts its requests; None where they are not decided on, or nothing of them was found."""
+    chosen = registry.sources.choose(record)
+    found = chosen.answers(registry.snapshot) if registry.snapshot else None
+    if not record.needs_requests or chosen.found is None or found is None:
+        return None
+    of_kind: PodAnswer | LatencyAnswer | None = found.kinds.get(MetricType.REQUESTS_PER_SECOND)
+    answers = [answer for answer in (of_kind, found.latencies) if answer]
+    names = (record.key.name,) if chosen.per_app else record.pods
+    scrapes = [answer.scrapes.get((record.key.namespace, name)) for answer in answers for name in names]
+    if not any(scrapes):
+        return None
+    intervals = [scrape.interval for scrape in scrapes if scrape and scrape.interval]
+    seconds = round(usual_interval(max(intervals))) if intervals else None
+    return Requests(chosen.found.name, chosen.found.source.per.value, seconds)
 
 
 def _pod_message(record: AppRecord) -> str:
@@ -180,9 +199,18 @@ def _pause(record: AppRecord) -> AppProblem | None:
 class _Answers:
     """Prometheus' last answers as one app reads them."""
 
-    def __init__(self, record: AppRecord, snapshot: Snapshot | None, now: datetime, stale_after: timedelta) -> None:
+    def __init__(
+        self,
+        record: AppRecord,
+        snapshot: Snapshot | None,
+        now: datetime,
+        stale_after: timedelta,
+        source: Chosen = DEFAULT_SOURCE,
+    ) -> None:
         self._record = record
         self._snapshot = snapshot
+        self._source = source
+        self._requests = source.answers(snapshot) if snapshot else None
         self._age = now - snapshot.at if snapshot else timedelta(0)
         self._stale = abs(self._age) > stale_after  # of the future: the clock was put back
 
@@ -196,6 +224,8 @@ class _Answers:
         if metric.type is MetricType.PROMETHEUS:
             answer = self._snapshot.queries.get(self._record.queries[metric.label])
             return self._of_query(answer) if answer else _NOT_ASKED
+        if unfit := self._source.unfit(metric):
+            return Reading(problem=unfit[0], message=unfit[1])
         if metric.type is MetricType.LATENCY:
             return self._of_histogram(lambda histogram: quantile(histogram, metric.latency_quantile))
         return self._with_burst(self._of_kind(metric.type, metric.container), metric)
@@ -204,22 +234,26 @@ class _Answers:
         """What an objective is judged by."""
         if self._snapshot is None or self._stale:
             return ServiceLevel(self.reading(REQUESTS))
-        failures, failed = self._snapshot.failures, 0.0
+        if unfit := self._source.unfit_for_objective():
+            unusable = Reading(problem=unfit[0], message=unfit[1])
+            return ServiceLevel(unusable, unusable, self._of_kind(MetricType.CPU))
+        failures, failed = self._requests.failures if self._requests else None, 0.0
         if failures is None or failures.problem not in (None, DataProblem.EMPTY):
             problem = (failures.problem, failures.message) if failures else (DataProblem.EMPTY, _NOT_ASKED.message)
             slow = Reading(problem=problem[0], message=problem[1])
         elif left_out := self._left_out(failures):
             slow = left_out
         else:
-            failing = self._carried(failures)
+            failing = self._carried(failures, self._request_pods)
             failed, limit = sum(failing.values()), objective.latency.seconds
             slow = self._of_histogram(lambda histogram: slow_share(histogram, limit, failed))
             slow = replace(slow, per_pod=self._slow_shares(limit, failing))
-        return ServiceLevel(self._load(self._snapshot.bursts), slow, self._of_kind(MetricType.CPU), failed)
+        load = self._load(self._requests.bursts if self._requests else {})
+        return ServiceLevel(load, slow, self._of_kind(MetricType.CPU), failed)
 
     def _slow_shares(self, limit: float, failing: Mapping[str, float]) -> dict[str, float]:
-        """The slow share of each pod that has requests."""
-        answer = self._snapshot.latencies if self._snapshot else None
+        """The slow share of each pod that has requests; nothing where requests are counted for the app as a whole."""
+        answer = self._requests.latencies if self._requests and not self._source.per_app else None
         own = self._own(answer.histograms) if answer else {}
         found = {name: slow_share(histogram, limit, failing.get(name, 0.0)) for name, histogram in own.items()}
         return {name: share for name, share in found.items() if share is not None}
@@ -227,10 +261,13 @@ class _Answers:
     def _load(self, bursts: Mapping[int, PodAnswer]) -> Reading:
         """Requests/s over the objective's window, or over that of metrics where scrapes are too far apart for it."""
         answer = bursts.get(RATE_WINDOW_SECONDS)
-        values = {} if answer is None or answer.problem else self._carried(answer)
+        values = {} if answer is None or answer.problem else self._carried(answer, self._request_pods)
         slowly = self._of_kind(MetricType.REQUESTS_PER_SECOND)
         if answer is not None and (note := self._note(answer)):
             return replace(slowly, note=note)
+        if self._source.per_app:
+            known = slowly.total is not None and values
+            return replace(slowly, total=sum(values.values()), window_seconds=RATE_WINDOW_SECONDS) if known else slowly
         if not self._record.pods.keys() & values.keys():
             return slowly
         dated = replace(slowly, window_seconds=RATE_WINDOW_SECONDS) if slowly.per_pod else Reading()
@@ -241,30 +278,39 @@ class _Answers:
         return Reading(answer.value, problem=answer.problem, message=answer.message, newest_at=newest_at)
 
     def _of_histogram(self, of: Callable[[Histogram], float | None]) -> Reading:
-        answer = self._snapshot.latencies if self._snapshot else None
+        answer = self._requests.latencies if self._requests else None
         if answer is None:
             return _NOT_ASKED
         if answer.problem:
-            return Reading(problem=answer.problem, message=answer.message)
+            return self._advised(Reading(problem=answer.problem, message=answer.message))
         if left_out := self._left_out(answer):
             return left_out
-        own = self._own(answer.histograms)
-        missing = self._missing(answer, own, "http_request_duration_seconds_bucket")
+        own = self._of(answer.histograms, self._request_pods)
+        missing = self._missing(answer, own, self._source.buckets, self._request_pods)
         if missing:
-            return missing
-        return self._dated(Reading(of(merged(own.values())), pods=frozenset(own)), answer.scrapes)
+            return self._advised(missing)
+        pods = None if self._source.per_app else frozenset(own)
+        return self._dated(Reading(of(merged(own.values())), pods=pods), answer.scrapes, self._request_pods)
+
+    def _advised(self, reading: Reading) -> Reading:
+        """With how to get the histogram, where there is none although the source can have one."""
+        further = self._source.found if self._source.further else None
+        if reading.problem is not DataProblem.EMPTY or further is None or not further.advice:
+            return reading
+        return replace(reading, message=f"{reading.message}; {further.advice}")
 
     def _with_burst(self, reading: Reading, metric: Metric) -> Reading:
         """With requests/s over the short window that the app states, or why they cannot be told."""
         rules = self._record.spec.scaling.horizontal.burst if self._record.spec else None
-        bursts = self._snapshot.bursts if self._snapshot else {}
+        bursts = self._requests.bursts if self._requests else {}
         answer = bursts.get(rules.window_seconds) if rules and metric.type is MetricType.REQUESTS_PER_SECOND else None
         if answer is None:
             return reading
         note = self._note(answer)
         if answer.problem or self._left_out(answer):
             return replace(reading, burst_note=note)
-        return replace(reading, burst_total=sum(self._carried(answer).values()), burst_note=note)
+        carried = self._carried(answer, self._request_pods)
+        return replace(reading, burst_total=sum(carried.values()), burst_note=note)
 
     def _answer_of(self, kind: MetricType, container: str | None) -> PodAnswer | None:
         """Of a workload that others deploy: of a container, or of all that its template has."""
@@ -272,7 +318,8 @@ class _Answers:
             return None
         target = self._record.target
         if target is None or kind not in OF_CONTAINERS:
-            return self._snapshot.kinds.get(kind)
+            snapshot = self._requests if kind is MetricType.REQUESTS_PER_SECOND else self._snapshot
+            return snapshot.kinds.get(kind) if snapshot else None
         found = self._snapshot.containers.get(kind)
         if found is None:
             return None
@@ -282,18 +329,25 @@ class _Answers:
         return ours.of_pods(container, target.template or ())
 
     def _of_kind(self, kind: MetricType, container: str | None = None) -> Reading:
-        answer = self._answer_of(kind, container)
+        of_requests = kind is MetricType.REQUESTS_PER_SECOND
+        answer, pods = self._answer_of(kind, container), self._request_pods if of_requests else self._record.pods
         if answer is None:
             return _NOT_ASKED
         if answer.problem:
             return Reading(problem=answer.problem, message=answer.message)
         if left_out := self._left_out(answer):
             return left_out
-        missing = self._missing(answer, self._own(answer.values), kind.value)
+        missing = self._missing(answer, self._of(answer.values, pods), kind.value, pods)
         if missing:
             return missing
-        values = self._carried(answer)
-        return self._dated(Reading(sum(values.values()), per_pod=values), answer.scrapes)
+        values = self._carried(answer, pods)
+        per_pod = {} if of_requests and self._source.per_app else values
+        return self._dated(Reading(sum(values.values()), per_pod=per_pod), answer.scrapes, pods)
+
+    @property
+    def _request_pods(self) -> Collection[str]:
+        """Names under which requests are counted: those of the pods, or of the app."""
+        return (self._record.key.name,) if self._source.per_app else self._record.pods
 
     def _left_out(self, answer: PodAnswer | LatencyAnswer) -> Reading | None:
         """Why the app's namespace was not asked for, if so."""
@@ -305,11 +359,15 @@ class _Answers:
         if answer.problem:
             return "" if answer.problem is DataProblem.EMPTY else answer.message
         left_out = answer.left_out.get(self._record.key.namespace)
-        refusal = left_out or first_refusal(self._own(answer.refused))
+        refusal = left_out or first_refusal(self._of(answer.refused, self._request_pods))
         return refusal[1] if refusal else ""
 
-    def _missing(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
+    def _missing(
+        self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str, pods: Collection[str]
+    ) -> Reading | None:
         """Why what was found of the app's pods is nothing to decide on, if so."""
+        if pods is not self._record.pods:
+            return self._missing_of_app(answer, found, what)
         refused = {name: why for name, why in self._own(answer.refused).items() if self._record.pods[name].ready}
         if (refusal := first_refusal(refused)) and len(found) < LEAST_COVERAGE * (len(found) + len(refused)):
             pods = count(len(refused), "pod")
@@ -322,25 +380,41 @@ class _Answers:
         message = f"Prometheus has no {what} of any pod of {self._record.key}; kubectl scalableapp check tells why"
         return Reading(problem=DataProblem.EMPTY, message=message)
 
-    def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape]) -> Reading:
+    def _missing_of_app(self, answer: PodAnswer | LatencyAnswer, found: Collection[str], what: str) -> Reading | None:
+        """The same where requests are counted for the app: nothing may be missing of them."""
+        place = self._record.key.namespace, self._record.key.name
+        scrape = answer.scrapes.get(place)
+        if refusal := answer.refused.get(place):
+            return Reading(problem=refusal[0], message=f"the series of its requests cannot be used: {refusal[1]}")
+        if found and scrape and scrape.overdue:
+            message = "a target that counts its requests has not been scraped for a while; check that it is up"
+            return Reading(problem=DataProblem.PARTIAL, message=message)
+        if found:
+            return None
+        name = self._source.found.name if self._source.found else ""
+        message = f"request source {name} has no {what} of {self._record.key}; has it had a request yet?"
+        return Reading(problem=DataProblem.EMPTY, message=message)
+
+    def _dated(self, reading: Reading, scrapes: Mapping[tuple[str, str], Scrape], names: Collection[str]) -> Reading:
         """The reading with its window and the time of the oldest of its pods' newest samples.
 
         Pods that leave date nothing: their scrapes end.
         """
         pods = self._record.pods
         measured = {name for name in reading.per_pod or reading.pods or () if name in pods and not pods[name].deleting}
-        own = self._of(scrapes, measured)
+        own = self._of(scrapes, measured if names is pods else names)
         ages = [scrape.age for scrape in own.values() if scrape.age is not None]
         return replace(
             reading,
             window_seconds=max((scrape.window for scrape in own.values()), default=None),
             newest_at=_before(self._snapshot.at, max(ages)) if self._snapshot and ages else None,
-            overdue=frozenset(name for name, scrape in own.items() if scrape.overdue),
+            overdue=frozenset(name for name, scrape in own.items() if scrape.overdue) if names is pods else frozenset(),
         )
 
-    def _carried(self, answer: PodAnswer) -> dict[str, float]:
+    def _carried(self, answer: PodAnswer, names: Collection[str]) -> dict[str, float]:
         """Values of the app's pods, and of those that have left: until a window has passed, others do not show it."""
-        return self._own(answer.values) | self._of(answer.values, self._record.removed_pods)
+        left = self._record.removed_pods if names is self._record.pods else ()
+        return self._of(answer.values, names) | self._of(answer.values, left)
 
     def _own(self, of: Mapping[tuple[str, str], _T]) -> dict[str, _T]:
         """What is the app's pods', by their names."""
@@ -361,4 +435,4 @@ def _before(at: datetime, seconds: float) -> datetime:
 
 
 # A new metric is asked for with the next tick.
-_NOT_ASKED = Reading(problem=DataProblem.EMPTY, message="Prometheus has not been queried for this yet")
+_NOT_ASKED = Reading(awaited="Prometheus has not been queried for this yet")

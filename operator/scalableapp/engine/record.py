@@ -108,6 +108,7 @@ class AppRecord:
     `mounted` holds the versions of ConfigMaps and Secrets that its pods are to mount, `mounts_read` the last ones read;
     `unfollowed` those that the operator may not read.
     `entry_points` holds the slim status of what leads to the app, by kind: Ingress, HTTPRoute.
+    `recognised` are the request sources whose metrics its pods serve, as far as that was looked for.
     """
 
     key: AppKey
@@ -132,6 +133,7 @@ class AppRecord:
     unseen_since: datetime | None = None
     children: dict[ChildId, Child] = field(default_factory=dict)
     entry_points: dict[str, Manifest] = field(default_factory=dict)
+    recognised: tuple[str, ...] = ()
     foreign: str = ""
     problem: AppProblem | None = None
     fault: AppProblem | None = None
@@ -183,6 +185,13 @@ class AppRecord:
         return self.spec.objective if self.spec else None
 
     @property
+    def needs_requests(self) -> bool:
+        """Whether its requests or their durations are decided on, or watched while its size changes."""
+        of_requests = (MetricType.REQUESTS_PER_SECOND, MetricType.LATENCY)
+        wanted = self.objective is not None or any(metric.type in of_requests for metric in self.metrics)
+        return wanted or self.sizing.change is not None
+
+    @property
     def entry_point(self) -> Manifest:
         """The slim status of the Ingress or HTTPRoute that the spec asks for; empty while there is none."""
         kind = kind_of(self.spec.entry_point) if self.spec else None
@@ -215,6 +224,11 @@ class AppRecord:
         ready = sum(pod.ready for pod in staying)
         gone = ready - facts.ready if len(staying) <= facts.running else 0
         return max(0, there - len(staying), min(facts.ready, facts.replicas) - ready, gone)
+
+    @property
+    def workload(self) -> AppKey:
+        """The name of its Deployment, or of the workload that it scales: pods and proxies' series are named by it."""
+        return AppKey(self.key.namespace, self.target.ref.name) if self.target else self.key
 
     @property
     def empty(self) -> bool:

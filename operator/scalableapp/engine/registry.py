@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from scalableapp.core.api.budget import SHARE_OF_MEMORY, Budget
+from scalableapp.core.api.presets import AUTO
 from scalableapp.core.api.promql import OWN_NAMESPACE, QueryRules
 from scalableapp.core.children.contest import TIMES, ReplicaSetting, StatusChange, recent, setter_of, status_setter_of
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, deviations
@@ -20,6 +21,7 @@ from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.vertical.limits import NamespaceLimits
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.record import AppRecord, Child
+from scalableapp.engine.sources import Sources, recognised_before
 from scalableapp.ports import Snapshot
 
 # A guard against churn; a window of the metrics is soon over.
@@ -36,10 +38,11 @@ class Registry:
     snapshot.
     `budget` bounds the specs; by default as for the manifest's memory limit. `rules` are those of users' queries.
     `not_evaluated` says why no app can be, if that is so.
+    `sources` are the request sources, and tell which an app has.
     `no_gateway_api` says in words why no HTTPRoute can be made in this cluster, "" where they can.
     """
 
-    def __init__(self, budget: Budget | None = None, rules: QueryRules = OWN_NAMESPACE) -> None:
+    def __init__(self, budget: Budget | None = None, rules: QueryRules = OWN_NAMESPACE, requests: str = AUTO) -> None:
         self._records: dict[AppKey, AppRecord] = {}
         self._rules = rules
         self._budget = budget or Budget(int(MEMORY * SHARE_OF_MEMORY))
@@ -51,6 +54,7 @@ class Registry:
         self.namespace_limits: Mapping[str, NamespaceLimits] = {}
         self.not_evaluated: AppProblem | None = None
         self.no_gateway_api = NOT_CHECKED
+        self.sources = Sources(requests)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.apps())
@@ -79,6 +83,7 @@ class Registry:
             record.uid, record.created = metadata["uid"], metadata.get("creationTimestamp", "")
             record.status = body.get("status") or {}
             record.own_status.wrote(record.status)
+            record.recognised = recognised_before(record.status)
         record.generation, record.deleting = metadata["generation"], deleting
         spec = body.get("spec") or {}
         record.read(spec, self._budget.take(key, spec), self._rules)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NoReturn
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.horizontal.history import longest_window_seconds
 from scalableapp.core.horizontal.prediction import rejoined, replayed
@@ -30,6 +31,7 @@ from scalableapp.core.size import Resource
 from scalableapp.engine.needs import OF_CONTAINERS
 from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
+from scalableapp.engine.sources import Chosen
 from scalableapp.engine.usage import remembered_seconds, replay_usage
 from scalableapp.ports import MetricsHistory, PastData
 
@@ -50,7 +52,7 @@ class Replayer:
         self._registry = registry
         self._history = history
         self._now = now
-        self._replayed: set[tuple[AppKey, str]] = set()
+        self._replayed: set[tuple[AppKey, str, str]] = set()
         self._failures = 0
 
     async def follow(self) -> NoReturn:
@@ -66,7 +68,7 @@ class Replayer:
     async def replay_next(self) -> float:
         """Replay the next apps; the seconds until the next call."""
         guessed, unlearned, unsized = self._guessed(), self._unlearned(), self._unsized()
-        waiting = {*map(_id, guessed), *map(_id, unlearned), *map(_id, unsized)}
+        waiting = {*map(self._id, guessed), *map(self._id, unlearned), *map(self._id, unsized)}
         if not waiting:
             return PAUSE_SECONDS
         message = await self._recommendations(guessed) or await self._usage(unsized) or await self._loads(unlearned)
@@ -88,13 +90,14 @@ class Replayer:
     def _guessed(self) -> list[AppRecord]:
         """Apps that go by a guess of their recommendations, and of whose metrics Prometheus can tell the past."""
         now = self._now()
-        return list(islice((record for record in self._registry.apps() if _guesses(record, now)), APPS_AT_A_TIME))
+        return list(islice((record for record in self._registry.apps() if self._guesses(record, now)), APPS_AT_A_TIME))
 
     def _unlearned(self) -> list[AppRecord]:
         """Apps that go by past loads which have not been replayed."""
-        wanted = [record for record in self._registry.apps() if record.history and _learns(record) and _named(record)]
-        self._replayed &= set(map(_id, wanted))
-        return list(islice((record for record in wanted if _id(record) not in self._replayed), APPS_AT_A_TIME))
+        learning = (record for record in self._registry.apps() if record.history and _learns(record))
+        wanted = [record for record in learning if self._source(record).found and _named(record)]
+        self._replayed &= set(map(self._id, wanted))
+        return list(islice((record for record in wanted if self._id(record) not in self._replayed), APPS_AT_A_TIME))
 
     def _unsized(self) -> list[AppRecord]:
         """Apps whose sizes are decided on, and whose usage of before has not been read."""
@@ -105,7 +108,7 @@ class Replayer:
         for record in guessed:
             record.guessed_at = None
         for record in unlearned:
-            self._replayed.add(_id(record))
+            self._replayed.add(self._id(record))
             record.replay_until = None
 
     async def _recommendations(self, apps: Collection[AppRecord]) -> str:
@@ -114,11 +117,12 @@ class Replayer:
             return ""
         kinds = frozenset[MetricType]().union(*(kinds_of(record.spec) or () for record in apps if record.spec))
         seconds = max(_window(record) for record in apps)
-        found = await self._history.pods([_past_of(record) for record in apps], kinds, seconds, self._now())
-        if found.problem:
-            return found.message
-        for record in apps:
-            await self._recommended(record, found)
+        for source, group in self._by_source(apps).items():
+            found = await self._history.pods([record.workload for record in group], kinds, seconds, self._now(), source)
+            if found.problem:
+                return found.message
+            for record in group:
+                await self._recommended(record, found)
         return ""
 
     async def _recommended(self, record: AppRecord, found: PastData) -> None:
@@ -126,7 +130,7 @@ class Replayer:
         if spec is None or guessed_at is None:
             return
         record.guessed_at = None
-        past = await asyncio.to_thread(past_recommendations, spec, found.pods.get(_past_of(record), ()))
+        past = await asyncio.to_thread(past_recommendations, spec, found.pods.get(record.workload, ()))
         if record.history is None or record.spec is not spec:
             record.guessed_at = guessed_at  # changed meanwhile: the next look takes it up
             return
@@ -151,16 +155,41 @@ class Replayer:
         """Replay the loads of the apps. Returns why Prometheus could not be asked, "" if it was."""
         if not apps:
             return ""
-        found = await self._history.loads({_past_of(record): _slow_seconds(record) for record in apps}, self._now())
-        if found.problem:
-            return found.message
-        for record in apps:
-            await self._load(record, found)
+        for source, group in self._by_source(apps).items():
+            found = await self._history.loads({r.workload: _slow_seconds(r) for r in group}, self._now(), source)
+            if found.problem:
+                return found.message
+            for record in group:
+                await self._load(record, found)
         return ""
 
+    def _source(self, record: AppRecord) -> Chosen:
+        return self._registry.sources.choose(record)
+
+    def _by_source(self, apps: Iterable[AppRecord]) -> dict[RequestSource | None, list[AppRecord]]:
+        """The apps by their source; None for the default one."""
+        found: dict[RequestSource | None, list[AppRecord]] = {}
+        for record in apps:
+            found.setdefault(self._source(record).further, []).append(record)
+        return found
+
+    def _id(self, record: AppRecord) -> tuple[AppKey, str, str]:
+        """What counts as one app: its loads are replayed again when another source counts them."""
+        found = self._source(record).found
+        return record.key, record.uid, found.name if found else ""
+
+    def _guesses(self, record: AppRecord, now: datetime) -> bool:
+        """Whether it goes by a guess, and values of its pods can tell better."""
+        kinds = kinds_of(record.spec) if record.spec else None
+        if record.guessed_at is None or not kinds or not _named(record) or (record.target and kinds & OF_CONTAINERS):
+            return False
+        source = self._source(record)
+        of_pods = not record.needs_requests or (source.found is not None and not source.per_app)
+        return of_pods and now - record.guessed_at < timedelta(seconds=_window(record))
+
     async def _load(self, record: AppRecord, found: PastData) -> None:
-        moments, spec = found.moments.get(_past_of(record), ()), record.spec
-        self._replayed.add(_id(record))
+        moments, spec = found.moments.get(record.workload, ()), record.spec
+        self._replayed.add(self._id(record))
         try:
             await self._replay(record, spec, moments)
         finally:
@@ -187,15 +216,6 @@ class Replayer:
         )
 
 
-def _id(record: AppRecord) -> tuple[AppKey, str]:
-    return record.key, record.uid
-
-
-def _past_of(record: AppRecord) -> AppKey:
-    """By which name Prometheus knows the pods of the past: that of the Deployment."""
-    return AppKey(record.key.namespace, record.target.ref.name) if record.target else record.key
-
-
 def _named(record: AppRecord) -> bool:
     """Whether names of pods tell whose they were: those of Deployments do, and of what names its pods as these do."""
     return record.target is None or record.target.ref.kind in ("Deployment", "Rollout")
@@ -213,13 +233,6 @@ def _slow_seconds(record: AppRecord) -> float | None:
     """Seconds from which on requests are slow, of an app with an objective."""
     objective = record.spec.scaling.horizontal.objective if record.spec else None
     return objective.latency.seconds if objective else None
-
-
-def _guesses(record: AppRecord, now: datetime) -> bool:
-    kinds = kinds_of(record.spec) if record.spec else None
-    if record.guessed_at is None or not kinds or not _named(record) or (record.target and kinds & OF_CONTAINERS):
-        return False
-    return now - record.guessed_at < timedelta(seconds=_window(record))
 
 
 def _window(record: AppRecord) -> float:

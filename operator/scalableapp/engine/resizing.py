@@ -180,7 +180,9 @@ class Resizer:
         return step(change, self._seen(record))
 
     def _seen(self, record: AppRecord) -> RolloutObservation:
-        return rollout_observation(record, self._registry.snapshot, self._now())
+        snapshot = self._registry.snapshot
+        requests = self._registry.sources.choose(record).answers(snapshot) if snapshot else None
+        return rollout_observation(record, snapshot, requests, self._now())
 
     async def _emit(self, record: AppRecord, kind: str, reason: str, message: str) -> None:
         await self._cluster.emit(

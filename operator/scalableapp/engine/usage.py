@@ -91,12 +91,14 @@ def _cluster_limits(
     }
 
 
-def rollout_observation(record: AppRecord, snapshot: Snapshot | None, now: datetime) -> RolloutObservation:
-    """What a change of size under way goes by."""
+def rollout_observation(
+    record: AppRecord, snapshot: Snapshot | None, requests: Snapshot | None, now: datetime
+) -> RolloutObservation:
+    """What a change of size under way goes by. `requests` are the answers on the app's request source."""
     date_pods(record, now)
     facts = record.own_deployment or DeploymentFacts(0, 0)
     pods = tuple(record.dated[name].pod for name in record.pods)
-    histograms = snapshot.latencies.histograms if snapshot and snapshot.latencies else {}
+    histograms = requests.latencies.histograms if requests and requests.latencies else {}
     own = {pod.name: histograms.get((record.key.namespace, pod.name)) for pod in pods}
     found = {name: quantile(histogram, 0.5) for name, histogram in own.items() if histogram}
     return RolloutObservation(

@@ -11,6 +11,7 @@ from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_answers import Answer, Sample
 from scalableapp.adapters.prometheus_http import LARGEST_ANSWER_BYTES, largest_answer_bytes
 from scalableapp.adapters.prometheus_queries import PART, TOO_LONG
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import MetricsRequest, Snapshot
 from tests.unit.adapters.canned import Canned, vector
@@ -99,7 +100,7 @@ async def test_one_that_has_them_suddenly_fails_one_look(canned: Canned) -> None
     metrics = PrometheusMetrics(canned.url, most_bytes=2**20)
     canned.answer = lambda query: crowded(query.replace("greedy", "other"))
     assert (await look(metrics)).latencies is not None
-    metrics._crowds["http_request_duration_seconds_bucket"].left_out = {}
+    metrics._pods._crowds[MetricType.LATENCY].left_out = {}
     canned.answer = crowded
     found = [(await look(metrics)).latencies for _ in range(2)]
     metrics.close()

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_http import Queries
-from scalableapp.adapters.prometheus_queries import PART, TOO_LONG, sizes_query
+from scalableapp.adapters.prometheus_queries import LATENCIES, PART, TOO_LONG, sizes_query
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.ports import LatencyAnswer, MetricsRequest, Snapshot
@@ -65,7 +65,7 @@ async def look(metrics: PrometheusMetrics) -> tuple[Snapshot, LatencyAnswer]:
 @pytest.mark.parametrize("matcher", ["", 'namespace=~"broken|greedy|long|shop"'])
 def test_series_are_counted_by_namespace_and_long_labels_found(url: str, matcher: str) -> None:
     queries = Queries(url, 5.0, 1)
-    answer = queries.ask(sizes_query(DURATION, matcher))
+    answer = queries.ask(sizes_query(LATENCIES, matcher))
     queries.close()
     assert answer.problem is None, answer.message
     found = {(sample.labels["namespace"], sample.labels.get(PART)): sample.value for sample in answer.samples}

@@ -156,8 +156,8 @@ async def use_pods(api: KubeApi) -> None:
                 return
 
 
-async def use_routes(api: KubeApi) -> None:
-    changes = Watch(api, collection(API_VERSIONS[HTTP_ROUTE], "httproutes", ""), "HTTPRoutes", "a=b").changes()
+async def use_watch(api: KubeApi, path: str, labels: str) -> None:
+    changes = Watch(api, path, "objects", labels).changes()
     async with aclosing(changes):  # type: ignore[type-var]  # it is a generator
         async for change in changes:
             if isinstance(change, Seen):
@@ -198,8 +198,9 @@ async def test_the_operator_has_the_rights_that_it_uses_and_no_others(
     await use_app(cluster)
     await use_lists(cluster)
     await use_pods(api)
-    await use_routes(api)
     await use_targets(api, "apps/v1")
+    await use_watch(api, collection(API_VERSIONS[HTTP_ROUTE], "httproutes", ""), "a=b")
+    await use_watch(api, collection(API_VERSION, "requestsources"), "")
     owners = [
         child["metadata"]["ownerReferences"] for spec in SPECS for child in children(KEY, "uid-1", spec, FEATURES)
     ]

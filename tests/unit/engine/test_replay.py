@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.horizontal.replay import Moment, PodsMoment
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.core.size import Resource
@@ -31,12 +32,19 @@ class FakeHistory:
     down: bool = False
     asked: list[tuple[str, Collection[AppKey], Any]] = field(default_factory=list)
 
-    async def loads(self, apps: Mapping[AppKey, float | None], until: datetime) -> PastData:
+    async def loads(
+        self, apps: Mapping[AppKey, float | None], until: datetime, source: RequestSource | None = None
+    ) -> PastData:
         self.asked.append(("loads", list(apps), set(apps.values())))
         return DOWN if self.down else PastData({key: self.moments[key] for key in apps if key in self.moments})
 
     async def pods(
-        self, apps: Collection[AppKey], kinds: Collection[MetricType], seconds: float, until: datetime
+        self,
+        apps: Collection[AppKey],
+        kinds: Collection[MetricType],
+        seconds: float,
+        until: datetime,
+        source: RequestSource | None = None,
     ) -> PastData:
         self.asked.append(("pods", list(apps), seconds))
         return DOWN if self.down else PastData(pods={key: self.values[key] for key in apps if key in self.values})

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scalableapp.core.api.metrics import MetricType
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.target_fields import TargetRef
 from scalableapp.core.children.mounts import Source, Version
 from scalableapp.core.children.resources import LABEL_APP, LABEL_MANAGED_BY, MANAGED_BY, ClusterFeatures
@@ -33,6 +34,7 @@ from scalableapp.ports import (
     MetricsRequest,
     PodAnswer,
     QueryAnswer,
+    ServedBy,
     Snapshot,
     UsageMetric,
 )
@@ -195,6 +197,8 @@ class FakeMetrics:
     latencies: LatencyAnswer = field(default_factory=LatencyAnswer)
     failures: PodAnswer = field(default_factory=PodAnswer)
     containers: dict[MetricType, ContainerAnswer] = field(default_factory=dict)
+    sources: dict[RequestSource, Snapshot] = field(default_factory=dict)
+    served: ServedBy | None = None
     asked: list[MetricsRequest] = field(default_factory=list)
 
     async def collect(self, request: MetricsRequest) -> Snapshot:
@@ -208,6 +212,8 @@ class FakeMetrics:
             self.failures if request.failures else None,
             self.usage if request.usage else {},
             {kind: self.containers.get(kind, ContainerAnswer()) for kind in request.containers},
+            {source: self.sources.get(source, Snapshot(self.clock.now())) for source in request.sources},
+            self.served if request.looked_for.namespaces else None,
         )
 
 

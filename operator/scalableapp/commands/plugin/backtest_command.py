@@ -68,7 +68,9 @@ async def _case(options: argparse.Namespace) -> "Case":
 
     async with connected(options, _PROMETHEUS_SECONDS) as connection:
         key = arguments.app_key(str(options.spec), options.namespace, connection.namespace)
-        app = App(key.namespace, key.name, computable(parse_spec((await read_app(connection.api, key))["spec"])))
+        found = await read_app(connection.api, key)
+        app = App(key.namespace, key.name, computable(parse_spec(found["spec"])))
+        options.requests = options.requests or found.get("status", {}).get("requests", {}).get("source")
         if options.trace:
             return command.case_of(options, app)
         stated = arguments.prometheus_of(options)

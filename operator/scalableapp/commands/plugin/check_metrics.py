@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from scalableapp.adapters.prometheus_answers import Answer, Sample
 from scalableapp.adapters.prometheus_file import Source
-from scalableapp.adapters.prometheus_history import DAYS, pods_of
+from scalableapp.adapters.prometheus_history import DAYS
 from scalableapp.adapters.prometheus_http import Queries
 from scalableapp.adapters.prometheus_queries import COUNTED_SECONDS, KINDS
+from scalableapp.adapters.request_past import pods_of
 from scalableapp.commands.plugin.findings import Finding, bad, good, unknown
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.learning.scrapes import too_rare

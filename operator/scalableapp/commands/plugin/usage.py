@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scalableapp.adapters.prometheus_file import Source
-from scalableapp.adapters.prometheus_history import pods_of
 from scalableapp.adapters.prometheus_queries import cores_query, memory_peak_query, requests_query
+from scalableapp.adapters.request_past import pods_of
 from scalableapp.commands.plugin.series import ranged
 from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey

@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition of ScalableApp, made from the models in spec.py, the rules and the status schema below.
+"""The CustomResourceDefinitions, made from the models in spec.py and request_source.py, rules and the status schema.
 
-`python tools/generate_crd.py` writes it to crds/.
+`python tools/generate_crd.py` writes them to crds/.
 """
 
 import json
@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from scalableapp.core.api.crd_rules import add_rules
+from scalableapp.core.api.crd_rules import SOURCE_RULES, add_rules
 from scalableapp.core.api.fields import LONGEST_QUANTITY
+from scalableapp.core.api.request_source import RequestSource
 from scalableapp.core.api.spec import OF_AN_IMAGE, ScalableAppSpec
 
 Schema = dict[str, Any]
@@ -59,6 +60,43 @@ def crd() -> Schema:
             },
             "versions": [_version()],
         },
+    }
+
+
+def source_crd() -> Schema:
+    """The CustomResourceDefinition of RequestSource as a manifest."""
+    schema = RequestSource.model_json_schema(by_alias=True, schema_generator=_WithFactories)
+    spec = _structural(schema, schema["$defs"]) | {"x-kubernetes-validations": SOURCE_RULES}
+    names = {
+        "kind": "RequestSource",
+        "listKind": "RequestSourceList",
+        "plural": "requestsources",
+        "singular": "requestsource",
+        "categories": ["scalableapp"],
+    }
+    root = _object(
+        "Which series of Prometheus count the requests of apps that name this source in spec.monitoring.requests.",
+        {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, "spec": spec},
+        required=["spec"],
+    )
+    columns = [
+        _column("Requests", ".spec.requests"),
+        _column("Duration", ".spec.duration.metric"),
+        _column("Per", ".spec.per"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ]
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": root},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"requestsources.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Cluster", "names": names, "versions": [version]},
     }
 
 
@@ -160,6 +198,11 @@ def status_schema() -> Schema:
         | {"nullable": True},
         "measuredAt": _string("Time of the oldest of the pods' newest samples, if Prometheus reports it.") | when,
     }
+    requests = {
+        "source": _string("Name of the request source: one that comes with the operator, or a RequestSource."),
+        "per": _string("Pod, or App for what an ingress or a mesh counts."),
+        "scrapeSeconds": _integer("Seconds between two scrapes by Prometheus, as measured."),
+    }
     step = {
         "rule": _string("Name of the rule."),
         "value": _integer("Replicas after it."),
@@ -182,6 +225,7 @@ def status_schema() -> Schema:
             "desiredReplicas": _integer("Number of pods that the operator wants."),
             "selector": _string("Label selector of the pods."),
             "url": _string("URL of the app."),
+            "requests": _object("What counts the app's requests, where they are decided on.", requests),
             "metrics": _list("Last measured values of the metrics.", _object("A metric.", metric)),
             "decision": _object("The last decision and the chain of rules that led to it.", decision),
             "lastScaleTime": _string("When the operator last changed the replicas.") | when,

@@ -149,7 +149,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "(self.minReplicas > 0 && self.schedules.all(s, !has(s.minReplicas) || s.minReplicas > 0)) "
             "|| self.metrics.exists(m, has(dyn(m).activationTarget))",
-            "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus",
+            "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus, or of "
+            "type RequestsPerSecond with a request source per app",
         ),
         Rule(
             "!has(self.burst) || self.metrics.exists(m, m.type == 'RequestsPerSecond')",
@@ -218,8 +219,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "a query has no values per pod; remove aggregate or use quantile() in the query",
         ),
         Rule(
-            "self.type == 'Prometheus' || !has(dyn(self).activationTarget)",
-            "this type cannot be measured without pods; remove activationTarget or use type: Prometheus",
+            "self.type in ['Prometheus', 'RequestsPerSecond'] || !has(dyn(self).activationTarget)",
+            "this type cannot be measured without pods; remove activationTarget, or use type: Prometheus, or "
+            "RequestsPerSecond with a request source per app",
         ),
         Rule(
             "(self.aggregate == 'Percentile') == has(self.percentile)",
@@ -237,6 +239,29 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
 }
+# Of the spec of a RequestSource.
+SOURCE_RULES = [
+    {"rule": rule, "message": message}
+    for rule, message in (
+        (
+            "(self.per == 'App') == has(self.labels.app)",
+            "per: App and labels.app go together; add or remove both",
+        ),
+        ("self.per == 'App' || self.app == '$app'", "app is for per: App only; remove it or use per: App"),
+        (
+            "self.per == 'App' || self.labels.namespace != ''",
+            "per: Pod needs labels.namespace; write the label that has the pod's namespace",
+        ),
+        (
+            "self.app.contains('$app') || self.app.contains('$service')",
+            "app matches every app alike; use $app or $service in it",
+        ),
+        (
+            "self.labels.namespace != '' || self.app.contains('$namespace')",
+            "without labels.namespace the apps of two namespaces are mixed; use $namespace in app",
+        ),
+    )
+]
 # Here something changes with each decision: the status, and replicas.
 _CHANGING = ("", "spec")
 

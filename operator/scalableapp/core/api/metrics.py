@@ -20,6 +20,9 @@ class MetricType(StrEnum):
     PROMETHEUS = "Prometheus"
 
 
+_WITHOUT_PODS = {MetricType.REQUESTS_PER_SECOND, MetricType.PROMETHEUS}
+
+
 class TargetType(StrEnum):
     """What the target of a Prometheus query is compared with."""
 
@@ -38,11 +41,12 @@ class Metric(Model):
     """One metric and its target."""
 
     type: MetricType = Field(
-        description="RequestsPerSecond: rate of http_requests_total per pod. CPU: cores used per pod. Memory: working "
-        "set per pod in bytes. Latency: a quantile of the app's request durations in the last minute in seconds, from "
-        "http_request_duration_seconds; it proposes the number of ready pods times the ratio of latency to target. "
-        "Use it in addition to RequestsPerSecond or CPU: alone it swings, as requests are equally fast on any number "
-        "of pods that is enough. To scale on latency alone, use objective. Prometheus: your own query."
+        description="RequestsPerSecond: rate of requests per pod, from what spec.monitoring.requests names or the "
+        "pods serve, such as http_requests_total. CPU: cores used per pod. Memory: working set per pod in bytes. "
+        "Latency: a quantile of the app's request durations in the last minute in seconds, from the same source's "
+        "histogram; it proposes the number of ready pods times the ratio of latency to target. Use it in addition to "
+        "RequestsPerSecond or CPU: alone it swings, as requests are equally fast on any number of pods that is enough. "
+        "To scale on latency alone, use objective. Prometheus: your own query."
     )
     name: str | None = Field(
         None, min_length=1, max_length=63, description="Name in status and Events. Defaults to the type."
@@ -96,8 +100,8 @@ class Metric(Model):
     )
     activation_target: NonNegativeQuantity | None = Field(
         None,
-        description="With minReplicas 0, the app stays at 0 replicas until the query's value exceeds this. "
-        "Only for type Prometheus.",
+        description="With minReplicas 0, the app stays at 0 replicas until the metric's value exceeds this. Only for "
+        "types Prometheus and RequestsPerSecond, the latter with a request source that counts per app.",
     )
 
     @cached_property
@@ -162,9 +166,10 @@ class Metric(Model):
             raise ValueError(f"type {self.type} cannot have a quantile; remove quantile or use type: Latency")
         if self.type is not MetricType.LATENCY and is_duration(self.target):
             raise ValueError(f"target {self.target} is a duration; write a quantity, or use type: Latency")
-        if not is_query and self.activation_target is not None:
+        if self.activation_target is not None and self.type not in _WITHOUT_PODS:
             raise ValueError(
-                f"type {self.type} cannot be measured without pods; remove activationTarget or use type: Prometheus"
+                f"type {self.type} cannot be measured without pods; remove activationTarget, or use type: Prometheus, "
+                "or RequestsPerSecond with a request source per app"
             )
         return self
 

@@ -22,7 +22,7 @@ class LatencyLimit(Model):
         gt=0,
         le=60,
         description="Seconds within which a request is fast. Preferably a bucket boundary of the app's "
-        "http_request_duration_seconds; between two boundaries, the share is interpolated.",
+        "histogram; between two boundaries, the share is interpolated.",
     )
 
 

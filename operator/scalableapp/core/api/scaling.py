@@ -154,7 +154,7 @@ class Horizontal(Model):
     objective: LatencyObjective | None = Field(
         None,
         description="A latency goal and how many minutes may miss it, instead of a load per pod to tune. The operator "
-        "learns the load that a pod can handle from http_request_duration_seconds, and from the load how much headroom "
+        "learns the load that a pod can handle from the durations of requests, and from the load how much headroom "
         "the start-up of new pods needs. Metrics may add pods to that. Until enough is learned, the metrics decide, or "
         "without any, CPU at 80 % of the request.",
     )
@@ -222,8 +222,8 @@ class Horizontal(Model):
         floors = (self.min_replicas, *(schedule.min_replicas for schedule in self.schedules))
         if 0 in floors and all(metric.activation_target is None for metric in self.metrics):
             raise ValueError(
-                "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus, or set "
-                "minReplicas to 1"
+                "with minReplicas 0 nothing wakes the app; add activationTarget to a metric of type Prometheus, or of "
+                "type RequestsPerSecond with a request source per app, or set minReplicas to 1"
             )
         by_requests = any(metric.type is MetricType.REQUESTS_PER_SECOND for metric in self.metrics)
         if self.burst and not by_requests:

@@ -102,6 +102,15 @@ class Monitoring(Model):
 
     scrape: bool = Field(True, description="Whether pods have the prometheus.io annotations for scraping.")
     path: Path = Field("/metrics", description="HTTP path of the app's metrics, on spec.port.")
+    requests: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="What counts the app's requests: a request source that comes with the operator, such as flask or "
+        "spring (docs/requests.md), or a RequestSource of the cluster. Defaults to the operator's own setting, which "
+        "is auto: the source whose metrics the app's pods serve.",
+    )
 
 
 class ScalableAppSpec(Model):

@@ -38,7 +38,7 @@ def _usable(case: Case) -> list[Reading | None]:
 
 def _measured_without_pods(metric: Metric) -> bool:
     """Whether the metric can be measured without pods."""
-    return metric.type is MetricType.PROMETHEUS
+    return metric.type is MetricType.PROMETHEUS or metric.activation_target is not None
 
 
 def _above(metric: Metric, reading: Reading | None) -> str:

@@ -41,12 +41,16 @@ def too_rare(interval: float) -> bool:
     return interval > LONGEST_INTERVAL_SECONDS * _MOST_SLACK
 
 
+def usual_interval(interval: float) -> float:
+    """The interval that was most likely configured where this one is measured."""
+    return next((each for each in _USUAL_SECONDS if interval <= each * _SLACK), LONGEST_INTERVAL_SECONDS)
+
+
 def window_for(interval: float | None, least: float) -> float:
     """Seconds over which a rate is taken: four scrapes, and at least `least`."""
     if interval is None:
         return least
-    usual = next((each for each in _USUAL_SECONDS if interval <= each * _SLACK), LONGEST_INTERVAL_SECONDS)
-    return max(least, _SCRAPES_A_WINDOW * usual)
+    return max(least, _SCRAPES_A_WINDOW * usual_interval(interval))
 
 
 def fits(interval: float | None, window: float) -> bool:

@@ -24,6 +24,14 @@ class AppProblem:
     holds: bool = True
 
 
+class Requests(NamedTuple):
+    """What counts an app's requests: name of the source, Pod or App, and seconds between two scrapes."""
+
+    source: str
+    per: str
+    scrape_seconds: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AppState:
     """What there is to report of one app.
@@ -37,7 +45,8 @@ class AppState:
     reports, `additions` what others set in its Deployment that the operator does not.
     `pod_message` are those of a pod that does not come up, "" where none says anything. `pause` says why
     horizontal scaling is paused, None when it is not. `exposure` is what Gateways report on its HTTPRoute, if any.
-    `not_evaluated` says why no decision can be made now.
+    `not_evaluated` says why no decision can be made now. `requests` is what counts the app's requests, None where they
+    are not decided on, or not found.
     """
 
     generation: int
@@ -62,6 +71,7 @@ class AppState:
     exposure: Exposure | None = None
     not_evaluated: AppProblem | None = None
     target: str = ""
+    requests: Requests | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from scalableapp.core.model import (
     ScaleEvent,
 )
 from scalableapp.core.quantity import parse_target
-from scalableapp.core.status.conditions import AppState, Condition, conditions
+from scalableapp.core.status.conditions import AppState, Condition, Requests, conditions
 from scalableapp.core.status.learned_status import read_learned, write_learned
 from scalableapp.core.status.size_status import write_sizes
 
@@ -51,6 +51,7 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
         "desiredReplicas": decision.replicas_to if decision else state.desired_replicas,
         "selector": state.selector,
         "url": state.url or None,
+        "requests": _requests(state.requests),
         **{field: previous.get(field) for field in ("metrics", "decision", *_HISTORY)},
         **(_decided(decision, previous.get("decision")) if decision else {}),
         **(_remembered(history, previous) if history else {}),
@@ -59,6 +60,13 @@ def build_status(state: AppState, previous: Mapping[str, Any], now: datetime) ->
         "conditions": _conditions(state, previous, now),
     }
     return {field: value for field, value in status.items() if value is not None}
+
+
+def _requests(requests: Requests | None) -> Status | None:
+    if requests is None:
+        return None
+    scrapes = {} if requests.scrape_seconds is None else {"scrapeSeconds": requests.scrape_seconds}
+    return {"source": requests.source, "per": requests.per, **scrapes}
 
 
 def patch_of(previous: Mapping[str, Any], status: Mapping[str, Any]) -> Status:
