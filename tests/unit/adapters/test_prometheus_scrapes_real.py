@@ -21,36 +21,37 @@ from tests.prometheus_servers import VICTORIAMETRICS, Server, write_past
 
 pytestmark = pytest.mark.process
 RPS, CPU, MEMORY = MetricType.REQUESTS_PER_SECOND, MetricType.CPU, MetricType.MEMORY
-_NOW = int(time.time())
-_START, _END = _NOW - 1200, _NOW + 300
+_PAST_SECONDS, _FUTURE_SECONDS = 1200, 300
+# What a counter shows so many seconds after its first sample.
 Counter = Callable[[float], float]
 
 
 def rising(per_second: float) -> Counter:
-    return lambda at: per_second * (at - _START)
+    return lambda since: per_second * since
 
 
 def constant(value: float) -> Counter:
-    return lambda _at: value
+    return lambda _since: value
 
 
-def swinging(at: float) -> float:
+def swinging(since: float) -> float:
     """The counter of an exporter that starts from 0 at each scrape."""
-    return 50.0 if at // 15 % 2 else 3.0
+    return 50.0 if since // 15 % 2 else 3.0
 
 
 class Page:
-    """Samples in OpenMetrics, by family."""
+    """Samples in OpenMetrics, by family, from 20 minutes before `now` to 5 minutes after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
         self._families: dict[str, list[str]] = {}
+        self.now, self.start, self.end = now, now - _PAST_SECONDS, now + _FUTURE_SECONDS
 
-    def add(self, name: str, labels: dict[str, str], value: Counter, every: int = 15, first: int = _START) -> None:
-        self.add_at(range(first, _END, every), name, labels, value)
+    def add(self, name: str, labels: dict[str, str], value: Counter, every: int = 15, shift: int = 0) -> None:
+        self.add_at(range(self.start + shift, self.end, every), name, labels, value)
 
     def add_at(self, times: Iterable[int], name: str, labels: dict[str, str], value: Counter) -> None:
         text = ",".join(f'{label}="{of}"' for label, of in labels.items())
-        self._families.setdefault(name, []).extend(f"{name}{{{text}}} {value(at)} {at}" for at in times)
+        self._families.setdefault(name, []).extend(f"{name}{{{text}}} {value(at - self.start)} {at}" for at in times)
 
     def lines(self) -> Iterator[str]:
         for name, lines in self._families.items():
@@ -66,7 +67,7 @@ CORES, BYTES = "container_cpu_usage_seconds_total", "container_memory_working_se
 def slow(page: Page) -> None:
     """Pods that are scraped at various intervals."""
     for every in (5, 15, 30, 60, 120):
-        page.add(REQUESTS, {"namespace": "slow", "pod": f"every-{every}"}, rising(10), every, _START + every // 2)
+        page.add(REQUESTS, {"namespace": "slow", "pod": f"every-{every}"}, rising(10), every, every // 2)
     for every in (15, 30, 60):
         labels = {"namespace": "slow", "pod": f"every-{every}", "container": "app"}
         page.add(CORES, labels, rising(0.5), every)
@@ -76,16 +77,15 @@ def slow(page: Page) -> None:
 
 def stopped(page: Page) -> None:
     """A container whose samples have ended, as kubelets' do: without a mark."""
-    ended = int(time.time()) - 100
     labels = {"namespace": "slow", "pod": "stopped", "container": "app"}
-    page.add_at(range(_START, ended, 15), CORES, labels, rising(0.5))
+    page.add_at(range(page.start, page.now - 100, 15), CORES, labels, rising(0.5))
 
 
 def copied(page: Page) -> None:
     """Pods that are there twice, in labels that tell so."""
     for job, shift in (("pods", 0), ("services", 7)):
         labels = {"namespace": "shop", "pod": "two-jobs", "job": job}
-        page.add(REQUESTS, labels, rising(10), 15, _START + shift)
+        page.add(REQUESTS, labels, rising(10), 15, shift)
     for replica in ("a", "b"):
         labels = {"namespace": "shop", "job": "pods", "prometheus_replica": replica, "pod": "pair"}
         page.add(REQUESTS, labels | {"code": "200"}, rising(6))
@@ -129,18 +129,19 @@ ENDED = (4, 11, 18, 25, 29)
 
 def interrupted(page: Page) -> None:
     """Pods that are no longer scraped, and one that was not for 2 minutes in which its counter began again from 0."""
-    now = int(time.time())
+    now = page.now
     for ago in ENDED:
         labels = {"namespace": "holes", "pod": f"ended-{ago}"}
         page.add_at(range(now - ago - 600, now - ago + 1, 5), REQUESTS, labels, rising(10))
-    times = (*range(_START, now - 130, 5), *range(now - 20, _END, 5))
+    times = (*range(page.start, now - 130, 5), *range(now - 20, page.end, 5))
     back = {"namespace": "holes", "pod": "back", "container": "app"}
-    page.add_at(times, REQUESTS, back, lambda at: 10 * (at - (_START if at < now - 130 else now - 25)))
-    page.add_at(times, CORES, back, lambda at: 0.5 * (at - (_START if at < now - 130 else now - 25)))
+    hole, again = _PAST_SECONDS - 130, _PAST_SECONDS - 25
+    page.add_at(times, REQUESTS, back, lambda since: 10 * (since if since < hole else since - again))
+    page.add_at(times, CORES, back, lambda since: 0.5 * (since if since < hole else since - again))
 
 
 def page() -> Page:
-    made = Page()
+    made = Page(int(time.time()))
     for scenes in (slow, stopped, copied, doubtful, interrupted):
         scenes(made)
     return made
