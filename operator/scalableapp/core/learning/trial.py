@@ -49,9 +49,10 @@ class Before:
 class Trial:
     """Whether more pods make requests faster.
 
-    `bad_since` is when requests became slow, `bad_at` when they last were, `before` what there was when pods were added; `more_since` when more of
-    them served, `compared` when that was last compared, and `no_better` how often without success. Pods that did not
-    help are tried again at `until`, after `wait` seconds. Where they helped, `helped` is the load per pod before.
+    `bad_since` is when requests became slow, `bad_at` when they last were, `before` what there was when pods were
+    added; `more_since` when more of them served, `compared` when that was last compared, and `no_better` how often
+    without success. Pods that did not help are tried again at `until`, after `wait` seconds. Where they helped, `helped`
+    is the load per pod before.
     """
 
     bad_since: float | None = None
@@ -114,6 +115,11 @@ def advanced(trial: Trial, now: Now, verdict: Verdict | None) -> Trial:
         return _waiting(trial, now, verdict, trial.until)
     if trial.before:
         return _compared(trial, trial.before, now, verdict)
+    return _before(trial, now, verdict)
+
+
+def _before(trial: Trial, now: Now, verdict: Verdict) -> Trial:
+    """Pods are added once requests have been slow for long enough, and CPU is not used up."""
     if now.pods < 1 or (now.utilisation or 0.0) >= CPU_IDLE:
         return NO_TRIAL
     if not verdict.clearly_bad:
