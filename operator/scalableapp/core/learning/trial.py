@@ -51,8 +51,8 @@ class Trial:
 
     `bad_since` is when requests became slow, `bad_at` when they last were, `before` what there was when pods were
     added; `more_since` when more of them served, `compared` when that was last compared, and `no_better` how often
-    without success. Pods that did not help are tried again at `until`, after `wait` seconds. Where they helped, `helped`
-    is the load per pod before.
+    without success. Pods that did not help are tried again at `until`, after `wait` seconds. Where they helped,
+    `helped` is the load per pod before.
     """
 
     bad_since: float | None = None
