@@ -46,8 +46,8 @@ def assume(spec: ScalableAppSpec, trace: Trace, pod_capacity: float | None, star
         startup_seconds=startup_seconds,
         bounds=Bounds(horizontal.min_replicas, horizontal.max_replicas),
     )
-    target, note = _target(spec, service)
-    return Assumed(world, target, (*notes, *note))
+    target, target_notes = _target(spec, service)
+    return Assumed(world, target, (*notes, *target_notes))
 
 
 def _service(spec: ScalableAppSpec, capacity: float) -> Service:

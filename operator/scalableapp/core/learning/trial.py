@@ -14,6 +14,8 @@ from scalableapp.core.learning.verdict import Verdict
 CPU_IDLE, CPU_BUSY = 0.6, 0.7
 # Bad for so long, so that a jump of the load that pods are starting for is no reason.
 _BAD_SECONDS = 90.0
+# Good for so long before requests count as fast again: near the limit, good and bad minutes take turns.
+_GOOD_SECONDS = 120.0
 # New pods have served for the window of the slow share, and one comparison has nothing of the one before.
 _SERVING_SECONDS, _BETWEEN_SECONDS = 75.0, 60.0
 _STEP = 1.5
@@ -47,9 +49,10 @@ class Before:
 class Trial:
     """Whether more pods make requests faster.
 
-    `bad_since` is when requests became slow, `before` what there was when pods were added; `more_since` when more of
-    them served, `compared` when that was last compared, and `no_better` how often without success. Pods that did not
-    help are tried again at `until`, after `wait` seconds. Where they helped, `helped` is the load per pod before.
+    `bad_since` is when requests became slow, `bad_at` when they last were, `before` what there was when pods were
+    added; `more_since` when more of them served, `compared` when that was last compared, and `no_better` how often
+    without success. Pods that did not help are tried again at `until`, after `wait` seconds. Where they helped,
+    `helped` is the load per pod before.
     """
 
     bad_since: float | None = None
@@ -60,6 +63,7 @@ class Trial:
     until: float | None = None
     wait: float = _FIRST_WAIT_SECONDS
     helped: float | None = None
+    bad_at: float = -math.inf
 
     @property
     def asked(self) -> int:
@@ -76,8 +80,14 @@ class Trial:
         bad_since, more_since, until = (
             None if at is None else at + seconds for at in (self.bad_since, self.more_since, self.until)
         )
-        compared = self.compared + seconds
-        return replace(self, bad_since=bad_since, more_since=more_since, until=until, compared=compared)
+        return replace(
+            self,
+            bad_since=bad_since,
+            more_since=more_since,
+            until=until,
+            compared=self.compared + seconds,
+            bad_at=self.bad_at + seconds,
+        )
 
 
 NO_TRIAL = Trial()
@@ -105,10 +115,17 @@ def advanced(trial: Trial, now: Now, verdict: Verdict | None) -> Trial:
         return _waiting(trial, now, verdict, trial.until)
     if trial.before:
         return _compared(trial, trial.before, now, verdict)
-    if not verdict.clearly_bad or now.pods < 1 or (now.utilisation or 0.0) >= CPU_IDLE:
+    return _before(trial, now, verdict)
+
+
+def _before(trial: Trial, now: Now, verdict: Verdict) -> Trial:
+    """Pods are added once requests have been slow for long enough, and CPU is not used up."""
+    if now.pods < 1 or (now.utilisation or 0.0) >= CPU_IDLE:
         return NO_TRIAL
+    if not verdict.clearly_bad:
+        return trial if now.at - trial.bad_at < _GOOD_SECONDS else NO_TRIAL
     if trial.bad_since is None or now.at - trial.bad_since < _BAD_SECONDS:
-        return replace(trial, bad_since=now.at if trial.bad_since is None else trial.bad_since)
+        return replace(trial, bad_since=now.at if trial.bad_since is None else trial.bad_since, bad_at=now.at)
     return replace(trial, before=Before(now.pods, now.load, verdict.slow_share, verdict.requests, now.served))
 
 

@@ -26,8 +26,9 @@ def replicas_over(minutes: int, *metrics: dict[str, Any], start: int = 12) -> li
     for _ in range(12 * minutes):
         room = 1 - LOAD / replicas / MOST_PER_POD
         latency = min(SECONDS / room, PATIENCE) if room > 0 else PATIENCE
-        readings = {"RequestsPerSecond": per_pod(*[LOAD / replicas] * replicas), "Latency": Reading(latency)}
-        observation = replace(observe(current=replicas, **readings), now=now)
+        requests = per_pod(*[LOAD / replicas] * replicas)
+        seen = observe(current=replicas, RequestsPerSecond=requests, Latency=Reading(latency))
+        observation = replace(seen, now=now)
         history = history or first_seen(observation)
         decision = decide(spec, observation, history)
         history = remember(history, decision, spec)

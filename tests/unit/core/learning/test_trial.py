@@ -42,3 +42,20 @@ def test_pods_that_did_not_help_are_tried_again_without_more_of_them() -> None:
     again = advanced(vain, Now(vain.until, 3, 9.5, 6.6, 0.1), Verdict(vain.until, 570, 0.3, 0.05, 3.2))
     assert not again.in_vain
     assert again.asked == 3
+
+
+def test_good_and_bad_minutes_that_take_turns_are_reason_enough() -> None:
+    trial, begun = Trial(), []
+    for at in range(0, 600, 5):
+        share = 0.08 if at % 120 < 60 else 0.03
+        trial = advanced(trial, Now(float(at), 4, 100, 100, 0.5), Verdict(float(at), 6000, share, 0.05, 25))
+        begun += [at] if trial.before else []
+    assert begun[0] == 120
+
+
+def test_a_single_bad_minute_is_no_reason() -> None:
+    trial = Trial()
+    for at in range(0, 600, 5):
+        share = 0.08 if at < 60 else 0.03
+        trial = advanced(trial, Now(float(at), 4, 100, 100, 0.5), Verdict(float(at), 6000, share, 0.05, 25))
+    assert trial == Trial()
