@@ -118,6 +118,11 @@ WITH_MATCHERS = [
 ]
 
 
+def test_a_selector_is_named_as_it_was_written() -> None:
+    with pytest.raises(SpecError, match=r'selects q\{namespace=~"a\|b"\} without'):
+        bind('q{namespace=~"a|b"}', SHOP, 0)
+
+
 @pytest.mark.parametrize(("query", "sent"), WITH_MATCHERS)
 def test_even_where_any_namespace_is_allowed_every_selector_is_given_the_matchers(query: str, sent: str) -> None:
     assert with_matchers(bind(query, SHOP, 0, ANY), 'cluster="a"') == sent
