@@ -54,6 +54,7 @@ async def operate(settings: Settings) -> None:
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
     """The clients, closed with `stack`; nothing is asked yet."""
+    where, most_bytes = _prometheus(settings), largest_answer_bytes(limit_bytes())
     telemetry = Telemetry()
     telemetry.paced(settings.interval_seconds)
     configuration = await load_configuration()
@@ -78,7 +79,6 @@ async def _connect(settings: Settings, stack: AsyncExitStack) -> Clients:
         why_not=lease.why_not,
     )
     stack.push_async_callback(api.close)
-    where, most_bytes = _prometheus(settings), largest_answer_bytes(limit_bytes())
     asked = PrometheusMetrics(where, observe=telemetry.queried, most_bytes=most_bytes)
     stack.callback(asked.close)
     history = PrometheusHistory(where, observe=telemetry.queried)

@@ -50,6 +50,18 @@ def test_a_wrong_setting_ends_it_with_one_sentence(environment: dict[str, str]) 
     assert "SCALABLEAPP_INTERVAL_SECONDS='soon'" in ended.stderr
 
 
+def test_a_wrong_connection_to_prometheus_ends_it_with_the_field_and_without_the_secret(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "prometheus.yaml"
+    file.write_text("url: http://prometheus:9090\nbasic_auth: {user: me, password: S3cret}")
+    ended = run(environment | {"SCALABLEAPP_PROMETHEUS_CONFIG": str(file)})
+    assert ended.returncode == 1
+    assert f"{file}: basic_auth.user: unknown; correct or remove it" in ended.stderr
+    assert "S3cret" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_cluster_that_does_not_answer_is_waited_for_until_a_signal_comes(environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "scalableapp"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as operator:

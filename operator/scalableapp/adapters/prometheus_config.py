@@ -89,14 +89,17 @@ def _secret(inline: SecretStr | str | None, file: Path | None, field: str) -> st
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise CredentialProblem(f"{field} {file} cannot be read ({why})") from None
-        where = f"{field} {file}"
     else:
-        text = (inline.get_secret_value() if isinstance(inline, SecretStr) else inline or "").strip()
-        where = field
+        text = inline.get_secret_value() if isinstance(inline, SecretStr) else inline or ""
     if not text:
-        raise CredentialProblem(f"{where} is empty")
-    if _BAD_IN_HEADERS.search(text):
-        raise CredentialProblem(f"{where} has a line break or another character that no HTTP header may have")
+        raise CredentialProblem(f"{field}{f' {file}' if file else ''} is empty")
+    return text
+
+
+def _in_header(text: str, field: str) -> str:
+    """A text that a header may have. Raises CredentialProblem."""
+    if _BAD_IN_HEADERS.search(text) or text != text.strip():
+        raise CredentialProblem(f"{field} has a line break or another character that no HTTP header may have")
     return text
 
 
@@ -116,7 +119,8 @@ class Authorization(_Part):
 
     def header(self) -> tuple[str, str]:
         """The header's value, and what is secret in it."""
-        secret = _secret(self.credentials, self.credentials_file, "authorization.credentials_file")
+        field = "authorization.credentials_file" if self.credentials_file else "authorization.credentials"
+        secret = _in_header(_secret(self.credentials, self.credentials_file, field), field)
         return f"{self.type} {secret}", secret
 
 
@@ -158,12 +162,11 @@ class Header(_Part):
     def header(self, name: str) -> tuple[str, tuple[str, ...]]:
         """The header's value, and what is secret in it."""
         field = f"http_headers.{name}"
-        public = tuple(_secret(value, None, f"{field}.values") for value in self.values)
         hidden = (
             *(_secret(secret, None, f"{field}.secrets") for secret in self.secrets),
             *(_secret(None, file, f"{field}.files") for file in self.files),
         )
-        return ", ".join((*public, *hidden)), hidden
+        return _in_header(", ".join((*self.values, *hidden)), field), hidden
 
 
 class TLS(_Part):

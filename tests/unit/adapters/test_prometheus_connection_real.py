@@ -187,9 +187,7 @@ def test_matchers_reach_every_selector_and_further_copies_are_told_apart(proxy: 
         queries = stated(url=url, matchers='{cluster="prod-1"}', replica_labels=["store"])
         queries.ask('sum by (job, prometheus, prometheus_replica, replica, thanos_replica) (a{b="{"}) + max(c{})')
     copies = "job, prometheus, prometheus_replica, replica, thanos_replica, store"
-    assert proxy.forms[0]["query"] == (
-        f'sum by ({copies}) (a{{cluster="prod-1",b="{{"}}) + max(c{{cluster="prod-1",}})'
-    )
+    assert proxy.forms[0]["query"] == (f'sum by ({copies}) (a{{cluster="prod-1",b="{{"}}) + max(c{{cluster="prod-1"}})')
 
 
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], DataProblem, str]] = {

@@ -1,9 +1,11 @@
 """The file that states the connection to Prometheus: what is refused, by name, and whose connection is whose."""
 
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
+from scalableapp.adapters.prometheus_config import CredentialProblem
 from scalableapp.adapters.prometheus_file import ConnectionFile
 from scalableapp.errors import WrongConnection
 
@@ -73,6 +75,30 @@ def test_a_wrong_file_is_refused_with_the_field_and_without_secrets(tmp_path: Pa
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WrongConnection, match=r"none\.yaml cannot be read \(No such file or directory\)"):
         ConnectionFile(tmp_path / "none.yaml")
+
+
+UNSENDABLE = {
+    "a token of two lines": "authorization: {credentials: 'S3cret\n\n  S3cret'}",
+    "a token that is empty": "authorization: {credentials: ''}",
+    "a header of two lines": "http_headers: {X-A: {secrets: ['S3cret\n\n  X-B: c']}}",
+    "a header in another alphabet": "http_headers: {X-A: {values: ['S3cret\u2603']}}",
+}
+
+
+@pytest.mark.parametrize("text", UNSENDABLE.values(), ids=UNSENDABLE.keys())
+def test_what_no_header_may_have_is_named_and_not_sent(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(f"{URL}{text}")
+    with pytest.raises(CredentialProblem, match=r"^(authorization\.credentials|http_headers\.X-A) ") as caught:
+        ConnectionFile(path).now().credentials()
+    assert "S3cret" not in str(caught.value)
+
+
+def test_a_password_may_have_any_character(tmp_path: Path) -> None:
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(f"{URL}basic_auth: {{username: me, password: ' \u2603 '}}")
+    credentials = ConnectionFile(path).now().credentials()
+    assert b64decode(credentials.headers["Authorization"].removeprefix("Basic ")).decode() == "me: \u2603 "
 
 
 def test_secrets_are_in_no_repr(tmp_path: Path) -> None:

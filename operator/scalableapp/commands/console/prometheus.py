@@ -140,8 +140,6 @@ async def _forwarder(api: KubeApi, service: Service) -> AsyncIterator[str]:
         endpoint = request.match_info["endpoint"]
         if endpoint not in _ENDPOINTS:
             raise web.HTTPNotFound
-        if endpoint == BUILD_INFO and request.method == "POST":
-            raise web.HTTPMethodNotAllowed("POST", ["GET"])
         form: Mapping[str, Any] = await request.post() if request.method == "POST" else request.query
         query = service.query({name: str(value) for name, value in form.items()})
         try:

@@ -17,7 +17,7 @@ from scalableapp.core.model import AppKey
 _TIMEOUT_SECONDS = 30.0
 _DAY_SECONDS = 86_400
 _REQUESTS, _CPU = KINDS[MetricType.REQUESTS_PER_SECOND], KINDS[MetricType.CPU]
-_POD_MONITOR = "add its pods to a PodMonitor or to Prometheus' scrape configuration (docs/metrics.md)"
+_POD_MONITOR = "add its pods to a PodMonitor or to Prometheus' scrape configuration (docs/operations.md)"
 _CADVISOR = "let Prometheus scrape each kubelet's /metrics/cadvisor once"
 
 
@@ -128,7 +128,7 @@ def _targets(key: AppKey, scraped: Scraped) -> Finding:
     if interval is not None and too_rare(interval):
         return bad(subject, f"{often}, which is too rare to decide on", "set scrape_interval to 30s or less for them")
     if not scraped.requests:
-        fix = f"let the app export {_REQUESTS.metric} (docs/metrics.md), or correct the path that is scraped"
+        fix = f"let the app export {_REQUESTS.metric} (docs/operations.md), or correct the path that is scraped"
         return bad(subject, f"{often}, but they serve no {_REQUESTS.metric}", fix)
     by = f"job {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} jobs ({', '.join(jobs)}), each request counts once"
     return good(subject, f"{often} by {by}")

@@ -258,7 +258,7 @@ def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str, rules: Q
     if matchers.or_matchers:
         raise _error(
             field,
-            f"selects {_short(str(node))} with `or` between braces, which could read other teams' metrics",
+            f"selects {_shown(node, masked)} with `or` between braces, which could read other teams' metrics",
             "use `or` between two selectors",
         )
     if not (bound or rules.any_namespace):
@@ -266,7 +266,7 @@ def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str, rules: Q
         also = f" (or {', '.join(others)})" if others else ""
         raise _error(
             field,
-            f"selects {_short(str(node))} without {label}={namespace!r}{also}, so it could read other teams' metrics",
+            f"selects {_shown(node, masked)} without {label}={namespace!r}{also}, so it could read other teams' metrics",
             f'add {label}="$namespace" to every selector',
         )
 
@@ -276,6 +276,14 @@ def _exactly(matcher: ast.Matcher, masked: _Masked) -> str | None:
     if matcher.op == ast.MatchOp.Re:
         return masked.regexes.get(matcher.value)
     return str(matcher.value) if matcher.op == ast.MatchOp.Equal else None
+
+
+def _shown(node: ast.Expr, masked: _Masked) -> str:
+    """A part of the query as the user wrote it."""
+    text = str(node)
+    for mark, regex in masked.regexes.items():
+        text = text.replace(f'"{mark}"', json.dumps(regex, ensure_ascii=False))
+    return _short(text)
 
 
 def _short(text: str) -> str:

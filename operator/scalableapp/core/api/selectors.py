@@ -8,7 +8,7 @@ import re
 import promql_parser as ast
 
 _TEXT = r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | `[^`]*` """
-_BRACE_OR_TEXT = re.compile(rf"{_TEXT} | \{{", re.VERBOSE | re.DOTALL)
+_BRACE_OR_TEXT = re.compile(rf"{_TEXT} | \{{ (?: \s*\}} )?", re.VERBOSE | re.DOTALL)
 _OF_THE_OPERATOR = {"__name__", "namespace", "pod", "container", "le"}
 
 
@@ -35,7 +35,13 @@ def with_matchers(query: str, matchers: str) -> str:
     """The query with `matchers` in each of its selectors, all of which have braces."""
     if not matchers:
         return query
-    return _BRACE_OR_TEXT.sub(lambda found: f"{{{matchers}," if found[0] == "{" else found[0], query)
+
+    def added(found: re.Match[str]) -> str:
+        if not found[0].startswith("{"):
+            return found[0]
+        return f"{{{matchers}}}" if found[0].endswith("}") else f"{{{matchers},"
+
+    return _BRACE_OR_TEXT.sub(added, query)
 
 
 def with_braces(query: str, name: str) -> str:

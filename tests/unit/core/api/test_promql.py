@@ -110,12 +110,17 @@ def test_another_label_may_name_the_namespace_if_the_operator_says_so(place: str
 
 ANY = QueryRules(any_namespace=True)
 WITH_MATCHERS = [
-    ("q", 'q{cluster="a",}'),
-    ("rate(q[5m] offset 1m)", 'rate(q{cluster="a",}[5m] offset 1m)'),
-    ("q @ end() + q{} + on (b) r{a='{'}", 'q{cluster="a",} @ end() + q{cluster="a",} + on (b) r{cluster="a",a="{"}'),
-    ("sum by (q) (r) / s:q:t", 'sum by (q) (r{cluster="a",}) / s:q:t{cluster="a",}'),
-    ('sum(sum_a) + count({__name__=~"a.*"})', 'sum(sum_a{cluster="a",}) + count({cluster="a",__name__=~"a.*"})'),
+    ("q", 'q{cluster="a"}'),
+    ("rate(q[5m] offset 1m)", 'rate(q{cluster="a"}[5m] offset 1m)'),
+    ("q @ end() + q{} + on (b) r{a='{'}", 'q{cluster="a"} @ end() + q{cluster="a"} + on (b) r{cluster="a",a="{"}'),
+    ("sum by (q) (r) / s:q:t", 'sum by (q) (r{cluster="a"}) / s:q:t{cluster="a"}'),
+    ('sum(sum_a) + count({__name__=~"a.*"})', 'sum(sum_a{cluster="a"}) + count({cluster="a",__name__=~"a.*"})'),
 ]
+
+
+def test_a_selector_is_named_as_it_was_written() -> None:
+    with pytest.raises(SpecError, match=r'selects q\{namespace=~"a\|b"\} without'):
+        bind('q{namespace=~"a|b"}', SHOP, 0)
 
 
 @pytest.mark.parametrize(("query", "sent"), WITH_MATCHERS)
