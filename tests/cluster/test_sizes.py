@@ -100,7 +100,9 @@ def test_an_app_that_is_killed_for_its_memory_recovers(shop: Shop) -> None:
 
     def calm() -> None:
         assert shop.condition("Sized")[:2] == ("True", "InSync")
-        assert all(is_ready(pod) and not pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(shop))
+        assert all(is_ready(pod) for pod in pods(shop))
+        sizes = [pod["spec"]["containers"][0]["resources"]["requests"]["memory"] for pod in pods(shop)]
+        assert all(mebibytes(size) > 64 for size in sizes)
 
     eventually(calm, 240)
     assert any("OOMKilled" in event["message"] for event in shop.events("Resizing"))

@@ -52,12 +52,21 @@ class CpuNeed(Model):
 
 
 class MemoryNeed(Model):
-    """How the memory request follows from the usage. Memory cannot be squeezed: by default nearly the peak counts."""
+    """How the memory request follows from the usage. Memory cannot be squeezed: the peaks of a week count in full."""
 
-    percentile: int = Field(98, ge=50, le=100, description="Percentile of the peaks that the request should cover.")
+    percentile: int = Field(
+        98,
+        ge=50,
+        le=100,
+        description="Percentile of the usage that the request should cover, beside the highest peak of 384 half-lives.",
+    )
     margin_percent: int = Field(15, ge=0, le=200, description="Percentage added on top.")
     half_life_seconds: int = Field(
-        1800, ge=60, le=604800, description="Age at which a peak has half the weight of a new one."
+        1800,
+        ge=60,
+        le=604800,
+        description="Age at which a usage sample has half the weight of a new one. The highest peak of 384 half-lives "
+        "is always covered: by default of 8 days, which is also the longest.",
     )
 
 

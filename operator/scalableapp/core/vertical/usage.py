@@ -27,9 +27,9 @@ REMEMBERED_HALF_LIVES = 8
 # So long the peaks of memory, and kills for want of it, are remembered: with the default half-life a week and a day, so
 # that what comes once a week is known.
 _MEMORY_HALF_LIVES = 384
-# So long CPU is not reduced below what was needed for a minute: two hours and, where each change replaces the pods, a
+# So long CPU is not reduced below what was needed for a minute: an hour and, where each change replaces the pods, a
 # day and an hour, so that what comes every day changes nothing.
-_CPU_HALF_LIVES, _CPU_HALF_LIVES_OF_ROLLOUTS = 8, 100
+_CPU_HALF_LIVES, _CPU_HALF_LIVES_OF_ROLLOUTS = 4, 100
 LONGEST_MEMORY = timedelta(days=8)
 
 

@@ -343,6 +343,39 @@ def test_what_happens_to_pods_counts(
     assert answer["resources"][resource] == amount
 
 
+NOT_USAGE = [
+    ({"CPU": float("nan"), "Memory": 1e8}, "NotANumber", "the cpu usage of a pod is nan"),
+    ({"CPU": float("inf"), "Memory": 1e8}, "Infinite", "the cpu usage of a pod is inf"),
+    ({"CPU": 0.1, "Memory": float("nan")}, "NotANumber", "the memory usage of a pod is nan"),
+    ({"CPU": 0.1, "Memory": -5}, "NegativeValue", "the memory usage of a pod is -5"),
+]
+
+
+@pytest.mark.parametrize(("usage", "reason", "message"), NOT_USAGE, ids=[row[2] for row in NOT_USAGE])
+def test_usage_of_a_pod_that_is_none_is_named_and_changes_no_size(
+    ask: Any, usage: dict[str, float], reason: str, message: str
+) -> None:
+    _, (answer,) = ask(sized(pods=[pod(0, usage=usage)]))
+    assert answer["reason"] == reason
+    assert message in answer["message"]
+    assert answer["resources"] == GROWN
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_past_usage_that_is_none_is_named(ask: Any, value: str) -> None:
+    line = json.dumps(sized()).replace('"cpu": [[0, 0.5]', f'"cpu": [[0, {value}]')
+    assert value in line
+    _, (answer,) = ask(line)
+    assert "observed.usageHistory.cpu[0][1]" in answer["error"]
+    assert "is not a usage" in answer["error"]
+
+
+def test_pods_that_use_nothing_are_measured(ask: Any) -> None:
+    _, (answer,) = ask(sized(usageHistory={}, pods=[pod(0, usage={"CPU": 0, "Memory": 0})]))
+    assert answer["reason"] != "NoData"
+    assert "cpu usage is 0" in answer["message"] + str(answer["steps"])
+
+
 def test_both_directions_are_decided_at_once(ask: Any) -> None:
     _, (answer,) = ask(sized("Combined", cpu=0.16, totals={"RequestsPerSecond": 400}))
     assert answer["replicas"] == 7
