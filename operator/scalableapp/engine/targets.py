@@ -48,8 +48,8 @@ _PODS, _REPLICA_SETS = Kind("v1", "Pod"), Kind(APPS, "ReplicaSet")
 # The controllers of others may run pods through ReplicaSets of theirs.
 _WITHOUT_REPLICA_SETS = {Kind(APPS, "StatefulSet"), _REPLICA_SETS}
 _NO_SELECTOR = (
-    "its scale subresource states no selector of its pods (status.selector), so nobody can tell which they are; name the "
-    "workload that runs them"
+    "its scale subresource states no selector of its pods (status.selector), so nobody can tell which they are; "
+    "name the workload that runs them"
 )
 _Aimed = tuple[AppRecord, Target]
 

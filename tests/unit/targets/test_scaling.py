@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey
 from tests.spec_cases import metric
 from tests.unit.targets.scene import Scene, container
@@ -171,7 +172,7 @@ async def test_what_a_rollout_allows_is_as_stated(scene: Scene, allowed: str, lo
 )
 async def test_no_pod_is_removed_on_samples_that_are_missing(scene: Scene, used: dict[str, float]) -> None:
     key = await running(scene, pods=3, horizontal={"behavior": {"scaleDown": NOW}})
-    scene.use(key, **used)
+    scene.use(key, MetricType.CPU, **used)
     await scene.tick(70)
     assert scene.get("Deployment")["spec"]["replicas"] == 3
     assert scene.condition(key, "MetricsAvailable")[:2] == ("False", "NoData")
