@@ -50,6 +50,11 @@ def _app(key: AppKey, **fields: Any) -> Manifest:
     return {"metadata": metadata | {"resourceVersion": "1", "managedFields": managed}, "spec": spec}
 
 
+def _exposed(number: int) -> Manifest:
+    key = _key(number)
+    return _app(key, ingress={"host": f"{key.name}.test"})
+
+
 def _pod(app: AppKey, number: int, **metadata: Any) -> Manifest:
     labels = {LABEL_APP: app.name, LABEL_MANAGED_BY: MANAGED_BY}
     at = "2026-01-05T12:00:00Z"
@@ -89,7 +94,7 @@ def _key(number: int, per_namespace: int = 50) -> AppKey:
 @lru_cache(maxsize=1)
 def _children(number: int) -> dict[str, Manifest]:
     key = _key(number)
-    found = children(key, f"u-{key}", parse_spec(_app(key)["spec"]), ClusterFeatures())
+    found = children(key, f"u-{key}", parse_spec(_exposed(number)["spec"]), ClusterFeatures())
     return {child["kind"]: child for child in found}
 
 
@@ -112,7 +117,7 @@ def _stranger(number: int) -> Manifest:
 
 def _ordinary(count: int) -> dict[str, tuple[int, Callable[[int], Manifest]]]:
     return {
-        "scalableapps": (count, lambda number: _app(_key(number))),
+        "scalableapps": (count, _exposed),
         "deployments": (count, _child("Deployment")),
         "services": (count, _child("Service")),
         "ingresses": (count, _child("Ingress")),

@@ -26,6 +26,7 @@ from scalableapp.settings import Settings
 log = logging.getLogger(__name__)
 
 # Kopf holds a page as bytes, as text and parsed, and each object until its worker ends: and an object may have 1.5 MB.
+# With 5,000 ordinary apps, pages of 500 take 40 MiB more, and the start is no faster.
 PAGE_SIZE = 20
 IDLE_SECONDS = 0.2
 # After so long a Kopf that does not end is left behind.
