@@ -79,10 +79,7 @@ def plan(learned: Learned, load: float, current: int, objective: Objective, most
 
 def _expected(learned: Learned, load: float) -> float:
     """ln(load one reaction time later / load)."""
-    if not learned.recent:
-        return 0.0
-    now = learned.recent[-1]
-    return learned.growth.expected(now.beside if load == now.load else now.means.beside(load))
+    return learned.growth.expected(learned.means.beside(load)) if learned.means else 0.0
 
 
 def _unjudged(learned: Learned, current: int, objective: Objective) -> Plan | None:

@@ -82,7 +82,6 @@ class Moment(NamedTuple):
     at: float
     load: float
     ready: int
-    means: Means
     beside: Beside
 
 
@@ -120,6 +119,7 @@ class Learned:
     cores: float | None = None
     mean: Mean = _NO_LOAD
     growth: Growth = NOTHING_GROWN
+    means: Means | None = None
 
     def verdict_at(self, at: float) -> Verdict | None:
         """The last judged window, unless it is too old to say anything of now."""
@@ -139,7 +139,8 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
     window, the decision interval, the app's start-up.
     """
     elapsed, learned = elapsed_seconds(learned, sample.at), _resized(learned, sample.cores)
-    recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE), elapsed)
+    means = learned.means.seen(sample.load, elapsed) if learned.means else Means(sample.load, sample.load)
+    recent = _recent(learned.recent, sample, max(reaction_seconds, _MINUTE), means)
     growth, volatility = _growth(learned, recent, elapsed, reaction_seconds)
     mean = _mean_of_last_minute(recent, sample.at)
     verdict, gathered = _judged(learned, mean, sample, objective.limits, elapsed)
@@ -169,6 +170,7 @@ def learn(learned: Learned, sample: Sample, objective: Objective, reaction_secon
         learned.cores,
         mean,
         growth,
+        means,
     )
 
 
@@ -195,15 +197,14 @@ def elapsed_seconds(learned: Learned, at: float) -> float:
     return min(max(0.0, at - learned.recent[-1].at), _MOST_ELAPSED) if learned.recent else 0.0
 
 
-def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float, elapsed: float) -> tuple[Moment, ...]:
+def _recent(recent: tuple[Moment, ...], sample: Sample, seconds: float, means: Means) -> tuple[Moment, ...]:
     """The moments of the last `seconds`, and the one before them."""
     oldest = sample.at - seconds
     skip = 0
     while skip + 1 < len(recent) and recent[skip + 1].at <= oldest:
         skip += 1
-    means = recent[-1].means.seen(sample.load, elapsed) if recent else Means(sample.load, sample.load)
     beside = means.beside(sample.load) if sample.load > 0 else NOTHING_BESIDE
-    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready, means, beside))
+    return (*recent[skip:], Moment(sample.at, sample.load, sample.ready, beside))
 
 
 def _growth(learned: Learned, recent: tuple[Moment, ...], elapsed: float, reaction: float) -> tuple[Growth, Volatility]:
