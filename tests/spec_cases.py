@@ -33,6 +33,12 @@ OBJECTIVE = {"latency": {"quantile": 0.95, "seconds": 0.25}}
 GOOD: dict[str, Spec] = {
     "an image alone": app(),
     "a route alone": app(route=ROUTE),
+    "a worker": app(port=0),
+    "a worker with an Ingress that is off": app(port=0, ingress={"enabled": False}),
+    "mounts": app(
+        mounts=[{"path": "/a", "configMap": "c"}, {"path": "/b", "secret": "s"}, {"path": "/c", "emptyDir": {}}]
+    ),
+    "fields of pods": app(podTemplate={"spec": {"containers": [{"name": "app", "livenessProbe": None}]}}),
     "a route beside an Ingress that is off": app(route=ROUTE, ingress={"enabled": False}),
     "two listeners of a Gateway": app(
         route={"parentRefs": [{"name": "a", "sectionName": "x"}, {"name": "a", "sectionName": "y"}]}
@@ -90,6 +96,13 @@ _FALLBACK = "replicas is for behavior Static and CurrentIfHigher only"
 
 # With the start of the message that says it.
 BAD: dict[str, tuple[Spec, str]] = {
+    "an Ingress without a port": (app(port=0, ingress={"host": "a.io"}), "port is 0, so the app serves no HTTP"),
+    "a route without a port": (app(port=0, route=ROUTE), "port is 0, so the app serves no HTTP"),
+    "a mount without a source": (app(mounts=[{"path": "/a"}]), "exactly one of configMap, secret and emptyDir"),
+    "a mount of two": (
+        app(mounts=[{"path": "/a", "configMap": "c", "emptyDir": {}}]),
+        "exactly one of configMap, secret and emptyDir",
+    ),
     "two ways in": (app(route=ROUTE, ingress={}), "ingress and route are both set"),
     "one Gateway twice": (
         app(route={"parentRefs": [{"name": "a"}, {"name": "a"}]}),

@@ -23,7 +23,14 @@ TELLING = (
         "core/vertical/combined.py",
         "core/children/routing.py",
     ),
-    *("engine/looks.py", "engine/mounts.py", "engine/observe.py", "engine/pod_check.py", "engine/reconcile.py", "engine/resizing.py"),
+    *(
+        "engine/looks.py",
+        "engine/mounts.py",
+        "engine/observe.py",
+        "engine/pod_check.py",
+        "engine/reconcile.py",
+        "engine/resizing.py",
+    ),
 )
 # What looks like a reason there: types and states of conditions and Events, and names of rules.
 OTHERS = {"True", "False", "Unknown", "Normal", "Warning"} | set(CONDITIONS)
