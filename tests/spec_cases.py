@@ -51,12 +51,16 @@ OF_APPS: Spec = {
     "ingress": {"enabled": False},
     "route": ROUTE,
     "cache": {"backend": "None"},
-    "monitoring": {},
+    "serviceAccountName": "web",
+    "imagePullSecrets": [],
+    "mounts": [],
+    "podTemplate": {},
 }
 
 GOOD: dict[str, Spec] = {
     "an image alone": app(),
     "a target alone": target(),
+    "a target whose requests a source counts": target(monitoring={"requests": "spring"}),
     "a target of another kind": target(targetRef={"apiVersion": "acme.io/v1", "kind": "Farm", "name": "web.a"}),
     "a target of the core group": target(targetRef={"apiVersion": "v1", "kind": "ReplicationController", "name": "a"}),
     "a pinned target": target(replicas=3),
@@ -66,6 +70,12 @@ GOOD: dict[str, Spec] = {
     "a target that is scaled during rollouts": target(scaling={"duringRollout": "UpOnly"}),
     "an app that is scaled during rollouts": app(scaling={"duringRollout": "Scale"}),
     "a route alone": app(route=ROUTE),
+    "a worker": app(port=0),
+    "a worker with an Ingress that is off": app(port=0, ingress={"enabled": False}),
+    "mounts": app(
+        mounts=[{"path": "/a", "configMap": "c"}, {"path": "/b", "secret": "s"}, {"path": "/c", "emptyDir": {}}]
+    ),
+    "fields of pods": app(podTemplate={"spec": {"containers": [{"name": "app", "livenessProbe": None}]}}),
     "a route beside an Ingress that is off": app(route=ROUTE, ingress={"enabled": False}),
     "two listeners of a Gateway": app(
         route={"parentRefs": [{"name": "a", "sectionName": "x"}, {"name": "a", "sectionName": "y"}]}
@@ -128,6 +138,10 @@ BAD: dict[str, tuple[Spec, str]] = {
     **{
         f"{name} beside a target": (target(**{name: value}), f"{name} cannot be set") for name, value in OF_APPS.items()
     },
+    "a path of metrics beside a target": (
+        target(monitoring={"path": "/m"}),
+        "monitoring.scrape and monitoring.path cannot be set beside targetRef",
+    ),
     "a target that scales itself": (
         target(targetRef={"apiVersion": "scalableapp.io/v1alpha1", "kind": "ScalableApp", "name": "a"}),
         "targetRef is a ScalableApp",
@@ -136,6 +150,13 @@ BAD: dict[str, tuple[Spec, str]] = {
     "a container that serves requests": (
         target_metrics(REQUESTS | {"container": "web"}),
         "only types CPU and Memory are of one container",
+    ),
+    "an Ingress without a port": (app(port=0, ingress={"host": "a.io"}), "port is 0, so the app serves no HTTP"),
+    "a route without a port": (app(port=0, route=ROUTE), "port is 0, so the app serves no HTTP"),
+    "a mount without a source": (app(mounts=[{"path": "/a"}]), "a mount has one source"),
+    "a mount of two": (
+        app(mounts=[{"path": "/a", "configMap": "c", "emptyDir": {}}]),
+        "a mount has one source",
     ),
     "two ways in": (app(route=ROUTE, ingress={}), "ingress and route are both set"),
     "one Gateway twice": (

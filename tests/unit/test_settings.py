@@ -26,6 +26,7 @@ def test_defaults_are_promises() -> None:
         "liveness_port": "8081",
         "workers": "8",
         "redis_image": "redis:8.2.10-alpine",
+        "pod_template": "None",
         "log_format": "json",
         "log_level": "INFO",
     }
@@ -57,6 +58,20 @@ def test_a_wrong_variable_is_named_with_its_value(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "given", "expected"),
+    [("", "", "All"), ("shop", "", "Safe"), ("shop", "All", "All"), ("", "Off", "Off")],
+    ids=["everywhere", "in one namespace", "in one namespace by choice", "everywhere by choice"],
+)
+def test_pods_of_a_few_namespaces_are_safe_unless_stated(
+    monkeypatch: pytest.MonkeyPatch, namespaces: str, given: str, expected: str
+) -> None:
+    monkeypatch.setenv("SCALABLEAPP_NAMESPACES", namespaces)
+    if given:
+        monkeypatch.setenv("SCALABLEAPP_POD_TEMPLATE", given)
+    assert load_settings().pod_policy == expected
 
 
 def test_settings_do_not_change_while_the_operator_runs() -> None:

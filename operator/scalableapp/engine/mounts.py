@@ -18,12 +18,16 @@ log = logging.getLogger(__name__)
 
 
 def mounted(record: AppRecord) -> str:
-    """The versions that the template is to name: the newest ones known, else those that it has."""
+    """The versions that the template is to name: the newest ones known, else those that it has.
+
+    What could not be read when pods were made stays so named until it changes, or each restart of the operator, and the
+    right to read it, would replace all pods.
+    """
     if record.spec is None or not record.spec.mounts:
         return ""
     running = _running(record)
-    known = {source: record.mounted.get(source) or running.get(source) for source in mounts.sources(record.spec)}
-    return mounts.write({source: version for source, version in known.items() if version})
+    found = mounts.sources(record.spec)
+    return mounts.write({source: record.mounted.get(source) or running.get(source, mounts.UNREAD) for source in found})
 
 
 def _running(record: AppRecord) -> dict[Source, str]:
@@ -75,17 +79,15 @@ class Mounts:
         return changed
 
     async def _changes(self, record: AppRecord, source: Source) -> bool:
-        """Whether it holds something else than the pods have, as far as that is known.
-
-        Of pods that were made when it could not be read it isn't: all of them would be replaced once it can.
-        """
+        """Whether it holds something else than before, as far as that is known."""
         found = await self._cluster.mount_version(record.key.namespace, source)
         if found is None:
             return False
         last = record.mounts_read.get(source)
-        before = record.mounted.get(source) or _running(record).get(source) or (last.content if last else None)
+        running = _running(record).get(source, mounts.UNREAD)
+        before = last.content if last else record.mounted.get(source, running)
         record.mounts_read[source] = found
-        if before in (None, found.content):
+        if before in (mounts.UNREAD, found.content):
             return False
         record.mounted[source] = found.content
         return True

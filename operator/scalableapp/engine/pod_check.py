@@ -13,7 +13,7 @@ from scalableapp.errors import Rejected
 from scalableapp.ports import Cluster, Manifest
 
 # Of the operator's own rights, which no author can mend.
-_NOT_THE_AUTHORS = ("cannot patch resource", "cannot create resource", "Unauthorized")
+_NOT_THE_AUTHORS = ("cannot patch resource", "cannot create resource", ": 401 ")
 
 
 class PodCheck:

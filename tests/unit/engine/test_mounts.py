@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from scalableapp.core.children.mounts import ANNOTATION, CONFIG_MAP, SECRET, Source, Version, read, write
+from scalableapp.core.children.mounts import ANNOTATION, CONFIG_MAP, SECRET, UNREAD, Source, Version, read, write
 from scalableapp.core.model import AppKey
 from scalableapp.engine.mounts import Mounts
 from scalableapp.errors import Rejected, Unavailable
@@ -103,7 +103,7 @@ async def test_secrets_that_the_operator_may_not_list_are_mounted_and_told_of_on
     await mounting.settle()
     for _ in range(3):
         await refreshed(mounting)
-    assert versions(mounting, key) == {CONFIG: "one"}
+    assert versions(mounting, key) == {CONFIG: "one", TLS: UNREAD}
     (told,) = [event for event in mounting.cluster.events if event.reason == "MountNotFollowed"]
     assert "Secret/tls is mounted, but the operator may not read it" in told.message
     assert "component rollout-on-secrets" in told.message
@@ -119,6 +119,32 @@ async def test_the_right_alone_rolls_nothing_out_but_the_next_change_does(mounti
     holds(mounting, TLS, "b")
     await refreshed(mounting)
     assert versions(mounting, key) == {CONFIG: "one", TLS: "b"}
+
+
+async def test_the_right_and_a_restart_roll_nothing_out_but_the_next_change_does(mounting: World) -> None:
+    mounting.cluster.failures["read Secret"] = DENIED
+    key = await mounting.running(spec=MOUNTING)
+    del mounting.cluster.failures["read Secret"]
+    restarted = World(mounting.cluster)
+    restarted.cluster.news = [("ADDED", copy.deepcopy(app)) for app in mounting.cluster.apps.values()]
+    restarted.cluster.news += [("ADDED", copy.deepcopy(found)) for found in mounting.cluster.objects.values()]
+    await restarted.settle()
+    await refreshed(restarted)
+    assert "apply" not in restarted.cluster.verbs()
+    holds(restarted, TLS, "b")
+    await refreshed(restarted)
+    assert versions(restarted, key) == {CONFIG: "one", TLS: "b"}
+
+
+async def test_a_config_map_that_comes_after_its_pods_does_not_replace_them(world: World) -> None:
+    key = world.create(spec=MOUNTING)
+    await world.settle()
+    holds(world, CONFIG, "one")
+    await refreshed(world)
+    assert world.cluster.writes.count(("apply", "Deployment")) == 1
+    holds(world, CONFIG, "two")
+    await refreshed(world)
+    assert versions(world, key)[CONFIG] == "two"
 
 
 async def test_a_mount_that_is_added_comes_with_its_version(mounting: World) -> None:

@@ -39,6 +39,7 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
         pytest.param({"namespaces": ["team-a"]}, "namespaced", (), id="namespaces"),
         pytest.param({"monitoring": {"enabled": True}}, "production", ("monitoring",), id="monitoring"),
         pytest.param({"targets": {"argoRollouts": True}}, "production", ("target-rollouts",), id="Argo Rollouts"),
+        pytest.param({"settings": {"podTemplate": "All"}}, "production", ("pod-template-all",), id="any pods"),
     ],
 )
 def test_chart_and_kustomize_agree_object_by_object(
@@ -49,6 +50,18 @@ def test_chart_and_kustomize_agree_object_by_object(
     assert by_helm.keys() == by_kustomize.keys()
     for name, manifest in by_kustomize.items():
         assert by_helm[name] == manifest, name
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "role"),
+    [([], "ClusterRole /scalableapp-operator"), (["team-a"], "Role team-a/scalableapp-operator")],
+    ids=["all namespaces", "one namespace"],
+)
+def test_secrets_are_listed_where_that_is_asked_for_alone(namespaces: list[str], role: str) -> None:
+    for asked in (False, True):
+        rules = named(charted({"namespaces": namespaces, "rolloutOnSecrets": asked}))[role]["rules"]
+        granted = [rule["verbs"] for rule in rules if "secrets" in rule["resources"]]
+        assert granted == ([["list"]] if asked else [])
 
 
 def test_what_a_prometheus_asks_for_is_on_all_that_it_is_to_find() -> None:

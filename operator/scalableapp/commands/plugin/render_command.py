@@ -143,8 +143,8 @@ def _like(live: Any, shapes: list[Any]) -> Any:
 
 
 def _unified(name: str, live: "Manifest | None", wanted: "Manifest | None") -> Iterator[str]:
-    sides = [_yaml(side).splitlines(keepends=True) if side else [] for side in (live, wanted)]
-    return difflib.unified_diff(*sides, fromfile=f"{name} (running)", tofile=f"{name} (rendered)")
+    before, after = (_yaml(side).splitlines(keepends=True) if side else [] for side in (live, wanted))
+    return difflib.unified_diff(before, after, fromfile=f"{name} (running)", tofile=f"{name} (rendered)")
 
 
 def _yaml(manifest: "Manifest") -> str:

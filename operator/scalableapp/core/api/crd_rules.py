@@ -56,6 +56,11 @@ _TARGET = (
         "!has(self.targetRef) || self.scaling.mode == 'Horizontal'",
         "the pods of a targetRef keep their size; use scaling.mode: Horizontal",
     ),
+    Rule(
+        "!has(self.targetRef) || !has(self.monitoring) || !(has(self.monitoring.scrape) || has(self.monitoring.path))",
+        "monitoring.scrape and monitoring.path cannot be set beside targetRef, whose pods the operator does not "
+        "change; remove them",
+    ),
     *(
         Rule(
             f"!has(self.targetRef) || !has(self.{name})",

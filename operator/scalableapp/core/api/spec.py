@@ -230,7 +230,8 @@ class ScalableAppSpec(Model):
         if self.target_ref is None:
             return self
         stated = [to_camel(name) for name in type(self).model_fields if name in self.model_fields_set]
-        if meaningless := [name for name in stated if name in OF_AN_IMAGE]:
+        stated += [f"monitoring.{name}" for name in sorted(self.monitoring.model_fields_set & OF_SCRAPING)]
+        if meaningless := [name for name in stated if name in OF_AN_IMAGE or "." in name]:
             raise ValueError(
                 f"{', '.join(meaningless)} cannot be set beside targetRef, whose pods the operator does not change; "
                 "remove it"
@@ -320,8 +321,10 @@ class ScalableAppSpec(Model):
 OF_AN_IMAGE = frozenset(
     to_camel(name)
     for name in ScalableAppSpec.model_fields
-    if name not in ("image", "target_ref", "replicas", "scaling")
+    if name not in ("image", "target_ref", "replicas", "monitoring", "scaling")
 )
+# Of spec.monitoring, how pods are annotated.
+OF_SCRAPING = frozenset({"scrape", "path"})
 
 
 def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:

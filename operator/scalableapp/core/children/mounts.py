@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from scalableapp.core.api.spec import ScalableAppSpec
 
 ANNOTATION = "scalableapp.io/mounts"
+UNREAD = "unread"
 CONFIG_MAP, SECRET = "ConfigMap", "Secret"
 
 

@@ -97,8 +97,12 @@ def test_pods_wait_before_they_stop_without_a_program_in_the_image() -> None:
 def test_the_container_gets_the_port_and_the_probes_ask_there() -> None:
     app = container(port=9000, health={"livenessPath": "/live", "readinessPath": "/ready"})
     assert app["ports"] == [{"name": "http", "containerPort": 9000, "protocol": "TCP"}]
-    assert app["startupProbe"]["httpGet"] == app["livenessProbe"]["httpGet"] == {"path": "/live", "port": "http"}
-    assert app["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+    assert app["startupProbe"]["httpGet"] == app["livenessProbe"]["httpGet"] == asked("/live")
+    assert app["readinessProbe"]["httpGet"] == asked("/ready")
+
+
+def asked(path: str) -> dict[str, Any]:
+    return {"path": path, "port": "http", "scheme": "HTTP"}
 
 
 def test_the_app_learns_its_cache_its_port_and_its_name() -> None:
