@@ -73,7 +73,7 @@ def test_every_node_is_structural() -> None:
 def test_the_defaults_of_an_image_alone_are_those_of_the_models() -> None:
     stored = defaulted({"image": "app:1"}, spec_schema())
     made = parse_spec({"image": "app:1"}).model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert stored == {name: value for name, value in made.items() if name not in OF_AN_IMAGE}
+    assert stored == {name: value for name, value in made.items() if name not in {*OF_AN_IMAGE, "monitoring"}}
 
 
 def test_a_metric_gets_its_defaults_inside_a_list() -> None:
