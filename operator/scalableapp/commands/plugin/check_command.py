@@ -108,7 +108,9 @@ async def _metrics(
 
     wanted = {
         AppKey(app["metadata"]["namespace"], app["metadata"]["name"]): Wanted(
-            _kinds(app), (app.get("status") or {}).get("readyReplicas", 0)
+            _kinds(app),
+            (app.get("status") or {}).get("readyReplicas", 0),
+            ((app.get("status") or {}).get("requests") or {}).get("source", ""),
         )
         for app in apps
     }

@@ -15,17 +15,17 @@ from scalableapp.core.learning.scrapes import too_rare
 from scalableapp.core.model import AppKey
 
 _TIMEOUT_SECONDS = 30.0
-_DAY_SECONDS = 86_400
 _REQUESTS, _CPU = KINDS[MetricType.REQUESTS_PER_SECOND], KINDS[MetricType.CPU]
 _POD_MONITOR = "add its pods to a PodMonitor or to Prometheus' scrape configuration (docs/operations.md)"
 _CADVISOR = "let Prometheus scrape each kubelet's /metrics/cadvisor once"
 
 
 class Wanted(NamedTuple):
-    """What an app is decided on, and how many of its pods are ready."""
+    """What an app is decided on, how many of its pods are ready, and which source of requests the operator found."""
 
     kinds: frozenset[MetricType]
     ready: int
+    source: str = ""
 
 
 class Scraped(NamedTuple):
@@ -106,13 +106,15 @@ def _of_app(queries: Queries, key: AppKey, wanted: Wanted) -> Iterator[Finding]:
     up, samples, requests, containers = (answer.samples for answer in answers)
     scraped = Scraped(_by_job(up), _by_job(samples), {_pod(each) for each in requests}, _by_job(containers))
     if wanted.kinds - {MetricType.CPU, MetricType.MEMORY, MetricType.PROMETHEUS}:
-        yield _targets(key, scraped)
+        yield _targets(key, scraped, wanted.source)
     if wanted.kinds & {MetricType.CPU, MetricType.MEMORY}:
         yield _containers(key, scraped)
 
 
-def _targets(key: AppKey, scraped: Scraped) -> Finding:
+def _targets(key: AppKey, scraped: Scraped, source: str) -> Finding:
     """Whether the pods are scraped, how often, and whether they serve requests' metrics."""
+    if source and not scraped.requests:
+        return good(f"pods of {key}", f"their requests are known from the source {source}")
     subject, jobs = f"pods of {key}", sorted({job for _, job in scraped.up})
     if not scraped.up:
         return bad(subject, "Prometheus does not scrape them", _POD_MONITOR)

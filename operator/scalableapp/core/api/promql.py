@@ -266,7 +266,8 @@ def _check(node: ast.Expr, namespace: str, masked: _Masked, field: str, rules: Q
         also = f" (or {', '.join(others)})" if others else ""
         raise _error(
             field,
-            f"selects {_shown(node, masked)} without {label}={namespace!r}{also}, so it could read other teams' metrics",
+            f"selects {_shown(node, masked)} without {label}={namespace!r}{also}, "
+            "so it could read other teams' metrics",
             f'add {label}="$namespace" to every selector',
         )
 

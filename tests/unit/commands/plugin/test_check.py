@@ -67,6 +67,27 @@ async def test_an_operator_elsewhere_with_a_connection_file_is_asked_where_it_is
     assert "pass such a file with --prometheus-config" in out
 
 
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        pytest.param({}, "scraped every 15 s, but they serve no http_requests_total", id="none"),
+        pytest.param({"source": "spring"}, "their requests are known from the source spring", id="another"),
+    ],
+)
+async def test_requests_of_another_source_are_not_missed(
+    seen: Terminal, requests: dict[str, str], expected: str
+) -> None:
+    def answer(asked: Asked) -> Any:
+        nothing = "http_requests_total" in asked.query["query"]
+        return vector(*([] if nothing else [({"pod": "web-1", "job": "pods"}, "20")]), at=time.time())
+
+    held = app(scaling={"horizontal": {"metrics": [{"type": "RequestsPerSecond", "target": "10"}]}})
+    held["status"]["requests"] = requests
+    seen.known |= {SHOP: {"items": [held], "metadata": {}}, f"{PROXY}/query": answer}
+    _, out, _ = await seen.run("check")
+    assert expected in out
+
+
 async def test_an_app_that_the_operator_has_not_seen_or_that_is_not_ready_is_told(seen: Terminal) -> None:
     unseen, broken = app("new"), app("broken")
     unseen["status"] = {}
