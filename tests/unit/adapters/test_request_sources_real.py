@@ -3,6 +3,7 @@
 Each row has ten requests a second, of which one fails and two take more than 250 ms.
 """
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
@@ -31,7 +32,7 @@ def namespace_of(row: str) -> str:
 
 @pytest.fixture(scope="module")
 def url(promql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    page = Page()
+    page = Page(int(time.time()))
     for name, row in ROWS.items():
         for series in row.series:
             own = {"job": "apps", "instance": "10.0.0.1:8000", "namespace": name, "pod": POD} | series.labels
