@@ -282,21 +282,27 @@ class _Answers:
         if answer is None:
             return _NOT_ASKED
         if answer.problem:
-            return self._advised(Reading(problem=answer.problem, message=answer.message))
+            return self._without_histogram(Reading(problem=answer.problem, message=answer.message))
         if left_out := self._left_out(answer):
             return left_out
         own = self._of(answer.histograms, self._request_pods)
         missing = self._missing(answer, own, self._source.buckets, self._request_pods)
         if missing:
-            return self._advised(missing)
+            return self._without_histogram(missing)
         pods = None if self._source.per_app else frozenset(own)
         return self._dated(Reading(of(merged(own.values())), pods=pods), answer.scrapes, self._request_pods)
 
-    def _advised(self, reading: Reading) -> Reading:
+    def _advised(self, reading: Reading, of_requests: bool = True) -> Reading:
+        """With what to do where Prometheus has nothing of the app's requests although it is asked for them."""
+        if reading.problem is DataProblem.EMPTY and self._source.guessed and of_requests:
+            return replace(reading, message=f"{reading.message} {_UNKNOWN}")
+        return reading
+
+    def _without_histogram(self, reading: Reading) -> Reading:
         """With how to get the histogram, where there is none although the source can have one."""
         further = self._source.found if self._source.further else None
         if reading.problem is not DataProblem.EMPTY or further is None or not further.advice:
-            return reading
+            return self._advised(reading)
         return replace(reading, message=f"{reading.message}; {further.advice}")
 
     def _with_burst(self, reading: Reading, metric: Metric) -> Reading:
@@ -334,12 +340,12 @@ class _Answers:
         if answer is None:
             return _NOT_ASKED
         if answer.problem:
-            return Reading(problem=answer.problem, message=answer.message)
+            return self._advised(Reading(problem=answer.problem, message=answer.message), of_requests)
         if left_out := self._left_out(answer):
             return left_out
         missing = self._missing(answer, self._of(answer.values, pods), kind.value, pods)
         if missing:
-            return missing
+            return self._advised(missing, of_requests)
         values = self._carried(answer, pods)
         per_pod = {} if of_requests and self._source.per_app else values
         return self._dated(Reading(sum(values.values()), per_pod=per_pod), answer.scrapes, pods)
@@ -434,5 +440,6 @@ def _before(at: datetime, seconds: float) -> datetime:
     return at - timedelta(seconds=seconds)
 
 
+_UNKNOWN = "No request source that the operator knows was recognised among what they serve, see docs/requests.md"
 # A new metric is asked for with the next tick.
 _NOT_ASKED = Reading(awaited="Prometheus has not been queried for this yet")

@@ -1,7 +1,7 @@
 """Which request source each app has: the one that it names, the operator's default, or what its pods serve."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from scalableapp.core.api.metrics import Aggregate, Metric, MetricType
@@ -14,6 +14,7 @@ from scalableapp.ports import LookedFor, Refusal, ServedBy, Snapshot
 _SHIPPED = {name: Source(name, preset.source, preset.advice) for name, preset in PRESETS.items()}
 _DEFAULT_SOURCE = PRESETS[DEFAULT].source
 _NO_NAME = f"{AUTO} stands for what an app's pods serve; give the RequestSource another name"
+_GUESS = ""
 # Apps may name what does not exist.
 _MOST_NAMES = 1000
 _FIELD = "spec.monitoring.requests"
@@ -24,13 +25,14 @@ class Chosen:
     """An app's source, or why it has none.
 
     `further` is the source, if it is another than the one that is always asked for; `per_app`: it counts for the app
-    as a whole.
+    as a whole; `guessed`: nothing that the app's pods serve was recognised.
     """
 
     found: Source | None = None
     problem: Refusal | None = None
     further: RequestSource | None = None
     per_app: bool = False
+    guessed: bool = False
 
     @classmethod
     def of(cls, found: Source) -> Self:
@@ -121,7 +123,7 @@ class Sources:
             both = " and ".join(record.recognised)
             message = f"its pods serve the request metrics of {both}; name the one that counts in {_FIELD}"
             return Chosen(problem=(DataProblem.AMBIGUOUS_REQUESTS, message))
-        return self._named(record.recognised[0] if record.recognised else DEFAULT)
+        return self._named(record.recognised[0]) if record.recognised else self._guess()
 
     def looked_for(self, records: Iterable[AppRecord]) -> LookedFor:
         """What to look for among the metrics of the apps that name no source."""
@@ -140,6 +142,11 @@ class Sources:
     def _automatic(self, record: AppRecord) -> bool:
         stated = record.spec.monitoring.requests if record.spec else None
         return record.needs_requests and (stated or self._default) == AUTO
+
+    def _guess(self) -> Chosen:
+        if _GUESS not in self._chosen:
+            self._chosen[_GUESS] = replace(self._looked_up(DEFAULT), guessed=True)
+        return self._chosen[_GUESS]
 
     def _named(self, name: str) -> Chosen:
         if name not in self._chosen:

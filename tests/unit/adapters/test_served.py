@@ -18,7 +18,7 @@ async def look(metrics: PrometheusMetrics, wanted: LookedFor = WANTED) -> Served
 
 async def test_one_query_names_the_metrics_of_all_apps(metrics: PrometheusMetrics, canned: Canned) -> None:
     canned.vector((FLASK, "3"), ({"__name__": "flask_http_request_total"}, "1"), at=time.time())
-    assert await look(metrics) == {("shop", "web-1"): {"flask_http_request_total"}}
+    assert await look(metrics) == {("shop", "web-1"): frozenset({"flask_http_request_total"})}
     names = "flask_http_request_total|starlette_requests_total"
     (query,) = canned.queries
     assert query == f'count by (__name__, namespace, pod) ({{__name__=~"{names}",namespace=~"shop"}})'

@@ -61,6 +61,16 @@ async def test_an_app_is_scaled_on_its_exporter_s_metrics(world: World, name: st
     assert world.status(key)["requests"] == {"source": "flask", "per": "Pod", "scrapeSeconds": 30}
 
 
+async def test_without_any_known_metric_it_is_said_that_none_was_recognised(world: World) -> None:
+    await world.tick()
+    key = world.create(spec=with_requests())
+    await world.settle()
+    await world.run_pods(key)
+    await world.tick(30)
+    assert world.condition(key, "MetricsAvailable") == ("False", "NoData")
+    assert "docs/requests.md" in world.message(key, "MetricsAvailable")
+
+
 async def test_the_default_source_is_not_asked_for_where_no_app_has_it(world: World) -> None:
     await flask_app(world, with_requests("flask"))
     await world.tick()
