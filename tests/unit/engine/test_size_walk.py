@@ -1,4 +1,4 @@
-"""A random walk over a change of size: whatever happens on the way, it ends, tells the truth, and leaves nothing behind.
+"""A random walk over a change of size: whatever happens, it ends, tells the truth, and leaves nothing behind.
 
 Pods come, go, are killed, deferred, refused; the operator restarts at any step. Then all is well again.
 """
@@ -48,7 +48,7 @@ class Walk:
         app, template = self.app, self.app.template
         if (later := app.world.cluster.later) is not None:
             app.world.cluster.later = None
-            self.made_of = {name: later for name in self.made_of}
+            self.made_of = dict.fromkeys(self.made_of, later)
         if not template.get("paused"):
             self._replace(canary="minReadySeconds" in template)
         self.made_of = {name: made for name, made in self.made_of.items() if name in app.pods}
