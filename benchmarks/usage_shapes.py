@@ -71,8 +71,8 @@ def _cron(at: float) -> float:
     return 0.9 if at % 3600 < 180 or _within(DAY, 3 * 3600, 2400)(at) else 0.15
 
 
-def _starts(at: float) -> float:
-    """A start burns a core for half a minute, twice a day."""
+def _spikes(at: float) -> float:
+    """A core for half a minute, twice a day."""
     return 1.0 if at % (DAY / 2) < 30 else 0.1
 
 
@@ -91,7 +91,7 @@ SHAPES = (
     Shape("JVM steps", _daily(0.2, 0.6), _jvm),
     Shape("leak", _flat(0.2), _leak),
     Shape("cron bursts", _cron, _flat(300)),
-    Shape("start-up spikes", _starts, _flat(150), 15.0),
+    Shape("30 s spikes", _spikes, _flat(150), 15.0),
     Shape("bursty threads", _bursts, _flat(200), 15.0),
 )
 

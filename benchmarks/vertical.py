@@ -51,7 +51,7 @@ def seconds_until_there(policy: Policy, before: float, after: float, start: Size
     return there[0] if there else None
 
 
-def steps() -> None:
+def steps(_days: float) -> None:
     """Time to target after a step up and down, on the same series."""
     spec = app("Vertical")
     print(f"time from a step of CPU until the pod's request is within 1.0 to 1.45 of it ({LOW:g} and {HIGH:g} cores)")
@@ -124,7 +124,7 @@ def filled(spec: ScalableAppSpec, now: datetime) -> SizeHistory:
     return replace(history, learned=learned)
 
 
-def cost() -> None:
+def cost(_days: float) -> None:
     """What deciding costs, by mode."""
     print(f"CPU seconds of one tick over {APPS} apps of 3 pods, without I/O")
     for mode in ("Horizontal", "Vertical", "Combined"):
@@ -133,13 +133,13 @@ def cost() -> None:
 
 def main() -> None:
     """Print what is asked for, or all."""
-    parts = {"steps": steps, "shapes": lambda: shapes(options.days), "cost": cost}
+    parts = {"steps": steps, "shapes": shapes, "cost": cost}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=float, default=DAYS, help="how long each shape of usage lasts")
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="what to measure; all, if none is named")
     options = parser.parse_args()
     for name in options.parts or parts:
-        parts[name]()
+        parts[name](options.days)
         print()
 
 

@@ -13,7 +13,7 @@ from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.children.resources import ClusterFeatures, Manifest, Template, children
 from scalableapp.core.model import AppKey
 from scalableapp.core.size import Size, read_size
-from scalableapp.core.vertical.rollout import Change, Phase, Way
+from scalableapp.core.vertical.change import Change, Phase, Way
 from scalableapp.engine import resizing
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.registry import Registry

@@ -18,8 +18,8 @@ from scalableapp.core.api.vertical_fields import UpdateStrategy
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.model import History, Observation, PodState
 from scalableapp.core.size import Amount, Resource, Size
+from scalableapp.core.vertical.change import resizable
 from scalableapp.core.vertical.combined import decide_both, size_changed
-from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import SizeHistory, Usage
 
 TICK_SECONDS = 15.0

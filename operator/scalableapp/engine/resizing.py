@@ -16,20 +16,9 @@ from scalableapp.core.model import Decision
 from scalableapp.core.size import Resource, Size
 from scalableapp.core.status.size_status import SizeState, read_sizes
 from scalableapp.core.vertical.backoff import failed
+from scalableapp.core.vertical.change import Change, Phase, RolloutObservation, Way
 from scalableapp.core.vertical.combined import size_changed
-from scalableapp.core.vertical.rollout import (
-    Change,
-    Phase,
-    Result,
-    RolloutObservation,
-    Step,
-    Way,
-    aimed,
-    opened,
-    refused,
-    step,
-    too_small,
-)
+from scalableapp.core.vertical.rollout import Result, Step, aimed, opened, refused, step, too_small
 from scalableapp.core.vertical.sized import Sized
 from scalableapp.core.vertical.usage import SizeHistory, Usage, with_half_lives
 from scalableapp.engine.deployment import apply_deployment

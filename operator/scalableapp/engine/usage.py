@@ -16,8 +16,8 @@ from scalableapp.core.quality import (
     serves,
 )
 from scalableapp.core.size import Amount, Resource, Size
+from scalableapp.core.vertical.change import Change, RolloutObservation
 from scalableapp.core.vertical.limits import NOT_READ_YET, NamespaceLimits, WholePod, within_quota
-from scalableapp.core.vertical.rollout import Change, RolloutObservation
 from scalableapp.core.vertical.usage import ClusterLimits, Usage, kept_for, with_past_usage
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.podtimes import date_pods

@@ -1,4 +1,4 @@
-"""A random walk over a change of size: whatever happens on the way, it ends, tells the truth, and leaves nothing behind.
+"""A random walk over a change of size: whatever happens, it ends, tells the truth, and leaves nothing behind.
 
 Pods come, go, are killed, deferred, refused; the operator restarts at any step. Then all is well again.
 """

@@ -9,7 +9,7 @@ from scalableapp.core.explain import clock, count, count_with_verb
 from scalableapp.core.model import Decision, History
 from scalableapp.core.status.size_status import SizeState
 from scalableapp.core.vertical.backoff import backing_off
-from scalableapp.core.vertical.rollout import Phase
+from scalableapp.core.vertical.change import Phase
 
 
 @dataclass(frozen=True, slots=True)

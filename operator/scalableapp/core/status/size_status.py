@@ -7,7 +7,7 @@ from typing import Any
 
 from scalableapp.core.size import Resource, Size, format_amount, parse_amount, size_fields, size_from
 from scalableapp.core.vertical.backoff import FailedResize, Failures
-from scalableapp.core.vertical.rollout import Change, Phase, Way
+from scalableapp.core.vertical.change import Change, Phase, Way
 from scalableapp.core.vertical.usage import Floor
 
 Fields = dict[str, Any]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from scalableapp.core.learning.forecast import LoadHistory
 from scalableapp.core.learning.objective import Learned
 from scalableapp.core.model import NO_SURPLUS, History
-from scalableapp.core.vertical.rollout import Change
+from scalableapp.core.vertical.change import Change
 from scalableapp.core.vertical.usage import Floor, SizeHistory
 from scalableapp.core.vertical.usage import Learned as Usage
 

@@ -14,9 +14,9 @@ from scalableapp.core.explain import clock, count, duration
 from scalableapp.core.size import Amount, Resource, Size, SizeStep, Sizing, amount_text, format_amount, rounded_up
 from scalableapp.core.vertical.backoff import repeats
 from scalableapp.core.vertical.bounds import Bounding, allowed, bounded, limit_bound, with_limit
+from scalableapp.core.vertical.change import resizable
 from scalableapp.core.vertical.peaks import highest
 from scalableapp.core.vertical.pressure import active
-from scalableapp.core.vertical.rollout import resizable
 from scalableapp.core.vertical.usage import (
     REMEMBERED_HALF_LIVES,
     ClusterLimits,
@@ -38,6 +38,8 @@ _UPPER_WIDENING = 0.5
 _LOWER_WIDENING = 0.01
 # Before an app is known for so long, no size is reduced: many are idle in their first hour.
 FIRST_SECONDS = 3600.0
+# CPU that pods can use without it may exceed their request by so many times the tolerance before a rollout raises it.
+_OF_ROLLOUTS = 2.0
 # A limit so near to what it should be is left as it is.
 _NEAR = 0.1
 
@@ -274,7 +276,8 @@ def _raised(
 ) -> tuple[Amount, str, str]:
     old, new = current.request or 0.0, recommended.request or 0.0
     confidence = _confidence(resource, case)
-    lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + case.vertical.behavior.up_ratio)
+    tolerance = case.vertical.behavior.up_ratio * (_OF_ROLLOUTS if _spared(resource, new, current, case) else 1.0)
+    lower = new * (1 + _LOWER_WIDENING / confidence) ** -2 / (1 + tolerance)
     change = f"{amount_text(resource, current)} should become {amount_text(resource, recommended)}"
     if not need.urgent and old >= lower:
         return (
@@ -293,6 +296,12 @@ def _raised(
         else f"; at most {LARGEST_RAISE:g} times as much in one step: {amount_text(resource, amount)}"
     )
     return amount, reason, f"{change}{pace}"
+
+
+def _spared(resource: Resource, needed: float, current: Amount, case: _Case) -> bool:
+    """Whether a raise would replace pods which can use the CPU that they need, as it is below their limit."""
+    within = current.limit is None or needed <= current.limit
+    return resource is Resource.CPU and not case.usage.in_place and within
 
 
 def _cut(resource: Resource, recommended: Amount, current: Amount, case: _Case) -> tuple[Amount, str, str]:

@@ -5,23 +5,19 @@ something is observed, and returns what to do next. All its state is in the chan
 the pods, so that a restart of the operator loses nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import median
 from typing import NamedTuple
 
 from scalableapp.core.children.resources import WATCH_SECONDS
 from scalableapp.core.explain import count_with_verb, duration
 from scalableapp.core.model import PodState
 from scalableapp.core.quality import seconds_between, serves
-from scalableapp.core.size import Resize, Resource, Size
+from scalableapp.core.size import Resize, Size
+from scalableapp.core.vertical.change import Change, Phase, RolloutObservation, Way, grows, resizable
+from scalableapp.core.vertical.health import begun, killed, longest_start, problem_of, watched_long_enough, why_not
 
-# A pod that is unschedulable for this long does not fit: the scheduler and a node autoscaler had time to react.
-UNSCHEDULABLE_SECONDS = 60.0
-# A first pod should be ready after so many times the usual start-up time, and this time is the minimum.
-LEAST_START_SECONDS = 120.0
-STARTS = 4.0
 # A resize in place that waits for room, or is in progress for this long, is given up, and the pods are replaced.
 DEFERRED_SECONDS = 30.0
 IN_PROGRESS_SECONDS = 60.0
@@ -34,70 +30,6 @@ SETTLED_SECONDS = 15.0
 ROLLBACK_SECONDS = 600.0
 # Pods are dated by the API server's clock, changes by the operator's.
 _CLOCKS = timedelta(seconds=5)
-# A first pod that responds so much slower than the others, and by so many seconds, has a problem. Not right after its
-# start, when caches are cold.
-SLOWER_RATIO = 3.0
-SLOWER_SECONDS = 0.1
-WARM_SECONDS = 20.0
-
-
-class Phase(StrEnum):
-    """How far a change has come."""
-
-    FIRST = "First"
-    REST = "Rest"
-    TEMPLATE = "Template"
-    ROLLBACK = "Rollback"
-
-
-class Way(StrEnum):
-    """How pods get the size."""
-
-    IN_PLACE = "InPlace"
-    ROLLOUT = "Rollout"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of size under way. `good` is what it is rolled back to.
-
-    `opened_at` is when it began by this way, `since` when its last step was taken, `done_at` when the first pod had its
-    size in place. `why` says what it is for, or what failed.
-    """
-
-    to: Size
-    good: Size
-    way: Way
-    phase: Phase
-    opened_at: datetime
-    since: datetime
-    why: str
-    done_at: datetime | None = None
-
-    @property
-    def template(self) -> Size:
-        """The size that the Deployment's template has meanwhile."""
-        forth = self.way is Way.ROLLOUT or self.phase is Phase.TEMPLATE
-        return self.to if forth and self.phase is not Phase.ROLLBACK else self.good
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutObservation:
-    """What a change is based on. `rollout`: pods of an older template are still being replaced.
-
-    `template` is the size of the live template, None while the Deployment is paused. `latencies` are mean seconds of a
-    request by pod, `fullness` shares of the memory limit that pods use.
-    """
-
-    now: datetime
-    replicas: int
-    pods: tuple[PodState, ...]
-    template: Size | None = None
-    rollout: bool = False
-    stuck: bool = False
-    startup_seconds: float | None = None
-    latencies: tuple[tuple[str, float], ...] = ()
-    fullness: tuple[tuple[str, float], ...] = ()
 
 
 class Result(StrEnum):
@@ -123,7 +55,7 @@ class Step(NamedTuple):
 def opened(to: Size, good: Size, now: datetime, *, in_place: bool, why: str) -> Change:
     """A change that begins: in place where `in_place` serves and the change allows it. What grows so is not watched."""
     way = Way.IN_PLACE if in_place and resizable(good, to) else Way.ROLLOUT
-    phase = Phase.REST if way is Way.IN_PLACE and _grows(good, to) else Phase.FIRST
+    phase = Phase.REST if way is Way.IN_PLACE and grows(good, to) else Phase.FIRST
     return Change(to, good, way, phase, now, now, why)
 
 
@@ -135,27 +67,7 @@ def aimed(change: Change, to: Size, now: datetime, *, in_place: bool, why: str) 
 
 def too_small(change: Change, observation: RolloutObservation) -> str:
     """Which pod was killed for its memory with the new size; "" for none."""
-    return next((pod.name for pod in observation.pods if _killed(change, pod)), "")
-
-
-def _grows(old: Size, new: Size) -> bool:
-    """Whether no request and no limit becomes less."""
-    return all(
-        b is None or (a is not None and a <= b)
-        for resource in Resource
-        for a, b in zip(old.of(resource), new.of(resource), strict=True)
-    )
-
-
-def resizable(old: Size, new: Size) -> bool:
-    """Whether pods may be resized in place.
-
-    Apps read their memory limit once, and the kubelet cuts it at its best effort only; the QoS class of a pod is fixed;
-    and a limit cannot be taken away.
-    """
-    lower = new.memory.limit is not None and (old.memory.limit is None or new.memory.limit < old.memory.limit)
-    removed = any(old.of(resource).limit is not None and new.of(resource).limit is None for resource in Resource)
-    return not lower and not removed and old.guaranteed == new.guaranteed
+    return next((pod.name for pod in observation.pods if killed(change, pod)), "")
 
 
 def step(change: Change, observation: RolloutObservation) -> Step:
@@ -167,17 +79,17 @@ def _first(change: Change, observation: RolloutObservation) -> Step:
     if observation.replicas == 0:
         return _next(change, observation, Phase.REST, Result.NONE, "")
     resized = _resized(change, observation)
-    if problem := _problem(change, observation, resized):
+    if problem := problem_of(change, observation, resized):
         return _roll_back(change, observation, problem)
     if change.way is Way.IN_PLACE:
         return _first_in_place(change, observation, resized)
-    if any(_watched_long_enough(pod, observation.now) for pod in resized):
+    if any(watched_long_enough(pod, observation.now) for pod in resized):
         return _passed(change, observation)
     waited = seconds_between(change.since, observation.now)
-    longest = _longest_start(observation) + WATCH_SECONDS
+    longest = longest_start(observation) + WATCH_SECONDS
     if waited > longest:
         return _roll_back(
-            change, observation, f"no pod of this size was ready within {duration(longest)}{_why_not(resized)}"
+            change, observation, f"no pod of this size was ready within {duration(longest)}{why_not(resized)}"
         )
     return Step(change, resizes=_withdrawn(change, observation))
 
@@ -193,7 +105,7 @@ def _withdrawn(change: Change, observation: RolloutObservation) -> tuple[tuple[s
 
 def _before(change: Change, observation: RolloutObservation) -> list[PodState]:
     """Pods that a rollout of the change has not created: those of its size got it in place."""
-    return [pod for pod in _live(observation) if _begun(pod) < change.opened_at - _CLOCKS]
+    return [pod for pod in _live(observation) if begun(pod) < change.opened_at - _CLOCKS]
 
 
 def _first_in_place(change: Change, observation: RolloutObservation, resized: list[PodState]) -> Step:
@@ -214,7 +126,7 @@ def _first_in_place(change: Change, observation: RolloutObservation, resized: li
 def _asking(change: Change, observation: RolloutObservation, pods: list[PodState]) -> Step:
     """The fullest pods first. A pod that has another size than it was asked to have will not get it by asking."""
     waited = seconds_between(change.since, observation.now)
-    known = [pod for pod in pods if seconds_between(_begun(pod), observation.now) > IN_PROGRESS_SECONDS]
+    known = [pod for pod in pods if seconds_between(begun(pod), observation.now) > IN_PROGRESS_SECONDS]
     if known and waited > IN_PROGRESS_SECONDS:
         pod = known[0]
         return _by_rollout(change, observation, f"pod {pod.name} has {pod.size} after {duration(waited)}")
@@ -232,7 +144,7 @@ def _passed(change: Change, observation: RolloutObservation) -> Step:
 
 def _rest(change: Change, observation: RolloutObservation) -> Step:
     resized, live = _resized(change, observation), _live(observation)
-    if problem := _problem(change, observation, resized):
+    if problem := problem_of(change, observation, resized):
         return _roll_back(change, observation, problem)
     if observation.stuck and change.way is Way.ROLLOUT:
         return _roll_back(change, observation, "the rollout failed (ProgressDeadlineExceeded)")
@@ -334,71 +246,4 @@ def _resized(change: Change, observation: RolloutObservation) -> list[PodState]:
     pods = [pod for pod in observation.pods if pod.size == change.to and not pod.deleting]
     if change.way is Way.IN_PLACE:
         return pods
-    return [pod for pod in pods if _begun(pod) >= change.opened_at - _CLOCKS]
-
-
-def _problem(change: Change, observation: RolloutObservation, resized: list[PodState]) -> str:
-    """What is wrong with the pods of the new size; "" when nothing is, or what has only grown in place."""
-    if change.way is Way.IN_PLACE and _grows(change.good, change.to):
-        return ""
-    for pod in resized:
-        if problem := _pod_problem(change, pod, observation.now):
-            return f"pod {pod.name} {problem}"
-    return _slow(observation, resized) if change.phase is Phase.FIRST else ""
-
-
-def _pod_problem(change: Change, pod: PodState, now: datetime) -> str:
-    """A kill of a pod whose memory has not become less is none of the change's: its next aim is higher."""
-    killed = _killed(change, pod)
-    if killed and not _grows(Size(memory=change.good.memory), Size(memory=change.to.memory)):
-        return "was OOM-killed"
-    if pod.phase == "Failed":
-        return "failed"
-    if not killed and pod.ended_at and pod.ended_at >= change.opened_at:
-        return f"restarted{f' ({pod.problem})' if pod.problem else ''}"
-    waited = seconds_between(_begun(pod), now)
-    if pod.phase == "Pending" and pod.problem and waited > UNSCHEDULABLE_SECONDS:
-        return f"has not started within {duration(waited)}: {pod.problem}"
-    return ""
-
-
-def _slow(observation: RolloutObservation, resized: list[PodState]) -> str:
-    """Whether the first pod responds much slower than the median of the others."""
-    names = {pod.name for pod in resized}
-    if not any(_ready_seconds(pod, observation.now) >= WARM_SECONDS for pod in resized):
-        return ""
-    own = [seconds for name, seconds in observation.latencies if name in names]
-    others = [seconds for name, seconds in observation.latencies if name not in names]
-    if not own or not others:
-        return ""
-    slowest, usual = max(own), median(others)
-    if slowest <= SLOWER_RATIO * usual or slowest <= usual + SLOWER_SECONDS:
-        return ""
-    return f"the first pod responds in {slowest * 1000:.0f} ms, the others in {usual * 1000:.0f} ms"
-
-
-def _killed(change: Change, pod: PodState) -> bool:
-    """Whether it was killed for its memory with the new size."""
-    return pod.oom_killed_at is not None and pod.oom_killed_at >= change.opened_at and pod.killed_with == change.to
-
-
-def _begun(pod: PodState) -> datetime:
-    return pod.created_at or pod.started_at
-
-
-def _watched_long_enough(pod: PodState, now: datetime) -> bool:
-    return _ready_seconds(pod, now) >= WATCH_SECONDS
-
-
-def _ready_seconds(pod: PodState, now: datetime) -> float:
-    return seconds_between(pod.readiness_changed_at or _begun(pod), now) if serves(pod) else 0.0
-
-
-def _longest_start(observation: RolloutObservation) -> float:
-    return max(LEAST_START_SECONDS, STARTS * (observation.startup_seconds or 0.0))
-
-
-def _why_not(resized: list[PodState]) -> str:
-    if not resized:
-        return "; none was created, see kubectl describe replicasets"
-    return next((f"; {pod.problem}" for pod in resized if pod.problem), "; see kubectl describe pods")
+    return [pod for pod in pods if begun(pod) >= change.opened_at - _CLOCKS]

@@ -6,7 +6,7 @@ from typing import Any
 
 from scalableapp.core.children.resources import CONTAINER
 from scalableapp.core.size import Size, read_size
-from scalableapp.core.vertical.rollout import Change
+from scalableapp.core.vertical.change import Change
 from scalableapp.core.vertical.usage import SizeHistory
 
 

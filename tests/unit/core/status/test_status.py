@@ -30,7 +30,7 @@ from scalableapp.core.status.status import (
     patch_of,
     turned_bad,
 )
-from scalableapp.core.vertical.rollout import Phase
+from scalableapp.core.vertical.change import Phase
 from tests.unit.engine.world import merged
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)

@@ -8,18 +8,8 @@ import pytest
 
 from scalableapp.core.model import PodState
 from scalableapp.core.size import Resize, Size
-from scalableapp.core.vertical.rollout import (
-    Change,
-    Phase,
-    Result,
-    RolloutObservation,
-    Step,
-    Way,
-    aimed,
-    opened,
-    resizable,
-    step,
-)
+from scalableapp.core.vertical.change import Change, Phase, RolloutObservation, Way, resizable
+from scalableapp.core.vertical.rollout import Result, Step, aimed, opened, step
 from tests.unit.core.build import NOW
 from tests.unit.core.sizes import size
 
