@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 # How soon a new target is followed, and what has changed of others is passed on.
 SYNC_SECONDS = 1.0
 # What cannot be had now is asked for again.
-AGAIN_SECONDS = 30.0
+AGAIN_SECONDS = 10.0
 # Scales that are read at a time, of kinds whose objects do not tell by themselves.
 _SCALES_AT_A_TIME = 16
 
@@ -114,7 +114,7 @@ class Targets:
     _left: dict[AppKey, tuple[str, Target, DeploymentFacts]] = field(default_factory=dict)
 
     async def follow(self) -> None:
-        """Until cancelled. Raises Unavailable, in a group, when the API server cannot be watched for a while."""
+        """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
@@ -169,13 +169,22 @@ class Targets:
     def _stop(self, place: _Place, wanted: set[Kind]) -> None:
         for kind in place.tasks.keys() - wanted:
             place.tasks.pop(kind).cancel()
-            place.listed.discard(kind)
-            place.missing.pop(kind, None)
-            place.stirred = True
+            self._forget(place, kind)
 
     async def _follow(self, namespace: str, place: _Place, kind: Kind) -> None:
-        """Watch one kind in one namespace until cancelled."""
-        plural = "pods" if kind == _PODS else await self._plural(place, kind)
+        """Watch one kind in one namespace until cancelled. A kind that cannot be had costs its own targets alone."""
+        while True:
+            try:
+                await self._watched(namespace, place, kind)
+            except ClusterError as error:
+                log.warning("Targets in %s: %s; tried again", namespace, error)
+                reason = "InvalidTarget" if isinstance(error, NotScalable) else "TargetUnreadable"
+                self._forget(place, kind)
+                place.missing[kind] = AppProblem(reason, str(error))
+            await asyncio.sleep(AGAIN_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
+
+    async def _watched(self, namespace: str, place: _Place, kind: Kind) -> None:
+        plural = "pods" if kind == _PODS else await self.scales.plural(*kind)
         watch = Watch(self.api, collection(kind.api_version, plural, namespace), f"{plural} in {namespace}", "")
         async for change in watch.changes():
             try:
@@ -184,23 +193,23 @@ class Targets:
                 log.exception("An object of kind %s in %s cannot be parsed and is ignored", kind.kind, namespace)
                 self._unreadable(place, kind, change)
 
+    def _forget(self, place: _Place, kind: Kind) -> None:
+        """What is known of a kind is not kept up to date any more."""
+        if kind == _PODS:
+            for name in list(place.pods):
+                self._gone(place, kind, name)
+        for known in [known for known in place.workloads if known[0] == kind]:
+            del place.workloads[known]
+        if kind == _REPLICA_SETS:
+            place.owners.clear()
+        place.listed.discard(kind)
+        place.missing.pop(kind, None)
+        place.stirred = place.dirty = True
+
     def _unreadable(self, place: _Place, kind: Kind, change: Change) -> None:
         """What was known of the object before is no longer true."""
         if isinstance(change, Seen) and (name := change.body["metadata"].get("name")):
             self._gone(place, kind, name)
-
-    async def _plural(self, place: _Place, kind: Kind) -> str:
-        """By discovery, as soon as the cluster tells."""
-        while True:
-            try:
-                found = await self.scales.plural(*kind)
-            except ClusterError as error:
-                reason = "InvalidTarget" if isinstance(error, NotScalable) else "TargetUnreadable"
-                place.missing[kind], place.stirred = AppProblem(reason, str(error)), True
-            else:
-                place.missing.pop(kind, None)
-                return found
-            await asyncio.sleep(AGAIN_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
 
     def _take(self, place: _Place, kind: Kind, change: Change) -> None:
         match change:

@@ -1,8 +1,10 @@
 """Workloads of others on a real API server, and the operator's parts that scale them."""
 
 import asyncio
+import gc
 import itertools
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -111,6 +113,11 @@ class Scene:
                     task.cancel()
         finally:
             await api.close()
+            with (
+                warnings.catch_warnings()
+            ):  # a task that is cancelled while it connects leaves its socket to the collector
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
 
     def _tasks(self) -> list["asyncio.Task[None]"]:
         return [task for place in self.targets._places.values() for task in place.tasks.values()]
