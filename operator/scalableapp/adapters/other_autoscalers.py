@@ -88,7 +88,7 @@ async def _targeted(api: KubeApi, kind: _Kind, namespace: str) -> AsyncIterator[
 def _names_of(target: Manifest, default_kind: str) -> Iterator[str]:
     """Of the workload with its group and kind; of what an app may be known by, the name alone, too."""
     kind, version = target.get("kind") or default_kind, target.get("apiVersion") or ""
-    group = version.rpartition("/")[0] if version else _GROUPS.get(kind)
+    group = version.rpartition("/")[0] if version else _GROUPS.get(kind, "apps")
     yield f"{group}/{kind}/{target.get('name', '')}"
     if kind in _GROUPS and group == _GROUPS[kind]:
         yield target.get("name", "")

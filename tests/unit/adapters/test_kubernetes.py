@@ -173,7 +173,8 @@ AUTOSCALERS = {
 async def test_other_autoscalers_are_found_by_their_target(server: ApiServer, cluster: KubeClient) -> None:
     server.respond = lambda asked: {"metadata": {}, "items": AUTOSCALERS[asked.path]}
     found = await cluster.list_autoscalers()
-    assert found.keys() == {AppKey("shop", "web"), AppKey("shop", "worker")}
+    of_apps, of_targets = {"web", "worker"}, {"apps/Deployment/web", "apps/Deployment/worker"}
+    assert found.keys() == {AppKey("shop", name) for name in of_apps | of_targets}
     assert "HorizontalPodAutoscaler shop/by-cpu" in found[AppKey("shop", "web")]
     assert "ScaledObject shop/by-queue" in found[AppKey("shop", "worker")]
 
@@ -184,7 +185,10 @@ async def test_only_targets_of_ours_conflict(
 ) -> None:
     hpa = target("other", kind)
     server.respond = lambda asked: {"metadata": {}, "items": [hpa]} if "autoscaling/v1/" in asked.path else Refusal(404)
-    assert bool(await cluster.list_autoscalers()) is conflicts
+    found = await cluster.list_autoscalers()
+    assert (AppKey("shop", "web") in found) is conflicts
+    group = "scalableapp.io" if kind == "ScalableApp" else "apps"
+    assert AppKey("shop", f"{group}/{kind}/web") in found
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,9 @@ async def test_a_target_of_another_group_is_another_workload(
 ) -> None:
     hpa = {"metadata": {"namespace": "shop", "name": "other"}, "spec": {"scaleTargetRef": {"name": "web", **target}}}
     server.respond = lambda asked: {"metadata": {}, "items": [hpa]} if "autoscaling/v1/" in asked.path else Refusal(404)
-    assert bool(await cluster.list_autoscalers()) is scales
+    found = await cluster.list_autoscalers()
+    assert (AppKey("shop", "web") in found) is scales
+    assert len(found) == 1 + scales  # by its group and kind it is known in any case
 
 
 BOTH = {Resource.CPU, Resource.MEMORY}
