@@ -10,6 +10,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from benchmarks.faults.proxy import Fault
 from cluster import gobuild
 from scalableapp.adapters.kube_api import KubeApi
 from scalableapp.adapters.kubeconfig import access
@@ -123,7 +124,7 @@ def test_without_the_right_it_names_the_rule(
         message = 'deployments.apps "web" is forbidden: User "u" cannot patch resource "deployments"'
         return web.json_response({"kind": "Status", "message": message, "code": 403}, status=403)
 
-    with FaultProxy(plane) as proxy, proxy.fault(no_patches):
+    with FaultProxy(plane) as proxy, proxy.fault(Fault(no_patches)):
         answer = terminal.through(proxy.url).adopt("-n", namespace, "deployment/web", "--release-replicas")
     assert (answer.status, answer.out) == (1, "")
     assert "apiGroups: [apps], resources: [deployments], verbs: [get, patch]" in answer.err

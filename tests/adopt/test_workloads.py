@@ -10,6 +10,7 @@ import pytest
 import yaml
 from aiohttp import web
 
+from benchmarks.faults.proxy import Fault
 from scalableapp.core.api.spec import parse_spec
 from tests.adopt.conftest import Terminal, install
 from tests.control_plane import ControlPlane, FaultProxy
@@ -364,7 +365,7 @@ def test_without_the_right_to_see_what_scales_it_nothing_is_made_up(plane: Contr
     plane.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "unseen"}})
     for document in yaml.safe_load_all((WORKLOADS / "worker.yaml").read_text()):
         plane.ask("POST", path_of("unseen", document), document)
-    with FaultProxy(plane) as proxy, proxy.fault(no_scaled_objects):
+    with FaultProxy(plane) as proxy, proxy.fault(Fault(no_scaled_objects)):
         answer = terminal.through(proxy.url).adopt("-n", "unseen", "deployment/mailer")
     assert (answer.status, answer.out) == (1, "")
     assert "the rule apiGroups: [keda.sh], resources: [scaledobjects], verbs: [list] in namespace unseen" in answer.err

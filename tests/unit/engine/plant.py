@@ -21,7 +21,8 @@ from scalableapp.engine.informers import Informers
 from scalableapp.engine.reconcile import Reconciler
 from scalableapp.engine.usage import replay_usage
 from scalableapp.ports import MetricsRequest, PodAnswer, Snapshot, UsageMetric
-from tests.unit.engine.world import NAMESPACE, START, FakeCluster, World
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import NAMESPACE, FakeCluster, World
 
 TARGET = 20.0
 LOOK_SECONDS = 5

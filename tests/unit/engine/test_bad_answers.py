@@ -8,7 +8,7 @@ from scalableapp.core.api.metrics import Metric, MetricType
 from scalableapp.core.api.objective_fields import LatencyObjective
 from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.model import AppKey, DataProblem, PodState, Reading
-from scalableapp.engine import observe, usage
+from scalableapp.engine import answers, usage
 from scalableapp.engine.podtimes import date_pods
 from scalableapp.engine.record import AppRecord
 from scalableapp.ports import LatencyAnswer, PodAnswer, Snapshot, UsageMetric
@@ -49,7 +49,7 @@ def reading(kind: PodAnswer = GOOD, burst: PodAnswer = GOOD, metric: MetricType 
     """Requests per second as the app sees them."""
     snapshot = Snapshot(NOW, {RPS: kind}, bursts={10: burst})
     of = Metric.model_validate({"type": metric, "target": "20"})
-    return observe._Answers(record(), snapshot, NOW, timedelta(seconds=25)).reading(of)
+    return answers.Answers(record(), snapshot, NOW, timedelta(seconds=25)).reading(of)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_failures_that_cannot_be_read_are_not_none(
 ) -> None:
     snapshot = Snapshot(NOW, {RPS: GOOD, CPU: GOOD}, latencies=latencies, failures=failures, bursts={20: WARNED})
     objective = LatencyObjective.model_validate({"latency": {"seconds": 0.1}})
-    level = observe._Answers(record(), snapshot, NOW, timedelta(seconds=25)).service_level(objective)
+    level = answers.Answers(record(), snapshot, NOW, timedelta(seconds=25)).service_level(objective)
     assert level.slow_share.problem is problem
     assert (level.slow_share.total is None) == (problem is not None)
     assert "store down" in level.load.note

@@ -17,7 +17,8 @@ from scalableapp.engine import informers as module
 from scalableapp.engine.informers import CHILD_KINDS, Informers
 from scalableapp.engine.workqueue import AsyncWorkQueue
 from scalableapp.errors import Unavailable
-from tests.unit.engine.world import NAMESPACE, START, World
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import NAMESPACE, World
 
 WEB = AppKey(NAMESPACE, "web")
 

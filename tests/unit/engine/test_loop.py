@@ -13,7 +13,8 @@ from scalableapp.engine import loop as loop_module
 from scalableapp.engine.looks import STALLED_INTERVALS, STALLED_SECONDS
 from scalableapp.engine.record import AppRecord
 from scalableapp.ports import PodAnswer
-from tests.unit.engine.world import BROKEN, SPEC, START, World
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import BROKEN, SPEC, World
 
 
 async def test_prometheus_is_asked_once_for_all_apps(world: World) -> None:

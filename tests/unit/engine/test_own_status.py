@@ -9,7 +9,8 @@ import pytest
 from scalableapp.core.children.contest import MOST, status_contested
 from scalableapp.core.model import AppKey
 from scalableapp.ports import Manifest
-from tests.unit.engine.world import START, FakeCluster, World, with_spec
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import FakeCluster, World, with_spec
 
 
 def told(world: World, key: AppKey) -> dict[str, Any]:

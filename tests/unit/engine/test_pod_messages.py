@@ -1,7 +1,8 @@
 """The pod's own words reach the conditions."""
 
 from scalableapp.core.model import AppKey, PodState
-from tests.unit.engine.world import START, World
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import World
 
 CONFIG_ERROR = "container app: CreateContainerConfigError: container has runAsNonRoot and image will run as root"
 

@@ -8,7 +8,8 @@ import pytest
 from scalableapp.core.model import AppKey, PodState
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.registry import Registry
-from tests.unit.engine.world import NAMESPACE, START, World, app_labels
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import NAMESPACE, World, app_labels
 
 KEY = AppKey(NAMESPACE, "web")
 APP: dict[str, Any] = {

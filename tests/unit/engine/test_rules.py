@@ -9,7 +9,8 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import AppKey, DataProblem
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, QueryAnswer
-from tests.unit.engine.world import START, World
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import World
 
 RPS = MetricType.REQUESTS_PER_SECOND
 UNREACHABLE = PodAnswer({}, DataProblem.UNREACHABLE, "Prometheus does not answer")

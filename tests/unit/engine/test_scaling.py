@@ -9,13 +9,8 @@ from scalableapp.core.api.metrics import MetricType
 from scalableapp.core.model import DataProblem
 from scalableapp.errors import Rejected
 from scalableapp.ports import PodAnswer, QueryAnswer
-from tests.unit.engine.world import (
-    SPEC,
-    START,
-    World,
-    with_scaling,
-    with_spec,
-)
+from tests.unit.engine.fakes import START
+from tests.unit.engine.world import SPEC, World, with_scaling, with_spec
 
 
 async def test_load_over_target_scales_up_and_says_so(world: World) -> None:

@@ -13,8 +13,9 @@ from scalableapp.engine.record import AppRecord
 from scalableapp.engine.registry import Registry
 from scalableapp.engine.timekeeping import Timekeeper
 from scalableapp.ports import PodAnswer, Snapshot
+from tests.unit.engine.fakes import START
 from tests.unit.engine.test_rules import restarted
-from tests.unit.engine.world import SPEC, START, World, with_spec
+from tests.unit.engine.world import SPEC, World, with_spec
 
 
 class TwoClocks(World):

@@ -10,8 +10,9 @@ from scalableapp.core.model import AppKey, PodState
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.engine.facts import DeploymentFacts
 from scalableapp.engine.record import AppRecord, Child
+from tests.unit.engine.fakes import START
 from tests.unit.engine.test_scrapes import four_pods, names
-from tests.unit.engine.world import START, World
+from tests.unit.engine.world import World
 
 RPS = MetricType.REQUESTS_PER_SECOND
 AS_COUNTED = DeploymentFacts(1, 4, running=4, updated=4, ready=4)

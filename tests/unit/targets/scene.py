@@ -27,7 +27,7 @@ from scalableapp.engine.workqueue import AsyncWorkQueue, WorkQueue
 from scalableapp.ports import ContainerAnswer
 from tests.control_plane import TOKEN, ControlPlane, eventually
 from tests.spec_cases import Spec, metric
-from tests.unit.engine.world import Clock, FakeMetrics, FakeTelemetry
+from tests.unit.engine.fakes import Clock, FakeMetrics, FakeTelemetry
 
 PATIENCE_SECONDS = 60.0
 FARMS = "/apis/acme.io/v1/namespaces/{}/farms"
