@@ -42,10 +42,10 @@ def test_any_spec_is_applied_or_refused_with_the_field(spec: Spec) -> None:
         assert all(problem.field.startswith("spec") and problem.fix for problem in problems)
         assert "internal error" not in str(record.spec_error)
     else:
-        read = record.target.stated if record.target else record.spec
-        assert read
-        _applied(read)
-        _decided(read)
+        spec_ = record.target.stated if record.target else record.spec
+        assert spec_
+        _applied(spec_)
+        _decided(spec_)
 
 
 def _applied(spec: ScalableAppSpec) -> None:
