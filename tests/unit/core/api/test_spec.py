@@ -198,7 +198,7 @@ def test_a_wrong_field_is_named_with_its_fix(raw: dict[str, Any], field: str, fi
 
 def test_all_wrong_fields_are_named_at_once() -> None:
     with pytest.raises(SpecError) as caught:
-        parse_spec({"port": 0, "cache": {"timeoutSeconds": -1}})
+        parse_spec({"port": -1, "cache": {"timeoutSeconds": -1}})
 
     assert {problem.field for problem in caught.value.problems} == {
         "spec.image",
