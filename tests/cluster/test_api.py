@@ -56,7 +56,7 @@ def test_a_target_may_be_written_with_or_without_quotes(target: Any) -> None:
     [
         pytest.param({}, "image", id="no image"),
         pytest.param({"image": "a b"}, "spec.image", id="blank in the image"),
-        pytest.param({"image": "a", "port": 0}, "spec.port", id="port 0"),
+        pytest.param({"image": "a", "port": -1}, "spec.port", id="a port below 0"),
         pytest.param(with_metric(target=0), "target", id="target 0"),
         pytest.param(with_metric(target="fast"), "target", id="target is no quantity"),
         pytest.param(with_metric(), "target", id="no target"),

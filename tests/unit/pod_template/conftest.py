@@ -1,6 +1,7 @@
 """One real API server, without nodes, for the pods that apps are given."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
@@ -22,6 +23,12 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 async def cluster(plane: ControlPlane) -> AsyncIterator[KubeClient]:
+    async with client(plane) as found:
+        yield found
+
+
+@asynccontextmanager
+async def client(plane: ControlPlane) -> AsyncIterator[KubeClient]:
     configuration = Configuration()
     configuration.host, configuration.ssl_ca_cert = plane.url, plane.certificate
     configuration.api_key = {"BearerToken": f"Bearer {TOKEN}"}

@@ -1,6 +1,6 @@
 """The admission policy on the operator's pods, with workloads that teams run, on a real API server."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import yaml
@@ -10,8 +10,9 @@ from scalableapp.core.api.spec import parse_spec
 from scalableapp.core.children.resources import ClusterFeatures, children
 from scalableapp.core.model import AppKey
 from scalableapp.errors import Rejected
-from tests.control_plane import ControlPlane, eventually
+from tests.control_plane import ControlPlane, control_plane, eventually
 from tests.rendering import MANIFESTS
+from tests.unit.pod_template.conftest import client
 from tests.unit.pod_template.workloads import WORKLOADS
 
 GROUP = "/apis/admissionregistration.k8s.io/v1"
@@ -20,22 +21,24 @@ REFUSED = {"sidecar": "serviceAccountName portal", "root": "container app"}
 
 
 @pytest.fixture(scope="module")
-def guarded(plane: ControlPlane) -> Iterator[ControlPlane]:
-    """The policies, about the user that tests are."""
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server of its own with the policies, which are about the user that tests are."""
     text = (MANIFESTS / "components/admission/policies.yaml").read_text()
-    policies = list(
-        yaml.safe_load_all(text.replace("system:serviceaccount:scalableapp-system:scalableapp-operator", "operator"))
-    )
+    text = text.replace("system:serviceaccount:scalableapp-system:scalableapp-operator", "operator")
     plurals = {
         "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
         "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
     }
-    paths = [f"{GROUP}/{plurals[policy['kind']]}" for policy in policies]
-    for path, policy in zip(paths, policies, strict=True):
-        plane.ask("POST", path, policy)
-    yield plane
-    for path, policy in zip(paths, policies, strict=True):
-        plane.ask("DELETE", f"{path}/{policy['metadata']['name']}")
+    with control_plane(tmp_path_factory.mktemp("guarded")) as plane:
+        for policy in yaml.safe_load_all(text):
+            plane.ask("POST", f"{GROUP}/{plurals[policy['kind']]}", policy)
+        yield plane
+
+
+@pytest.fixture
+async def guarded_cluster(guarded: ControlPlane) -> AsyncIterator[KubeClient]:
+    async with client(guarded) as found:
+        yield found
 
 
 async def refusal(cluster: KubeClient, name: str) -> str:
@@ -51,13 +54,13 @@ async def refusal(cluster: KubeClient, name: str) -> str:
 
 @pytest.mark.parametrize("name", WORKLOADS)
 async def test_the_policy_takes_what_gives_no_rights_and_names_the_rest(
-    name: str, guarded: ControlPlane, cluster: KubeClient
+    name: str, guarded: ControlPlane, guarded_cluster: KubeClient
 ) -> None:
     template = {"spec": {"containers": [{"name": "a", "image": "a"}]}, "metadata": {"labels": {"a": "b"}}}
     theirs = {"metadata": {"name": "theirs"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
     path = "/apis/apps/v1/namespaces/default/deployments?dryRun=All"
     eventually(lambda: _is_refused(guarded, path, theirs), what="the policies are in force")
-    found = await refusal(cluster, name)
+    found = await refusal(guarded_cluster, name)
     assert (REFUSED[name] in found and "docs/pod-template.md" in found) if name in REFUSED else found == ""
 
 

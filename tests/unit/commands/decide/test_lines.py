@@ -151,7 +151,7 @@ def test_bad_data_is_held_and_named(ask: Any, observed: dict[str, Any], reason: 
             situation() | {"now": "2026-11-23T12:06:35"}, "now: Input should have timezone info", id="no time zone"
         ),
         pytest.param(situation() | {"now": "0001-01-01T00:00:00Z"}, "now: Input should be greater", id="year 1"),
-        pytest.param(situation(spec={"image": "a", "port": 0}), "spec.port", id="bad spec"),
+        pytest.param(situation(spec={"image": "a", "port": -1}), "spec.port", id="bad spec"),
     ],
 )
 def test_a_line_that_is_not_valid_gets_an_error_and_the_others_their_answers(
