@@ -22,6 +22,7 @@ def test_defaults_are_promises() -> None:
         "metrics_port": "8080",
         "liveness_port": "8081",
         "workers": "8",
+        "requests": "auto",
         "redis_image": "redis:8.2.10-alpine",
         "log_format": "json",
         "log_level": "INFO",
