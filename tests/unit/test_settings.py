@@ -25,6 +25,7 @@ def test_defaults_are_promises() -> None:
         "metrics_port": "8080",
         "liveness_port": "8081",
         "workers": "8",
+        "requests": "auto",
         "redis_image": "redis:8.2.10-alpine",
         "pod_template": "None",
         "log_format": "json",

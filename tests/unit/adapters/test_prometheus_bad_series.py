@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scalableapp.adapters import prometheus
+from scalableapp.adapters import pod_series
 from scalableapp.adapters.prometheus import PrometheusMetrics
 from scalableapp.adapters.prometheus_answers import Body, read, read_range
 from scalableapp.core.model import DataProblem
@@ -194,7 +194,7 @@ async def test_an_internal_error_in_one_answer_leaves_the_others_alone(
     def fails(*_: object, **__: object) -> None:
         raise KeyError("pod")
 
-    monkeypatch.setattr(prometheus, "latency_answer", fails)
+    monkeypatch.setattr(pod_series, "latency_answer", fails)
     snapshot = await collect(canned, metrics, among_good({}))
     assert latencies(snapshot).problem is DataProblem.WRONG_TYPE
     assert snapshot.kinds[RPS].values == {("shop", "web-1"): 3.0}

@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from scalableapp import __version__
-from scalableapp.core.api.crd import crd
+from scalableapp.core.api.crd import crd, source_crd
 from scalableapp.settings import Settings
 from tests.rendering import CHART, MANIFESTS, ROOT, SYSTEM, charted, combined, helm, kustomized, named, output, program
 
 CRD = "CustomResourceDefinition /scalableapps.scalableapp.io"
+SOURCES = "CustomResourceDefinition /requestsources.scalableapp.io"
 OPERATOR = f"Deployment {SYSTEM}/scalableapp-operator"
 KEEP = "helm.sh/resource-policy"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -21,7 +22,8 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 def as_by_kustomize(values: dict[str, Any]) -> dict[str, Any]:
     """The chart's objects, with the two things that are Helm's business as kustomize has them."""
     objects = named(charted(values))
-    assert objects[CRD]["metadata"].pop("annotations") == {KEEP: "keep"}
+    for kept in (CRD, SOURCES):
+        assert objects[kept]["metadata"].pop("annotations") == {KEEP: "keep"}
     label = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM, "labels": label}}
     return {f"Namespace /{SYSTEM}": namespace} | objects  # helm install --create-namespace makes it
@@ -81,14 +83,15 @@ def test_a_second_namespace_gets_a_role_of_its_own() -> None:
     assert role["rules"] == one["Role team-a/scalableapp-operator"]["rules"]
 
 
-def test_the_crd_is_the_one_that_there_is() -> None:
-    assert named(charted({"crds": {"keep": False}}))[CRD] == crd()
+def test_the_crds_are_those_that_there_are() -> None:
+    found = named(charted({"crds": {"keep": False}}))
+    assert (found[CRD], found[SOURCES]) == (crd(), source_crd())
 
 
 @pytest.mark.parametrize(
     ("values", "gone"),
     [
-        ({"crds": {"install": False}}, {CRD}),
+        ({"crds": {"install": False}}, {CRD, SOURCES}),
         ({"userRoles": {"create": False}}, {f"ClusterRole /scalableapp-{role}" for role in ("view", "edit", "admin")}),
         ({"priorityClass": {"create": False}}, {"PriorityClass /scalableapp-operator"}),
     ],
