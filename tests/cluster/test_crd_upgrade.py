@@ -35,7 +35,11 @@ def storable(specs: dict[str, Spec]) -> dict[str, Spec]:
     return {
         re.sub("[^a-z0-9]+", "-", name.lower())[:57].strip("-"): spec
         for name, spec in specs.items()
-        if spec.get("ingress", {}).get("annotationProfile") != "Contour" and spec.get("ingress", {}).get("host") != "*"
+        if spec.get("ingress", {}).get("annotationProfile") != "Contour"
+        and spec.get("ingress", {}).get("host") != "*"
+        and spec.keys() >= {"image"}
+        and "targetRef" not in spec
+        and "duringRollout" not in spec.get("scaling", {})
     }
 
 
