@@ -219,10 +219,8 @@ class Targets:
                 place.stirred = True
             case Unserved(reason, denied):
                 place.listed.discard(kind)
-                place.missing[kind], place.stirred = (
-                    AppProblem("TargetUnreadable", _unread(kind, reason) if denied else reason),
-                    True,
-                )
+                place.missing[kind] = AppProblem("TargetUnreadable", _unread(kind, reason) if denied else reason)
+                place.stirred = True
             case Seen(body):
                 self._seen(place, kind, body)
             case Gone(_, name):

@@ -18,8 +18,7 @@ _ROLLOUTS = "argoproj.io/v1alpha1"
 class Workload:
     """One workload. `facts` are None until its scale has been read, where its kind does not tell them by itself.
 
-    `setter` is who set its replicas last, `loses_volumes` whether a pod that is
-    removed takes its volumes along.
+    `setter` is who set its replicas last, `loses_volumes` whether a pod that is removed takes its volumes along.
     """
 
     uid: str
