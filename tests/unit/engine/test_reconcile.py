@@ -69,7 +69,7 @@ async def test_a_restart_forgets_no_recommendation_that_holds_a_scale_down_back(
         ({"image": "web:1", "prot": 80}, "spec.prot"),
         (with_scaling(horizontal={"minReplicas": 5, "maxReplicas": 2}), "minReplicas"),
         (with_scaling(horizontal={"metrics": [{"type": "Prometheus", "target": "1", "query": "sum(x)"}]}), "query"),
-        ({}, "spec.image"),
+        ({}, "image and targetRef are both missing"),
     ],
     ids=["unknown field", "bounds crossed", "query of another's metrics", "image missing"],
 )
