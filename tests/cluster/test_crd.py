@@ -8,7 +8,7 @@ import pytest
 
 from scalableapp.core.api.crd import crd, spec_schema
 from scalableapp.core.api.fields import MOST_REPLICAS
-from scalableapp.core.api.spec import OF_AN_IMAGE, parse_spec
+from scalableapp.core.api.spec import OF_SCRAPING, WITHOUT_DEFAULTS, parse_spec
 from tests.cluster.crd_copies import PLURAL, Copy, Manifest, copied
 from tests.cluster.shop import answer, eventually, kubectl, refusal
 from tests.spec_cases import BAD, GOOD, Spec, app, horizontal
@@ -36,7 +36,10 @@ def web(kind: Copy) -> Iterator[Manifest]:
 def as_the_models_have_it(spec: Spec) -> Spec:
     """With the defaults of the models, but for fields of an image: those stay as they are written, or absent."""
     made = parse_spec(spec).model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {name: value for name, value in made.items() if name in spec or name not in OF_AN_IMAGE}
+    left = {name: value for name, value in made.items() if name in spec or name not in WITHOUT_DEFAULTS}
+    for name in OF_SCRAPING - spec.get("monitoring", {}).keys() if "monitoring" in left else ():
+        del left["monitoring"][name]
+    return left
 
 
 def same(stored: Any, expected: Any) -> bool:

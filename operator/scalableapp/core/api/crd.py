@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 from scalableapp.core.api.crd_rules import SOURCE_RULES, add_rules
 from scalableapp.core.api.fields import LONGEST_QUANTITY
 from scalableapp.core.api.request_source import RequestSource
-from scalableapp.core.api.spec import OF_AN_IMAGE, OF_SCRAPING, ScalableAppSpec
+from scalableapp.core.api.spec import OF_SCRAPING, WITHOUT_DEFAULTS, ScalableAppSpec
 
 Schema = dict[str, Any]
 
@@ -138,10 +138,8 @@ def spec_schema() -> Schema:
     """Structural schema of spec with all defaults, descriptions and bounds of the models."""
     schema = ScalableAppSpec.model_json_schema(by_alias=True, schema_generator=_WithFactories)
     structural = _structural(schema, schema["$defs"])
-    for name in OF_AN_IMAGE:
-        # Filled in by the operator: the API server could not tell a default from a field stated beside targetRef.
+    for name in WITHOUT_DEFAULTS:
         structural["properties"][name].pop("default", None)
-    structural["properties"]["monitoring"].pop("default", None)
     for name in OF_SCRAPING:
         structural["properties"]["monitoring"]["properties"][name].pop("default", None)
     return structural

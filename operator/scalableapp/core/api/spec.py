@@ -325,6 +325,8 @@ OF_AN_IMAGE = frozenset(
 )
 # Of spec.monitoring, how pods are annotated.
 OF_SCRAPING = frozenset({"scrape", "path"})
+# Their defaults are the operator's: the API server could not tell one from a field stated beside targetRef.
+WITHOUT_DEFAULTS = OF_AN_IMAGE | {"monitoring"}
 
 
 def parse_spec(raw: Mapping[str, Any]) -> ScalableAppSpec:

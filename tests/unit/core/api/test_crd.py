@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalableapp.core.api.crd import crd, spec_schema, status_schema
-from scalableapp.core.api.spec import OF_AN_IMAGE, parse_spec
+from scalableapp.core.api.spec import WITHOUT_DEFAULTS, parse_spec
 from scalableapp.core.quantity import parse_quantity, percent_of
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -73,7 +73,7 @@ def test_every_node_is_structural() -> None:
 def test_the_defaults_of_an_image_alone_are_those_of_the_models() -> None:
     stored = defaulted({"image": "app:1"}, spec_schema())
     made = parse_spec({"image": "app:1"}).model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert stored == {name: value for name, value in made.items() if name not in {*OF_AN_IMAGE, "monitoring"}}
+    assert stored == {name: value for name, value in made.items() if name not in WITHOUT_DEFAULTS}
 
 
 def test_a_metric_gets_its_defaults_inside_a_list() -> None:
