@@ -24,7 +24,7 @@ REFUSED = {"sidecar": "serviceAccountName portal", "root": "container app"}
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """An API server of its own with the policies, which are about the user that tests are."""
     text = (MANIFESTS / "components/admission/policies.yaml").read_text()
-    text = text.replace("system:serviceaccount:scalableapp-system:scalableapp-operator", "operator")
+    text = text.replace("system:serviceaccount:scalableapp-system:scalableapp-operator", "admin")
     plurals = {
         "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
         "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
