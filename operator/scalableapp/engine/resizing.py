@@ -148,7 +148,8 @@ class Resizer:
         """
         if record.spec is None:
             return
-        paused = template_of(record)._replace(size=change.good, canary=False, paused=True)
+        resources = record.spec.scaling.vertical.resources
+        paused = Template(change.good, resources, paused=True, mounted=mounted(record))
         live = await apply_deployment(self._cluster, record, self._deployment(record, paused))
         await self._cluster.resize_later_pods(live, change.to)
         live = await self._cluster.apply(self._deployment(record, paused._replace(size=change.to)))
