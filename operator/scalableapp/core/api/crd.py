@@ -56,7 +56,6 @@ def crd() -> Schema:
                 "plural": PLURAL,
                 "singular": "scalableapp",
                 "shortNames": ["sapp"],
-                "categories": ["scalableapp"],
             },
             "versions": [_version()],
         },
@@ -72,7 +71,6 @@ def source_crd() -> Schema:
         "listKind": "RequestSourceList",
         "plural": "requestsources",
         "singular": "requestsource",
-        "categories": ["scalableapp"],
     }
     root = _object(
         "Which series of Prometheus count the requests of apps that name this source in spec.monitoring.requests.",
