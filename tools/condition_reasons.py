@@ -36,9 +36,10 @@ CONDITIONS: dict[str, tuple[Reason, ...]] = {
             "read the message: it has the words of the admission webhook or policy; the operator retries at each "
             "evaluation",
         ),
+        Reason("TargetPending", "the workload that `spec.targetRef` names has not been read yet", "wait a few seconds"),
         Reason(
             "TargetNotFound",
-            "the workload that `spec.targetRef` names does not exist, or has not been read yet",
+            "the workload that `spec.targetRef` names does not exist",
             "correct `spec.targetRef`, or create the workload: nothing else has to be done when it is there",
         ),
         Reason(

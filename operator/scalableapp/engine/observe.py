@@ -104,7 +104,7 @@ def _conflict(record: AppRecord, registry: Registry) -> str:
     """Who else manages the app's objects, in words. In a dry run a target may have another autoscaler."""
     if record.target is None:
         return record.foreign or registry.autoscalers.get(record.key, "") or _size_conflict(record, registry)
-    dry = record.spec is not None and record.spec.scaling.dry_run
+    dry = record.target.stated.scaling.dry_run
     return record.target.conflict or ("" if dry else _hand_over(record, registry))
 
 

@@ -13,7 +13,7 @@ from scalableapp.core.model import AppKey, History, Observation
 from scalableapp.core.status.conditions import AppProblem
 from scalableapp.core.targets import InvalidTarget, Template, as_deployed
 
-NOT_READ = AppProblem("TargetNotFound", "the workload that spec.targetRef names has not been read yet")
+NOT_READ = AppProblem("TargetPending", "the workload that spec.targetRef names has not been read yet")
 
 
 def workload_key(namespace: str, group: str, kind: str, name: str) -> AppKey:

@@ -62,6 +62,17 @@ async def test_a_dry_run_shows_its_number_beside_the_hpas(scene: Scene) -> None:
     assert scene.get("Deployment")["spec"]["replicas"] == 2
 
 
+async def test_an_app_in_dry_run_that_has_not_read_its_workload_yet_warns_of_nothing(scene: Scene) -> None:
+    scene.make(replicas=1)
+    make_hpa(scene)
+    key = scene.app(dryRun=True)
+    await look_for_autoscalers(scene)
+    await scene.settle()
+    assert scene.condition(key, "Ready")[1] == "TargetPending"
+    assert scene.condition(key, "Conflicted")[0] == "False"
+    assert scene.events() == {}
+
+
 async def test_who_resets_replicas_three_times_is_named_and_not_fought(scene: Scene) -> None:
     key = await running(scene)
     for _ in range(3):

@@ -167,7 +167,7 @@ def newest_recommendation(status: Mapping[str, Any]) -> datetime:
 _BAD = {"Ready": "False", "MetricsAvailable": "False", "Conflicted": "True", "ObjectiveMet": "False"}
 # An app that starts has no problem: these reasons get no Event.
 # Of an objective, a bad minute is none either: the alert counts them.
-_QUIET = {"PodsNotReady", "Deploying", "RoutePending", "ObjectiveMissed"}
+_QUIET = {"PodsNotReady", "Deploying", "RoutePending", "TargetPending", "ObjectiveMissed"}
 
 
 def turned_bad(previous: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[Condition, ...]:
