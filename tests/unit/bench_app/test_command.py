@@ -24,8 +24,9 @@ INTERRUPTED = 130
 
 
 def bench(*arguments: str) -> subprocess.Popen[str]:
+    """What a shell runs in the background ignores SIGINT, and so would all that it starts."""
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.app", "--quick", *arguments],
+        ["env", "--default-signal=INT", sys.executable, "-m", "benchmarks.app", "--quick", *arguments],
         cwd=REPOSITORY,
         env=os.environ | {"PYTHONPATH": str(APP_FOLDER)},
         stdout=subprocess.PIPE,
