@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NoReturn
 
 from scalableapp.core.api.spec import ScalableAppSpec
 from scalableapp.core.children.drift import ANNOTATION_SPEC_HASH, Deviations, deviations, differences, owned_by
@@ -205,17 +206,19 @@ class Reconciler:
         ours = child if child and child.owner == record.uid else None
         if ours and ours.compared and ours.synced_hash == spec_hash:
             return
+        losses = record.losses
         live = ours.live if ours else await self._cluster.read(manifest)
         if live and not owned_by(live, record.uid):
             self._note_foreign(record, live)
         elif live and deviations(live, manifest) <= _accepted(ours, spec_hash):
-            self._registry.child_synced(record, live, manifest)
+            found = live
         elif ours and ours.synced_hash == spec_hash:
-            self._registry.child_synced(record, await self._repaired(record, manifest, ours), manifest)
+            found = await self._repaired(record, manifest, ours)
         else:
-            written = await self._written(record, manifest, exists=bool(ours or live))
-            self._registry.child_synced(record, written, manifest)
+            found = await self._written(record, manifest, exists=bool(ours or live))
             log.info("%s: %s %s applied", record.key, *_id(manifest))
+        if record.losses == losses:  # else it may be gone already, and the turn that follows looks again
+            self._registry.child_synced(record, found, manifest)
 
     async def _written(self, record: AppRecord, manifest: Manifest, *, exists: bool) -> Manifest:
         if _id(manifest) != record.deployment_id:
@@ -244,7 +247,7 @@ class Reconciler:
         await self._cluster.emit(Event(record.key, record.uid, "Normal", "Reverted", message))
         return repaired
 
-    def _note_foreign(self, record: AppRecord, live: Manifest) -> None:
+    def _note_foreign(self, record: AppRecord, live: Manifest) -> NoReturn:
         what = f"{live['kind']} {record.key.namespace}/{live['metadata']['name']}"
         owners = [owner for owner in live["metadata"].get("ownerReferences") or () if owner.get("controller")]
         whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else ""

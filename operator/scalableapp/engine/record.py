@@ -96,6 +96,7 @@ class AppRecord:
     `removed_pods` holds pods that are gone: Prometheus tells for a while of what they carried.
     `guessed_at` is when its history began with a guess of what was recommended before; None where status told.
     `replay_until` is how long what it has taught is waited for after a restart; None where nothing is.
+    `losses` counts the children that were reported to be gone.
     `lost_replicas` is what the app's Deployment had when it was deleted, until it has been recreated with as many.
     `changed_in` is the look that was the last to begin when replicas were last changed, by whomever; `spent_in` the one
     whose readings our own last change was decided on.
@@ -123,6 +124,7 @@ class AppRecord:
     target: Target | None = None
     deployment: DeploymentFacts | None = None
     scaled_at_generation: int = -1
+    losses: int = 0
     lost_replicas: int | None = None
     pods: dict[str, PodState] = field(default_factory=dict)
     removed_pods: dict[str, PodState] = field(default_factory=dict)

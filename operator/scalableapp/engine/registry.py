@@ -203,6 +203,7 @@ class Registry:
         if record is None:
             return None
         record.remove_child(child)
+        record.losses += 1
         return self._left(record)
 
     def has_child(self, key: AppKey, child: ChildId) -> bool:

@@ -36,6 +36,26 @@ async def test_an_edited_child_is_restored_with_one_write(world: World) -> None:
     assert world.cluster.objects["Service", key]["spec"]["ports"]
 
 
+async def test_one_that_is_deleted_while_a_write_to_it_is_answered_comes_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await world.running()
+    apply = world.cluster.apply
+
+    async def deleted_meanwhile(manifest: Manifest) -> Manifest:
+        answer = await apply(manifest)
+        monkeypatch.undo()
+        world.cluster.remove("Service", key)
+        world.deliver()
+        return answer
+
+    monkeypatch.setattr(world.cluster, "apply", deleted_meanwhile)
+    world.cluster.objects["Service", key]["spec"]["ports"] = []
+    world.cluster.put(world.cluster.objects["Service", key])
+    await world.settle()
+    assert world.cluster.objects["Service", key]["spec"]["ports"]
+
+
 async def test_what_others_add_to_a_child_stays(world: World) -> None:
     key = await world.running()
     service = copy.deepcopy(world.cluster.objects["Service", key])
