@@ -26,10 +26,6 @@ pytestmark = pytest.mark.process
 RPS = MetricType.REQUESTS_PER_SECOND
 
 
-def namespace_of(row: str) -> str:
-    return {"f5": "f5", "otlp": "otlp"}.get(row, row)
-
-
 @pytest.fixture(scope="module")
 def url(promql_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     page = Page(int(time.time()))

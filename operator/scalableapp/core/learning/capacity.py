@@ -24,7 +24,6 @@ _BEST_WEIGHT = 1 / _OWN_VARIANCE
 _OUTLIER = 1.5
 # The line's level follows within some ten minutes what the slope takes hours for: a slower release, a colder cache.
 _LEVEL_GAIN = 0.1
-_MOST_LEVEL = 2.0
 # Fewer slow requests than this count as none: shares between two bounds of a histogram are interpolated.
 _ONE_SLOW = 0.5
 # Beyond this share, queues make a minute show nothing but "too much".

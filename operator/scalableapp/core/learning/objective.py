@@ -126,11 +126,6 @@ class Learned:
         known = self.verdict
         return known if known and at - known.at <= LONGEST_SECONDS else None
 
-    def is_bad(self, at: float) -> bool:
-        """Whether the last judged window was bad."""
-        known = self.verdict_at(at)
-        return known is not None and known.bad
-
 
 def learn(learned: Learned, sample: Sample, objective: Objective, reaction_seconds: float) -> Learned:
     """With one more sample, later than those before.

@@ -70,11 +70,6 @@ class Trial:
         """Pods that the trial asks for; 0 for none."""
         return max(self.before.pods + 1, int(_STEP * self.before.pods)) if self.before else 0
 
-    @property
-    def in_vain(self) -> bool:
-        """Whether pods were found not to help."""
-        return self.until is not None
-
     def moved(self, seconds: float) -> "Trial":
         """All its times, on a clock that was moved."""
         bad_since, more_since, until = (

@@ -37,10 +37,9 @@ def test_pods_help_where_fewer_are_slow_or_more_that_queued_are_answered(
 
 def test_pods_that_did_not_help_are_tried_again_without_more_of_them() -> None:
     vain = compared(TWO_PODS, 8, 0.3, 5.6)
-    assert vain.in_vain
     assert vain.until is not None
     again = advanced(vain, Now(vain.until, 3, 9.5, 6.6, 0.1), Verdict(vain.until, 570, 0.3, 0.05, 3.2))
-    assert not again.in_vain
+    assert again.until is None
     assert again.asked == 3
 
 
