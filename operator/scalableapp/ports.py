@@ -78,13 +78,13 @@ class ContainerAnswer:
     def of_pods(self, container: str | None, needed: Collection[str]) -> PodAnswer:
         """Values of one container, or of all in sum; of pods that all of the `needed` containers are known of.
 
-        A pod that runs uses something: 0 is no value.
+        A pod that runs uses something: 0 is no value. Nor is what is left of a pod when a container cannot be used.
         """
         if container:
             values = {pod: found.get(container, 0.0) for pod, found in self.values.items()}
         else:
             values = {pod: sum(found.values()) for pod, found in self.values.items() if found.keys() >= set(needed)}
-        used = {pod: value for pod, value in values.items() if value > 0}
+        used = {pod: value for pod, value in values.items() if value > 0 and pod not in self.refused}
         return PodAnswer(used, self.problem, self.message, self.scrapes, self.refused)
 
 
